@@ -1,0 +1,27 @@
+{
+    "name": "Matomo Order Tracking",
+    "summary": "Every web shop order and till sale in Matomo, exactly once, "
+    "sent by the server and proven by reading it back",
+    "version": "19.0.0.1.0",
+    "category": "Website/Website",
+    "website": "https://github.com/matomo-order-tracking/matomo_order_tracking",
+    "author": "Matomo Order Tracking contributors",
+    "license": "LGPL-3",
+    "depends": ["website_sale", "pos_sale", "base_automation"],
+    "external_dependencies": {"python": ["requests"]},
+    "data": [
+        "security/matomo_order_tracking_groups.xml",
+        "security/ir.model.access.csv",
+        "security/matomo_site_security.xml",
+        "security/matomo_request_security.xml",
+        "data/ir_cron_data.xml",
+        "data/base_automation_data.xml",
+        "views/matomo_request_views.xml",
+        "views/matomo_site_views.xml",
+        "views/sale_order_views.xml",
+        "views/pos_order_views.xml",
+        "views/res_config_settings_views.xml",
+        "views/matomo_order_tracking_menus.xml",
+    ],
+    "application": True,
+}

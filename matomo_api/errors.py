@@ -1,0 +1,35 @@
+"""What can go wrong on the way to Matomo, told apart by what to do about it.
+
+Messages are for people: they say what happened and never hold the token.
+"""
+
+
+class MatomoError(Exception):
+    """Something went wrong; ``status`` is HTTP's, 0 if there was no answer.
+
+    ``text`` is what Matomo answered, masked and cut.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, text: str = ""):
+        super().__init__(message)
+        self.status = status
+        self.text = text
+
+
+class Unreachable(MatomoError):
+    """No answer arrived: what was sent may or may not have been recorded."""
+
+
+class ServerTrouble(MatomoError):
+    """Matomo, or what stands before it, cannot take requests now.
+
+    ``retry_after`` is in seconds, 0 if the server named no time.
+    """
+
+    def __init__(self, message: str, *, retry_after: int = 0, **kwargs):
+        super().__init__(message, **kwargs)
+        self.retry_after = retry_after
+
+
+class Misconfigured(MatomoError):
+    """The token, the site id or the token's rights are wrong: a person must act."""

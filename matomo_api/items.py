@@ -1,0 +1,141 @@
+"""From the lines of a sale to the items of a Matomo order.
+
+Matomo multiplies an item's price, kept with two decimals, by its quantity, cast
+to a whole number, and keeps only the first of two items with one SKU
+(MATOMO.md sections 7 and 14). These functions turn any lines into items whose
+revenue is right under those rules.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+CENT = Decimal("0.01")
+# Above 65,535 Matomo clips the number of items of an order (MATOMO.md section 7).
+MAX_QUANTITY = 65535
+MAX_CATEGORIES = 5
+MAX_SKU_LENGTH = 255
+MAX_NAME_LENGTH = 1000
+MAX_CATEGORY_LENGTH = 255
+# A unit price of two decimals may miss the line's amount by this share at most.
+MAX_PRICE_DEVIATION = Decimal("0.01")
+
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A bought line of a sale, as the shop counts it.
+
+    ``amount`` is before tax and after the line's own discount, in the Matomo
+    site's currency; ``quantity`` is what was bought, in the line's own unit.
+    """
+
+    sku: str
+    name: str
+    categories: tuple[str, ...]
+    amount: Decimal
+    quantity: Decimal
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item as Matomo stores it: its revenue is ``price`` x ``quantity``."""
+
+    sku: str
+    name: str
+    categories: tuple[str, ...]
+    price: Decimal
+    quantity: int
+
+    @property
+    def revenue(self) -> Decimal:
+        return self.price * self.quantity
+
+
+@dataclass(frozen=True)
+class MergedItem:
+    """An item and what it was made of.
+
+    ``amount`` and ``quantity`` are the sums of the lines behind it;
+    ``as_one`` says that the item is sent as quantity 1 at that amount.
+    """
+
+    item: Item
+    amount: Decimal
+    quantity: Decimal
+    as_one: bool
+
+
+def clean_text(text: str | None, length: int) -> str:
+    """``text`` without control characters, on one line, of ``length`` at most."""
+    return _CONTROL_CHARACTERS.sub(" ", text or "").strip()[:length].strip()
+
+
+def choose_sku(candidates: Iterable[str | None], fallback: str) -> str:
+    """The first candidate Matomo accepts as an SKU, else ``fallback``.
+
+    Matomo drops a line whose SKU is empty or "0" (MATOMO.md section 7).
+    """
+    for candidate in candidates:
+        sku = clean_text(candidate, MAX_SKU_LENGTH)
+        if sku and sku != "0":
+            return sku
+    return fallback
+
+
+def choose_categories(names: Iterable[str | None]) -> tuple[str, ...]:
+    """The first five distinct names that are not blank."""
+    categories: dict[str, None] = {}
+    for name in names:
+        category = clean_text(name, MAX_CATEGORY_LENGTH)
+        if category:
+            categories.setdefault(category)
+    return tuple(categories)[:MAX_CATEGORIES]
+
+
+def merge_lines(lines: Iterable[Line]) -> list[MergedItem]:
+    """One item for each SKU, in the order of the lines.
+
+    A sum of quantities that is no whole number from 1 to 65,535, or whose
+    two-decimal unit price would miss the amount by more than 1 %, becomes
+    quantity 1 at the amount. Lines of quantity zero bought nothing and are
+    left out.
+    """
+    merged: dict[str, list[Line]] = {}
+    for line in lines:
+        if line.quantity:
+            merged.setdefault(line.sku, []).append(line)
+    return [_make_item(same) for same in merged.values()]
+
+
+def _make_item(lines: list[Line]) -> MergedItem:
+    first = lines[0]
+    amount = sum((line.amount for line in lines), Decimal(0))
+    quantity = sum((line.quantity for line in lines), Decimal(0))
+    price = round_cents(amount / quantity) if quantity else amount
+    is_countable = (
+        quantity == quantity.to_integral_value() and 1 <= quantity <= MAX_QUANTITY
+    )
+    as_one = not (
+        is_countable
+        and abs(price * quantity - amount) <= abs(amount) * MAX_PRICE_DEVIATION
+    )
+    return MergedItem(
+        item=Item(
+            sku=first.sku,
+            name=first.name,
+            categories=next((x.categories for x in lines if x.categories), ()),
+            price=round_cents(amount) if as_one else price,
+            quantity=1 if as_one else int(quantity),
+        ),
+        amount=amount,
+        quantity=quantity,
+        as_one=as_one,
+    )
+
+
+def round_cents(amount: Decimal) -> Decimal:
+    """``amount`` with the two decimals Matomo keeps."""
+    return amount.quantize(CENT, rounding=ROUND_HALF_UP)

@@ -1,0 +1,189 @@
+"""Tracking requests: the parameters of an order, a cart update and a refund.
+
+The parameters and their names are those of Matomo's Tracking HTTP API; how a
+live Matomo treats them stands in MATOMO.md.
+"""
+
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from urllib.parse import quote, urlencode
+
+from .items import Item, clean_text, round_cents
+
+# The guide's word for the token in a logged address.
+ANONYMIZED = "XYZANONYMIZED"
+# Matomo cuts a longer order id (MATOMO.md section 6).
+MAX_ORDER_REF_LENGTH = 100
+# An address that is stored as none and that no site excludes (section 14).
+NO_ADDRESS = "0.0.0.0"
+MAX_USER_AGENT_LENGTH = 1024
+MAX_LANGUAGE_LENGTH = 255
+
+_VISITOR_ID = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Where the shopper came from, as matomo.js keeps it in ``_pk_ref``.
+
+    ``timestamp`` is in seconds since 1970 (UTC) or 0.
+    """
+
+    campaign: str = ""
+    keyword: str = ""
+    timestamp: int = 0
+    referrer: str = ""
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who a request is about. Only ``visitor_id`` (16 hex digits) is needed."""
+
+    visitor_id: str
+    ip_address: str = ""
+    user_agent: str = ""
+    accept_language: str = ""
+    client_hints: str = ""
+    attribution: Attribution = field(default_factory=Attribution)
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page a request is booked on; within the site's own addresses."""
+
+    url: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """A sale: amounts in the site's currency, ``time`` naive in UTC.
+
+    ``revenue = subtotal + tax + shipping - discount``.
+    """
+
+    ref: str
+    time: datetime
+    revenue: Decimal
+    subtotal: Decimal
+    tax: Decimal
+    shipping: Decimal
+    discount: Decimal
+    items: tuple[Item, ...]
+
+
+def order_parameters(
+    idsite: int, order: Order, visitor: Visitor, page: Page
+) -> dict[str, str]:
+    """The parameters of an order, without the token.
+
+    :raise ValueError: if the visitor id is not 16 hex digits or there is no ref
+    """
+    if not order.ref or order.ref == "0":
+        # Matomo would record a cart (MATOMO.md section 1).
+        raise ValueError("An order needs an id that is not empty and not 0.")
+    return {
+        **_common_parameters(idsite, order.time, visitor, page),
+        "idgoal": "0",
+        "revenue": _amount(order.revenue),
+        "ec_st": _amount(order.subtotal),
+        "ec_tx": _amount(order.tax),
+        "ec_sh": _amount(order.shipping),
+        "ec_dt": _amount(order.discount),
+        "ec_items": _items(order.items),
+        "ec_id": order.ref,
+    }
+
+
+def _common_parameters(
+    idsite: int, time: datetime, visitor: Visitor, page: Page
+) -> dict[str, str]:
+    if not _VISITOR_ID.fullmatch(visitor.visitor_id):
+        raise ValueError("A visitor id has 16 hexadecimal digits.")
+    attribution = visitor.attribution
+    optional = {
+        "ua": clean_text(visitor.user_agent, MAX_USER_AGENT_LENGTH),
+        "lang": clean_text(visitor.accept_language, MAX_LANGUAGE_LENGTH),
+        "uadata": visitor.client_hints,
+        "_rcn": attribution.campaign,
+        "_rck": attribution.keyword,
+        "_refts": str(attribution.timestamp) if attribution.timestamp else "",
+        "_ref": attribution.referrer,
+    }
+    return {
+        "idsite": str(idsite),
+        "rec": "1",
+        "apiv": "1",
+        # Real orders of shoppers whose browser looks like a robot count too.
+        "bots": "1",
+        # With the QueuedTracking plugin an answer would say nothing.
+        "queuedtracking": "0",
+        # Without it Matomo takes the sender's address, which it may exclude.
+        "cip": visitor.ip_address or NO_ADDRESS,
+        "cid": visitor.visitor_id,
+        "cdt": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "url": page.url,
+        "action_name": page.title,
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+def _amount(amount: Decimal) -> str:
+    return f"{round_cents(amount):.2f}"
+
+
+def _items(items: Iterable[Item]) -> str:
+    # Numbers, not texts: Matomo's own SDK sends them so. Two decimals survive a
+    # float unchanged.
+    return json.dumps(
+        [
+            [i.sku, i.name, list(i.categories), float(round_cents(i.price)), i.quantity]
+            for i in items
+        ],
+        ensure_ascii=False,
+    )
+
+
+def tracking_url(base_url: str, parameters: Mapping[str, str]) -> str:
+    """The GET address equal to a request, for people: its token is masked."""
+    query = urlencode({**parameters, "token_auth": ANONYMIZED}, quote_via=quote)
+    return f"{tracker_url(base_url)}?{query}"
+
+
+def tracker_url(base_url: str) -> str:
+    """Where requests go, for a Matomo address with or without ``matomo.php``."""
+    if base_url.endswith(".php"):
+        return base_url
+    return base_url.rstrip("/") + "/matomo.php"
+
+
+def fit_order_ref(name: str, suffix: str = "") -> str:
+    """An order id Matomo keeps whole: ``name`` cut to make room for ``suffix``.
+
+    Matomo stores it HTML-escaped and cuts that at 100 characters.
+    """
+    ref = clean_text(name, MAX_ORDER_REF_LENGTH)
+    while len(html.escape(ref + suffix)) > MAX_ORDER_REF_LENGTH:
+        ref = ref[:-1].rstrip()
+    return ref + suffix
+
+
+def order_ref_key(ref: str) -> str:
+    """What two order ids share if Matomo takes them for the same.
+
+    Its unique key compares without case and accents and takes all characters
+    beyond the basic plane for one (MATOMO.md section 6). This key is at least
+    as coarse, so that two different keys never collide there.
+    """
+    basic = "".join("\ufffd" if ord(char) > 0xFFFF else char for char in ref)
+    upper = basic.replace("ß", "s").upper()
+    decomposed = unicodedata.normalize("NFKD", upper)
+    return "".join(
+        char for char in decomposed if not unicodedata.combining(char)
+    ).rstrip()

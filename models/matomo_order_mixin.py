@@ -1,0 +1,568 @@
+import logging
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from odoo import api, fields, models
+from odoo.fields import Domain
+from odoo.tools import SQL, format_date, hmac
+
+from ..matomo_api.items import (
+    Line,
+    MergedItem,
+    choose_categories,
+    choose_sku,
+    MAX_NAME_LENGTH,
+    clean_text,
+    merge_lines,
+    round_cents,
+)
+from ..matomo_api.tracking import Attribution, Order, Page, Visitor
+from .matomo_request import ACCEPTED_STATES, STATES
+
+_logger = logging.getLogger(__name__)
+
+USER_GROUP = "matomo_order_tracking.group_matomo_user"
+
+
+class Verdict(NamedTuple):
+    """What is to become of an order: a state of its row, and why, if excluded."""
+
+    state: str
+    reason: str | bool = False
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """An order's amounts in the Matomo site's currency.
+
+    ``revenue = subtotal + tax + shipping - discount`` (DESIGN.md, invariant 5).
+    """
+
+    revenue: Decimal
+    subtotal: Decimal
+    tax: Decimal
+    shipping: Decimal
+    discount: Decimal
+    items: list[MergedItem]
+    left_out: list[str]
+
+
+class MatomoOrderMixin(models.AbstractModel):
+    """What sales orders and till sales have in common for Matomo.
+
+    The metadata of the shopper is stored on the order, as the guide asks. Flag,
+    verdict and URL are read from the order's row in the log: the sender never
+    writes an order. The model that inherits says in ``_matomo_order_field`` which
+    field of the log names it, and implements the hooks at the end.
+    """
+
+    _name = "matomo.order.mixin"
+    _description = "Order Tracked in Matomo"
+
+    # === FIELDS === #
+
+    matomo_ip_address = fields.Char(
+        string="IP Address", copy=False, readonly=True, groups=USER_GROUP
+    )
+    matomo_user_agent = fields.Char(
+        string="User Agent",
+        copy=False,
+        readonly=True,
+        prefetch=False,
+        groups=USER_GROUP,
+    )
+    matomo_accept_language = fields.Char(
+        string="Languages",
+        copy=False,
+        readonly=True,
+        prefetch=False,
+        groups=USER_GROUP,
+    )
+    matomo_client_hints = fields.Char(
+        string="Client Hints",
+        copy=False,
+        readonly=True,
+        prefetch=False,
+        groups=USER_GROUP,
+    )
+    matomo_visitor_id = fields.Char(
+        string="Visitor ID",
+        size=16,
+        copy=False,
+        readonly=True,
+        groups=USER_GROUP,
+        help="The visitor's id in Matomo, 16 hexadecimal digits.",
+    )
+    matomo_attribution_info = fields.Json(
+        string="Attribution",
+        copy=False,
+        readonly=True,
+        prefetch=False,
+        groups=USER_GROUP,
+        help="Campaign, keyword, time and referrer the shopper came by.",
+    )
+    matomo_attribution = fields.Char(
+        string="Came By", compute="_compute_matomo_attribution", groups=USER_GROUP
+    )
+    matomo_state = fields.Selection(
+        STATES,
+        string="Matomo",
+        compute="_compute_matomo_verdict",
+        search="_search_matomo_state",
+        groups="base.group_user",
+    )
+    matomo_reason = fields.Text(
+        string="Matomo Reason",
+        compute="_compute_matomo_verdict",
+        search="_search_matomo_reason",
+        groups="base.group_user",
+    )
+    matomo_notes = fields.Text(
+        string="Matomo Notes",
+        compute="_compute_matomo_verdict",
+        groups="base.group_user",
+    )
+    matomo_tracked = fields.Boolean(
+        string="Tracked in Matomo",
+        compute="_compute_matomo_verdict",
+        search="_search_matomo_tracked",
+        groups="base.group_user",
+        help="Matomo has accepted this order.",
+    )
+    matomo_tracked_date = fields.Datetime(
+        string="Tracked On",
+        compute="_compute_matomo_verdict",
+        search="_search_matomo_tracked_date",
+        groups="base.group_user",
+    )
+    matomo_order_ref = fields.Char(
+        string="Order ID in Matomo",
+        compute="_compute_matomo_verdict",
+        search="_search_matomo_order_ref",
+        groups="base.group_user",
+    )
+    matomo_tracking_url = fields.Text(
+        string="Audit URL",
+        compute="_compute_matomo_tracking_url",
+        groups=USER_GROUP,
+        help="A GET address equal to what was sent, its token masked.",
+    )
+
+    # === COMPUTE AND SEARCH === #
+
+    def _get_matomo_rows(self):
+        """The verdict rows of these orders: ``{order id: row}``, in sudo."""
+        # sudo: employees see the verdict without reading the log.
+        rows = (
+            self.env["matomo.request"]
+            .sudo()
+            .search([("kind", "=", "order"), (self._matomo_order_field, "in", self.ids)])
+        )
+        return {row[self._matomo_order_field].id: row for row in rows}
+
+    @api.depends("matomo_attribution_info")
+    def _compute_matomo_attribution(self):
+        for order in self:
+            info = order.matomo_attribution_info or {}
+            parts = (info.get("campaign"), info.get("keyword"), info.get("referrer"))
+            order.matomo_attribution = ", ".join(filter(None, parts))
+
+    def _compute_matomo_verdict(self):
+        rows = self._get_matomo_rows()
+        nothing = self.env["matomo.request"]
+        for order in self:
+            row = rows.get(order._origin.id, nothing)
+            order.matomo_state = row.state
+            order.matomo_reason = row.reason or (
+                not row and order._get_matomo_missing_reason()
+            )
+            order.matomo_notes = row.notes
+            order.matomo_tracked = row.state in ACCEPTED_STATES
+            order.matomo_tracked_date = row.sent_date
+            order.matomo_order_ref = row.order_ref
+
+    def _compute_matomo_tracking_url(self):
+        rows = self._get_matomo_rows()
+        for order in self:
+            row = rows.get(order._origin.id)
+            order.matomo_tracking_url = row.tracking_url if row else False
+
+    def _search_matomo_row(self, domain):
+        """Domain of the orders whose verdict row matches ``domain``."""
+        # sudo: see _get_matomo_rows.
+        query = (
+            self.env["matomo.request"]
+            .sudo()
+            ._search(
+                Domain("kind", "=", "order")
+                & Domain(self._matomo_order_field, "!=", False)
+                & Domain(domain)
+            )
+        )
+        return Domain("id", "in", query.subselect(self._matomo_order_field))
+
+    def _search_matomo_state(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        domain = self._search_matomo_row([("state", "in", [v for v in value if v])])
+        if False in value:
+            domain |= ~self._search_matomo_row(Domain.TRUE)
+        return domain
+
+    def _search_matomo_tracked(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        return self._search_matomo_row([("state", "in", ACCEPTED_STATES)])
+
+    def _search_matomo_reason(self, operator, value):
+        return self._search_matomo_row([("reason", operator, value)])
+
+    def _search_matomo_tracked_date(self, operator, value):
+        return self._search_matomo_row([("sent_date", operator, value)])
+
+    def _search_matomo_order_ref(self, operator, value):
+        return self._search_matomo_row([("order_ref", operator, value)])
+
+    def _field_to_sql(self, alias, field_expr, query=None):
+        """Override of the ORM to group by the verdict, which lives in its row."""
+        if field_expr != "matomo_state":
+            return super()._field_to_sql(alias, field_expr, query)
+        self._check_field_access(self._fields[field_expr], "read")
+        return SQL(
+            "(SELECT row.state FROM matomo_request row"
+            " WHERE row.kind = 'order' AND %s = %s)",
+            SQL.identifier("row", self._matomo_order_field),
+            SQL.identifier(alias, "id"),
+        )
+
+    # === TRACKING === #
+
+    def _matomo_track(self):
+        """Note these orders to be tracked; called by the automation rules.
+
+        Costs nothing and reads nothing: see ``matomo.request._note``.
+        """
+        self.env["matomo.request"]._note(self)
+
+    def _matomo_enqueue(self):
+        """Give each order that counts and has no verdict its row, and wake the sender.
+
+        :return: the rows that are new or wait again
+        """
+        # sudo: the sale is made by whoever makes it, with no right to the log.
+        orders = self.sudo()
+        orders = orders.filtered(lambda order: order._is_matomo_sale())
+        rows = orders._get_matomo_rows()
+        new = orders.filtered(lambda order: order.id not in rows)
+        requests = self.env["matomo.request"].sudo()
+        changed = requests.create(
+            [order._prepare_matomo_request_values() for order in new]
+        )
+        for order in orders - new:
+            row = rows[order.id]
+            if row.state == "cancelled":
+                # Confirmed again after it was cancelled before it was sent.
+                verdict, _site = order._get_matomo_verdict()
+                row._update_state(
+                    verdict.state, reason=verdict.reason, next_attempt_date=False
+                )
+                changed |= row
+        if "pending" in changed.mapped("state"):
+            requests._wake_sender()
+        return changed
+
+    def _prepare_matomo_request_values(self):
+        """The values of the order's row, with its verdict."""
+        self.ensure_one()
+        verdict, site = self._get_matomo_verdict()
+        if verdict.state == "excluded":
+            _logger.info("%s is not tracked in Matomo: %s", self, verdict.reason)
+        return {
+            self._matomo_order_field: self.id,
+            "company_id": self.company_id.id,
+            "site_id": site.id,
+            "channel": self._get_matomo_channel(),
+            "order_date": self.date_order,
+            "state": verdict.state,
+            "reason": verdict.reason,
+        }
+
+    def _get_matomo_verdict(self):
+        """What is to become of this order, and on which Matomo site.
+
+        :return: tuple of a ``Verdict`` and a ``matomo.site``, empty if none is set
+        """
+        self.ensure_one()
+        # Whoever made the sale, its verdict speaks the company's language.
+        order = self.with_context(lang=self.company_id.partner_id.lang)
+        site = order._get_matomo_site()
+        if not site:
+            verdict = Verdict("excluded", order._get_matomo_no_site_reason())
+        elif order.date_order < site._get_start():
+            verdict = Verdict(
+                "excluded",
+                order.env._(
+                    "Confirmed before tracking began on %s.",
+                    format_date(order.env, site.date_start),
+                ),
+            )
+        else:
+            verdict = order._get_matomo_content_verdict() or Verdict("pending")
+        return verdict, site
+
+    def _get_matomo_missing_reason(self):
+        """Why an order that counts has no row, or False."""
+        # sudo: the reason names the site, which an employee may not read.
+        order = self.sudo()
+        return order._is_matomo_sale() and order._get_matomo_verdict()[0].reason
+
+    # === RETRACK === #
+
+    def action_matomo_retrack(self):
+        """Look at these orders again: send what should be in Matomo and is not."""
+        self.check_access("read")
+        return self.env["matomo.request"]._retrack(self)
+
+    # === BUILDING === #
+
+    def _prepare_matomo_order(self, ref, site):
+        """The order as Matomo gets it.
+
+        :return: tuple of the order and a list of sentences on what differs
+        """
+        self.ensure_one()
+        amounts = self._prepare_matomo_amounts(site)
+        order = Order(
+            ref=ref,
+            time=self.date_order,
+            revenue=amounts.revenue,
+            subtotal=amounts.subtotal,
+            tax=amounts.tax,
+            shipping=amounts.shipping,
+            discount=amounts.discount,
+            items=tuple(merged.item for merged in amounts.items),
+        )
+        return order, self._get_matomo_amount_notes(amounts)
+
+    def _prepare_matomo_amounts(self, site):
+        """The bought lines' amounts in the site's currency.
+
+        Odoo's own tax computation, rounding included, is split over the lines, so
+        that any part of an order adds up with the rest of it.
+        """
+        base_lines = self._prepare_matomo_base_lines()
+        AccountTax = self.env["account.tax"]
+        AccountTax._add_tax_details_in_base_lines(base_lines, self.company_id)
+        AccountTax._round_base_lines_tax_details(base_lines, self.company_id)
+        convert = self._get_matomo_converter(site)
+        total = total_tax = total_shipping = total_discount = 0.0
+        lines, left_out = [], []
+        for base_line in base_lines:
+            line = base_line["record"]
+            is_line = line._name == self._matomo_lines()._name
+            if is_line and self._get_matomo_line_fate(line) != "bought":
+                continue
+            details = base_line["tax_details"]
+            untaxed = (
+                details["total_excluded_currency"]
+                + details["delta_total_excluded_currency"]
+            )
+            tax = sum(t["tax_amount_currency"] for t in details["taxes_data"])
+            total += untaxed + tax
+            total_tax += tax
+            if not is_line:
+                # An early-payment discount, for one: it is no line of the order.
+                continue
+            if self._is_matomo_delivery(line):
+                total_shipping += untaxed
+            elif self.currency_id.compare_amounts(untaxed, 0) < 0:
+                total_discount -= untaxed
+            elif line.product_id:
+                lines.append(self._prepare_matomo_line(line, convert(untaxed), site))
+            else:
+                left_out.append(line.name or "")
+        revenue, tax = convert(total), convert(total_tax)
+        shipping, discount = convert(total_shipping), convert(total_discount)
+        return Amounts(
+            revenue=revenue,
+            tax=tax,
+            shipping=shipping,
+            discount=discount,
+            subtotal=revenue - tax - shipping + discount,
+            items=merge_lines(lines),
+            left_out=left_out,
+        )
+
+    def _get_matomo_converter(self, site):
+        """A function from an amount of the order to cents of the site's currency."""
+
+        def convert(amount):
+            converted = self.currency_id._convert(
+                amount, site.currency_id, self.company_id, self.date_order.date()
+            )
+            # Beyond 12 digits a float's noise begins; Matomo keeps two decimals.
+            return round_cents(Decimal(f"{converted:.6f}"))
+
+        return convert
+
+    def _prepare_matomo_line(self, line, amount, site):
+        """A bought line as an item, in the site's language."""
+        product = line.product_id.with_context(lang=site.lang_id.code)
+        return Line(
+            sku=choose_sku(
+                (product.default_code, product.barcode), f"product-{product.id}"
+            ),
+            name=clean_text(
+                product.with_context(display_default_code=False).display_name,
+                MAX_NAME_LENGTH,
+            ),
+            categories=self._get_matomo_categories(product),
+            amount=amount,
+            quantity=Decimal(str(line[self._matomo_quantity_field])),
+        )
+
+    @api.model
+    def _get_matomo_categories(self, product):
+        """Category names along the paths, the web shop's before the internal ones."""
+        names = []
+        for category in product.public_categ_ids:
+            names += category.parents_and_self.mapped("name")
+        category = product.categ_id
+        path = category.browse(map(int, (category.parent_path or "").split("/")[:-1]))
+        return choose_categories([*names, *path.mapped("name")])
+
+    def _get_matomo_amount_notes(self, amounts):
+        """Sentences on what Matomo's figures cannot say as the order does."""
+        _ = self.env._
+        notes = [
+            _("“%s” is left out of the items: its product no longer exists.", name)
+            for name in amounts.left_out
+        ]
+        items_total = Decimal(0)
+        for merged in amounts.items:
+            item = merged.item
+            items_total += merged.amount
+            if merged.as_one:
+                notes.append(
+                    _(
+                        "%(product)s: Matomo cannot count a quantity of %(quantity)s at"
+                        " this price; sent as 1 at %(amount)s.",
+                        product=item.name,
+                        quantity=f"{merged.quantity.normalize():f}",
+                        amount=item.price,
+                    )
+                )
+            elif item.revenue != merged.amount:
+                notes.append(
+                    _(
+                        "%(product)s: %(quantity)s x %(price)s make %(revenue)s in "
+                        "Matomo, %(difference)s from the order's %(amount)s.",
+                        product=item.name,
+                        quantity=item.quantity,
+                        price=item.price,
+                        revenue=item.revenue,
+                        difference=f"{item.revenue - merged.amount:+}",
+                        amount=merged.amount,
+                    )
+                )
+        balance = amounts.subtotal - items_total
+        if abs(balance) > Decimal("0.01") + Decimal("0.005") * len(amounts.items):
+            notes.append(
+                _(
+                    "The subtotal %(subtotal)s differs from the sum of the products"
+                    " by %(difference)s.",
+                    subtotal=amounts.subtotal,
+                    difference=f"{balance:+}",
+                )
+            )
+        return notes
+
+    def _prepare_matomo_visitor(self):
+        """The shopper's own visit where it is known, else a visitor of their own."""
+        self.ensure_one()
+        info = self.matomo_attribution_info or {}
+        return Visitor(
+            visitor_id=self.matomo_visitor_id
+            or hmac(self.env(su=True), "matomo_visitor_id", (self._name, self.id))[:16],
+            ip_address=self.matomo_ip_address or "",
+            user_agent=self.matomo_user_agent or "",
+            accept_language=self.matomo_accept_language or "",
+            client_hints=self.matomo_client_hints or "",
+            attribution=Attribution(
+                campaign=info.get("campaign") or "",
+                keyword=info.get("keyword") or "",
+                timestamp=info.get("timestamp") or 0,
+                referrer=info.get("referrer") or "",
+            ),
+        )
+
+    # === CONTENT === #
+
+    def _get_matomo_content_verdict(self):
+        """A verdict that follows from the order's lines, or None."""
+        self.ensure_one()
+        lines = self._matomo_lines()
+        fates = {line: self._get_matomo_line_fate(line) for line in lines}
+        if "bought" in fates.values() or not fates:
+            return None
+        for fate in ("settled", "returned"):
+            affected = lines.filtered(lambda line, fate=fate: fates[line] == fate)
+            if affected:
+                return Verdict("excluded", self._get_matomo_fate_reason(fate, affected))
+        return None
+
+    # === HOOKS === #
+
+    # The field of the log that names an order of this model.
+    _matomo_order_field = None
+    # The field of a line that says how much was bought.
+    _matomo_quantity_field = None
+
+    def _is_matomo_sale(self):
+        """Whether Odoo counts this order as revenue."""
+        raise NotImplementedError
+
+    def _get_matomo_sale_domain(self):
+        """The domain of the orders for which ``_is_matomo_sale``."""
+        raise NotImplementedError
+
+    def _get_matomo_site(self):
+        """The Matomo site this order belongs to, empty if none is set."""
+        raise NotImplementedError
+
+    def _get_matomo_no_site_reason(self):
+        """A sentence that names what has no Matomo site."""
+        raise NotImplementedError
+
+    def _get_matomo_channel(self):
+        """A value of ``matomo.request.channel``."""
+        raise NotImplementedError
+
+    def _get_matomo_order_name(self):
+        """What people call this order; becomes the order id in Matomo."""
+        raise NotImplementedError
+
+    def _get_matomo_page(self, site):
+        """The page the order is booked on."""
+        raise NotImplementedError
+
+    def _matomo_lines(self):
+        """The lines that may have a product."""
+        raise NotImplementedError
+
+    def _get_matomo_line_fate(self, line):
+        """``bought``, ``settled`` (counted in another order), ``returned`` or ``none``."""
+        raise NotImplementedError
+
+    def _get_matomo_fate_reason(self, fate, lines):
+        """Why an order of which nothing is bought is not tracked."""
+        raise NotImplementedError
+
+    def _is_matomo_delivery(self, line):
+        """Whether the line is the delivery's cost."""
+        return False
+
+    def _prepare_matomo_base_lines(self):
+        """The base lines of Odoo's tax computation behind the order's total."""
+        raise NotImplementedError

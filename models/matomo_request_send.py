@@ -1,0 +1,529 @@
+import logging
+import time
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+
+from psycopg2 import IntegrityError, OperationalError, errors
+
+from odoo import api, fields, models
+from odoo.exceptions import ConcurrencyError
+from odoo.tools import SQL, format_datetime
+
+from ..matomo_api.errors import MatomoError, Misconfigured, ServerTrouble
+from ..matomo_api.reading import read_orders
+from ..matomo_api.tracking import (
+    fit_order_ref,
+    order_parameters,
+    order_ref_key,
+    tracker_url,
+    tracking_url,
+)
+
+_logger = logging.getLogger(__name__)
+
+# A claimed row is nobody else's for this long; after a crash it is due again.
+LEASE = timedelta(minutes=10)
+# What one more order in a bulk adds to the timeout of one (seconds). Matomo
+# needs about 2 ms (MATOMO.md section 11).
+TIMEOUT_PER_ORDER = 0.06
+# A run waits this long for silent servers in all, so that Odoo's other
+# scheduled actions are not starved (seconds).
+WAITING_BUDGET = 10
+# Matomo's days are those of the site's time zone.
+DAY_MARGIN = timedelta(days=1)
+# An accepted order is looked for in Matomo after this time.
+GRACE = timedelta(minutes=1)
+REPLAYS = 5
+
+
+class MatomoRequest(models.Model):
+    """The sender: from rows that are due to orders in Matomo.
+
+    Three kinds of trouble are kept apart. *Later* (network, server): the site
+    waits, longer each time, and its rows with it. *This one* (data): the row
+    fails, the rest goes on. *The site* (token, site id, rights): the site stops
+    until a person mends the settings. No transaction is open while Matomo is
+    asked, and no order's row is ever locked or written.
+    """
+
+    _inherit = "matomo.request"
+
+    check_first = fields.Boolean(
+        readonly=True,
+        help="Matomo is asked for the order before it is sent: it may be there.",
+    )
+
+    # === SCHEDULED ACTION === #
+
+    @api.model
+    def _cron_send(self):
+        """Send what is due; any number of lanes may run this at once."""
+        if not self.env.registry.ready:
+            return
+        waited = 0.0
+        for site in self._get_due_sites():
+            if waited >= WAITING_BUDGET:
+                break
+            start = time.monotonic()
+            is_time_left, is_interrupted = self._send_site(site)
+            if is_interrupted:
+                waited += time.monotonic() - start
+            if not is_time_left:
+                break
+        self._rearm_sender()
+
+    def _get_due_sites(self):
+        """The sites that may be sent to now and have rows that are due."""
+        now = fields.Datetime.now()
+        groups = self._read_group(self._due_domain(now), groupby=["site_id"])
+        return self.env["matomo.site"].union(
+            *(
+                site
+                for (site,) in groups
+                if not site.next_attempt_date or site.next_attempt_date <= now
+            )
+        ).filtered(lambda site: site._may_send())
+
+    @api.model
+    def _due_domain(self, now):
+        return [
+            ("state", "=", "pending"),
+            ("site_id.active", "=", True),
+            "|",
+            ("next_attempt_date", "=", False),
+            ("next_attempt_date", "<=", now),
+        ]
+
+    def _send_site(self, site):
+        """Send a site's due rows, batch by batch.
+
+        :return: whether the scheduled action has time left, and whether the site
+            was interrupted
+        """
+        try:
+            client = site._get_client()
+        except Misconfigured as error:
+            self._replay(lambda: site._note_trouble(error))
+            return self._report_progress(0), True
+        with closing(client):
+            while rows := self._replay(lambda: self._claim(site)):
+                outcomes, error = self._deliver(site, client, rows)
+                self._replay(lambda o=outcomes, e=error: self._settle(site, o, e))
+                is_time_left = self._report_progress(len(rows))
+                if error or not is_time_left:
+                    return is_time_left, bool(error)
+        return True, False
+
+    def _report_progress(self, processed):
+        """Commit and tell the scheduler how much is due; false if time is up.
+
+        Rows of a site that waits are not due: reporting them would make the
+        scheduler call again and again.
+        """
+        remaining = 0
+        if sites := self._get_due_sites():
+            remaining = self.search_count(
+                [*self._due_domain(fields.Datetime.now()), ("site_id", "in", sites.ids)]
+            )
+        return bool(self.env["ir.cron"]._commit_progress(processed, remaining=remaining))
+
+    def _rearm_sender(self):
+        """Come back when the first waiting site may be tried again."""
+        now = fields.Datetime.now()
+        waiting = self.env["matomo.site"].search([("next_attempt_date", ">", now)])
+        pending = self._read_group(
+            [("state", "=", "pending"), ("site_id", "in", waiting.ids)], ["site_id"]
+        )
+        if dates := [site.next_attempt_date for (site,) in pending]:
+            self._wake_sender(at=min(dates))
+
+    def _replay(self, step):
+        """Run ``step`` in a transaction of its own and commit it.
+
+        The commit makes what is decided outlive a crash, before and after Matomo
+        is asked. A conflict with another lane is no error: the step is replayed.
+        """
+        for left in reversed(range(REPLAYS)):
+            try:
+                result = step()
+                self.env.cr.commit()
+                return result
+            except (
+                errors.SerializationFailure,
+                errors.DeadlockDetected,
+                errors.LockNotAvailable,
+                ConcurrencyError,
+            ):
+                self.env.cr.rollback()
+                if not left:
+                    raise
+        return None
+
+    # === CLAIMING === #
+
+    def _claim(self, site):
+        """Take the oldest due rows of the site and build their requests.
+
+        SKIP LOCKED keeps the lanes apart while they claim, the lease while they
+        send. What is built is frozen: whatever happens, the same is sent again.
+
+        :return: the rows to send, at most ``batch_size``
+        """
+        now = fields.Datetime.now()
+        ids = self.env.execute_query(
+            SQL(
+                """
+                SELECT id FROM matomo_request
+                 WHERE site_id = %s AND state = 'pending'
+                   AND (next_attempt_date IS NULL OR next_attempt_date <= %s)
+              ORDER BY order_date, id
+                 LIMIT %s
+                   FOR NO KEY UPDATE SKIP LOCKED
+                """,
+                site.id,
+                now,
+                site._get_batch_size(),
+            )
+        )
+        rows = self.browse(id_ for (id_,) in ids)
+        rows.invalidate_recordset()
+        rows = rows.filtered(lambda row: row._prepare_attempt())
+        for row in rows:
+            row._update_state(
+                "pending",
+                next_attempt_date=now + LEASE,
+                attempt_count=row.attempt_count + 1,
+            )
+        return rows or (self.browse() if not ids else self._claim(site))
+
+    def _prepare_attempt(self):
+        """Decide once more whether this row is sent, and build its request.
+
+        An order that cannot be built fails alone.
+
+        :return: whether there is something to send
+        """
+        self.ensure_one()
+        if self.payload:
+            return True
+        order = self._get_order()
+        try:
+            # The savepoint keeps one order's trouble from the rest of the batch.
+            with self.env.cr.savepoint():
+                return self._build(order)
+        except (OperationalError, ConcurrencyError):
+            raise
+        except Exception as error:
+            # Whatever an order's data breaks, it is said on the row, and the
+            # queue goes on.
+            _logger.exception("%s cannot be prepared for Matomo", order)
+            self._fail(
+                "data",
+                self.env._("The order could not be prepared for Matomo: %s", error),
+            )
+            return False
+
+    def _build(self, order):
+        if not order._is_matomo_sale():
+            self._update_state(
+                "cancelled",
+                reason=self.env._("The order was cancelled before it was sent."),
+            )
+            return False
+        company_order = order.with_context(lang=order.company_id.partner_id.lang)
+        verdict = company_order._get_matomo_content_verdict()
+        if verdict:
+            self._update_state(verdict.state, reason=verdict.reason)
+            _logger.info("%s is not tracked in Matomo: %s", order, verdict.reason)
+            return False
+        site = self.site_id
+        self._assign_order_ref(order)
+        matomo_order, notes = company_order._prepare_matomo_order(self.order_ref, site)
+        if order.date_order > fields.Datetime.now() + timedelta(minutes=1):
+            notes.append(
+                company_order.env._(
+                    "The time of the sale, %s, was in the future: Matomo books it at "
+                    "the moment it arrives. Is the till's clock right?",
+                    format_datetime(company_order.env, order.date_order),
+                )
+            )
+        visitor = order._prepare_matomo_visitor()
+        if self.missing_count:
+            # Accepted and not recorded: its address may be excluded in Matomo.
+            visitor = replace(visitor, ip_address="")
+        payload = order_parameters(
+            site.idsite,
+            matomo_order,
+            visitor,
+            order._get_matomo_page(site),
+        )
+        for note in notes:
+            _logger.info("%s in Matomo: %s", order, note)
+        self.write(
+            {
+                "order_date": order.date_order,
+                "payload": payload,
+                "tracking_url": tracking_url(site.url, payload),
+                "revenue": float(matomo_order.revenue),
+                "currency_id": site.currency_id.id,
+                "notes": "\n".join(notes) or False,
+            }
+        )
+        return True
+
+    def _assign_order_ref(self, order, avoid=()):
+        """Give the row an order id that no other order has on its Matomo site.
+
+        Once assigned it stays, except if it turns out to be taken in Matomo:
+        ``avoid`` holds the ids that are.
+        """
+        if self.order_ref and self.order_ref not in avoid:
+            return
+        name = order._get_matomo_order_name()
+        number = 1
+        while True:
+            ref = fit_order_ref(name, "" if number == 1 else f"-{number}")
+            number += 1
+            if ref in (*avoid, "", "0"):
+                # Matomo takes an order with such an id for a cart.
+                continue
+            key = f"{self.site_id.idsite}@{tracker_url(self.site_id.url)} "
+            key += order_ref_key(ref)
+            if self.search_count(
+                [("order_ref_key", "=", key), ("id", "!=", self.id)], limit=1
+            ):
+                continue
+            try:
+                # Another lane may assign the same id at this moment.
+                with self.env.cr.savepoint():
+                    self.write({"order_ref": ref, "order_ref_key": key})
+                return
+            except IntegrityError:
+                continue
+
+    # === DELIVERING === #
+
+    def _deliver(self, site, client, rows):
+        """Send claimed rows and find out what became of each.
+
+        :return: list of ``(rows, method name, keyword arguments)`` for ``_settle``,
+            and the trouble that ended the delivery, or None
+        """
+        outcomes = []
+        unsettled = rows
+        try:
+            for outcome in self._check_first(site, client, rows):
+                outcomes.append(outcome)
+                unsettled -= outcome[0]
+            if not unsettled:
+                return outcomes, None
+            rows = unsettled
+            answer = client.send_bulk(
+                [row.payload for row in rows],
+                timeout=site.order_timeout + TIMEOUT_PER_ORDER * (len(rows) - 1),
+            )
+            if answer.tracked == len(rows):
+                return [*outcomes, (rows, "_set_sent", {"answer": answer})], None
+            for outcome in self._settle_refused(site, client, rows, answer):
+                outcomes.append(outcome)
+                unsettled -= outcome[0]
+        except MatomoError as error:
+            return [*outcomes, (unsettled, "_release", {"error": error})], error
+        return outcomes, None
+
+    def _check_first(self, site, client, rows):
+        """Look in Matomo for the rows that a person wants sent again."""
+        doubtful = rows.filtered("check_first")
+        if not doubtful:
+            return
+        recorded = self._read_back(site, client, doubtful)
+        for row in doubtful:
+            order = recorded.get(row.order_ref)
+            if order and row._is_ours(order):
+                yield row, "_set_verified", {"recorded": order}
+            elif order:
+                yield row, "_set_foreign", {"recorded": order}
+
+    def _settle_refused(self, site, client, rows, answer):
+        """Tell the recorded from the refused by reading Matomo back.
+
+        Matomo says how many it refused, not which (MATOMO.md section 3), and
+        refuses what it has already, too.
+
+        :raise MatomoError: when it cannot be found out now
+        """
+        if not site.can_read:
+            yield from self._settle_unread(site, client, rows, answer)
+            return
+        try:
+            recorded = self._read_back(site, client, rows)
+        except Misconfigured:
+            # The token may not read: may it record at all?
+            client.probe(site.idsite, timeout=site.order_timeout)
+            yield from self._settle_unread(site, client, rows, answer)
+            return
+        for row in rows:
+            order = recorded.get(row.order_ref)
+            if order and row._is_ours(order):
+                yield row, "_set_sent", {"answer": answer}
+            elif order:
+                yield row, "_set_foreign", {"recorded": order}
+            elif len(rows) == 1:
+                yield self._settle_single_refusal(site, client, row, answer)
+            else:
+                single = client.send_bulk([row.payload], timeout=site.order_timeout)
+                if single.tracked:
+                    yield row, "_set_sent", {"answer": single}
+                else:
+                    yield self._settle_single_refusal(site, client, row, single)
+
+    def _settle_single_refusal(self, site, client, row, answer):
+        """A row that was refused alone and is not there: whose fault is it?
+
+        :raise Misconfigured: the token's or the site's
+        """
+        if not answer.invalid:
+            # Neither tracked nor refused: a lock in Matomo's database.
+            raise ServerTrouble(
+                self.env._("Matomo lost the order to a lock; it is sent again."),
+                status=answer.status,
+                text=answer.text,
+            )
+        client.probe(site.idsite, timeout=site.order_timeout)
+        return row, "_set_refused", {"answer": answer}
+
+    def _settle_unread(self, site, client, rows, answer):
+        """Settle rows of a site whose token may not read: what can be told is told."""
+        yield self.browse(), "_note_unreadable", {"site": site}
+        if len(rows) == 1 and rows.attempt_count == 1:
+            yield self._settle_single_refusal(site, client, rows, answer)
+        else:
+            # Refused the second time: most likely because it is there.
+            yield rows, "_set_sent", {"answer": answer}
+
+    def _read_back(self, site, client, rows):
+        """What Matomo has recorded under the rows' order ids."""
+        dates = rows.mapped("order_date")
+        last = max([*dates, fields.Datetime.now()])
+        return read_orders(
+            client,
+            site.idsite,
+            rows.mapped("order_ref"),
+            (min(dates) - DAY_MARGIN).date(),
+            (last + DAY_MARGIN).date(),
+        )
+
+    def _is_ours(self, recorded):
+        """Whether an order in Matomo is the one this row sent.
+
+        It is if revenue, day and visitor agree (DESIGN.md). Matomo keeps revenue
+        in single precision: beyond 130,000 a cent is lost (MATOMO.md section 7).
+        """
+        payload = self.payload or {}
+        revenue = float(payload.get("revenue") or 0)
+        tolerance = max(0.005, abs(revenue) * 1e-7)
+        sent_at = fields.Datetime.to_datetime(payload.get("cdt"))
+        return bool(
+            abs(float(recorded.revenue) - revenue) <= tolerance
+            and recorded.visitor_id == payload.get("cid")
+            and sent_at
+            # A time in the future was replaced by the moment of arrival.
+            and abs(recorded.time - sent_at) <= DAY_MARGIN
+        )
+
+    # === SETTLING === #
+
+    def _settle(self, site, outcomes, error=None):
+        """Write down what became of the rows, and of the site."""
+        for rows, method, arguments in outcomes:
+            getattr(rows, method)(**arguments)
+        if error:
+            site._note_trouble(error)
+        else:
+            site._note_success()
+
+    def _set_sent(self, answer):
+        """Matomo has accepted the rows."""
+        accepted = self._update_state(
+            "sent",
+            reason=False,
+            failure_type=False,
+            next_attempt_date=False,
+            check_first=False,
+            sent_date=fields.Datetime.now(),
+            next_check_date=fields.Datetime.now() + GRACE,
+            duration_ms=answer.duration_ms,
+            answer_status=answer.status,
+            answer_text=answer.text,
+        )
+        for row in accepted:
+            # The guide: "Tracked ecommerce order %s: URL was %s".
+            _logger.info(
+                "Tracked ecommerce order %s: URL was %s",
+                row.order_ref,
+                row.tracking_url,
+            )
+
+    def _set_foreign(self, recorded):
+        """Somebody else's order has our id in Matomo: ours takes another."""
+        taken = self.order_ref
+        self._assign_order_ref(self._get_order(), avoid=(taken,))
+        self._update_state(
+            "pending", payload=False, tracking_url=False, next_attempt_date=False
+        )
+        _logger.warning(
+            "Matomo has an order %s of %s that is not ours; %s is sent as %s",
+            taken,
+            recorded.revenue,
+            self._get_order(),
+            self.order_ref,
+        )
+
+    def _set_refused(self, answer):
+        """Matomo refuses this very order."""
+        self._fail(
+            "refused",
+            self.env._(
+                "Matomo refused this order, although it accepts the token and the "
+                "site. Compare the audit URL with what Matomo expects, mend the "
+                "order and press Retrack."
+            ),
+            duration_ms=answer.duration_ms,
+            answer_status=answer.status,
+            answer_text=answer.text,
+        )
+
+    def _fail(self, failure_type, reason, **values):
+        failed = self._update_state(
+            "failed",
+            failure_type=failure_type,
+            reason=reason,
+            next_attempt_date=False,
+            **values,
+        )
+        for row in failed:
+            _logger.warning(
+                "%s is not in Matomo: %s", row._get_order().display_name, reason
+            )
+
+    def _release(self, error):
+        """Back to the queue: nothing is known, and nobody's attempts are used up."""
+        self._update_state(
+            "pending",
+            next_attempt_date=False,
+            failure_type="config"
+            if isinstance(error, Misconfigured)
+            else "server"
+            if isinstance(error, ServerTrouble)
+            else "network",
+            answer_status=error.status,
+            answer_text=error.text,
+        )
+
+    @api.model
+    def _note_unreadable(self, site):
+        """Say once that the site's token may not read."""
+        if site.can_read:
+            _logger.warning("The token of Matomo site %s may not read it.", site.id)
+            site.can_read = False

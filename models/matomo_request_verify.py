@@ -1,0 +1,199 @@
+import logging
+from contextlib import closing
+
+from odoo import api, fields, models
+from odoo.fields import Domain
+
+from ..matomo_api.errors import MatomoError, Misconfigured
+
+_logger = logging.getLogger(__name__)
+
+# An order accepted this often and never found is given up.
+MAX_MISSING = 3
+# How many orders are looked for in one request.
+VERIFY_BATCH = 50
+COMPARED = {
+    "subtotal": "ec_st",
+    "tax": "ec_tx",
+    "shipping": "ec_sh",
+    "discount": "ec_dt",
+}
+
+
+class MatomoRequest(models.Model):
+    """The verifier: accepted is not recorded, so Matomo is read back.
+
+    An answer of 200 proves nothing: what Matomo excludes, it counts as tracked
+    (MATOMO.md section 2). Only a read-back turns ``sent`` into ``verified``.
+    """
+
+    _inherit = "matomo.request"
+
+    next_check_date = fields.Datetime(
+        readonly=True, help="When Matomo is asked for the order."
+    )
+    missing_count = fields.Integer(
+        string="Times Missing",
+        readonly=True,
+        aggregator=None,
+        help="How often the order was accepted and then not found.",
+    )
+
+    # The verifier's query: the rows of a site to look for, in order of time.
+    _check_index = models.Index(
+        "(site_id, next_check_date) WHERE next_check_date IS NOT NULL"
+    )
+
+    # === SCHEDULED ACTION === #
+
+    @api.model
+    def _cron_verify(self):
+        """Look in Matomo for the orders it has accepted."""
+        if not self.env.registry.ready:
+            return
+        now = fields.Datetime.now()
+        for (site,) in self._read_group(self._check_domain(now), ["site_id"]):
+            is_waiting = site.next_attempt_date and site.next_attempt_date > now
+            if not is_waiting and site._may_send() and not self._verify_site(site):
+                return
+
+    @api.model
+    def _wake_verifier(self):
+        """Run the verifier after this transaction."""
+        # sudo: see _wake_sender.
+        self.env.ref("matomo_order_tracking.ir_cron_verify").sudo()._trigger()
+
+    @api.model
+    def _check_domain(self, now):
+        return [
+            ("next_check_date", "<=", now),
+            ("state", "in", ("sent", "verified")),
+            ("site_id.active", "=", True),
+        ]
+
+    def _verify_site(self, site):
+        """Verify a site's rows, batch by batch.
+
+        :return: whether the scheduled action has time left
+        """
+        domain = Domain.AND(
+            [self._check_domain(fields.Datetime.now()), [("site_id", "=", site.id)]]
+        )
+        try:
+            client = site._get_client()
+        except Misconfigured as error:
+            self._replay(lambda: site._note_trouble(error))
+            return True
+        with closing(client):
+            while rows := self.search(domain, order="order_date, id", limit=VERIFY_BATCH):
+                self.env.cr.commit()  # nothing is held while Matomo is asked
+                error = self._verify(site, client, rows)
+                left = self.search_count(domain)
+                time_left = self.env["ir.cron"]._commit_progress(
+                    len(rows), remaining=0 if error else left
+                )
+                if error or not time_left:
+                    return bool(time_left)
+        return True
+
+    def _verify(self, site, client, rows):
+        """Read the rows back and write down what was found.
+
+        :return: the trouble that kept Matomo from being read, or None
+        """
+        readable = rows.filtered(lambda row: site._has_raw_data(row.order_date))
+        try:
+            recorded = self._read_back(site, client, readable) if readable else {}
+        except Misconfigured as error:
+            return self._verify_unreadable(site, client, rows, error)
+        except MatomoError as error:
+            self._replay(lambda e=error: site._note_trouble(e))
+            return error
+        self._replay(lambda: self._settle_read_back(rows - readable, readable, recorded))
+        return None
+
+    def _verify_unreadable(self, site, client, rows, error):
+        """The token may not read: if it may record, sites stay at "sent"."""
+        try:
+            client.probe(site.idsite, timeout=site.order_timeout)
+        except MatomoError as probe_error:
+            self._replay(lambda e=probe_error: site._note_trouble(e))
+            return probe_error
+
+        def settle():
+            self._note_unreadable(site)
+            rows.write({"next_check_date": False})
+
+        self._replay(settle)
+        return None
+
+    def _settle_read_back(self, too_old, readable, recorded):
+        too_old.write({"next_check_date": False})
+        for row in readable:
+            order = recorded.get(row.order_ref)
+            if not order:
+                row._set_missing()
+            elif not row._is_ours(order):
+                row._set_foreign(recorded=order)
+            else:
+                row._set_verified(order)
+
+    # === OUTCOMES === #
+
+    def _set_verified(self, recorded):
+        """Matomo has the order; differing amounts are shown, not hidden."""
+        differences = self._get_differences(recorded)
+        if differences:
+            self.write({"reason": "\n".join(differences), "next_check_date": False})
+            return
+        self._update_state(
+            "verified",
+            reason=False,
+            verified_date=fields.Datetime.now(),
+            next_check_date=False,
+            missing_count=0,
+        )
+
+    def _get_differences(self, recorded):
+        """Sentences on the amounts Matomo has recorded otherwise."""
+        payload = self.payload or {}
+        return [
+            self.env._(
+                "Matomo has %(recorded)s as %(amount)s instead of %(sent)s.",
+                amount=name,
+                recorded=getattr(recorded, name),
+                sent=payload.get(parameter),
+            )
+            for name, parameter in COMPARED.items()
+            if f"{getattr(recorded, name):.2f}" != payload.get(parameter)
+        ]
+
+    def _set_missing(self):
+        """Matomo accepted the order and has not recorded it."""
+        count = self.missing_count + 1
+        if count >= MAX_MISSING:
+            self._fail(
+                "refused",
+                self.env._(
+                    "Matomo accepted this order %s times and never recorded it. Does "
+                    "the site exclude the shopper's or the server's IP address, the "
+                    "browser, or unknown page addresses?",
+                    count,
+                ),
+                missing_count=count,
+                next_check_date=False,
+            )
+            return
+        # It is known not to be there: built anew, and without the address.
+        self._update_state(
+            "pending",
+            payload=False,
+            missing_count=count,
+            next_attempt_date=False,
+            next_check_date=False,
+        )
+        _logger.warning(
+            "Matomo accepted order %s and has not recorded it; it is sent again",
+            self.order_ref,
+        )
+        self._wake_sender()

@@ -1,0 +1,517 @@
+import ipaddress
+import logging
+import os
+import random
+from datetime import datetime, time, timedelta
+from urllib.parse import urlsplit
+
+import pytz
+
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+from odoo.tools import config
+
+from ..matomo_api.client import Client
+from ..matomo_api.errors import MatomoError, Misconfigured, ServerTrouble
+from ..matomo_api.reading import read_site
+
+_logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF = timedelta(seconds=30)
+MAX_BACKOFF = timedelta(hours=1)
+# A wrong token is tried again this often: 20 failures an hour lock the sender
+# out of Matomo (MATOMO.md section 5).
+MISCONFIGURED_BACKOFF = timedelta(hours=1)
+# The last success is noted this often at most, or all lanes would write one row.
+SUCCESS_NOTED = timedelta(minutes=1)
+MANAGER_ACTIVITY = "mail.mail_activity_data_warning"
+# Loopback is this machine: nothing travels over a network there.
+LOOPBACK_NAMES = {"localhost", "localhost.localdomain"}
+
+
+class MatomoSite(models.Model):
+    """A Matomo website and how to reach it.
+
+    Its health fields (state and the ones below it) are written by the sender in
+    transactions of their own and by nobody else.
+    """
+
+    _name = "matomo.site"
+    _description = "Matomo Site"
+    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _order = "name, id"
+    _check_company_auto = True
+
+    # === FIELDS === #
+
+    name = fields.Char(required=True)
+    active = fields.Boolean(default=True)
+    url = fields.Char(
+        string="Matomo Address",
+        required=True,
+        tracking=True,
+        help="The address of your Matomo, for example https://matomo.example.com/",
+    )
+    idsite = fields.Integer(
+        string="Site ID",
+        required=True,
+        tracking=True,
+        aggregator=None,
+        help="The number of the website in Matomo, under Administration, Websites.",
+    )
+    token_auth = fields.Char(
+        string="Token",
+        copy=False,
+        groups="base.group_system",
+        help="An authentication token of a Matomo user with write access to this "
+        "site. Do not use a superuser's token.",
+    )
+    company_id = fields.Many2one(
+        "res.company", required=True, default=lambda self: self.env.company
+    )
+    currency_id = fields.Many2one(
+        "res.currency",
+        required=True,
+        default=lambda self: self.env.company.currency_id,
+        help="The currency of the site in Matomo. Amounts are converted into it.",
+    )
+    lang_id = fields.Many2one(
+        "res.lang",
+        string="Language of Product Names",
+        required=True,
+        default=lambda self: self._default_lang_id(),
+        help="Products are named in one language, or Matomo's reports fall apart.",
+    )
+    timezone = fields.Selection(
+        "_selection_timezone",
+        required=True,
+        default="UTC",
+        help="The time zone of the site in Matomo: its days are Matomo's days. "
+        "Testing the connection reads it.",
+    )
+    page_url = fields.Char(
+        string="Shop Address",
+        help="The main address of the site in Matomo. Sales are booked on pages "
+        "within it, so that a site that only accepts known addresses accepts them. "
+        "Testing the connection reads it.",
+    )
+    date_start = fields.Date(
+        string="Tracking Start",
+        required=True,
+        default=fields.Date.context_today,
+        tracking=True,
+        help="Orders confirmed before this day are not tracked.",
+    )
+    order_timeout = fields.Integer(
+        string="Order Timeout (s)", required=True, default=7, aggregator=None
+    )
+    cart_timeout = fields.Integer(
+        string="Cart Timeout (s)", required=True, default=2, aggregator=None
+    )
+    batch_size = fields.Integer(
+        required=True,
+        default=50,
+        aggregator=None,
+        help="How many orders are sent in one request at most.",
+    )
+    raw_data_days = fields.Integer(
+        string="Raw Data Kept (days)",
+        required=True,
+        default=180,
+        aggregator=None,
+        help="How long Matomo keeps single visits and orders (Administration, "
+        "Privacy, Anonymize data). Older orders cannot be read back and are never "
+        "sent a second time. 0: for ever.",
+    )
+    request_ids = fields.One2many("matomo.request", "site_id", string="Requests")
+
+    state = fields.Selection(
+        [
+            ("unknown", "Not Tested"),
+            ("ok", "Working"),
+            ("warning", "Interrupted"),
+            ("error", "Needs Attention"),
+        ],
+        required=True,
+        default="unknown",
+        readonly=True,
+        copy=False,
+    )
+    state_message = fields.Text(string="Message", readonly=True, copy=False)
+    last_success_date = fields.Datetime(readonly=True, copy=False)
+    next_attempt_date = fields.Datetime(readonly=True, copy=False)
+    failure_count = fields.Integer(
+        string="Failures in a Row", readonly=True, copy=False, aggregator=None
+    )
+
+    can_read = fields.Boolean(
+        string="Token May Read",
+        default=True,
+        readonly=True,
+        copy=False,
+        help="Whether the token may read Matomo back, which proves what it recorded.",
+    )
+    database_uuid = fields.Char(
+        readonly=True,
+        copy=False,
+        default=lambda self: self._get_database_uuid(),
+        help="The database this site was set up in. A copy of it sends nothing.",
+    )
+    is_copy = fields.Boolean(
+        string="In a Copied Database", compute="_compute_is_copy"
+    )
+
+    _url_idsite_unique = models.UniqueIndex(
+        "(company_id, url, idsite) WHERE active",
+        "This Matomo site already exists in this company.",
+    )
+    _idsite_positive = models.Constraint(
+        "CHECK(idsite > 0)", "The Matomo site ID is a number from 1."
+    )
+    _limits = models.Constraint(
+        "CHECK(order_timeout BETWEEN 1 AND 60 AND cart_timeout BETWEEN 1 AND 60"
+        " AND batch_size BETWEEN 1 AND 200)",
+        "Timeouts are from 1 to 60 seconds, the batch size is from 1 to 200.",
+    )
+
+    # === COMPUTE, DEFAULTS, CONSTRAINTS === #
+
+    @api.depends("database_uuid")
+    def _compute_is_copy(self):
+        uuid = self._get_database_uuid()
+        for site in self:
+            site.is_copy = site.database_uuid != uuid
+
+    @api.model
+    def _get_database_uuid(self):
+        # sudo: a system parameter.
+        return self.env["ir.config_parameter"].sudo().get_param("database.uuid")
+
+    def _default_lang_id(self):
+        langs = self.env["res.lang"]
+        code = self.env.company.partner_id.lang or self.env.lang
+        return langs._get_data(code=code).id or langs.search([], limit=1).id
+
+    @api.model
+    def _selection_timezone(self):
+        return [(name, name) for name in pytz.all_timezones]
+
+    @api.constrains("url")
+    def _check_url(self):
+        for site in self:
+            site._check_address(site.url)
+
+    def _check_address(self, url):
+        """Refuse an address the token must not travel to.
+
+        The guide: "these requests must be sent using HTTPS".
+
+        :raise ValidationError: with a sentence that says what to enter
+        """
+        _ = self.env._
+        try:
+            parts = urlsplit(url)
+            host, _port = parts.hostname or "", parts.port
+        except ValueError:
+            parts, host = None, ""
+        if not host or parts.scheme not in ("http", "https"):
+            raise ValidationError(
+                _(
+                    "“%s” is not a web address. Enter the address of your Matomo, for "
+                    "example https://matomo.example.com/",
+                    url,
+                )
+            )
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ValidationError(
+                _(
+                    "Enter the address of your Matomo without user name, password, "
+                    "question mark or #."
+                )
+            )
+        if parts.scheme == "http" and not _is_loopback(host):
+            raise ValidationError(
+                _(
+                    "The address of Matomo must begin with https://, because orders "
+                    "and the token would travel unprotected. Only a Matomo on this "
+                    "very machine may be reached by http://."
+                )
+            )
+
+    # === CRUD === #
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            self._clean_values(vals)
+        return super().create(vals_list)
+
+    def write(self, vals):
+        """Start afresh when the way to Matomo is mended.
+
+        Somebody who may change the address but not see the token must not be
+        able to have it sent to another host.
+        """
+        vals = self._clean_values(dict(vals))
+        way = {"url", "idsite", "token_auth"} & vals.keys()
+        if not way:
+            return super().write(vals)
+        if "url" in vals and not self.env.is_system():
+            moved = self.filtered(
+                lambda s: urlsplit(s.url).netloc != urlsplit(vals["url"]).netloc
+            )
+            # sudo: the token is the administrators'; here it is only taken away.
+            moved.sudo().filtered("token_auth").token_auth = False
+        result = super().write(vals)
+        self._mend()
+        return result
+
+    def _clean_values(self, vals):
+        if vals.get("url"):
+            vals["url"] = "".join(vals["url"].split())
+        if vals.get("token_auth"):
+            vals["token_auth"] = vals["token_auth"].strip()
+        return vals
+
+    def _mend(self):
+        """Forget the trouble and let what is queued flow again."""
+        # sudo: health is readonly for everybody; this is the one reset.
+        sites = self.sudo()
+        sites.write(
+            {
+                "state": "unknown",
+                "state_message": False,
+                "next_attempt_date": False,
+                "failure_count": 0,
+                "can_read": True,
+            }
+        )
+        sites.env["matomo.request"]._wake_sender()
+
+    # === ACTIONS === #
+
+    def action_test_connection(self):
+        """Ask Matomo about token and site, and answer in a sentence."""
+        self.ensure_one()
+        self.check_access("write")
+        _ = self.env._
+        try:
+            self._test_connection()
+        except MatomoError as error:
+            self._note_trouble(error)
+        is_ok = self.state in ("ok", "warning")
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": {"ok": "success", "warning": "warning"}.get(
+                    self.state, "danger"
+                ),
+                "title": _("Matomo accepts orders for this site.")
+                if is_ok
+                else _("The connection does not work yet."),
+                "message": self.state_message or "",
+                "sticky": self.state != "ok",
+                "next": {"type": "ir.actions.act_window_close"},
+            },
+        }
+
+    def action_confirm_database(self):
+        """Let this database send, although it was copied or restored."""
+        self.check_access("write")
+        # sudo: readonly for everybody; pressing the button is the one way.
+        self.sudo().database_uuid = self._get_database_uuid()
+        self._mend()
+
+    def _test_connection(self):
+        """Probe the token and take over what Matomo says about the site.
+
+        :raise MatomoError: as the client does
+        """
+        _ = self.env._
+        client = self._get_client()
+        client.probe(self.idsite, timeout=self.order_timeout)
+        site = read_site(client, self.idsite)
+        warnings = []
+        values = {}
+        currency = self.env["res.currency"].search(
+            [("name", "=", site.currency)], limit=1
+        )
+        if currency:
+            values["currency_id"] = currency.id
+        else:
+            warnings.append(
+                _(
+                    "The site's currency in Matomo, %s, is not active in Odoo.",
+                    site.currency,
+                )
+            )
+        if site.timezone in pytz.all_timezones_set:
+            values["timezone"] = site.timezone
+        if site.main_url:
+            values["page_url"] = site.main_url
+        if not site.is_ecommerce:
+            warnings.append(
+                _(
+                    "E-commerce is not enabled for this site in Matomo: reports "
+                    "will stay empty. Enable it under Administration, Websites."
+                )
+            )
+        # sudo: what Matomo says is not entered by the user; health is readonly.
+        self.sudo().write(values)
+        self._note_success(
+            message=" ".join(warnings)
+            or _("Connected to “%s”.", site.name or self.name),
+            state="warning" if warnings else "ok",
+        )
+
+    # === TALKING TO MATOMO === #
+
+    def _get_client(self):
+        """The HTTP client for this site.
+
+        :raise Misconfigured: when there is no token, or in a silent copy
+        """
+        self.ensure_one()
+        if not self._may_send():
+            raise Misconfigured(
+                self.env._(
+                    "This database is a copy: it sends nothing to Matomo until a "
+                    "manager confirms the site here."
+                )
+            )
+        token = self._get_token()
+        if not token:
+            raise Misconfigured(
+                self.env._("No token is set for the Matomo site “%s”.", self.name)
+            )
+        return Client(
+            self.url, token, ca_bundle=config.get("matomo_ca_bundle", "") or ""
+        )
+
+    def _may_send(self):
+        """Copies are silent: neutralised ones, and other databases than ours."""
+        self.ensure_one()
+        # sudo: a system parameter.
+        parameters = self.env["ir.config_parameter"].sudo()
+        return self.active and not (
+            parameters.get_param("database.is_neutralized") or self.is_copy
+        )
+
+    def _get_batch_size(self):
+        """How many orders go into one request.
+
+        Alone, if the token may not read: only then an answer says enough.
+        """
+        self.ensure_one()
+        return self.batch_size if self.can_read else 1
+
+    def _get_token(self):
+        """The token: of the environment, the configuration file, or the field.
+
+        ``MATOMO_TOKEN_<record id>`` in the environment and ``matomo_token_<record
+        id>`` in Odoo's configuration file keep it out of the database.
+        """
+        self.ensure_one()
+        key = f"matomo_token_{self.id}"
+        # sudo: the sender runs for everybody; the token goes into the POST only.
+        return (
+            os.environ.get(key.upper()) or config.get(key) or self.sudo().token_auth
+        )
+
+    def _get_page_url(self, *path):
+        """An address within the site's own, for a page of the channel."""
+        # sudo: the base address is a system parameter.
+        base = self.page_url or self.sudo().get_base_url()
+        return "/".join([base.rstrip("/"), *path])
+
+    def _has_raw_data(self, moment):
+        """Whether Matomo still has single orders of that time (naive, UTC)."""
+        self.ensure_one()
+        kept = timedelta(days=self.raw_data_days)
+        return not kept or moment > fields.Datetime.now() - kept
+
+    def _get_start(self):
+        """The moment tracking starts, naive in UTC."""
+        self.ensure_one()
+        midnight = datetime.combine(self.date_start, time.min)
+        local = pytz.timezone(self.timezone).localize(midnight)
+        return local.astimezone(pytz.utc).replace(tzinfo=None)
+
+    # === HEALTH === #
+
+    def _note_success(self, message=False, state="ok"):
+        """Matomo has taken requests; a site that goes on working is hardly written."""
+        self.ensure_one()
+        now = fields.Datetime.now()
+        values = {}
+        if not self.last_success_date or self.last_success_date < now - SUCCESS_NOTED:
+            values["last_success_date"] = now
+        if self.state == "error":
+            self.activity_unlink([MANAGER_ACTIVITY])
+        if self.state in ("error", "unknown") or self.failure_count or message:
+            values |= {
+                "state": state,
+                "state_message": message,
+                "last_success_date": now,
+                "next_attempt_date": False,
+                "failure_count": 0,
+            }
+        if values:
+            # sudo: health is readonly for everybody but the sender.
+            self.sudo().write(values)
+
+    def _note_trouble(self, error):
+        """Stop sending to this site for a while.
+
+        What is interrupted is tried again soon, then later each time. Wrong
+        settings are tried again rarely, and the managers are told once.
+
+        :param MatomoError error: what happened
+        """
+        self.ensure_one()
+        _logger.warning("Matomo site %s (%s): %s", self.id, self.url, error)
+        is_misconfigured = isinstance(error, Misconfigured)
+        if is_misconfigured and self.state != "error":
+            self._tell_managers(str(error))
+        count = self.failure_count + 1
+        if is_misconfigured:
+            wait = MISCONFIGURED_BACKOFF
+        else:
+            wait = min(FIRST_BACKOFF * 2 ** min(count - 1, 10), MAX_BACKOFF)
+            # Jitter, so that many databases do not come back at the same moment.
+            wait *= random.uniform(0.75, 1.25)
+            if isinstance(error, ServerTrouble):
+                wait = max(wait, timedelta(seconds=error.retry_after))
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().write(
+            {
+                "state": "error" if is_misconfigured else "warning",
+                "state_message": str(error),
+                "next_attempt_date": fields.Datetime.now() + wait,
+                "failure_count": count,
+            }
+        )
+
+    def _tell_managers(self, message):
+        """One activity for each manager of the site's company."""
+        managers = self.env.ref("matomo_order_tracking.group_matomo_manager")
+        for user in managers.all_user_ids.filtered(
+            lambda user: user.active and not user.share
+        ):
+            if self.company_id in user.company_ids:
+                self.activity_schedule(
+                    MANAGER_ACTIVITY,
+                    summary=self.env._("Matomo does not accept orders"),
+                    note=message,
+                    user_id=user.id,
+                )
+
+
+def _is_loopback(host):
+    if host.lower() in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

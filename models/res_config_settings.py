@@ -1,0 +1,189 @@
+from urllib.parse import urlsplit
+
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+
+class ResConfigSettings(models.TransientModel):
+    """Address, site id and token, for the current website and the current till.
+
+    They are kept on the ``matomo.site`` behind the website or the till: nothing
+    of them is written into the settings' own table. The token is only ever
+    written: an empty one means keep.
+    """
+
+    _inherit = "res.config.settings"
+
+    matomo_url = fields.Char(
+        string="Matomo Address",
+        compute="_compute_matomo_website",
+        inverse="_inverse_matomo_website",
+        store=False,
+        readonly=False,
+    )
+    matomo_idsite = fields.Integer(
+        string="Matomo Site ID",
+        compute="_compute_matomo_website",
+        inverse="_inverse_matomo_website",
+        store=False,
+        readonly=False,
+    )
+    matomo_token_auth = fields.Char(
+        string="Matomo Token",
+        compute="_compute_matomo_website",
+        inverse="_inverse_matomo_website",
+        store=False,
+        readonly=False,
+    )
+    matomo_has_token = fields.Boolean(compute="_compute_matomo_website")
+    matomo_site_id = fields.Many2one(
+        "matomo.site", compute="_compute_matomo_website", string="Matomo Site"
+    )
+
+
+    matomo_company_site_id = fields.Many2one(
+        related="company_id.matomo_site_id",
+        readonly=False,
+        string="Matomo Site of Salespeople's Orders",
+    )
+
+    pos_matomo_url = fields.Char(
+        string="Till's Matomo Address",
+        compute="_compute_matomo_till",
+        inverse="_inverse_matomo_till",
+        store=False,
+        readonly=False,
+    )
+    pos_matomo_idsite = fields.Integer(
+        string="Till's Matomo Site ID",
+        compute="_compute_matomo_till",
+        inverse="_inverse_matomo_till",
+        store=False,
+        readonly=False,
+    )
+    pos_matomo_token_auth = fields.Char(
+        string="Till's Matomo Token",
+        compute="_compute_matomo_till",
+        inverse="_inverse_matomo_till",
+        store=False,
+        readonly=False,
+    )
+    pos_matomo_has_token = fields.Boolean(compute="_compute_matomo_till")
+    pos_matomo_current_site_id = fields.Many2one(
+        "matomo.site", compute="_compute_matomo_till", string="Till's Matomo Site"
+    )
+
+    # === COMPUTE === #
+
+    @api.depends("website_id")
+    def _compute_matomo_website(self):
+        for settings in self:
+            site = settings.website_id.matomo_site_id
+            settings.matomo_site_id = site
+            settings.matomo_url = site.url
+            settings.matomo_idsite = site.idsite
+            settings.matomo_token_auth = False
+            settings.matomo_has_token = bool(site._get_token()) if site else False
+
+    @api.depends("pos_config_id")
+    def _compute_matomo_till(self):
+        for settings in self:
+            site = settings.pos_config_id.matomo_site_id
+            settings.pos_matomo_current_site_id = site
+            settings.pos_matomo_url = site.url
+            settings.pos_matomo_idsite = site.idsite
+            settings.pos_matomo_token_auth = False
+            settings.pos_matomo_has_token = bool(site._get_token()) if site else False
+
+    # === INVERSE === #
+
+    def _inverse_matomo_website(self):
+        for settings in self:
+            settings._set_matomo_site(
+                settings.website_id,
+                settings.website_id.company_id,
+                settings.matomo_url,
+                settings.matomo_idsite,
+                settings.matomo_token_auth,
+            )
+        # The token is not kept, not even in memory.
+        self.invalidate_recordset(["matomo_token_auth"], flush=False)
+
+    def _inverse_matomo_till(self):
+        for settings in self:
+            settings._set_matomo_site(
+                settings.pos_config_id,
+                settings.pos_config_id.company_id,
+                settings.pos_matomo_url,
+                settings.pos_matomo_idsite,
+                settings.pos_matomo_token_auth,
+            )
+        self.invalidate_recordset(["pos_matomo_token_auth"], flush=False)
+
+    @api.model
+    def _set_matomo_site(self, holder, company, url, idsite, token):
+        """Let ``holder`` (a website or a till) be tracked as entered.
+
+        Another address is the same site that moved; another site id is another
+        site, found or created, with the token of the same Matomo.
+
+        :raise ValidationError: with a sentence that says what is missing
+        """
+        if not holder:
+            return
+        current = holder.matomo_site_id
+        url = "".join((url or "").split())
+        if not url and not idsite:
+            holder.matomo_site_id = False
+            return
+        if not url or idsite < 1:
+            raise ValidationError(
+                self.env._(
+                    "Enter both the address of your Matomo and the site ID, a number"
+                    " from 1, or leave both empty to track nothing for %s.",
+                    holder.display_name,
+                )
+            )
+        sites = self.env["matomo.site"]
+        if current.idsite == idsite:
+            site = current
+            if site.url != url:
+                site.url = url
+        else:
+            site = sites.search(
+                [
+                    ("company_id", "=", company.id),
+                    ("url", "=", url),
+                    ("idsite", "=", idsite),
+                ],
+                limit=1,
+            )
+            if not site:
+                site = sites.create(
+                    {
+                        "name": self.env._(
+                            "%(host)s, site %(id)s",
+                            host=urlsplit(url).hostname or url,
+                            id=idsite,
+                        ),
+                        "url": url,
+                        "idsite": idsite,
+                        "company_id": company.id,
+                        "currency_id": company.currency_id.id,
+                    }
+                )
+                if current and urlsplit(current.url).netloc == urlsplit(url).netloc:
+                    site.token_auth = current.token_auth
+            holder.matomo_site_id = site
+        if token:
+            site.token_auth = token
+
+    # === ACTIONS === #
+
+    def action_test_matomo_connection(self):
+        """Test the website's Matomo site, as it is saved."""
+        return self.website_id.matomo_site_id.action_test_connection()
+
+    def action_test_pos_matomo_connection(self):
+        """Test the till's Matomo site, as it is saved."""
+        return self.pos_config_id.matomo_site_id.action_test_connection()
