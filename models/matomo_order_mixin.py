@@ -168,6 +168,14 @@ class MatomoOrderMixin(models.AbstractModel):
             parts = (info.get("campaign"), info.get("keyword"), info.get("referrer"))
             order.matomo_attribution = ", ".join(filter(None, parts))
 
+    def _depends_on_matomo_row(self):
+        """The fields of the log that the verdict shows."""
+        if not self._matomo_order_field:
+            return []
+        names = ("state", "reason", "notes", "sent_date", "order_ref", "tracking_url")
+        return ["state", *(f"matomo_request_ids.{name}" for name in names)]
+
+    @api.depends(_depends_on_matomo_row)
     def _compute_matomo_verdict(self):
         rows = self._get_matomo_rows()
         nothing = self.env["matomo.request"]
@@ -182,6 +190,7 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_tracked_date = row.sent_date
             order.matomo_order_ref = row.order_ref
 
+    @api.depends(_depends_on_matomo_row)
     def _compute_matomo_tracking_url(self):
         rows = self._get_matomo_rows()
         for order in self:

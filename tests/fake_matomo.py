@@ -1,0 +1,164 @@
+"""A Matomo in memory that answers as a live one was measured to (MATOMO.md).
+
+It stands in for the network alone: tests replace ``requests.Session.post`` with
+its ``post``, so that everything above the socket is the addon's own.
+"""
+
+import html
+import json
+from datetime import datetime, timezone
+from urllib.parse import unquote
+
+import requests
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+class FakeResponse:
+    """What the client reads of an answer."""
+
+    def __init__(self, status_code, body=b"", headers=None):
+        self.status_code = status_code
+        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.headers = requests.structures.CaseInsensitiveDict(headers or {})
+
+    def iter_content(self, size):
+        yield self.body
+
+    def close(self):
+        pass
+
+
+class FakeMatomo:
+    """One Matomo server with its sites, orders and rights."""
+
+    def __init__(self, token=TOKEN, idsites=(1, 2, 3)):
+        self.token = token
+        self.idsites = {str(idsite) for idsite in idsites}
+        # The orders it has recorded: {(idsite, key of the order id): parameters}.
+        self.orders = {}
+        # Every request that arrived: {"url", "data", "timeout"}.
+        self.requests = []
+        # Bulks alone, as lists of parameters.
+        self.bulks = []
+        # What is done instead of answering, in order: an exception to raise, a
+        # response, or a function that takes the usual answer.
+        self.faults = []
+        self.may_read = True
+        # A test of one set of parameters: true if they are silently dropped.
+        self.drops = lambda parameters: False
+        # A test of one set of parameters: true if they are refused.
+        self.refuses = lambda parameters: False
+
+    def post(self, url, data=None, **options):
+        """Stands in for ``requests.Session.post``."""
+        self.requests.append({"url": url, "data": data, "options": options})
+        fault = self.faults.pop(0) if self.faults else None
+        if isinstance(fault, Exception):
+            raise fault
+        if isinstance(fault, FakeResponse):
+            return fault
+        answer = self._answer(url, data)
+        return fault(answer) if fault else answer
+
+    def _answer(self, url, data):
+        if url.endswith("/index.php"):
+            return self._report(data)
+        if isinstance(data, str):
+            return self._bulk(json.loads(data))
+        return self._probe(data)
+
+    # === TRACKING === #
+
+    def _bulk(self, body):
+        self.bulks.append(body["requests"])
+        invalid = sum(
+            not self._track(parameters, body["token_auth"])
+            for parameters in body["requests"]
+        )
+        tracked = len(body["requests"]) - invalid
+        return FakeResponse(
+            200, {"status": "success", "tracked": tracked, "invalid": invalid}
+        )
+
+    def _track(self, parameters, token):
+        """Whether the request counts as tracked."""
+        if token != self.token or parameters["idsite"] not in self.idsites:
+            return False
+        if self.refuses(parameters):
+            return False
+        if self.drops(parameters) or not parameters.get("ec_id"):
+            return True
+        key = parameters["idsite"], parameters["ec_id"].casefold()
+        if key in self.orders:
+            return False
+        self.orders[key] = parameters
+        return True
+
+    def _probe(self, data):
+        is_good = data["token_auth"] == self.token and data["idsite"] in self.idsites
+        return FakeResponse(204 if is_good else 400)
+
+    # === REPORTING === #
+
+    def _report(self, data):
+        if data["token_auth"] != self.token:
+            return FakeResponse(401, b"<!DOCTYPE html><html>unknown token</html>")
+        if not self.may_read or data["idSite"] not in self.idsites:
+            message = "You can't access this resource as it requires 'view' access"
+            return FakeResponse(200, {"result": "error", "message": message})
+        if data["method"] == "SitesManager.getSiteFromId":
+            return FakeResponse(
+                200,
+                {
+                    "name": "Fake shop",
+                    "main_url": "https://shop.example.com",
+                    "currency": "USD",
+                    "timezone": "Europe/Brussels",
+                    "ecommerce": "1",
+                },
+            )
+        wanted = {
+            unquote(part.partition("==")[2]).replace("\\", "")
+            for part in data["segment"].split(",")
+        }
+        return FakeResponse(
+            200,
+            [
+                _visit(parameters)
+                for (idsite, _key), parameters in self.orders.items()
+                if idsite == data["idSite"]
+                and parameters["ec_id"].replace("\\", "") in wanted
+            ],
+        )
+
+
+def _visit(parameters):
+    time = datetime.strptime(parameters["cdt"], "%Y-%m-%d %H:%M:%S")
+    return {
+        "visitorId": parameters["cid"],
+        "actionDetails": [
+            {
+                "type": "ecommerceOrder",
+                "orderId": html.escape(parameters["ec_id"]),
+                "revenue": float(parameters["revenue"]),
+                "revenueSubTotal": float(parameters["ec_st"]),
+                "revenueTax": float(parameters["ec_tx"]),
+                "revenueShipping": float(parameters["ec_sh"]),
+                "revenueDiscount": float(parameters["ec_dt"]),
+                "timestamp": int(time.replace(tzinfo=timezone.utc).timestamp()),
+                "itemDetails": [
+                    {
+                        "itemSKU": sku,
+                        "itemName": html.escape(name),
+                        "categories": categories,
+                        "price": price,
+                        "quantity": quantity,
+                    }
+                    for sku, name, categories, price, quantity in json.loads(
+                        parameters["ec_items"]
+                    )
+                ],
+            }
+        ],
+    }
