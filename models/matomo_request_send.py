@@ -19,11 +19,12 @@ from ..matomo_api.tracking import (
     tracker_url,
     tracking_url,
 )
+from .waiting import scaled
 
 _logger = logging.getLogger(__name__)
 
 # A claimed row is nobody else's for this long; after a crash it is due again.
-LEASE = timedelta(minutes=10)
+LEASE = scaled(minutes=10)
 # What one more order in a bulk adds to the timeout of one (seconds). Matomo
 # needs about 2 ms (MATOMO.md section 11).
 TIMEOUT_PER_ORDER = 0.06
@@ -33,7 +34,7 @@ WAITING_BUDGET = 10
 # Matomo's days are those of the site's time zone.
 DAY_MARGIN = timedelta(days=1)
 # An accepted order is looked for in Matomo after this time.
-GRACE = timedelta(minutes=1)
+GRACE = scaled(minutes=1)
 REPLAYS = 5
 
 

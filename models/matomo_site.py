@@ -14,14 +14,15 @@ from odoo.tools import config
 from ..matomo_api.client import Client
 from ..matomo_api.errors import MatomoError, Misconfigured, ServerTrouble
 from ..matomo_api.reading import read_site
+from .waiting import scaled
 
 _logger = logging.getLogger(__name__)
 
-FIRST_BACKOFF = timedelta(seconds=30)
-MAX_BACKOFF = timedelta(hours=1)
+FIRST_BACKOFF = scaled(seconds=30)
+MAX_BACKOFF = scaled(hours=1)
 # A wrong token is tried again this often: 20 failures an hour lock the sender
 # out of Matomo (MATOMO.md section 5).
-MISCONFIGURED_BACKOFF = timedelta(hours=1)
+MISCONFIGURED_BACKOFF = scaled(hours=1)
 # The last success is noted this often at most, or all lanes would write one row.
 SUCCESS_NOTED = timedelta(minutes=1)
 MANAGER_ACTIVITY = "mail.mail_activity_data_warning"
@@ -495,14 +496,14 @@ class MatomoSite(models.Model):
 
     def _tell_managers(self, message):
         """One activity for each manager of the site's company."""
-        managers = self.env.ref("matomo_order_tracking.group_matomo_manager")
-        for user in managers.all_user_ids.filtered(
-            lambda user: user.active and not user.share
-        ):
-            if self.company_id in user.company_ids:
-                self.activity_schedule(
+        # sudo: whoever finds the trouble may not see the other managers.
+        site = self.sudo()
+        managers = site.env.ref("matomo_order_tracking.group_matomo_manager")
+        for user in managers.all_user_ids.filtered("active"):
+            if site.company_id in user.company_ids:
+                site.activity_schedule(
                     MANAGER_ACTIVITY,
-                    summary=self.env._("Matomo does not accept orders"),
+                    summary=site.env._("Matomo does not accept orders"),
                     note=message,
                     user_id=user.id,
                 )

@@ -47,29 +47,29 @@ class ResConfigSettings(models.TransientModel):
         string="Matomo Site of Salespeople's Orders",
     )
 
-    pos_matomo_url = fields.Char(
+    matomo_pos_url = fields.Char(
         string="Till's Matomo Address",
         compute="_compute_matomo_till",
         inverse="_inverse_matomo_till",
         store=False,
         readonly=False,
     )
-    pos_matomo_idsite = fields.Integer(
+    matomo_pos_idsite = fields.Integer(
         string="Till's Matomo Site ID",
         compute="_compute_matomo_till",
         inverse="_inverse_matomo_till",
         store=False,
         readonly=False,
     )
-    pos_matomo_token_auth = fields.Char(
+    matomo_pos_token_auth = fields.Char(
         string="Till's Matomo Token",
         compute="_compute_matomo_till",
         inverse="_inverse_matomo_till",
         store=False,
         readonly=False,
     )
-    pos_matomo_has_token = fields.Boolean(compute="_compute_matomo_till")
-    pos_matomo_current_site_id = fields.Many2one(
+    matomo_pos_has_token = fields.Boolean(compute="_compute_matomo_till")
+    matomo_pos_current_site_id = fields.Many2one(
         "matomo.site", compute="_compute_matomo_till", string="Till's Matomo Site"
     )
 
@@ -89,11 +89,11 @@ class ResConfigSettings(models.TransientModel):
     def _compute_matomo_till(self):
         for settings in self:
             site = settings.pos_config_id.matomo_site_id
-            settings.pos_matomo_current_site_id = site
-            settings.pos_matomo_url = site.url
-            settings.pos_matomo_idsite = site.idsite
-            settings.pos_matomo_token_auth = False
-            settings.pos_matomo_has_token = bool(site._get_token()) if site else False
+            settings.matomo_pos_current_site_id = site
+            settings.matomo_pos_url = site.url
+            settings.matomo_pos_idsite = site.idsite
+            settings.matomo_pos_token_auth = False
+            settings.matomo_pos_has_token = bool(site._get_token()) if site else False
 
     # === INVERSE === #
 
@@ -114,11 +114,11 @@ class ResConfigSettings(models.TransientModel):
             settings._set_matomo_site(
                 settings.pos_config_id,
                 settings.pos_config_id.company_id,
-                settings.pos_matomo_url,
-                settings.pos_matomo_idsite,
-                settings.pos_matomo_token_auth,
+                settings.matomo_pos_url,
+                settings.matomo_pos_idsite,
+                settings.matomo_pos_token_auth,
             )
-        self.invalidate_recordset(["pos_matomo_token_auth"], flush=False)
+        self.invalidate_recordset(["matomo_pos_token_auth"], flush=False)
 
     @api.model
     def _set_matomo_site(self, holder, company, url, idsite, token):
@@ -184,6 +184,6 @@ class ResConfigSettings(models.TransientModel):
         """Test the website's Matomo site, as it is saved."""
         return self.website_id.matomo_site_id.action_test_connection()
 
-    def action_test_pos_matomo_connection(self):
+    def action_test_matomo_pos_connection(self):
         """Test the till's Matomo site, as it is saved."""
         return self.pos_config_id.matomo_site_id.action_test_connection()

@@ -1,5 +1,6 @@
 """The vocabulary of the tests: a site, users with few rights, one fake Matomo."""
 
+from itertools import count
 from unittest.mock import patch
 from uuid import uuid4
 
@@ -90,6 +91,10 @@ class MatomoCommon(AccountTestInvoicingCommon):
         )
 
     @classmethod
+    def make_manager(cls):
+        return cls.make_user("matomo_manager", f"{MODULE}.group_matomo_manager")
+
+    @classmethod
     def make_order(cls, *lines, **values):
         """A quotation; a line is ``(product, quantity)`` or a dict of values."""
         return cls.env["sale.order"].create(
@@ -166,6 +171,8 @@ class MatomoCommon(AccountTestInvoicingCommon):
 class MatomoPosCommon(MatomoCommon):
     """A till with an open session, and sales as a till sends them."""
 
+    sale_numbers = count(1)
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -188,7 +195,9 @@ class MatomoPosCommon(MatomoCommon):
                 "matomo_site_id": cls.site.id,
             }
         )
-        cls.cashier = cls.make_user("cashier", "point_of_sale.group_pos_user")
+        cls.cashier = cls.make_user(
+            "cashier", "base.group_user,point_of_sale.group_pos_user"
+        )
         cls.config.open_ui()
         cls.session = cls.config.current_session_id
         cls.session.set_opening_control(0, None)
@@ -209,8 +218,8 @@ class MatomoPosCommon(MatomoCommon):
             product = self.env["product.product"].browse(vals["product_id"])
             vals.setdefault("price_unit", product.list_price)
             vals.setdefault("qty", 1)
-            taxes = self.env["account.tax"].browse(
-                vals.pop("taxes", product.taxes_id.ids)
+            taxes = vals.pop("taxes", product.taxes_id).filtered(
+                lambda tax: tax.sudo().company_id == session.company_id
             )
             price = vals["price_unit"] * (1 - vals.get("discount", 0.0) / 100)
             amounts = taxes.compute_all(
@@ -239,6 +248,8 @@ class MatomoPosCommon(MatomoCommon):
             "fiscal_position_id": False,
             "user_id": self.env.uid,
             "date_order": fields.Datetime.to_string(fields.Datetime.now()),
+            "pos_reference": f"{session.id:05}-001-{next(self.sale_numbers):04}",
+            "tracking_number": "001",
             "sequence_number": 1,
             "state": "paid",
             "to_invoice": False,

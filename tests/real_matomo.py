@@ -1,0 +1,131 @@
+"""A real Matomo with MariaDB, as ``make matomo`` starts it.
+
+There is no fake here and no skip: a test that finds no Matomo fails.
+"""
+
+import json
+import os
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pymysql
+import requests
+
+VARIABLE = "MATOMO_DEV_JSON"
+
+
+class RealMatomo:
+    """The Matomo named by the environment, with a new site of its own.
+
+    :param currency: of the new site
+    :param timezone: of the new site
+    """
+
+    def __init__(self, currency="USD", timezone="UTC"):
+        path = os.environ.get(VARIABLE)
+        assert path, f"{VARIABLE} must name the file that describes a running Matomo"
+        self.info = json.loads(Path(path).read_text())
+        self.url = self.info["url"]
+        self.token = self.info["token"]
+        self.idsite = self.call(
+            "SitesManager.addSite",
+            siteName="Test",
+            **{"urls[]": "https://shop.example.com"},
+            ecommerce="1",
+            currency=currency,
+            timezone=timezone,
+        )["value"]
+        self.call(
+            "UsersManager.setUserAccess",
+            userLogin=self.info["write_login"],
+            access="write",
+            **{"idSites[]": str(self.idsite)},
+        )
+
+    def call(self, method, **parameters):
+        """Matomo's Reporting API, as its superuser."""
+        answer = requests.post(
+            f"{self.url}index.php",
+            data={
+                "module": "API",
+                "method": method,
+                "format": "json",
+                "token_auth": self.info["superuser_token"],
+                **parameters,
+            },
+            timeout=60,
+        )
+        content = answer.json()
+        error = isinstance(content, dict) and content.get("result") == "error"
+        assert not error, f"{method}: {content}"
+        return content
+
+    def query(self, statement, *arguments):
+        """Rows of Matomo's own database, as dicts."""
+        database = self.info["database"]
+        connection = pymysql.connect(
+            host=database["host"],
+            port=database["port"],
+            user=database["user"],
+            password=database["password"],
+            database=database["name"],
+            cursorclass=pymysql.cursors.DictCursor,
+        )
+        with connection, connection.cursor() as cursor:
+            cursor.execute(statement, arguments)
+            return cursor.fetchall()
+
+    def orders(self):
+        """What the database has for the site: ``{order id: row}``."""
+        rows = self.query(
+            """
+            SELECT idorder, CAST(revenue AS DOUBLE) AS revenue, revenue_subtotal,
+                   revenue_tax, revenue_shipping, revenue_discount, items,
+                   server_time, HEX(idvisitor) AS visitor
+              FROM matomo_log_conversion
+             WHERE idsite = %s AND idgoal = 0
+            """,
+            self.idsite,
+        )
+        return {row["idorder"]: row for row in rows}
+
+    def items(self, ref):
+        """The items of an order: ``{sku: (name, price, quantity)}``."""
+        rows = self.query(
+            """
+            SELECT sku.name AS sku, name.name AS name, item.price, item.quantity
+              FROM matomo_log_conversion_item AS item
+              JOIN matomo_log_action AS sku ON sku.idaction = item.idaction_sku
+         LEFT JOIN matomo_log_action AS name ON name.idaction = item.idaction_name
+             WHERE item.idsite = %s AND item.idorder = %s AND item.deleted = 0
+            """,
+            self.idsite,
+            ref,
+        )
+        return {
+            row["sku"]: (
+                row["name"],
+                Decimal(str(round(row["price"], 2))),
+                int(row["quantity"]),
+            )
+            for row in rows
+        }
+
+    def report(self, first, last):
+        """The e-commerce report of days (both included, the site's time zone)."""
+        return self.call(
+            "Goals.get",
+            idSite=str(self.idsite),
+            idGoal="ecommerceOrder",
+            period="range",
+            date=f"{first},{last}",
+            format_metrics="0",
+        )
+
+
+def yesterday():
+    """A moment whose reports are always fresh (MATOMO.md section 10)."""
+    return (datetime.now() - timedelta(days=1)).replace(
+        hour=12, minute=0, second=0, microsecond=0
+    )

@@ -1,0 +1,181 @@
+from odoo.exceptions import ValidationError
+from odoo.tests import Form, tagged
+from odoo.tools import mute_logger
+
+from .common import MatomoPosCommon
+from .fake_matomo import TOKEN
+
+
+@tagged("post_install", "-at_install")
+class TestSettings(MatomoPosCommon):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.env.user.group_ids += cls.env.ref("base.group_system")
+        cls.website = cls.env["website"].create(
+            {"name": "Shop", "company_id": cls.company.id}
+        )
+        cls.other_website = cls.env["website"].create(
+            {"name": "Outlet", "company_id": cls.company.id}
+        )
+        cls.other_config = cls.config.copy({"name": "Café"})
+
+    def open_settings(self, website=None, config=None):
+        settings = self.env["res.config.settings"].create({})
+        settings.website_id = website or self.website
+        settings.pos_config_id = config or self.config
+        return settings
+
+    def save(self, website=None, config=None, **values):
+        """Fill the form and save it, as the web client does."""
+        settings = self.env["res.config.settings"].create(
+            {
+                "website_id": (website or self.website).id,
+                "pos_config_id": (config or self.config).id,
+                **values,
+            }
+        )
+        settings.execute()
+        return settings
+
+    def test_creates_the_site_behind_the_website(self):
+        self.save(
+            matomo_url="https://stats.example.com",
+            matomo_idsite=7,
+            matomo_token_auth="secret-token",
+        )
+        site = self.website.matomo_site_id
+        self.assertEqual(site.url, "https://stats.example.com")
+        self.assertEqual(site.idsite, 7)
+        self.assertEqual(site.token_auth, "secret-token")
+        self.assertEqual(site.company_id, self.company)
+        self.assertFalse(self.other_website.matomo_site_id)
+
+    def test_token_is_written_and_never_shown(self):
+        settings = self.save(
+            matomo_url="https://stats.example.com",
+            matomo_idsite=7,
+            matomo_token_auth="secret-token",
+        )
+        self.assertFalse(settings.matomo_token_auth)
+        self.assertFalse(settings.read(["matomo_token_auth"])[0]["matomo_token_auth"])
+        shown = self.open_settings()
+        self.assertFalse(shown.matomo_token_auth)
+        self.assertTrue(shown.matomo_has_token)
+        self.env.flush_all()
+        self.env.cr.execute(
+            "SELECT * FROM res_config_settings s WHERE s::text LIKE '%%secret-token%%'"
+        )
+        self.assertFalse(self.env.cr.fetchall())
+
+    def test_empty_token_keeps_it(self):
+        self.save(
+            matomo_url="https://stats.example.com",
+            matomo_idsite=7,
+            matomo_token_auth="secret-token",
+        )
+        self.save(
+            matomo_url="https://moved.example.com",
+            matomo_idsite=7,
+            matomo_token_auth="",
+        )
+        site = self.website.matomo_site_id
+        self.assertEqual(site.url, "https://moved.example.com")
+        self.assertEqual(site.token_auth, "secret-token")
+        self.save(matomo_url="https://moved.example.com", matomo_idsite=7)
+        self.assertEqual(site.token_auth, "secret-token")
+
+    def test_other_settings_leave_it_alone(self):
+        self.save(
+            matomo_url="https://stats.example.com",
+            matomo_idsite=7,
+            matomo_token_auth="secret-token",
+        )
+        site = self.website.matomo_site_id
+        before = site.write_date
+        self.save(website_name="Shop 2")
+        self.assertEqual(self.website.matomo_site_id, site)
+        self.assertEqual((site.idsite, site.token_auth), (7, "secret-token"))
+        self.assertEqual(site.write_date, before)
+
+    def test_each_website_and_till_shows_its_own(self):
+        self.save(
+            matomo_url="https://a.example.com",
+            matomo_idsite=1,
+            matomo_token_auth="a",
+            matomo_pos_url="https://b.example.com",
+            matomo_pos_idsite=2,
+            matomo_pos_token_auth="b",
+        )
+        self.save(
+            website=self.other_website,
+            config=self.other_config,
+            matomo_url="https://c.example.com",
+            matomo_idsite=3,
+            matomo_token_auth="c",
+            matomo_pos_url="https://d.example.com",
+            matomo_pos_idsite=4,
+            matomo_pos_token_auth="d",
+        )
+        shown = self.open_settings()
+        self.assertEqual(shown.matomo_url, "https://a.example.com")
+        self.assertEqual(shown.matomo_pos_idsite, 2)
+        shown = self.open_settings(self.other_website, self.other_config)
+        self.assertEqual(shown.matomo_idsite, 3)
+        self.assertEqual(shown.matomo_pos_url, "https://d.example.com")
+        self.assertEqual(self.config.matomo_site_id.token_auth, "b")
+        self.assertEqual(self.other_config.matomo_site_id.token_auth, "d")
+
+    def test_another_site_id_is_another_site_of_the_same_matomo(self):
+        self.save(
+            matomo_url="https://a.example.com", matomo_idsite=1, matomo_token_auth="a"
+        )
+        first = self.website.matomo_site_id
+        self.save(matomo_url="https://a.example.com", matomo_idsite=2)
+        second = self.website.matomo_site_id
+        self.assertNotEqual(first, second)
+        self.assertEqual((first.idsite, second.token_auth), (1, "a"))
+
+    def test_empty_address_stops_tracking(self):
+        self.save(
+            matomo_url="https://a.example.com", matomo_idsite=1, matomo_token_auth="a"
+        )
+        self.save(matomo_url="", matomo_idsite=0)
+        self.assertFalse(self.website.matomo_site_id)
+
+    def test_half_an_address_is_refused(self):
+        with self.assertRaisesRegex(ValidationError, "Enter both the address"):
+            self.save(matomo_url="https://a.example.com", matomo_idsite=0)
+
+    def test_insecure_addresses_are_refused(self):
+        for url, sentence in (
+            ("http://matomo.example.com/", "must begin with https://"),
+            ("ftp://matomo.example.com/", "is not a web address"),
+            ("matomo.example.com", "is not a web address"),
+            ("https://", "is not a web address"),
+            ("https://user:pass@matomo.example.com/", "without user name"),
+            ("https://matomo.example.com/?module=API", "without user name"),
+        ):
+            with (
+                self.subTest(url=url),
+                self.assertRaisesRegex(ValidationError, sentence),
+            ):
+                self.save(matomo_url=url, matomo_idsite=1)
+        for url in ("http://127.0.0.1:8080/", "http://localhost/", "http://[::1]/m/"):
+            self.save(matomo_url=url, matomo_idsite=1)
+            self.assertEqual(self.website.matomo_site_id.url, url)
+
+    def test_form_loads_and_saves(self):
+        self.website.matomo_site_id = self.site
+        with mute_logger("odoo.tests.form.onchange"):
+            settings = Form(self.env["res.config.settings"])
+        settings.website_id = self.website
+        self.assertEqual(settings.matomo_url, self.site.url)
+        self.assertFalse(settings.matomo_token_auth)
+        settings.save().execute()
+        self.assertEqual(self.site.token_auth, TOKEN)
+
+    def test_manager_without_the_token_cannot_have_it_sent_elsewhere(self):
+        manager = self.make_manager()
+        self.site.with_user(manager).url = "https://evil.example.com/"
+        self.assertFalse(self.site.sudo().token_auth)
