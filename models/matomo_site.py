@@ -448,9 +448,9 @@ class MatomoSite(models.Model):
         values = {}
         if not self.last_success_date or self.last_success_date < now - SUCCESS_NOTED:
             values["last_success_date"] = now
-        if self.state == "error":
-            self.activity_unlink([MANAGER_ACTIVITY])
         if self.state in ("error", "unknown") or self.failure_count or message:
+            # sudo: the activities are the managers', whoever sees it mended.
+            self.sudo().activity_unlink([MANAGER_ACTIVITY])
             values |= {
                 "state": state,
                 "state_message": message,
