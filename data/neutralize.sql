@@ -1,0 +1,16 @@
+-- A copy of a shop's database must not count the shop's orders: no token, no active
+-- site, nothing waiting, no scheduled action.
+UPDATE matomo_site
+   SET token_auth = NULL, active = false;
+
+UPDATE matomo_request
+   SET state = 'cancelled', next_check_date = NULL
+ WHERE state = 'pending';
+
+UPDATE ir_cron
+   SET active = false
+ WHERE id IN (
+    SELECT res_id
+      FROM ir_model_data
+     WHERE module = 'matomo_order_tracking' AND model = 'ir.cron'
+ );

@@ -1,0 +1,130 @@
+import logging
+from unittest.mock import patch
+
+import requests
+
+from odoo.exceptions import AccessError
+from odoo.tests import freeze_time, tagged
+from odoo.tools import SQL, file_open
+
+from .common import MatomoCommon
+from .fake_matomo import FakeResponse
+
+CANARY = "canary0123456789abcdef0123456789"
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestToken(MatomoCommon):
+    """The token stands in its own column and travels in POST bodies: nowhere else."""
+
+    def setUp(self):
+        super().setUp()
+        self.matomo.token = CANARY
+        self.site.sudo().token_auth = CANARY
+
+    def columns_holding(self, text):
+        """``{table: columns}`` of the whole database that hold ``text``."""
+        self.env.flush_all()
+        tables = self.env.execute_query(
+            SQL(
+                "SELECT table_name FROM information_schema.tables"
+                " WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
+            )
+        )
+        found = {}
+        for (table,) in tables:
+            rows = self.env.execute_query(
+                SQL(
+                    "SELECT to_jsonb(t) FROM %s AS t WHERE t::text LIKE %s",
+                    SQL.identifier(table),
+                    f"%{text}%",
+                )
+            )
+            for (row,) in rows:
+                found.setdefault(table, set()).update(
+                    column for column, value in row.items() if text in str(value)
+                )
+        return found
+
+    def test_token_is_in_its_column_alone(self):
+        def provoke(answer):
+            raise requests.ConnectionError(f"token_auth={CANARY} could not be sent")
+
+        faults = [
+            provoke,
+            requests.Timeout(CANARY),
+            FakeResponse(500, f"<html>{CANARY}</html>".encode()),
+            FakeResponse(200, f"token_auth={CANARY}".encode()),
+            None,
+        ]
+        order = self.confirm(self.make_order())
+        with self.assertLogs(level=logging.DEBUG) as logs:
+            for fault in faults:
+                self.matomo.faults = [fault]
+                self.site.sudo()._mend()
+                self.run_sender()
+            self.matomo.faults = [provoke]
+            self.run_verifier()
+            self.site.sudo()._mend()
+            self.run_verifier()
+        self.assertState(order, "verified")
+        self.assertEqual(self.columns_holding(CANARY), {"matomo_site": {"token_auth"}})
+        ours = [line for line in logs.output if ":odoo.sql_db:" not in line]
+        self.assertTrue(ours)
+        self.assertFalse([line for line in ours if CANARY in line])
+
+    def test_token_travels_in_bodies_alone(self):
+        self.confirm(self.make_order())
+        self.run_sender()
+        self.run_verifier()
+        self.assertTrue(self.matomo.requests)
+        for request in self.matomo.requests:
+            self.assertIn(CANARY, str(request["data"]))
+            self.assertNotIn(CANARY, request["url"])
+            self.assertNotIn(CANARY, str(request["options"]))
+            self.assertFalse(request["options"]["allow_redirects"])
+
+    def test_audit_url_is_masked(self):
+        order = self.confirm(self.make_order())
+        self.run_sender()
+        self.assertTrue(
+            order.matomo_tracking_url.endswith("&token_auth=XYZANONYMIZED")
+        )
+
+    def test_token_is_for_administrators(self):
+        manager = self.make_manager()
+        manager.group_ids += self.env.ref("base.group_allow_export")
+        site = self.site.with_user(manager)
+        with self.assertRaises(AccessError):
+            site.read(["token_auth"])
+        self.assertNotIn("token_auth", site.read()[0])
+        with self.assertRaises(AccessError):
+            site.search([("token_auth", "=like", "c%")])
+        with self.assertRaises(AccessError):
+            site.export_data(["token_auth"])
+        with self.assertRaises(AccessError):
+            site.token_auth = "mine"
+        self.assertFalse(site.copy({"idsite": 99}).sudo().token_auth)
+
+    def test_environment_wins_over_the_field(self):
+        self.site.sudo().token_auth = "in the database"
+        self.startPatcher(
+            patch.dict("os.environ", {f"MATOMO_TOKEN_{self.site.id}": CANARY})
+        )
+        order = self.confirm(self.make_order())
+        self.run_sender()
+        self.assertState(order, "sent")
+
+    def test_neutralised_copy_has_no_token_and_nothing_to_send(self):
+        order = self.confirm(self.make_order())
+        self.env.flush_all()
+        with file_open("matomo_order_tracking/data/neutralize.sql") as script:
+            self.env.cr.execute(script.read())
+        self.env.invalidate_all()
+        self.assertFalse(self.columns_holding(CANARY))
+        self.assertFalse(self.site.active)
+        self.assertState(order, "cancelled")
+        sender = self.env.ref("matomo_order_tracking.ir_cron_send").sudo()
+        self.assertFalse(sender.active)
+
