@@ -1,4 +1,4 @@
-"""The one place that talks HTTP with Matomo.
+"""The one place that asks Matomo something.
 
 Rules of the house: the token travels in POST bodies only, redirects are not
 followed (it must not reach another host), certificates are always verified,
@@ -7,7 +7,7 @@ every wait has an end, and answers are read up to a limit.
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,11 +15,12 @@ from email.utils import parsedate_to_datetime
 
 import requests
 
-from .errors import Misconfigured, ServerTrouble, Unreachable
-from .tracking import tracker_url
+from .address import AddressRefused, check_address
+from .errors import MatomoError, Misconfigured, ServerTrouble, Unreachable
+from .tracking import NO_ADDRESS, api_url, tracker_url
+from .transport import get_proxies, open_session
 
 USER_AGENT = "matomo-order-tracking/19.0 (Odoo)"
-MAX_ANSWER_BYTES = 20_000_000
 MAX_TEXT_LENGTH = 500
 # Reading reports makes Matomo compute them.
 REPORT_TIMEOUT = 30
@@ -52,28 +53,28 @@ class _Answer:
 
 
 class Client:
-    """A Matomo installation, reached with one token.
+    """A Matomo installation, reached with one token, by one thread at a time.
+
+    Connections are kept alive until ``close``.
 
     :param url: address of Matomo, with or without ``matomo.php``
     :param token: the secret ``token_auth``
     :param ca_bundle: path of a certificate authority's file, if not the usual
-    :param session: an HTTP session to share connections with
+    :param allow_private: whether Matomo may be on this machine or in a private
+        network
     """
 
     def __init__(
-        self,
-        url: str,
-        token: str,
-        *,
-        ca_bundle: str = "",
-        session: requests.Session | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, url: str, token: str, *, ca_bundle: str = "", allow_private: bool = True
     ):
         self.url = url
         self._token = token
         self._verify: str | bool = ca_bundle or True
-        self._session = session or requests.Session()
-        self._clock = clock
+        self._allow_private = allow_private
+        self._session = open_session(allow_private)
+
+    def __repr__(self):
+        return f"Client({self.url!r})"
 
     def close(self) -> None:
         """Close the connections kept alive."""
@@ -89,83 +90,85 @@ class Client:
         :param timeout: seconds until the whole answer must be here
         :raise Unreachable: no answer: it may or may not have been recorded
         :raise ServerTrouble: Matomo recorded nothing or cannot say what
+        :raise Misconfigured: the address may not be used
         """
-        body = json.dumps(
-            {
-                "requests": [dict(parameters) for parameters in requests_parameters],
-                "token_auth": self._token,
-            }
-        )
         answer = self._post(
-            tracker_url(self.url), body, timeout, {"Content-Type": "application/json"}
+            tracker_url(self.url),
+            {"requests": [dict(parameters) for parameters in requests_parameters]},
+            timeout,
+            as_json=True,
         )
-        text = self._text(answer)
-        content = _json_object(answer.body)
-        if answer.status != 200 or content.get("status") != "success":
-            raise self._trouble(answer)
-        tracked, invalid = content.get("tracked"), content.get("invalid")
-        if type(tracked) is not int or type(invalid) is not int:
+        content = _parse_json(answer.body)
+        tracked, invalid = (
+            (content.get("tracked"), content.get("invalid"))
+            if isinstance(content, dict) and content.get("status") == "success"
+            else (None, None)
+        )
+        if (
+            answer.status != 200
+            or type(tracked) is not int
+            or type(invalid) is not int
+            or not 0 <= tracked + invalid <= len(requests_parameters)
+        ):
             raise self._trouble(answer)
         if not tracked and not invalid and requests_parameters:
             raise ServerTrouble(
-                "Matomo answered, but is set to record nothing at the moment"
-                " (record_statistics).",
+                "Matomo answered, but recorded nothing: it is set to record nothing at"
+                " the moment (record_statistics), or its database was locked.",
+                retry_after=_retry_after(answer.headers),
                 status=answer.status,
-                text=text,
+                text=self._text(answer),
             )
-        return BulkAnswer(tracked, invalid, answer.status, text, answer.duration_ms)
+        return BulkAnswer(
+            tracked, invalid, answer.status, self._text(answer), answer.duration_ms
+        )
 
     def probe(self, idsite: int, timeout: float = 7) -> None:
         """Ask whether the token may record for the site; stores nothing.
 
-        Without ``cip`` Matomo would not look at the token (MATOMO.md section 4).
+        ``rec=0`` records nothing, and without ``cip`` Matomo would not look at the
+        token (MATOMO.md section 4). It is a bulk of one, because a single request
+        is refused in the same way when Matomo's database is down.
 
         :raise Misconfigured: wrong token, wrong site or missing rights
         :raise Unreachable: no answer
-        :raise ServerTrouble: an answer that is not Matomo's
+        :raise ServerTrouble: an answer that is not Matomo's, or Matomo is ill
         """
-        answer = self._post(
-            tracker_url(self.url),
-            {
-                "idsite": str(idsite),
-                "rec": "0",
-                "cip": "127.0.0.1",
-                "send_image": "0",
-                "token_auth": self._token,
-            },
-            timeout,
+        answer = self.send_bulk(
+            [{"idsite": str(idsite), "rec": "0", "cip": NO_ADDRESS}], timeout
         )
-        if answer.status == 400:
+        if answer.invalid:
             raise Misconfigured(
                 f"Matomo refuses the token for site id {idsite}: the token is wrong,"
                 " or the site does not exist, or its user has no write access to it.",
                 status=answer.status,
-                text=self._text(answer),
+                text=answer.text,
             )
-        if answer.status not in (200, 204):
-            raise self._trouble(answer)
 
     # === REPORTING === #
 
     def call_api(self, method: str, timeout: float = REPORT_TIMEOUT, **parameters):
         """Call a method of Matomo's Reporting API and return its JSON.
 
+        :param timeout: seconds until the whole answer must be here
         :raise Misconfigured: the token may not read this
         :raise Unreachable: no answer
         :raise ServerTrouble: an answer that is not Matomo's
         """
-        url = tracker_url(self.url).rpartition("/")[0] + "/index.php"
         answer = self._post(
-            url,
-            {
-                "module": "API",
-                "method": method,
-                "format": "json",
-                "token_auth": self._token,
-                **parameters,
-            },
+            api_url(self.url),
+            {"module": "API", "method": method, "format": "json", **parameters},
             timeout,
         )
+        content = _parse_json(answer.body)
+        if isinstance(content, dict) and content.get("result") == "error":
+            # With status 200, 400 or 401, by version and set-up.
+            message = self._mask(str(content.get("message") or ""))[:MAX_TEXT_LENGTH]
+            raise Misconfigured(
+                f"Matomo does not let the token read: {message}",
+                status=answer.status,
+                text=message,
+            )
         if answer.status == 401:
             # An HTML page although JSON was asked for (MATOMO.md section 10).
             raise Misconfigured(
@@ -173,69 +176,74 @@ class Client:
                 status=answer.status,
                 text=self._text(answer),
             )
-        try:
-            content = json.loads(answer.body)
-        except ValueError:
-            raise self._trouble(answer) from None
-        if answer.status != 200:
+        if answer.status != 200 or content is None:
             raise self._trouble(answer)
-        if isinstance(content, dict) and content.get("result") == "error":
-            message = self._mask(str(content.get("message") or ""))[:MAX_TEXT_LENGTH]
-            raise Misconfigured(
-                f"Matomo does not let the token read: {message}",
-                status=answer.status,
-                text=message,
-            )
         return content
 
     # === HTTP === #
 
-    def _post(self, url, data, timeout, headers=None) -> _Answer:
-        start = self._clock()
+    def _post(self, url, content, timeout, as_json=False) -> _Answer:
+        outcome = self._exchange(url, content, timeout, as_json)
+        if isinstance(outcome, MatomoError):
+            # Raised here, its traceback holds no frame that knows the token.
+            raise outcome
+        return outcome
+
+    def _exchange(self, url, content, timeout, as_json) -> _Answer | MatomoError:
+        """Post ``content`` and the token; an error is returned, not raised."""
+        start = time.monotonic()
         try:
+            check_address(self.url, self._allow_private)
+            content = {**content, "token_auth": self._token}
             with closing(
                 self._session.post(
                     url,
-                    data=data,
-                    headers={"User-Agent": USER_AGENT, **(headers or {})},
+                    data=json.dumps(content) if as_json else content,
+                    headers={
+                        "User-Agent": USER_AGENT,
+                        # A short answer may unfold to one that fills the memory.
+                        "Accept-Encoding": "identity",
+                        **({"Content-Type": "application/json"} if as_json else {}),
+                    },
                     timeout=timeout,
                     verify=self._verify,
+                    proxies=get_proxies(url),
                     allow_redirects=False,
                     stream=True,
                 )
             ) as response:
-                body = self._read(response, start + timeout)
+                if response.headers.get("Content-Encoding", "identity") != "identity":
+                    return Unreachable(
+                        "The answer is compressed, although this was not asked for."
+                    )
+                body = b"".join(response.iter_content(65_536))
+        except AddressRefused as error:
+            return Misconfigured(f"The address of Matomo may not be used: {error}")
         except requests.exceptions.SSLError as error:
-            raise Unreachable(
-                "The certificate of Matomo's server could not be verified: "
-                + self._mask(str(error))[:MAX_TEXT_LENGTH]
-            ) from None
-        except requests.exceptions.Timeout:
-            raise Unreachable(
-                f"Matomo did not answer within {timeout:g} seconds."
-            ) from None
-        except (requests.exceptions.RequestException, ValueError) as error:
-            # ValueError: urllib3 lets some through for hosts it cannot encode.
-            raise Unreachable(
-                "Matomo cannot be reached: " + self._mask(str(error))[:MAX_TEXT_LENGTH]
-            ) from None
+            return Unreachable(
+                "The connection to Matomo's server could not be secured: "
+                + self._explain(error)
+            )
+        except requests.exceptions.RequestException as error:
+            if _is_timeout(error):
+                return Unreachable(f"Matomo did not answer within {timeout:g} seconds.")
+            return Unreachable("Matomo cannot be reached: " + self._explain(error))
+        except (OSError, ValueError) as error:
+            # The certificate authority's file is missing, or the host is none.
+            return Misconfigured(
+                "Matomo cannot be asked with these settings: " + self._explain(error)
+            )
         return _Answer(
             response.status_code,
             body,
             response.headers,
-            int((self._clock() - start) * 1000),
+            int((time.monotonic() - start) * 1000),
         )
 
-    def _read(self, response: requests.Response, deadline: float) -> bytes:
-        """Read the body, but no longer than ``deadline`` and up to the limit."""
-        body = b""
-        for chunk in response.iter_content(65_536):
-            body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
-                raise requests.exceptions.RequestException("the answer is too long")
-            if self._clock() > deadline:
-                raise requests.exceptions.ReadTimeout
-        return body
+    def _explain(self, error: BaseException) -> str:
+        root = list(_chain(error))[-1]
+        text = getattr(root, "strerror", "") or str(root) or type(root).__name__
+        return self._mask(text)[:MAX_TEXT_LENGTH]
 
     def _trouble(self, answer: _Answer) -> ServerTrouble:
         if 300 <= answer.status < 400:
@@ -244,7 +252,7 @@ class Client:
                 " the token must not travel to another host. Enter the address it"
                 " leads to."
             )
-        elif answer.status == 200:
+        elif 200 <= answer.status < 300:
             message = "The answer does not look like Matomo's. Is the address right?"
         else:
             message = f"Matomo's server answered with HTTP status {answer.status}."
@@ -256,28 +264,50 @@ class Client:
         )
 
     def _text(self, answer: _Answer) -> str:
-        text = answer.body[: MAX_TEXT_LENGTH * 4].decode("utf-8", "replace")
+        # Masked before it is cut, or a part of the token could be left.
+        text = answer.body[:10_000].decode("utf-8", "replace")
         return self._mask(text.replace("\x00", ""))[:MAX_TEXT_LENGTH]
 
     def _mask(self, text: str) -> str:
         return text.replace(self._token, MASK) if self._token else text
 
 
-def _json_object(body: bytes) -> dict:
+def _chain(error: BaseException):
+    """The error, what it wraps, what that wraps, and so on."""
+    while error:
+        yield error
+        wrapped = [arg for arg in error.args if isinstance(arg, BaseException)]
+        error = (
+            getattr(error, "reason", None)
+            if isinstance(getattr(error, "reason", None), BaseException)
+            else wrapped[-1]
+            if wrapped
+            else error.__cause__
+        )
+
+
+def _is_timeout(error: requests.exceptions.RequestException) -> bool:
+    return any(
+        isinstance(each, (requests.exceptions.Timeout, TimeoutError))
+        for each in _chain(error)
+    )
+
+
+def _parse_json(body: bytes):
+    """The JSON of an answer, None if it is none."""
     try:
-        content = json.loads(body)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _retry_after(headers: Mapping[str, str]) -> int:
     """Seconds of a Retry-After header, a number or a date; 0 if there is none."""
-    value = headers.get("Retry-After", "")
+    value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return min(int(value[:9]), MAX_RETRY_AFTER)
     try:
         wait = parsedate_to_datetime(value) - datetime.now(timezone.utc)
         return min(max(int(wait.total_seconds()), 0), MAX_RETRY_AFTER)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0

@@ -6,6 +6,7 @@ to a whole number, and keeps only the first of two items with one SKU
 revenue is right under those rules.
 """
 
+import html
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MAX_CATEGORY_LENGTH = 255
 MAX_PRICE_DEVIATION = Decimal("0.01")
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
+# What PHP takes for an HTML entity; Python knows some without a semicolon, too.
+_ENTITY = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
 
 
 @dataclass(frozen=True)
@@ -73,24 +76,35 @@ def clean_text(text: str | None, length: int) -> str:
     return _CONTROL_CHARACTERS.sub(" ", text or "").strip()[:length].strip()
 
 
+def decode_entities(text: str) -> str:
+    """``text`` without HTML entities, however often they were escaped.
+
+    Matomo decodes what it gets: "A&lt;B" and "A<B" are one SKU, one category and
+    one order id there.
+    """
+    while (decoded := _ENTITY.sub(lambda match: html.unescape(match[0]), text)) != text:
+        text = decoded
+    return text
+
+
 def choose_sku(candidates: Iterable[str | None], fallback: str) -> str:
     """The first candidate Matomo accepts as an SKU, else ``fallback``.
 
     Matomo drops a line whose SKU is empty or "0" (MATOMO.md section 7).
     """
     for candidate in candidates:
-        sku = clean_text(candidate, MAX_SKU_LENGTH)
+        sku = clean_text(decode_entities(candidate or ""), MAX_SKU_LENGTH)
         if sku and sku != "0":
             return sku
     return fallback
 
 
 def choose_categories(names: Iterable[str | None]) -> tuple[str, ...]:
-    """The first five distinct names that are not blank."""
+    """The first five distinct names that Matomo keeps: not blank and not "0"."""
     categories: dict[str, None] = {}
     for name in names:
-        category = clean_text(name, MAX_CATEGORY_LENGTH)
-        if category:
+        category = clean_text(decode_entities(name or ""), MAX_CATEGORY_LENGTH)
+        if category and category != "0":
             categories.setdefault(category)
     return tuple(categories)[:MAX_CATEGORIES]
 

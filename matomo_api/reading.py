@@ -1,17 +1,21 @@
 """Reading Matomo back: which orders it has recorded, and what its reports say."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from urllib.parse import quote
+from urllib.parse import unquote_plus
 
 from .client import Client
-from .items import round_cents
+from .errors import ServerTrouble
+from .items import decode_entities, round_cents
+from .tracking import order_ref_key
 
-# Matomo's day is that of the site's time zone: look one day further on each side.
-_SEGMENT_SPECIAL = str.maketrans({"\\": "\\\\", ",": "\\,", ";": "\\;"})
+_EPOCH = datetime(1970, 1, 1)
+# A segment is decoded three times before its value is compared, at the first time
+# the value must not look like the end of a condition.
+_SEGMENT_SPECIAL = str.maketrans({char: f"%2525{ord(char):02X}" for char in "%+,;\\"})
 
 
 @dataclass(frozen=True)
@@ -49,35 +53,96 @@ class SiteDescription:
     is_ecommerce: bool
 
 
+@dataclass(frozen=True)
+class DayTotals:
+    """What Matomo's reports say of one day's orders; ``items`` were bought."""
+
+    orders: int = 0
+    revenue: Decimal = Decimal("0.00")
+    subtotal: Decimal = Decimal("0.00")
+    tax: Decimal = Decimal("0.00")
+    shipping: Decimal = Decimal("0.00")
+    discount: Decimal = Decimal("0.00")
+    items: int = 0
+
+
+# === ORDERS === #
+
+
 def read_orders(
     client: Client, idsite: int, refs: Sequence[str], first: date, last: date
 ) -> dict[str, RecordedOrder]:
     """The orders of ``refs`` that Matomo has recorded from ``first`` to ``last``.
 
     Both days are included and stand in the site's time zone: give a margin of a
-    day. Live.getLastVisitsDetails is never cached (MATOMO.md section 10).
+    day. Live.getLastVisitsDetails is never cached (MATOMO.md section 10). An order
+    that Matomo takes for the same, as "so-1" for "SO-1", is found as well.
 
     :raise MatomoError: see :class:`Client`
     """
+    # Without a value Matomo would look for all orders, or all visits.
+    conditions = [
+        f"orderId=={value}" for ref in refs if ref for value in _segment_values(ref)
+    ]
+    if not conditions:
+        return {}
     visits = client.call_api(
         "Live.getLastVisitsDetails",
         idSite=str(idsite),
         period="range",
-        date=f"{first.isoformat()},{last.isoformat()}",
-        segment=",".join(f"orderId=={_segment_value(ref)}" for ref in refs),
+        date=_date_range(first, last),
+        segment=",".join(conditions),
         filter_limit="-1",
         doNotFetchActions="0",
+        # The rest of a visit is large, and personal.
+        showColumns="visitorId,actionDetails",
     )
-    wanted = set(refs)
-    orders = {}
-    for visit in visits if isinstance(visits, list) else []:
-        for action in visit.get("actionDetails") or []:
-            if action.get("type") != "ecommerceOrder":
-                continue
-            order = _recorded_order(visit, action)
-            if order.ref in wanted:
-                orders[order.ref] = order
-    return orders
+    found = {}
+    for visit in _records(visits):
+        for action in _records(visit.get("actionDetails") or []):
+            if action.get("type") == "ecommerceOrder":
+                order = _recorded_order(visit, action)
+                found[order_ref_key(order.ref)] = order
+    return {
+        ref: found[order_ref_key(ref)] for ref in refs if order_ref_key(ref) in found
+    }
+
+
+def _segment_values(ref: str) -> list[str]:
+    """The values of ``orderId`` under which an order is found.
+
+    Matomo keeps order ids HTML-escaped and compares them as they are.
+    """
+    escaped = html.escape(ref).replace("&#x27;", "&#039;")
+    return [
+        value.translate(_SEGMENT_SPECIAL) for value in dict.fromkeys((escaped, ref))
+    ]
+
+
+def _recorded_order(visit: Mapping, action: Mapping) -> RecordedOrder:
+    return RecordedOrder(
+        ref=_text(action.get("orderId")),
+        revenue=_amount(action.get("revenue")),
+        subtotal=_amount(action.get("revenueSubTotal")),
+        tax=_amount(action.get("revenueTax")),
+        shipping=_amount(action.get("revenueShipping")),
+        discount=_amount(action.get("revenueDiscount")),
+        visitor_id=str(visit.get("visitorId") or ""),
+        time=_moment(action.get("timestamp")),
+        items=tuple(
+            RecordedItem(
+                sku=_text(item.get("itemSKU")),
+                name=_text(item.get("itemName")),
+                categories=_texts(item.get("categories")),
+                price=_amount(item.get("price")),
+                quantity=_count(item.get("quantity")),
+            )
+            for item in _records(action.get("itemDetails") or [])
+        ),
+    )
+
+
+# === SITE === #
 
 
 def read_site(client: Client, idsite: int) -> SiteDescription:
@@ -87,52 +152,137 @@ def read_site(client: Client, idsite: int) -> SiteDescription:
     """
     site = client.call_api("SitesManager.getSiteFromId", idSite=str(idsite))
     if isinstance(site, list):
-        site = site[0] if site else {}
+        site = site[0] if site else None
+    (site,) = _records([site])
     return SiteDescription(
-        name=str(site.get("name") or ""),
-        main_url=str(site.get("main_url") or ""),
+        name=_text(site.get("name")),
+        main_url=_text(site.get("main_url")),
         currency=str(site.get("currency") or ""),
         timezone=str(site.get("timezone") or ""),
         is_ecommerce=str(site.get("ecommerce")) == "1",
     )
 
 
-def _segment_value(ref: str) -> str:
-    # The API decodes the whole segment once more than the request's body.
-    return quote(ref.translate(_SEGMENT_SPECIAL), safe="")
+# === REPORTS === #
 
 
-def _recorded_order(visit: dict, action: dict) -> RecordedOrder:
-    return RecordedOrder(
-        ref=_unescape(action.get("orderId")),
-        revenue=_decimal(action.get("revenue")),
-        subtotal=_decimal(action.get("revenueSubTotal")),
-        tax=_decimal(action.get("revenueTax")),
-        shipping=_decimal(action.get("revenueShipping")),
-        discount=_decimal(action.get("revenueDiscount")),
-        visitor_id=str(visit.get("visitorId") or ""),
-        time=datetime.fromtimestamp(
-            int(action.get("timestamp") or 0), timezone.utc
-        ).replace(tzinfo=None),
-        items=tuple(
-            RecordedItem(
-                sku=_unescape(item.get("itemSKU")),
-                name=_unescape(item.get("itemName")),
-                categories=tuple(_unescape(c) for c in item.get("categories") or []),
-                price=_decimal(item.get("price")),
-                quantity=int(item.get("quantity") or 0),
-            )
-            for item in action.get("itemDetails") or []
-        ),
+def day_totals(
+    client: Client, idsite: int, first: date, last: date
+) -> dict[date, DayTotals]:
+    """Matomo's totals of orders for each day from ``first`` to ``last``.
+
+    The days are those of the site's time zone. Today's totals may be a quarter of
+    an hour old (MATOMO.md section 10).
+
+    :raise MatomoError: see :class:`Client`
+    """
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    if not days:
+        return {}
+    report = client.call_api(
+        "Goals.get",
+        idSite=str(idsite),
+        idGoal="ecommerceOrder",
+        period="day",
+        date=_date_range(first, last),
+        format_metrics="0",
     )
+    if not isinstance(report, dict):
+        raise _not_a_report()
+    totals = {}
+    for day in days:
+        # A day without orders is an empty list, and its metrics may be missing.
+        if day.isoformat() not in report:
+            raise _not_a_report()
+        row = report[day.isoformat()] or {}
+        (row,) = _records([row])
+        totals[day] = DayTotals(
+            orders=_count(row.get("nb_conversions")),
+            revenue=_amount(row.get("revenue")),
+            subtotal=_amount(row.get("revenue_subtotal")),
+            tax=_amount(row.get("revenue_tax")),
+            shipping=_amount(row.get("revenue_shipping")),
+            discount=_amount(row.get("revenue_discount")),
+            items=_count(row.get("items")),
+        )
+    return totals
 
 
-def _unescape(text) -> str:
-    return html.unescape(str(text or ""))
+def sku_totals(
+    client: Client, idsite: int, first: date, last: date
+) -> dict[str, tuple[int, Decimal]]:
+    """Quantity and revenue of each SKU sold from ``first`` to ``last``.
+
+    :raise MatomoError: see :class:`Client`
+    """
+    rows = client.call_api(
+        "Goals.getItemsSku",
+        idSite=str(idsite),
+        period="range",
+        date=_date_range(first, last),
+        format_metrics="0",
+        filter_limit="-1",
+    )
+    return {
+        _sku(row): (_count(row.get("quantity")), _amount(row.get("revenue")))
+        for row in _records(rows)
+    }
 
 
-def _decimal(value) -> Decimal:
+def _sku(row: Mapping) -> str:
+    # Matomo decodes labels once too often: a "+" is a space there.
+    _name, is_segment, value = str(row.get("segment") or "").partition("==")
+    return unquote_plus(value) if is_segment else _text(row.get("label"))
+
+
+# === VALUES === #
+
+
+def _date_range(first: date, last: date) -> str:
+    return f"{first.isoformat()},{last.isoformat()}"
+
+
+def _not_a_report() -> ServerTrouble:
+    return ServerTrouble("Matomo's answer is not the report that was asked for.")
+
+
+def _records(values) -> list[Mapping]:
+    """``values`` if it is a list of JSON objects.
+
+    What cannot be read must not pass for "Matomo has no such order".
+    """
+    if isinstance(values, list) and all(isinstance(each, dict) for each in values):
+        return values
+    raise _not_a_report()
+
+
+def _texts(values) -> tuple[str, ...]:
+    return tuple(map(_text, values)) if isinstance(values, list) else ()
+
+
+def _text(value) -> str:
+    # Escaped or not, by version of Matomo.
+    return decode_entities(str(value or ""))
+
+
+def _amount(value) -> Decimal:
+    return round_cents(_number(value))
+
+
+def _count(value) -> int:
+    return int(_number(value))
+
+
+def _number(value) -> Decimal:
     try:
-        return round_cents(Decimal(str(value or 0)))
+        number = Decimal(str(value or 0))
     except InvalidOperation:
-        return Decimal(0)
+        raise _not_a_report() from None
+    # Neither infinite nor beyond what amounts are computed with.
+    if not number.is_finite() or abs(number) > Decimal("1e15"):
+        raise _not_a_report()
+    return number
+
+
+def _moment(value) -> datetime:
+    return _EPOCH + timedelta(seconds=max(0, min(_count(value), 253_402_300_799)))

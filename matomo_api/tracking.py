@@ -5,6 +5,7 @@ live Matomo treats them stands in MATOMO.md.
 """
 
 import html
+import ipaddress
 import json
 import re
 import unicodedata
@@ -14,7 +15,15 @@ from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote, urlencode
 
-from .items import Item, clean_text, round_cents
+from .items import (
+    MAX_CATEGORY_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_SKU_LENGTH,
+    Item,
+    clean_text,
+    decode_entities,
+    round_cents,
+)
 
 # The guide's word for the token in a logged address.
 ANONYMIZED = "XYZANONYMIZED"
@@ -24,6 +33,10 @@ MAX_ORDER_REF_LENGTH = 100
 NO_ADDRESS = "0.0.0.0"
 MAX_USER_AGENT_LENGTH = 1024
 MAX_LANGUAGE_LENGTH = 255
+MAX_CLIENT_HINTS_LENGTH = 4096
+MAX_CAMPAIGN_LENGTH = 255
+MAX_REFERRER_LENGTH = 1024
+MAX_PAGE_LENGTH = 2048
 
 _VISITOR_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -107,14 +120,15 @@ def _common_parameters(
     if not _VISITOR_ID.fullmatch(visitor.visitor_id):
         raise ValueError("A visitor id has 16 hexadecimal digits.")
     attribution = visitor.attribution
+    # One character that is none in UTF-8 would make Matomo drop the whole bulk.
     optional = {
         "ua": clean_text(visitor.user_agent, MAX_USER_AGENT_LENGTH),
         "lang": clean_text(visitor.accept_language, MAX_LANGUAGE_LENGTH),
-        "uadata": visitor.client_hints,
-        "_rcn": attribution.campaign,
-        "_rck": attribution.keyword,
+        "uadata": clean_text(visitor.client_hints, MAX_CLIENT_HINTS_LENGTH),
+        "_rcn": clean_text(attribution.campaign, MAX_CAMPAIGN_LENGTH),
+        "_rck": clean_text(attribution.keyword, MAX_CAMPAIGN_LENGTH),
         "_refts": str(attribution.timestamp) if attribution.timestamp else "",
-        "_ref": attribution.referrer,
+        "_ref": clean_text(attribution.referrer, MAX_REFERRER_LENGTH),
     }
     return {
         "idsite": str(idsite),
@@ -125,17 +139,26 @@ def _common_parameters(
         # With the QueuedTracking plugin an answer would say nothing.
         "queuedtracking": "0",
         # Without it Matomo takes the sender's address, which it may exclude.
-        "cip": visitor.ip_address or NO_ADDRESS,
+        "cip": _ip_address(visitor.ip_address),
         "cid": visitor.visitor_id,
         "cdt": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "url": page.url,
-        "action_name": page.title,
+        "url": clean_text(page.url, MAX_PAGE_LENGTH),
+        "action_name": clean_text(page.title, MAX_NAME_LENGTH),
         **{name: value for name, value in optional.items() if value},
     }
 
 
+def _ip_address(text: str) -> str:
+    # Matomo would store what is no address as none, without a word.
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return NO_ADDRESS
+
+
 def _amount(amount: Decimal) -> str:
-    return f"{round_cents(amount):.2f}"
+    # Adding zero takes the sign from a zero.
+    return f"{round_cents(amount) + 0:.2f}"
 
 
 def _items(items: Iterable[Item]) -> str:
@@ -143,8 +166,14 @@ def _items(items: Iterable[Item]) -> str:
     # float unchanged.
     return json.dumps(
         [
-            [i.sku, i.name, list(i.categories), float(round_cents(i.price)), i.quantity]
-            for i in items
+            [
+                clean_text(item.sku, MAX_SKU_LENGTH),
+                clean_text(item.name, MAX_NAME_LENGTH),
+                [clean_text(name, MAX_CATEGORY_LENGTH) for name in item.categories],
+                float(round_cents(item.price)),
+                item.quantity,
+            ]
+            for item in items
         ],
         ensure_ascii=False,
     )
@@ -158,18 +187,25 @@ def tracking_url(base_url: str, parameters: Mapping[str, str]) -> str:
 
 def tracker_url(base_url: str) -> str:
     """Where requests go, for a Matomo address with or without ``matomo.php``."""
+    base_url = base_url.removesuffix("/index.php")
     if base_url.endswith(".php"):
         return base_url
     return base_url.rstrip("/") + "/matomo.php"
 
 
+def api_url(base_url: str) -> str:
+    """Where reports are, for a Matomo address with or without ``matomo.php``."""
+    return tracker_url(base_url).rpartition("/")[0] + "/index.php"
+
+
 def fit_order_ref(name: str, suffix: str = "") -> str:
     """An order id Matomo keeps whole: ``name`` cut to make room for ``suffix``.
 
-    Matomo stores it HTML-escaped and cuts that at 100 characters.
+    Matomo decodes its HTML entities, stores it HTML-escaped and cuts that at 100
+    characters.
     """
-    ref = clean_text(name, MAX_ORDER_REF_LENGTH)
-    while len(html.escape(ref + suffix)) > MAX_ORDER_REF_LENGTH:
+    ref = clean_text(decode_entities(name), MAX_ORDER_REF_LENGTH)
+    while ref and len(html.escape(ref + suffix)) > MAX_ORDER_REF_LENGTH:
         ref = ref[:-1].rstrip()
     return ref + suffix
 
@@ -177,13 +213,22 @@ def fit_order_ref(name: str, suffix: str = "") -> str:
 def order_ref_key(ref: str) -> str:
     """What two order ids share if Matomo takes them for the same.
 
-    Its unique key compares without case and accents and takes all characters
-    beyond the basic plane for one (MATOMO.md section 6). This key is at least
-    as coarse, so that two different keys never collide there.
+    Its unique key, of collation utf8mb4_general_ci, compares without case and
+    accents and takes all characters beyond the basic plane for one (MATOMO.md
+    section 6). This key is at least as coarse, so that two different keys never
+    collide there.
     """
-    basic = "".join("\ufffd" if ord(char) > 0xFFFF else char for char in ref)
-    upper = basic.replace("ß", "s").upper()
-    decomposed = unicodedata.normalize("NFKD", upper)
-    return "".join(
-        char for char in decomposed if not unicodedata.combining(char)
-    ).rstrip()
+    text = decode_entities(ref)
+    text = "".join("\ufffd" if ord(char) > 0xFFFF else char for char in text)
+    # Alone this accent counts as an iota, within a letter it does not count.
+    text = text.replace("\u0345", "ι")
+    while (folded := _fold(text)) != text:
+        text = folded
+    return text.rstrip()
+
+
+def _fold(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text)
+    bare = "".join(char for char in decomposed if not unicodedata.combining(char))
+    # The collation takes ß for one s, Python's upper case for two.
+    return bare.replace("ß", "s").upper()

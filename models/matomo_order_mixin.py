@@ -293,6 +293,7 @@ class MatomoOrderMixin(models.AbstractModel):
             "site_id": site.id,
             "channel": self._get_matomo_channel(),
             "order_date": self.date_order,
+            "is_backfill": self.env.context.get("matomo_is_backfill", False),
             "state": verdict.state,
             "reason": verdict.reason,
         }

@@ -1,4 +1,5 @@
 import logging
+from datetime import timedelta
 
 from psycopg2 import OperationalError
 
@@ -7,6 +8,8 @@ from odoo.exceptions import ConcurrencyError
 
 _logger = logging.getLogger(__name__)
 
+# How many rows of a site the autovacuum cleans at once.
+GC_BATCH = 1000
 # Key of cr.precommit.data: {model name: ids of orders to be tracked}.
 NOTED = "matomo_order_tracking.noted"
 
@@ -95,6 +98,12 @@ class MatomoRequest(models.Model):
         readonly=True,
         help="The order ID as Matomo compares it, with the Matomo site.",
     )
+    is_backfill = fields.Boolean(
+        string="Sent Later",
+        readonly=True,
+        default=False,
+        help="A sale of the past: it waits until no newer sale does.",
+    )
     attempt_count = fields.Integer(string="Attempts", readonly=True, aggregator=None)
     next_attempt_date = fields.Datetime(
         readonly=True,
@@ -143,8 +152,10 @@ class MatomoRequest(models.Model):
         "CHECK(num_nonnulls(sale_order_id, pos_order_id) = 1)",
         "A Matomo request is about exactly one order.",
     )
-    # The sender's query: the rows of a site that are due, oldest sale first.
-    _due_index = models.Index("(site_id, order_date) WHERE state = 'pending'")
+    # The sender's query: the rows of a site that are due, in order of sale time.
+    _due_index = models.Index(
+        "(site_id, is_backfill, order_date, id) WHERE state = 'pending'"
+    )
 
     @api.depends("order_ref", "sale_order_id", "pos_order_id")
     def _compute_display_name(self):
@@ -224,17 +235,57 @@ class MatomoRequest(models.Model):
         allowed.write({"state": state, **values})
         return allowed
 
-    # === WAKING THE SENDER === #
+    # === WAKING THE SCHEDULED ACTIONS === #
 
     @api.model
     def _wake_sender(self, at=None):
         """Run the sender's lanes after this transaction, or at a moment in UTC."""
+        self._wake("model._cron_send()", at)
+
+    @api.model
+    def _wake_verifier(self):
+        """Run the verifier after this transaction."""
+        self._wake("model._cron_verify()")
+
+    @api.model
+    def _wake_sweep(self):
+        """Run the sweep after this transaction."""
+        self._wake("model._cron_sweep()")
+
+    @api.model
+    def _wake(self, code, at=None):
         # sudo: a shopper or a cashier wakes the sender without any right to it.
-        crons = self.env["ir.cron"].sudo().search(
-            [
-                ("model_id.model", "=", self._name),
-                ("code", "=", "model._cron_send()"),
-            ]
-        )
-        for cron in crons:
+        crons = self.env["ir.cron"].sudo()
+        for cron in crons.search(
+            [("model_id.model", "=", self._name), ("code", "=", code)]
+        ):
             cron._trigger(at)
+
+    # === HOUSEKEEPING === #
+
+    @api.autovacuum
+    def _gc_requests(self):
+        """Drop the details of what was sent long ago; verdicts and amounts stay.
+
+        :return: how many rows were cleaned, and whether there are more
+        """
+        done, is_more = 0, 0
+        for site in self.env["matomo.site"].with_context(active_test=False).search([]):
+            limit = fields.Datetime.now() - timedelta(days=site.retention_days)
+            old = self.search(
+                [
+                    ("site_id", "=", site.id),
+                    ("state", "!=", "pending"),
+                    ("order_date", "<", limit),
+                    "|",
+                    ("kind", "=", "cart"),
+                    ("payload", "!=", False),
+                ],
+                limit=GC_BATCH,
+            )
+            carts = old.filtered(lambda row: row.kind == "cart")
+            (old - carts).write({"payload": False, "answer_text": False})
+            carts.unlink()
+            done += len(old)
+            is_more += len(old) == GC_BATCH
+        return done, is_more

@@ -1,5 +1,7 @@
 import logging
 
+from psycopg2 import OperationalError
+
 from odoo import api, fields, models
 from odoo.exceptions import AccessError
 from odoo.fields import Domain
@@ -140,24 +142,48 @@ class MatomoRequest(models.Model):
         the addon away during an upgrade.
         """
         sites = self.env["matomo.site"].search([])
-        for model_name in ORDER_MODELS:
-            for site in sites:
-                self._sweep(model_name, site)
+        for company, company_sites in sites.grouped("company_id").items():
+            start = min(site._get_start() for site in company_sites)
+            for model_name in ORDER_MODELS:
+                self._sweep(model_name, company, start)
 
-    def _sweep(self, model_name, site):
+    @api.model
+    def _sweep(self, model_name, company, start):
+        """Sweep a company's orders of one model, in the order of their ids."""
         orders = self.env[model_name]
         domain = Domain.AND(
             [
                 orders._get_matomo_sale_domain(),
                 [
-                    ("company_id", "=", site.company_id.id),
-                    ("date_order", ">=", site._get_start()),
+                    ("company_id", "=", company.id),
+                    ("date_order", ">=", start),
                     ("matomo_state", "=", False),
                 ],
             ]
         )
-        while found := orders.search(domain, order="id", limit=SWEEP_BATCH):
-            rows = self._replay(found._matomo_enqueue)
-            _logger.info("The sweep found %s orders without a verdict", len(rows))
-            if len(rows) < len(found) or len(found) < SWEEP_BATCH:
-                break
+        last_id = 0
+        while found := orders.search(
+            domain & Domain("id", ">", last_id), order="id", limit=SWEEP_BATCH
+        ):
+            last_id = found[-1].id
+            rows = self._sweep_batch(found)
+            _logger.info(
+                "Of %s orders without a verdict, %s have one now", len(found), len(rows)
+            )
+
+    @api.model
+    def _sweep_batch(self, orders):
+        """Give orders their verdict; one that cannot have any keeps no other back."""
+        try:
+            return self._replay(
+                lambda: orders.with_context(matomo_is_backfill=True)._matomo_enqueue()
+            )
+        except OperationalError:
+            raise
+        except Exception:
+            # Whatever one order's data breaks is logged, and the rest goes on.
+            self.env.cr.rollback()
+            if len(orders) == 1:
+                _logger.exception("%s cannot be given a verdict for Matomo", orders)
+                return self.browse()
+        return self.browse().union(*(self._sweep_batch(order) for order in orders))

@@ -164,31 +164,22 @@ class MatomoRequest(models.Model):
     # === CLAIMING === #
 
     def _claim(self, site):
-        """Take the oldest due rows of the site and build their requests.
+        """Take due rows of the site and build their requests.
 
-        SKIP LOCKED keeps the lanes apart while they claim, the lease while they
-        send. What is built is frozen: whatever happens, the same is sent again.
+        Sales in the order they were made; then, when no sale waits, those of a
+        backfill, the newest first. SKIP LOCKED keeps the lanes apart while they
+        claim, the lease while they send. What is built is frozen: whatever
+        happens, the same is sent again.
 
         :return: the rows to send, at most ``batch_size``
         """
         now = fields.Datetime.now()
-        ids = self.env.execute_query(
-            SQL(
-                """
-                SELECT id FROM matomo_request
-                 WHERE site_id = %s AND state = 'pending'
-                   AND (next_attempt_date IS NULL OR next_attempt_date <= %s)
-              ORDER BY order_date, id
-                 LIMIT %s
-                   FOR NO KEY UPDATE SKIP LOCKED
-                """,
-                site.id,
-                now,
-                site._get_batch_size(),
+        taken = self._lock_due(site, now, SQL("NOT is_backfill"), SQL("order_date, id"))
+        if not taken:
+            taken = self._lock_due(
+                site, now, SQL("is_backfill"), SQL("order_date DESC, id DESC")
             )
-        )
-        rows = self.browse(id_ for (id_,) in ids)
-        rows.invalidate_recordset()
+        rows = taken.sorted("order_date")
         rows = rows.filtered(lambda row: row._prepare_attempt())
         for row in rows:
             row._update_state(
@@ -196,7 +187,31 @@ class MatomoRequest(models.Model):
                 next_attempt_date=now + LEASE,
                 attempt_count=row.attempt_count + 1,
             )
-        return rows or (self.browse() if not ids else self._claim(site))
+        return self._claim(site) if taken and not rows else rows
+
+    def _lock_due(self, site, now, condition, order):
+        """Lock the first due rows of the site that no other lane holds."""
+        ids = self.env.execute_query(
+            SQL(
+                """
+                SELECT id FROM matomo_request
+                 WHERE site_id = %s AND state = 'pending' AND %s
+                   AND (next_attempt_date IS NULL OR next_attempt_date <= %s)
+              ORDER BY %s
+                 LIMIT %s
+                   FOR NO KEY UPDATE SKIP LOCKED
+                """,
+                site.id,
+                condition,
+                now,
+                order,
+                site._get_batch_size(),
+            )
+        )
+        rows = self.browse(id_ for (id_,) in ids)
+        # What another lane has committed meanwhile.
+        rows.invalidate_recordset()
+        return rows
 
     def _prepare_attempt(self):
         """Decide once more whether this row is sent, and build its request.
@@ -504,9 +519,9 @@ class MatomoRequest(models.Model):
             **values,
         )
         for row in failed:
-            _logger.warning(
-                "%s is not in Matomo: %s", row._get_order().display_name, reason
-            )
+            order = row._get_order()
+            _logger.warning("%s is not in Matomo: %s", order.display_name, reason)
+            order._message_log(body=self.env._("Not in Matomo: %s", reason))
 
     def _release(self, error):
         """Back to the queue: nothing is known, and nobody's attempts are used up."""

@@ -58,12 +58,6 @@ class MatomoRequest(models.Model):
                 return
 
     @api.model
-    def _wake_verifier(self):
-        """Run the verifier after this transaction."""
-        # sudo: see _wake_sender.
-        self.env.ref("matomo_order_tracking.ir_cron_verify").sudo()._trigger()
-
-    @api.model
     def _check_domain(self, now):
         return [
             ("next_check_date", "<=", now),

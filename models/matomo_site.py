@@ -124,6 +124,14 @@ class MatomoSite(models.Model):
         "Privacy, Anonymize data). Older orders cannot be read back and are never "
         "sent a second time. 0: for ever.",
     )
+    retention_days = fields.Integer(
+        string="Details Kept (days)",
+        required=True,
+        default=180,
+        aggregator=None,
+        help="After this time the details of what was sent are deleted. Verdicts and "
+        "amounts stay.",
+    )
     request_ids = fields.One2many("matomo.request", "site_id", string="Requests")
 
     state = fields.Selection(
@@ -254,6 +262,8 @@ class MatomoSite(models.Model):
         able to have it sent to another host.
         """
         vals = self._clean_values(dict(vals))
+        if vals.get("date_start"):
+            self._reconsider(fields.Date.to_date(vals["date_start"]))
         way = {"url", "idsite", "token_auth"} & vals.keys()
         if not way:
             return super().write(vals)
@@ -273,6 +283,20 @@ class MatomoSite(models.Model):
         if vals.get("token_auth"):
             vals["token_auth"] = vals["token_auth"].strip()
         return vals
+
+    def _reconsider(self, date_start):
+        """Let the sweep judge anew what was left out for being too old."""
+        for site in self.filtered(lambda site: date_start < site.date_start):
+            # sudo: nobody may delete rows; these hold a verdict that is outdated.
+            requests = self.env["matomo.request"].sudo()
+            requests.search(
+                [
+                    ("site_id", "=", site.id),
+                    ("state", "=", "excluded"),
+                    ("order_date", "<", site._get_start()),
+                ]
+            ).unlink()
+            requests._wake_sweep()
 
     def _mend(self):
         """Forget the trouble and let what is queued flow again."""
@@ -314,6 +338,22 @@ class MatomoSite(models.Model):
                 "message": self.state_message or "",
                 "sticky": self.state != "ok",
                 "next": {"type": "ir.actions.act_window_close"},
+            },
+        }
+
+    def action_sweep(self):
+        """Find orders without a verdict now; the scheduled action does it nightly."""
+        self.check_access("write")
+        self.env["matomo.request"]._wake_sweep()
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "info",
+                "message": self.env._(
+                    "Orders since the tracking start that have no verdict are looked "
+                    "for now. They appear under Requests."
+                ),
             },
         }
 

@@ -88,23 +88,22 @@ class PosOrder(models.Model):
         """Override of `matomo.order.mixin`.
 
         A line that settles a sales order is counted where that order is: never
-        twice, and here if it is counted nowhere else.
+        twice, and here if it is counted nowhere else. There a down payment counts
+        when it is paid, and its deduction reduces what is settled later.
         """
+        if line.refunded_orderline_id:
+            return "returned"
         settled = self._get_matomo_settled_order(line)
         if settled and settled.state != "cancel" and settled._get_matomo_site():
             return "settled"
-        if line.qty < 0 or line.refunded_orderline_id:
+        if line.qty < 0 and not line.sale_order_line_id.is_downpayment:
             return "returned"
         return "bought"
 
     @api.model
     def _get_matomo_settled_order(self, line):
-        """The sales order that a line, or the line it takes back, settles."""
-        for source in (line, line.refunded_orderline_id):
-            order = source.sale_order_origin_id or source.sale_order_line_id.order_id
-            if order:
-                return order
-        return self.env["sale.order"]
+        """The sales order that a line settles."""
+        return line.sale_order_origin_id or line.sale_order_line_id.order_id
 
     def _get_matomo_fate_reason(self, fate, lines):
         """Override of `matomo.order.mixin`."""
@@ -128,9 +127,9 @@ class PosOrder(models.Model):
     def _prepare_matomo_base_lines(self):
         """Override of `matomo.order.mixin`.
 
-        As ``pos.order.line`` prepares them, with the sign of the line's own
-        quantity and without needing an income account. A till's cash rounding
-        is no line, and no revenue.
+        As ``pos.order.line`` prepares them (``is_refund`` decides what is rounded
+        together), with the sign of the line's own quantity and without needing an
+        income account. A till's cash rounding is no line, and no revenue.
         """
         return [
             self.env["account.tax"]._prepare_base_line_for_taxes_computation(
@@ -143,6 +142,7 @@ class PosOrder(models.Model):
                 price_unit=line.price_unit,
                 quantity=line.qty,
                 discount=line.discount,
+                is_refund=line.qty * line.price_unit < 0,
             )
             for line in self.lines
         ]

@@ -64,14 +64,13 @@ class FakeMatomo:
     def _answer(self, url, data):
         if url.endswith("/index.php"):
             return self._report(data)
-        if isinstance(data, str):
-            return self._bulk(json.loads(data))
-        return self._probe(data)
+        return self._bulk(json.loads(data))
 
     # === TRACKING === #
 
     def _bulk(self, body):
-        self.bulks.append(body["requests"])
+        if body["requests"][0]["rec"] == "1":
+            self.bulks.append(body["requests"])
         invalid = sum(
             not self._track(parameters, body["token_auth"])
             for parameters in body["requests"]
@@ -85,6 +84,9 @@ class FakeMatomo:
         """Whether the request counts as tracked."""
         if token != self.token or parameters["idsite"] not in self.idsites:
             return False
+        if parameters["rec"] == "0":
+            # The probe: judged, and nothing stored (MATOMO.md section 4).
+            return True
         if self.refuses(parameters):
             return False
         if self.drops(parameters) or not parameters.get("ec_id"):
@@ -94,10 +96,6 @@ class FakeMatomo:
             return False
         self.orders[key] = parameters
         return True
-
-    def _probe(self, data):
-        is_good = data["token_auth"] == self.token and data["idsite"] in self.idsites
-        return FakeResponse(204 if is_good else 400)
 
     # === REPORTING === #
 

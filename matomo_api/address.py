@@ -1,0 +1,138 @@
+"""Which addresses the token may travel to.
+
+An address is looked at twice: its text when somebody enters it, and the IP
+address behind its name at the moment of connecting, because a name can lead
+anywhere and elsewhere the next time.
+"""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# Loopback is this machine: nothing travels over a network there.
+LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
+
+# Link-local, where most clouds answer with credentials, is refused as a whole;
+# these are the places where some clouds do so besides, and what is no host.
+_NEVER = [
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",
+        "100.100.100.200/32",  # Alibaba Cloud
+        "168.63.129.16/32",  # Azure
+        "192.0.0.192/32",  # Oracle Cloud
+        "240.0.0.0/4",
+        "fd00:ec2::/32",  # Amazon
+        "fd20:ce::254/128",  # Google Cloud
+    )
+]
+# IPv6 addresses whose last 32 bits are an IPv4 address.
+_IPV4_WITHIN = [
+    ipaddress.ip_network(network)
+    for network in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")
+]
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\\]|\s")
+_HOST = re.compile(r"[\w.-]+")
+# Resolvers read such a host as a number: 127.1, 0x7f000001, 2130706433.
+_NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
+
+
+class AddressRefused(ValueError):
+    """The token must not travel there; ``kind`` says why.
+
+    ``malformed``: no web address; ``credentials``: a user name, a password, a
+    question mark or # in it; ``insecure``: http:// beyond this machine;
+    ``forbidden``: no server is there, or a cloud's own services are;
+    ``private``: this machine or its network, which the caller forbids.
+    """
+
+    def __init__(self, kind: str, message: str):
+        super().__init__(message)
+        self.kind = kind
+
+
+def check_address(url: str, allow_private: bool = True) -> None:
+    """Refuse what the text of a Matomo address tells to refuse.
+
+    :param url: as entered, with or without ``matomo.php``
+    :param allow_private: whether this machine and its networks are allowed
+    :raise AddressRefused: with a ``kind``
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise AddressRefused("malformed", "This is not a web address.") from None
+    ip = _parse_ip(host)
+    if (
+        parts.scheme not in ("http", "https")
+        or port == 0
+        or _UNPRINTABLE.search(url)
+        or not (ip or _HOST.fullmatch(host))
+        or (not ip and _NUMERIC_HOST.fullmatch(host))
+    ):
+        raise AddressRefused("malformed", "This is not a web address.")
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        raise AddressRefused(
+            "credentials",
+            "The address holds a user name, a password, a question mark or a #.",
+        )
+    if ip:
+        check_ip(ip, is_secure=parts.scheme == "https", allow_private=allow_private)
+    elif host in LOOPBACK_NAMES:
+        if not allow_private:
+            raise AddressRefused("private", f"{host} is this machine.")
+    elif parts.scheme == "http":
+        raise _insecure(host)
+
+
+def check_ip(ip: str | IPAddress, *, is_secure: bool, allow_private: bool) -> None:
+    """Refuse an IP address that the token must not travel to.
+
+    :param is_secure: whether it would travel encrypted
+    :raise AddressRefused: with a ``kind``
+    """
+    if isinstance(ip, str):
+        ip = ipaddress.ip_address(ip.partition("%")[0])
+    for each in (ip, _get_ipv4_within(ip)):
+        if each is None or each == ipaddress.IPv6Address("::1"):
+            continue
+        if (
+            each.is_link_local
+            or each.is_multicast
+            or each.is_unspecified
+            or any(each in network for network in _NEVER)
+        ):
+            raise AddressRefused("forbidden", f"No Matomo can be at {ip}.")
+    target = _get_ipv4_within(ip) or ip
+    if not allow_private and not target.is_global:
+        raise AddressRefused(
+            "private", f"{ip} is in a private network, which is not allowed here."
+        )
+    if not is_secure and not target.is_loopback:
+        raise _insecure(ip)
+
+
+def _insecure(host) -> AddressRefused:
+    return AddressRefused(
+        "insecure",
+        f"{host} is not this machine: its address must begin with https://.",
+    )
+
+
+def _parse_ip(host: str) -> IPAddress | None:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _get_ipv4_within(ip: IPAddress) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address stands for."""
+    if ip.version == 4 or ip == ipaddress.IPv6Address("::1"):
+        return None
+    if any(ip in network for network in _IPV4_WITHIN):
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.sixtofour
