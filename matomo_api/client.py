@@ -46,10 +46,17 @@ class BulkAnswer:
 
 @dataclass(frozen=True)
 class _Answer:
+    """An HTTP answer that does not hold the token, whatever the server wrote."""
+
     status: int
     body: bytes
-    headers: Mapping[str, str]
+    retry_after: int
     duration_ms: int
+
+    @property
+    def text(self) -> str:
+        text = self.body[:10_000].decode("utf-8", "replace")
+        return text.replace("\x00", "")[:MAX_TEXT_LENGTH]
 
 
 class Client:
@@ -110,17 +117,17 @@ class Client:
             or type(invalid) is not int
             or not 0 <= tracked + invalid <= len(requests_parameters)
         ):
-            raise self._trouble(answer)
+            raise _trouble(answer)
         if not tracked and not invalid and requests_parameters:
             raise ServerTrouble(
                 "Matomo answered, but recorded nothing: it is set to record nothing at"
                 " the moment (record_statistics), or its database was locked.",
-                retry_after=_retry_after(answer.headers),
+                retry_after=answer.retry_after,
                 status=answer.status,
-                text=self._text(answer),
+                text=answer.text,
             )
         return BulkAnswer(
-            tracked, invalid, answer.status, self._text(answer), answer.duration_ms
+            tracked, invalid, answer.status, answer.text, answer.duration_ms
         )
 
     def probe(self, idsite: int, timeout: float = 7) -> None:
@@ -163,7 +170,7 @@ class Client:
         content = _parse_json(answer.body)
         if isinstance(content, dict) and content.get("result") == "error":
             # With status 200, 400 or 401, by version and set-up.
-            message = self._mask(str(content.get("message") or ""))[:MAX_TEXT_LENGTH]
+            message = str(content.get("message") or "")[:MAX_TEXT_LENGTH]
             raise Misconfigured(
                 f"Matomo does not let the token read: {message}",
                 status=answer.status,
@@ -174,10 +181,10 @@ class Client:
             raise Misconfigured(
                 "Matomo does not know the token.",
                 status=answer.status,
-                text=self._text(answer),
+                text=answer.text,
             )
         if answer.status != 200 or content is None:
-            raise self._trouble(answer)
+            raise _trouble(answer)
         return content
 
     # === HTTP === #
@@ -235,8 +242,8 @@ class Client:
             )
         return _Answer(
             response.status_code,
-            body,
-            response.headers,
+            self._mask_bytes(body),
+            _retry_after(response.headers),
             int((time.monotonic() - start) * 1000),
         )
 
@@ -245,31 +252,31 @@ class Client:
         text = getattr(root, "strerror", "") or str(root) or type(root).__name__
         return self._mask(text)[:MAX_TEXT_LENGTH]
 
-    def _trouble(self, answer: _Answer) -> ServerTrouble:
-        if 300 <= answer.status < 400:
-            message = (
-                "The address answers with a redirect, which is not followed because"
-                " the token must not travel to another host. Enter the address it"
-                " leads to."
-            )
-        elif 200 <= answer.status < 300:
-            message = "The answer does not look like Matomo's. Is the address right?"
-        else:
-            message = f"Matomo's server answered with HTTP status {answer.status}."
-        return ServerTrouble(
-            message,
-            retry_after=_retry_after(answer.headers),
-            status=answer.status,
-            text=self._text(answer),
-        )
-
-    def _text(self, answer: _Answer) -> str:
-        # Masked before it is cut, or a part of the token could be left.
-        text = answer.body[:10_000].decode("utf-8", "replace")
-        return self._mask(text.replace("\x00", ""))[:MAX_TEXT_LENGTH]
-
     def _mask(self, text: str) -> str:
         return text.replace(self._token, MASK) if self._token else text
+
+    def _mask_bytes(self, body: bytes) -> bytes:
+        token = self._token.encode("utf-8", "ignore")
+        return body.replace(token, MASK.encode()) if token else body
+
+
+def _trouble(answer: _Answer) -> ServerTrouble:
+    if 300 <= answer.status < 400:
+        message = (
+            "The address answers with a redirect, which is not followed because"
+            " the token must not travel to another host. Enter the address it"
+            " leads to."
+        )
+    elif 200 <= answer.status < 300:
+        message = "The answer does not look like Matomo's. Is the address right?"
+    else:
+        message = f"Matomo's server answered with HTTP status {answer.status}."
+    return ServerTrouble(
+        message,
+        retry_after=answer.retry_after,
+        status=answer.status,
+        text=answer.text,
+    )
 
 
 def _chain(error: BaseException):

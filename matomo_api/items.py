@@ -25,6 +25,8 @@ MAX_PRICE_DEVIATION = Decimal("0.01")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
 # What PHP takes for an HTML entity; Python knows some without a semicolon, too.
 _ENTITY = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
+# What PHP takes for a number, with a sane exponent.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -116,15 +118,27 @@ def merge_lines(lines: Iterable[Line]) -> list[MergedItem]:
     two-decimal unit price would miss the amount by more than 1 %, becomes
     quantity 1 at the amount. Lines of quantity zero bought nothing and are
     left out.
+
+    Of two SKUs that are the same number, as "0123" and "123", the second gets a #
+    before it: Matomo would take them for one, and keep only the first.
     """
     merged: dict[str, list[Line]] = {}
     for line in lines:
         if line.quantity:
             merged.setdefault(line.sku, []).append(line)
-    return [_make_item(same) for same in merged.values()]
+    numbers: set[Decimal] = set()
+    items = []
+    for sku, same in merged.items():
+        if _NUMBER.fullmatch(sku):
+            number = Decimal(sku)
+            while number in numbers and sku in merged:
+                sku = f"#{sku}"
+            numbers.add(number)
+        items.append(_make_item(sku, same))
+    return items
 
 
-def _make_item(lines: list[Line]) -> MergedItem:
+def _make_item(sku: str, lines: list[Line]) -> MergedItem:
     first = lines[0]
     amount = sum((line.amount for line in lines), Decimal(0))
     quantity = sum((line.quantity for line in lines), Decimal(0))
@@ -138,7 +152,7 @@ def _make_item(lines: list[Line]) -> MergedItem:
     )
     return MergedItem(
         item=Item(
-            sku=first.sku,
+            sku=sku,
             name=first.name,
             categories=next((x.categories for x in lines if x.categories), ()),
             price=round_cents(amount) if as_one else price,

@@ -1,6 +1,7 @@
 """Reading Matomo back: which orders it has recorded, and what its reports say."""
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -12,6 +13,8 @@ from .errors import ServerTrouble
 from .items import decode_entities, round_cents
 from .tracking import order_ref_key
 
+# What Matomo makes of an order id with its setting "Anonymize Order ID".
+_ANONYMISED_REF = re.compile("[0-9a-f]{40}")
 _EPOCH = datetime(1970, 1, 1)
 # A segment is decoded three times before its value is compared, at the first time
 # the value must not look like the end of a condition.
@@ -86,6 +89,34 @@ def read_orders(
     ]
     if not conditions:
         return {}
+    found = {
+        order_ref_key(order.ref): order
+        for order in _live_orders(client, idsite, conditions, first, last)
+    }
+    return {
+        ref: found[order_ref_key(ref)] for ref in refs if order_ref_key(ref) in found
+    }
+
+
+def read_anonymised_orders(
+    client: Client, idsite: int, visitor_ids: Sequence[str], first: date, last: date
+) -> list[RecordedOrder]:
+    """The orders of these visitors whose id Matomo has replaced by a random one.
+
+    It does so with its privacy setting "Anonymize Order ID" (plugin
+    PrivacyManager: a SHA-1), and then refuses no order as a duplicate.
+
+    :raise MatomoError: see :class:`Client`
+    """
+    conditions = [f"visitorId=={visitor_id}" for visitor_id in visitor_ids]
+    if not conditions:
+        return []
+    orders = _live_orders(client, idsite, conditions, first, last)
+    return [order for order in orders if _ANONYMISED_REF.fullmatch(order.ref)]
+
+
+def _live_orders(client, idsite, conditions, first, last) -> list[RecordedOrder]:
+    """The orders in the visits that meet one of the conditions."""
     visits = client.call_api(
         "Live.getLastVisitsDetails",
         idSite=str(idsite),
@@ -97,15 +128,12 @@ def read_orders(
         # The rest of a visit is large, and personal.
         showColumns="visitorId,actionDetails",
     )
-    found = {}
-    for visit in _records(visits):
-        for action in _records(visit.get("actionDetails") or []):
-            if action.get("type") == "ecommerceOrder":
-                order = _recorded_order(visit, action)
-                found[order_ref_key(order.ref)] = order
-    return {
-        ref: found[order_ref_key(ref)] for ref in refs if order_ref_key(ref) in found
-    }
+    return [
+        _recorded_order(visit, action)
+        for visit in _records(visits)
+        for action in _records(visit.get("actionDetails") or [])
+        if action.get("type") == "ecommerceOrder"
+    ]
 
 
 def _segment_values(ref: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from odoo import api, fields, models
 from odoo.fields import Domain
-from odoo.tools import SQL, format_date, hmac
+from odoo.tools import SQL, format_amount, format_date, hmac
 
 from ..matomo_api.items import (
     Line,
@@ -120,7 +120,7 @@ class MatomoOrderMixin(models.AbstractModel):
     )
     matomo_notes = fields.Text(
         string="Matomo Notes",
-        compute="_compute_matomo_verdict",
+        compute="_compute_matomo_notes",
         groups="base.group_user",
     )
     matomo_tracked = fields.Boolean(
@@ -185,10 +185,58 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_reason = row.reason or (
                 not row and order._get_matomo_missing_reason()
             )
-            order.matomo_notes = row.notes
             order.matomo_tracked = row.state in ACCEPTED_STATES
             order.matomo_tracked_date = row.sent_date
             order.matomo_order_ref = row.order_ref
+
+    def _depends_on_matomo_amount(self):
+        """The fields that tell an order from what Matomo has of it."""
+        if not self._matomo_order_field:
+            return []
+        return ["amount_total", "date_order", *self._depends_on_matomo_row()]
+
+    @api.depends(_depends_on_matomo_amount)
+    def _compute_matomo_notes(self):
+        rows = self._get_matomo_rows()
+        for order in self:
+            row = rows.get(order._origin.id)
+            notes = (row.notes, *order._get_matomo_changes(row)) if row else ()
+            order.matomo_notes = "\n".join(filter(None, notes))
+
+    def _get_matomo_changes(self, row):
+        """Sentences on what the order has become since Matomo accepted it.
+
+        Taxes are computed only for an order whose total is not what was sent.
+        """
+        _ = self.env._
+        # sudo: the site's currency, for an employee who may not read the site.
+        order, site = self.sudo(), row.site_id
+        if row.state not in ACCEPTED_STATES or row.currency_id != site.currency_id:
+            return []
+        changes = []
+        sent = Decimal(f"{row.revenue:.2f}")
+        has = format_amount(self.env, row.revenue, row.currency_id)
+        if not order._is_matomo_sale():
+            changes.append(_("Matomo has %s, the order no longer counts.", has))
+        elif order._get_matomo_converter(site)(order.amount_total) != sent:
+            now = order._prepare_matomo_amounts(site).revenue
+            if now != sent:
+                changes.append(
+                    _(
+                        "Matomo has %(has)s, the order is now %(now)s.",
+                        has=has,
+                        now=format_amount(self.env, now, row.currency_id),
+                    )
+                )
+        if order.date_order.date() != row.order_date.date():
+            changes.append(
+                _(
+                    "Matomo has it on %(day)s, the order is now of %(now)s.",
+                    day=format_date(self.env, row.order_date),
+                    now=format_date(self.env, order.date_order),
+                )
+            )
+        return changes
 
     @api.depends(_depends_on_matomo_row)
     def _compute_matomo_tracking_url(self):
@@ -225,13 +273,22 @@ class MatomoOrderMixin(models.AbstractModel):
         return self._search_matomo_row([("state", "in", ACCEPTED_STATES)])
 
     def _search_matomo_reason(self, operator, value):
-        return self._search_matomo_row([("reason", operator, value)])
+        return self._search_matomo_value("reason", operator, value)
 
     def _search_matomo_tracked_date(self, operator, value):
-        return self._search_matomo_row([("sent_date", operator, value)])
+        return self._search_matomo_value("sent_date", operator, value)
 
     def _search_matomo_order_ref(self, operator, value):
-        return self._search_matomo_row([("order_ref", operator, value)])
+        return self._search_matomo_value("order_ref", operator, value)
+
+    def _search_matomo_value(self, name, operator, value):
+        """An order without a row has no value either."""
+        if operator in Domain.NEGATIVE_OPERATORS:
+            return NotImplemented
+        domain = self._search_matomo_row([(name, operator, value)])
+        if operator == "in" and False in value:
+            domain |= ~self._search_matomo_row(Domain.TRUE)
+        return domain
 
     def _field_to_sql(self, alias, field_expr, query=None):
         """Override of the ORM to group by the verdict, which lives in its row."""

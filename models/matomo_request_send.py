@@ -11,7 +11,7 @@ from odoo.exceptions import ConcurrencyError
 from odoo.tools import SQL, format_datetime
 
 from ..matomo_api.errors import MatomoError, Misconfigured, ServerTrouble
-from ..matomo_api.reading import read_orders
+from ..matomo_api.reading import read_anonymised_orders, read_orders
 from ..matomo_api.tracking import (
     fit_order_ref,
     order_parameters,
@@ -349,8 +349,15 @@ class MatomoRequest(models.Model):
         return outcomes, None
 
     def _check_first(self, site, client, rows):
-        """Look in Matomo for the rows that a person wants sent again."""
-        doubtful = rows.filtered("check_first")
+        """Look in Matomo for the rows that may be there, before they are sent.
+
+        A person wants them sent again, or they were sent and Matomo, which
+        anonymises order ids, would count them twice.
+        """
+        doubtful = rows.filtered(
+            lambda row: row.check_first
+            or (site.is_order_id_anonymised and row.attempt_count > 1)
+        )
         if not doubtful:
             return
         recorded = self._read_back(site, client, doubtful)
@@ -419,16 +426,31 @@ class MatomoRequest(models.Model):
             yield rows, "_set_sent", {"answer": answer}
 
     def _read_back(self, site, client, rows):
-        """What Matomo has recorded under the rows' order ids."""
+        """What Matomo has recorded of the rows: ``{order id: RecordedOrder}``.
+
+        With "Anonymize Order ID" Matomo keeps a random id instead of ours: what is
+        not found by its id is looked for by its visitor, or it would be sent, and
+        counted, again.
+
+        :raise MatomoError: as the client does
+        """
         dates = rows.mapped("order_date")
-        last = max([*dates, fields.Datetime.now()])
-        return read_orders(
-            client,
-            site.idsite,
-            rows.mapped("order_ref"),
+        days = (
             (min(dates) - DAY_MARGIN).date(),
-            (last + DAY_MARGIN).date(),
+            (max([*dates, fields.Datetime.now()]) + DAY_MARGIN).date(),
         )
+        refs = rows.mapped("order_ref")
+        recorded = read_orders(client, site.idsite, refs, *days)
+        missing = rows.filtered(
+            lambda row: row.order_ref not in recorded and row.payload
+        )
+        visitors = [row.payload["cid"] for row in missing]
+        for order in read_anonymised_orders(client, site.idsite, visitors, *days):
+            for row in missing:
+                if row.order_ref not in recorded and row._is_ours(order):
+                    recorded[row.order_ref] = order
+                    break
+        return recorded
 
     def _is_ours(self, recorded):
         """Whether an order in Matomo is the one this row sent.

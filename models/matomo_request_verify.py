@@ -5,6 +5,7 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 
 from ..matomo_api.errors import MatomoError, Misconfigured
+from ..matomo_api.tracking import order_ref_key
 
 _logger = logging.getLogger(__name__)
 
@@ -140,6 +141,8 @@ class MatomoRequest(models.Model):
         if differences:
             self.write({"reason": "\n".join(differences), "next_check_date": False})
             return
+        if order_ref_key(recorded.ref) != order_ref_key(self.order_ref):
+            self.site_id._note_anonymised()
         self._update_state(
             "verified",
             reason=False,

@@ -160,6 +160,12 @@ class MatomoSite(models.Model):
         copy=False,
         help="Whether the token may read Matomo back, which proves what it recorded.",
     )
+    is_order_id_anonymised = fields.Boolean(
+        string="Order IDs Anonymised",
+        readonly=True,
+        copy=False,
+        help="Matomo replaces order IDs by random ones and refuses no duplicates.",
+    )
     database_uuid = fields.Char(
         readonly=True,
         copy=False,
@@ -309,6 +315,7 @@ class MatomoSite(models.Model):
                 "next_attempt_date": False,
                 "failure_count": 0,
                 "can_read": True,
+                "is_order_id_anonymised": False,
             }
         )
         sites.env["matomo.request"]._wake_sender()
@@ -501,6 +508,19 @@ class MatomoSite(models.Model):
         if values:
             # sudo: health is readonly for everybody but the sender.
             self.sudo().write(values)
+
+    def _note_anonymised(self):
+        """Say once that Matomo cannot tell two orders of one id apart."""
+        message = self.env._(
+            "Matomo anonymises order IDs (Administration, Privacy): it would count an "
+            "order twice if it were sent twice. Every order is looked for there "
+            "before it is sent a second time."
+        )
+        if self.is_order_id_anonymised:
+            return
+        _logger.warning("Matomo site %s (%s): %s", self.id, self.url, message)
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().write({"is_order_id_anonymised": True, "state_message": message})
 
     def _note_trouble(self, error):
         """Stop sending to this site for a while.

@@ -7,6 +7,7 @@ its ``post``, so that everything above the socket is the addon's own.
 import html
 import json
 from datetime import datetime, timezone
+from hashlib import sha1
 from urllib.parse import unquote
 
 import requests
@@ -45,6 +46,8 @@ class FakeMatomo:
         # response, or a function that takes the usual answer.
         self.faults = []
         self.may_read = True
+        # Matomo's privacy setting "Anonymize Order ID".
+        self.anonymises = False
         # A test of one set of parameters: true if they are silently dropped.
         self.drops = lambda parameters: False
         # A test of one set of parameters: true if they are refused.
@@ -91,6 +94,9 @@ class FakeMatomo:
             return False
         if self.drops(parameters) or not parameters.get("ec_id"):
             return True
+        if self.anonymises:
+            random_ref = sha1(f"{len(self.orders)}".encode()).hexdigest()
+            parameters = {**parameters, "ec_id": random_ref}
         key = parameters["idsite"], parameters["ec_id"].casefold()
         if key in self.orders:
             return False
@@ -116,19 +122,24 @@ class FakeMatomo:
                     "ecommerce": "1",
                 },
             )
-        wanted = {
-            unquote(part.partition("==")[2]).replace("\\", "")
-            for part in data["segment"].split(",")
-        }
         return FakeResponse(
             200,
             [
                 _visit(parameters)
                 for (idsite, _key), parameters in self.orders.items()
-                if idsite == data["idSite"]
-                and parameters["ec_id"].replace("\\", "") in wanted
+                if idsite == data["idSite"] and _is_wanted(parameters, data["segment"])
             ],
         )
+
+
+def _is_wanted(parameters, segment):
+    """Whether a visit meets one of the segment's conditions."""
+    values = {"orderId": parameters["ec_id"], "visitorId": parameters["cid"]}
+    for condition in segment.split(","):
+        name, _operator, value = condition.partition("==")
+        if values[name] in (value, unquote(unquote(unquote(value)))):
+            return True
+    return False
 
 
 def _visit(parameters):

@@ -325,6 +325,28 @@ class TestDelivery(MatomoCommon, CronMixinCase):
             self.run_verifier()
         self.assertState(order, "sent")
 
+    @mute_logger(SITE_LOGGER)
+    def test_anonymised_order_ids_are_found_by_their_visitor(self):
+        self.matomo.anonymises = True
+        orders = self.confirm_many(3)
+        self.run_sender()
+        self.run_verifier()
+        self.assertEqual(set(orders.mapped("matomo_state")), {"verified"})
+        self.assertTrue(self.site.is_order_id_anonymised)
+        self.assertIn("anonymises order IDs", self.site.state_message)
+
+        def lose(answer):
+            raise requests.ConnectionError("connection reset")
+
+        later = self.confirm_many(2)
+        self.matomo.faults = [lose]
+        self.run_sender()
+        self.assertEqual(len(self.matomo.orders), 5)
+        with self.at(hours=2):
+            self.run_sender()
+        self.assertEqual(set(later.mapped("matomo_state")), {"verified"})
+        self.assertEqual(len(self.matomo.orders), 5)
+
     # === SWEEP AND COPIES === #
 
     def test_sweep_finds_what_the_rule_missed(self):

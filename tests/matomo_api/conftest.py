@@ -1,0 +1,119 @@
+"""Tests of ``matomo_api`` alone. They need no Odoo and no database.
+
+Beside Odoo's tests they run with these; alone with
+``pytest --confcutdir=tests/matomo_api tests/matomo_api``. Without an ``__init__.py``
+here nothing of Odoo is imported, and the package neither.
+"""
+
+import json
+import os
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+class Server(ThreadingHTTPServer):
+    """A server on loopback that answers every POST with ``answer(handler)``."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.requests = []
+        self.connections = 0
+        self.answer = None
+        # Set when the test is over: answers that dawdle end.
+        self.closing = threading.Event()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}/"
+
+    def say(self, status=200, body=b"", **headers):
+        """Answer so from now on; ``_`` in a header's name stands for "-"."""
+        body = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+        def answer(handler):
+            handler.send_response(status)
+            if status != 204:
+                headers.setdefault("Content_Length", len(body))
+            for name, value in headers.items():
+                handler.send_header(name.replace("_", "-"), str(value))
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        self.answer = answer
+
+    def stream(self, *parts, pause=0.0, times=1):
+        """Answer with these bytes as they are, ``times`` times the last part."""
+
+        def answer(handler):
+            for part in parts[:-1]:
+                handler.wfile.write(part)
+            for _ in range(times):
+                if self.closing.wait(pause):
+                    break
+                handler.wfile.write(parts[-1])
+            handler.close_connection = True
+
+        self.answer = answer
+
+    def handle_error(self, request, client_address):
+        pass  # A client that goes away is what many tests are about.
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def setup(self):
+        super().setup()
+        self.server.connections += 1
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.requests.append((self.path, dict(self.headers), body.decode()))
+        self.server.answer(self)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.closing.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def client(server):
+    from matomo_api.client import Client
+
+    client = Client(server.url, TOKEN)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def matomo():
+    """The real Matomo of the development set-up: what its JSON file says.
+
+    A test that needs it fails without it: skipped, it would prove nothing.
+    """
+    path = os.environ.get("MATOMO_DEV_JSON")
+    if not path:
+        pytest.fail("MATOMO_DEV_JSON must name the file that dev/matomo.py writes.")
+    return json.loads(Path(path).read_text())

@@ -1,0 +1,155 @@
+"""Which addresses the token may travel to."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matomo_api.address import AddressRefused, check_address, check_ip
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://matomo.example.com/",
+        "https://matomo.example.com",
+        "https://matomo.example.com:8443/analytics/matomo.php",
+        "HTTPS://Matomo.Example.com/",
+        "https://bücher.example/",
+        "https://my_matomo.internal./",
+        "https://10.1.2.3/",
+        "https://192.168.0.1/",
+        "https://[fd12::1]/",
+        "https://[2606:4700::1111]/",
+        "http://localhost/",
+        "http://localhost:8080/matomo/",
+        "http://127.0.0.1/",
+        "http://127.8.9.1:81/",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+    ],
+)
+def test_allowed(url):
+    check_address(url)
+
+
+REFUSED = {
+    "malformed": [
+        "",
+        "matomo.example.com",
+        "//matomo.example.com/",
+        "ftp://matomo.example.com/",
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "https://",
+        "https:///path",
+        "https://matomo.example.com:0/",
+        "https://matomo.example.com:99999/",
+        "https://matomo.example.com:port/",
+        "https://matomo example.com/",
+        "https://matomo.example.com/\n",
+        "https://matomo.example\t.com/",
+        "https://matomo.example.com/\r\nX-Header: 1",
+        "https://matomo.example.com/\x00",
+        "https://matomo.example.com\\@evil.example/",
+        "https://matomo.example.com%2f.evil.example/",
+        "https://[::1/",
+        "https://[not-an-ip]/",
+        "https://127.1/",
+        "https://0x7f000001/",
+        "https://2852039166/",
+        "https://0251.0376.0251.0376/",
+        "https://example.1/",
+    ],
+    "credentials": [
+        "https://user:secret@matomo.example.com/",
+        "https://user@matomo.example.com/",
+        "https://@matomo.example.com/",
+        "https://matomo.example.com/?token_auth=1",
+        "https://matomo.example.com/?",
+        "https://matomo.example.com/#top",
+    ],
+    "insecure": [
+        "http://matomo.example.com/",
+        "http://10.0.0.1/",
+        "http://localhost.example.com/",
+        "http://8.8.8.8/",
+        "http://[::ffff:10.0.0.1]/",
+    ],
+    "forbidden": [
+        "https://169.254.169.254/",
+        "http://169.254.169.254/latest/meta-data/",
+        "https://169.254.1.1/",
+        "https://[fe80::1]/",
+        "https://[fe80::1%25eth0]/",
+        "https://[fd00:ec2::254]/",
+        "https://[fd20:ce::254]/",
+        "https://[::ffff:169.254.169.254]/",
+        "https://[::169.254.169.254]/",
+        "https://[64:ff9b::169.254.169.254]/",
+        "https://[2002:a9fe:a9fe::1]/",
+        "https://100.100.100.200/",
+        "https://168.63.129.16/",
+        "https://192.0.0.192/",
+        "https://224.0.0.1/",
+        "https://[ff02::1]/",
+        "https://0.0.0.0/",
+        "http://0.0.0.0/",
+        "https://[::]/",
+        "https://[::ffff:0.0.0.0]/",
+        "https://255.255.255.255/",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"), [(kind, url) for kind, urls in REFUSED.items() for url in urls]
+)
+def test_refused(kind, url):
+    with pytest.raises(AddressRefused) as caught:
+        check_address(url)
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost/",
+        "https://localhost/",
+        "https://127.0.0.1/",
+        "https://[::1]/",
+        "https://10.1.2.3/",
+        "https://172.16.0.1/",
+        "https://192.168.0.1/",
+        "https://100.64.0.1/",
+        "https://[fd12::1]/",
+        "https://[::ffff:10.1.2.3]/",
+    ],
+)
+def test_private_networks_can_be_forbidden(url):
+    check_address(url)
+    with pytest.raises(AddressRefused) as caught:
+        check_address(url, allow_private=False)
+    assert caught.value.kind == "private"
+
+
+def test_public_addresses_do_without_private_ones():
+    check_address("https://matomo.example.com/", allow_private=False)
+    check_address("https://8.8.8.8/", allow_private=False)
+
+
+@given(st.text())
+def test_any_text_is_allowed_or_refused(text):
+    for url in (text, f"https://{text}"):
+        try:
+            check_address(url)
+        except AddressRefused as error:
+            assert error.kind in {*REFUSED, "private"}
+
+
+@given(st.ip_addresses())
+def test_any_ip_address_is_allowed_or_refused(ip):
+    try:
+        check_ip(str(ip), is_secure=True, allow_private=True)
+    except AddressRefused as error:
+        assert error.kind == "forbidden"
+    else:
+        assert not (ip.is_link_local or ip.is_multicast or ip.is_unspecified)

@@ -1,0 +1,582 @@
+"""The client against a server that misbehaves in every way it can."""
+
+import gzip
+import json
+import logging
+import socket
+import ssl
+import time
+import traceback
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from urllib.parse import parse_qs
+
+import matomo_api.transport
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matomo_api.client import MAX_RETRY_AFTER, Client, _retry_after
+from matomo_api.errors import MatomoError, Misconfigured, ServerTrouble, Unreachable
+
+from conftest import TOKEN
+
+ORDER = {"idsite": "1", "rec": "1", "ec_id": "SO-1"}
+SUCCESS = {"status": "success", "tracked": 1, "invalid": 0}
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+def send(client, timeout=5, count=1):
+    return client.send_bulk([ORDER] * count, timeout)
+
+
+# === BULKS === #
+
+
+def test_bulk(server, client):
+    server.say(body={"status": "success", "tracked": 2, "invalid": 1})
+    answer = send(client, count=3)
+    assert (answer.tracked, answer.invalid, answer.status) == (2, 1, 200)
+    assert answer.duration_ms >= 0
+    ((path, headers, body),) = server.requests
+    assert path == "/matomo.php"
+    assert headers["Content-Type"] == "application/json"
+    assert json.loads(body) == {"requests": [ORDER] * 3, "token_auth": TOKEN}
+
+
+def test_bulk_of_a_superuser(server, client):
+    server.say(body={**SUCCESS, "invalid_indices": []})
+    assert send(client).tracked == 1
+
+
+def test_connections_are_kept_alive(server, client):
+    server.say(body=SUCCESS)
+    for _ in range(3):
+        send(client)
+    assert server.connections == 1
+
+
+def test_a_connection_the_server_has_closed_is_replaced(server, client):
+    body = json.dumps(SUCCESS).encode()
+    server.stream(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    send(client)
+    time.sleep(0.02)
+    assert send(client).tracked == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, {"status": "error", "tracked": 25, "invalid": 0}),
+        (500, b""),
+        (502, b"<html>Bad Gateway</html>"),
+        (503, b"<html>Maintenance</html>"),
+        (400, b"This resource is part of Matomo."),
+        (403, b"Forbidden"),
+        (404, b"Not Found"),
+        (204, b""),
+        (200, b""),
+        (200, b"<html>Welcome</html>"),
+        (200, b'{"status":"success","tracked":1,"inv'),
+        (200, b"[" * 100_000),
+        (200, b"1" * 10_000),
+        (200, b"\xff\xfe\x00"),
+        (200, []),
+        (200, None),
+        (200, "success"),
+        (200, {"status": "error", "tracked": 0, "invalid": 0}),
+        (200, {"status": "success"}),
+        (200, {"status": "success", "tracked": "1", "invalid": "0"}),
+        (200, {"status": "success", "tracked": True, "invalid": False}),
+        (200, {"status": "success", "tracked": 7, "invalid": 0}),
+        # record_statistics=0, or a lock wait timeout.
+        (200, {"status": "success", "tracked": 0, "invalid": 0}),
+    ],
+)
+def test_answers_that_say_nothing_was_recorded(server, client, status, body):
+    server.say(status, body)
+    with pytest.raises(ServerTrouble) as caught:
+        send(client)
+    assert caught.value.status == status
+    assert caught.value.retry_after == 0
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(server, client, status):
+    server.say(status, Location=server.url + "elsewhere")
+    with pytest.raises(ServerTrouble, match="redirect"):
+        send(client)
+    assert len(server.requests) == 1
+
+
+def test_cookies_are_not_kept(server, client):
+    server.say(body=SUCCESS, Set_Cookie="_pk_uid=0123456789abcdef; path=/")
+    send(client)
+    send(client)
+    assert not any("Cookie" in headers for _path, headers, _body in server.requests)
+
+
+# === RETRY-AFTER === #
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120),
+        (" 7 ", 7),
+        ("0", 0),
+        ("-5", 0),
+        ("1.5", 0),
+        ("soon", 0),
+        ("", 0),
+        ("99999999999999999999", MAX_RETRY_AFTER),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_RETRY_AFTER),
+        ("Mon, 23 Nov 2026 23:59:59 -0000", 0),
+        ("٣", 0),
+    ],
+)
+def test_retry_after(server, client, value, seconds):
+    assert _retry_after({"Retry-After": value}) == seconds
+
+
+def test_retry_after_reaches_the_caller(server, client):
+    server.say(429, b"slow down", Retry_After=30)
+    with pytest.raises(ServerTrouble) as caught:
+        send(client)
+    assert (caught.value.retry_after, caught.value.text) == (30, "slow down")
+    later = datetime.now(timezone.utc) + timedelta(minutes=2)
+    server.say(503, Retry_After=format_datetime(later, usegmt=True))
+    with pytest.raises(ServerTrouble) as caught:
+        send(client)
+    assert 110 <= caught.value.retry_after <= 120
+
+
+@given(st.text(max_size=60))
+def test_retry_after_takes_any_text(value):
+    assert 0 <= _retry_after({"Retry-After": value}) <= MAX_RETRY_AFTER
+
+
+# === DEADLINE AND LIMITS === #
+
+
+def test_nobody_listens():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(Unreachable, match="refused"):
+        send(Client(f"http://127.0.0.1:{port}/", TOKEN))
+
+
+def test_closed_before_the_answer(server, client):
+    server.stream(b"")
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        send(client)
+
+
+def test_closed_within_the_answer(server, client):
+    server.stream(HEAD + b'Content-Length: 100\r\n\r\n{"status"')
+    with pytest.raises((Unreachable, ServerTrouble)):
+        send(client)
+
+
+def test_not_http(server, client):
+    server.stream(b"220 smtp.example.com ready\r\n")
+    with pytest.raises(Unreachable):
+        send(client)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"", b""],
+        [HEAD + b"X: ", b"x"],
+        [HEAD, b"X: y\r\n"],
+        [b"HTTP/1.1 100 Continue\r\n\r\n"],
+        [HEAD + b"Content-Length: 100000\r\n\r\n", b"x"],
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"],
+    ],
+    ids=["silence", "header", "headers", "continue", "body", "chunks"],
+)
+def test_the_deadline_is_that_of_the_whole_answer(server, client, parts):
+    # A byte each 10 ms: no single wait is ever long.
+    server.stream(*parts, pause=0.01, times=90)
+    start = time.monotonic()
+    with pytest.raises(Unreachable, match=r"did not answer within 0\.25 seconds"):
+        send(client, timeout=0.25)
+    assert 0.2 < time.monotonic() - start < 0.6
+
+
+def test_the_deadline_holds_while_sending():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}/", TOKEN)
+        start = time.monotonic()
+        with pytest.raises(Unreachable, match="did not answer"):
+            client.send_bulk([{"ua": "x" * 10_000_000}], 0.3)
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [HEAD + b"\r\n", b"x" * 65_536],
+        [HEAD + b"Content-Length: 99999999\r\n\r\n", b"x" * 65_536],
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"400\r\n" + b"x" * 1026],
+        [b"HTTP/1.1 100 Continue\r\n\r\n" * 2000],
+        [
+            b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\n"
+            b"Content-Length: 99999999\r\n\r\n",
+            b"x" * 65_536,
+        ],
+    ],
+    ids=["endless", "long", "chunks", "continue", "redirect"],
+)
+def test_answers_are_read_up_to_a_limit(server, client, parts, monkeypatch):
+    monkeypatch.setattr(matomo_api.transport, "MAX_ANSWER_BYTES", 500_000)
+    server.stream(*parts, times=2000)
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        send(client)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip", "br"])
+def test_compressed_answers_are_not_unfolded(server, client, encoding):
+    bomb = gzip.compress(b"0" * 1_000_000)
+    server.say(200, bomb, Content_Encoding=encoding)
+    with pytest.raises(Unreachable, match="compressed"):
+        send(client)
+    assert server.requests[0][1]["Accept-Encoding"] == "identity"
+
+
+# === ADDRESSES === #
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """What names lead to, and how long it takes to know: {name: (IPs, seconds)}."""
+    known = {}
+    original = socket.getaddrinfo
+
+    def getaddrinfo(host, port, flags=0, **kwargs):
+        if host in known and not flags:
+            ips, seconds = known[host]
+            time.sleep(seconds)
+            return [
+                entry
+                for ip in ips
+                for entry in original(ip, port, flags=flags, **kwargs)
+            ]
+        return original(host, port, flags=flags, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return known
+
+
+@pytest.mark.parametrize(
+    "ip",
+    [
+        "169.254.169.254",
+        "fe80::1",
+        "fd00:ec2::254",
+        "::ffff:169.254.169.254",
+        "0.0.0.0",
+    ],
+)
+def test_a_name_may_not_lead_to_a_cloud_service(names, ip):
+    names["matomo.example.com"] = [ip], 0
+    with pytest.raises(Misconfigured, match="may not be used"):
+        send(Client("https://matomo.example.com/", TOKEN))
+
+
+def test_localhost_may_not_lead_elsewhere(names):
+    names["localhost"] = ["10.0.0.1"], 0
+    with pytest.raises(Misconfigured, match="https"):
+        send(Client("http://localhost/", TOKEN))
+
+
+def test_names_in_private_networks_can_be_forbidden(names):
+    names["matomo.example.com"] = ["127.0.0.1", "10.0.0.1", "fd12::1"], 0
+    client = Client("https://matomo.example.com/", TOKEN, allow_private=False)
+    with pytest.raises(Misconfigured, match="private network"):
+        send(client)
+
+
+def test_an_allowed_address_behind_the_name_is_taken(server, names):
+    names["localhost"] = ["169.254.169.254", "127.0.0.1"], 0
+    server.say(body=SUCCESS)
+    client = Client(server.url.replace("127.0.0.1", "localhost"), TOKEN)
+    assert send(client).tracked == 1
+
+
+def test_the_deadline_holds_while_a_name_is_looked_up(names):
+    names["localhost"] = ["127.0.0.1"], 0.6
+    start = time.monotonic()
+    with pytest.raises(Unreachable, match="did not answer"):
+        send(Client("http://localhost:1/", TOKEN), timeout=0.2)
+    assert time.monotonic() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://matomo.example.com/",
+        "https://169.254.169.254/",
+        "ftp://x/",
+        "https://a\n/",
+    ],
+)
+def test_refused_addresses(url):
+    with pytest.raises(Misconfigured, match="may not be used"):
+        send(Client(url, TOKEN))
+
+
+def test_an_unknown_name_is_unreachable():
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        send(Client("https://matomo.invalid/", TOKEN))
+
+
+# === ENVIRONMENT === #
+
+
+def test_netrc_adds_nothing(server, client, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login odoo password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    server.say(body=SUCCESS)
+    send(client)
+    assert "Authorization" not in server.requests[0][1]
+
+
+def test_what_is_not_encrypted_goes_to_no_proxy(server, client, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    server.say(body=SUCCESS)
+    assert send(client).tracked == 1
+
+
+def test_https_goes_through_the_proxy_of_the_environment(server, monkeypatch):
+    monkeypatch.setenv("https_proxy", server.url)
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(Unreachable):
+        send(Client("https://matomo.example.com/", TOKEN))
+    # It was asked to CONNECT, which it does not know; nothing was posted to it.
+    assert server.connections == 1
+    assert server.requests == []
+
+
+# === TLS === #
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """The path of a certificate for "localhost", its own authority, and its key."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return str(path)
+
+
+@pytest.fixture
+def secure_server(server, certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.say(body=SUCCESS)
+    return server
+
+
+def secure_url(server, host="localhost"):
+    return server.url.replace("http://127.0.0.1", f"https://{host}")
+
+
+def test_a_certificate_authority_of_ones_own(secure_server, certificate):
+    client = Client(secure_url(secure_server), TOKEN, ca_bundle=certificate)
+    assert [send(client).tracked for _ in range(2)] == [1, 1]
+    assert secure_server.connections == 1
+    client.close()
+
+
+def test_an_unknown_certificate_authority(secure_server, monkeypatch, certificate):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
+    with pytest.raises(Unreachable, match="secured.*certificate verify failed"):
+        send(Client(secure_url(secure_server), TOKEN))
+    assert secure_server.requests == []
+
+
+def test_a_certificate_of_another_host(secure_server, certificate):
+    url = secure_url(secure_server, "127.0.0.1")
+    with pytest.raises(Unreachable, match="secured"):
+        send(Client(url, TOKEN, ca_bundle=certificate))
+    assert secure_server.requests == []
+
+
+def test_the_deadline_holds_within_tls(secure_server, certificate):
+    secure_server.stream(HEAD + b"X: ", b"x", pause=0.01, times=90)
+    client = Client(secure_url(secure_server), TOKEN, ca_bundle=certificate)
+    start = time.monotonic()
+    with pytest.raises(Unreachable, match="did not answer"):
+        send(client, timeout=0.3)
+    assert time.monotonic() - start < 0.7
+
+
+def test_the_deadline_holds_in_the_tls_handshake():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        start = time.monotonic()
+        with pytest.raises(Unreachable, match="did not answer"):
+            url = f"https://localhost:{listener.getsockname()[1]}/"
+            send(Client(url, TOKEN), timeout=0.3)
+    assert time.monotonic() - start < 0.7
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_bad_certificate_authority_file(secure_server, tmp_path, content):
+    path = tmp_path / "authority.pem"
+    if content:
+        path.write_text(content)
+    with pytest.raises((Misconfigured, Unreachable)):
+        send(Client(secure_url(secure_server), TOKEN, ca_bundle=str(path)))
+    assert secure_server.requests == []
+
+
+# === PROBE AND REPORTS === #
+
+
+def test_probe(server, client):
+    server.say(body=SUCCESS)
+    client.probe(7)
+    ((request,),) = (
+        json.loads(body)["requests"] for _path, _headers, body in server.requests
+    )
+    assert request == {"idsite": "7", "rec": "0", "cip": "0.0.0.0"}
+
+
+def test_probe_of_a_wrong_token(server, client):
+    server.say(body={"status": "success", "tracked": 0, "invalid": 1})
+    with pytest.raises(Misconfigured, match="site id 7"):
+        client.probe(7)
+
+
+@pytest.mark.parametrize("status", [200, 204, 400, 404, 500, 503])
+def test_probe_of_something_else(server, client, status):
+    server.say(status, b"" if status == 204 else b"<html>")
+    with pytest.raises(ServerTrouble):
+        client.probe(7)
+
+
+def test_report(server, client):
+    server.say(body=[1, 2])
+    assert client.call_api("X.get", idSite="1", segment="orderId==a&b") == [1, 2]
+    ((path, _headers, body),) = server.requests
+    assert path == "/index.php"
+    assert parse_qs(body) == {
+        "module": ["API"],
+        "method": ["X.get"],
+        "format": ["json"],
+        "token_auth": [TOKEN],
+        "idSite": ["1"],
+        "segment": ["orderId==a&b"],
+    }
+
+
+@pytest.mark.parametrize("status", [200, 400, 401])
+def test_a_report_that_is_refused(server, client, status):
+    message = f"You can't access this resource with {TOKEN}"
+    server.say(status, {"result": "error", "message": message})
+    with pytest.raises(Misconfigured, match="You can't access this resource with"):
+        client.call_api("X.get")
+
+
+def test_a_report_for_an_unknown_token(server, client):
+    server.say(401, b"<!DOCTYPE html><title>Matomo &rsaquo; Error</title>")
+    with pytest.raises(Misconfigured, match="does not know the token"):
+        client.call_api("X.get")
+
+
+@pytest.mark.parametrize("status", [200, 302, 500, 503])
+def test_a_report_that_is_none(server, client, status):
+    server.say(status, b"<html>")
+    with pytest.raises(ServerTrouble):
+        client.call_api("X.get")
+
+
+# === THE TOKEN === #
+
+
+def test_the_token_is_in_no_error(server, caplog):
+    """Whatever happens, and also with the values of all variables shown."""
+    caplog.set_level(logging.DEBUG)
+    client = Client(server.url, TOKEN)
+    echo = f"token_auth={TOKEN} is wrong".encode()
+    answers = [
+        lambda: server.say(200, echo),
+        lambda: server.say(500, echo * 1000),
+        lambda: server.say(401, echo),
+        lambda: server.say(200, {"result": "error", "message": echo.decode()}),
+        lambda: server.say(302, echo, Location=f"https://evil.example/?{TOKEN}"),
+        lambda: server.stream(echo),
+        lambda: server.stream(HEAD + b"Content-Length: 10\r\n\r\n", b""),
+        lambda: server.stream(b""),
+    ]
+    for answer in answers:
+        for ask in (send, lambda c: c.call_api("X.get"), lambda c: c.probe(1)):
+            answer()
+            with pytest.raises(MatomoError) as caught:
+                ask(client)
+            assert_silent(caught.value)
+    with pytest.raises(MatomoError) as caught:
+        send(Client("https://169.254.169.254/", TOKEN))
+    assert_silent(caught.value)
+    assert TOKEN not in caplog.text
+    assert TOKEN not in repr(client) + str(client)
+
+
+def assert_silent(error):
+    logged = traceback.TracebackException.from_exception(error, capture_locals=True)
+    # The frame of the test itself knows what it made up.
+    logged.stack[:] = [frame for frame in logged.stack if "tests" not in frame.filename]
+    assert logged.stack
+    assert TOKEN not in "".join(logged.format())
+    assert TOKEN not in repr(error.args) + error.text + repr(vars(error))
+    assert error.__context__ is None and error.__cause__ is None
+
+
+def test_the_token_travels_in_bodies_only(server, client):
+    server.say(body=SUCCESS)
+    send(client)
+    client.call_api("X.get")
+    client.probe(1)
+    for path, headers, body in server.requests:
+        assert TOKEN in body
+        assert TOKEN not in path + str(headers)
+
+
+def test_a_cut_answer_holds_no_part_of_the_token(server, client):
+    for start in range(470, 505, 5):
+        server.say(500, b"x" * start + TOKEN.encode())
+        with pytest.raises(ServerTrouble) as caught:
+            send(client)
+        assert TOKEN[:6] not in caught.value.text
+        assert len(caught.value.text) <= 500
