@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 import requests
+import urllib3.exceptions
 
 from .address import AddressRefused, check_address
 from .errors import MatomoError, Misconfigured, ServerTrouble, Unreachable
@@ -231,7 +232,10 @@ class Client:
                 "The connection to Matomo's server could not be secured: "
                 + self._explain(error)
             )
-        except requests.exceptions.RequestException as error:
+        except (
+            requests.exceptions.RequestException,
+            urllib3.exceptions.HTTPError,
+        ) as error:
             if _is_timeout(error):
                 return Unreachable(f"Matomo did not answer within {timeout:g} seconds.")
             return Unreachable("Matomo cannot be reached: " + self._explain(error))
@@ -293,7 +297,7 @@ def _chain(error: BaseException):
         )
 
 
-def _is_timeout(error: requests.exceptions.RequestException) -> bool:
+def _is_timeout(error: Exception) -> bool:
     return any(
         isinstance(each, (requests.exceptions.Timeout, TimeoutError))
         for each in _chain(error)

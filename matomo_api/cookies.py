@@ -18,7 +18,7 @@ from .tracking import MAX_CAMPAIGN_LENGTH, MAX_REFERRER_LENGTH, Attribution
 _MAX_COOKIE_LENGTH = 8192
 _MAX_NAME_LENGTH = 255
 # The visitor id and, in seconds, when it was made; older versions write more.
-_VISITOR = re.compile(r"([0-9a-f]{16})(?:\.([0-9]{1,10}))?(?:\.[0-9.]{0,100})?")
+_VISITOR = re.compile(r"([0-9a-f]{16})(?:\.([0-9]{1,10})(?:\.[0-9.]{0,100})?)?")
 # No shopper came before there was a Matomo; clocks may be a day ahead (seconds).
 _FIRST_TIMESTAMP = 1_000_000_000
 _CLOCK_DIFFERENCE = 86_400

@@ -8,16 +8,16 @@ from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, format_date, hmac
 
 from ..matomo_api.items import (
+    MAX_NAME_LENGTH,
     Line,
     MergedItem,
     choose_categories,
     choose_sku,
-    MAX_NAME_LENGTH,
     clean_text,
     merge_lines,
     round_cents,
 )
-from ..matomo_api.tracking import Attribution, Order, Page, Visitor
+from ..matomo_api.tracking import Attribution, Order, Visitor
 from .matomo_request import ACCEPTED_STATES, STATES
 
 _logger = logging.getLogger(__name__)
@@ -157,7 +157,9 @@ class MatomoOrderMixin(models.AbstractModel):
         rows = (
             self.env["matomo.request"]
             .sudo()
-            .search([("kind", "=", "order"), (self._matomo_order_field, "in", self.ids)])
+            .search(
+                [("kind", "=", "order"), (self._matomo_order_field, "in", self.ids)]
+            )
         )
         return {row[self._matomo_order_field].id: row for row in rows}
 

@@ -138,9 +138,7 @@ class MatomoRequest(models.Model):
     duration_ms = fields.Integer(
         string="Duration (ms)", readonly=True, aggregator="avg"
     )
-    answer_status = fields.Integer(
-        string="HTTP Status", readonly=True, aggregator=None
-    )
+    answer_status = fields.Integer(string="HTTP Status", readonly=True, aggregator=None)
     answer_text = fields.Text(string="Answer", readonly=True, prefetch=False)
 
     # One verdict for each order, whatever is synced, clicked or swept twice.

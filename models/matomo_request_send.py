@@ -78,13 +78,17 @@ class MatomoRequest(models.Model):
         """The sites that may be sent to now and have rows that are due."""
         now = fields.Datetime.now()
         groups = self._read_group(self._due_domain(now), groupby=["site_id"])
-        return self.env["matomo.site"].union(
-            *(
-                site
-                for (site,) in groups
-                if not site.next_attempt_date or site.next_attempt_date <= now
+        return (
+            self.env["matomo.site"]
+            .union(
+                *(
+                    site
+                    for (site,) in groups
+                    if not site.next_attempt_date or site.next_attempt_date <= now
+                )
             )
-        ).filtered(lambda site: site._may_send())
+            .filtered(lambda site: site._may_send())
+        )
 
     @api.model
     def _due_domain(self, now):
@@ -104,7 +108,7 @@ class MatomoRequest(models.Model):
         """
         try:
             client = site._get_client()
-        except Misconfigured as error:
+        except Misconfigured:
             self._replay(lambda: site._note_trouble(error))
             return self._report_progress(0), True
         with closing(client):
@@ -127,7 +131,9 @@ class MatomoRequest(models.Model):
             remaining = self.search_count(
                 [*self._due_domain(fields.Datetime.now()), ("site_id", "in", sites.ids)]
             )
-        return bool(self.env["ir.cron"]._commit_progress(processed, remaining=remaining))
+        return bool(
+            self.env["ir.cron"]._commit_progress(processed, remaining=remaining)
+        )
 
     def _rearm_sender(self):
         """Come back when the first waiting site may be tried again."""

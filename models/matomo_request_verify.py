@@ -76,11 +76,13 @@ class MatomoRequest(models.Model):
         )
         try:
             client = site._get_client()
-        except Misconfigured as error:
+        except Misconfigured:
             self._replay(lambda: site._note_trouble(error))
             return True
         with closing(client):
-            while rows := self.search(domain, order="order_date, id", limit=VERIFY_BATCH):
+            while rows := self.search(
+                domain, order="order_date, id", limit=VERIFY_BATCH
+            ):
                 self.env.cr.commit()  # nothing is held while Matomo is asked
                 error = self._verify(site, client, rows)
                 left = self.search_count(domain)
@@ -104,7 +106,9 @@ class MatomoRequest(models.Model):
         except MatomoError as error:
             self._replay(lambda e=error: site._note_trouble(e))
             return error
-        self._replay(lambda: self._settle_read_back(rows - readable, readable, recorded))
+        self._replay(
+            lambda: self._settle_read_back(rows - readable, readable, recorded)
+        )
         return None
 
     def _verify_unreadable(self, site, client, rows, error):

@@ -172,9 +172,7 @@ class MatomoSite(models.Model):
         default=lambda self: self._get_database_uuid(),
         help="The database this site was set up in. A copy of it sends nothing.",
     )
-    is_copy = fields.Boolean(
-        string="In a Copied Database", compute="_compute_is_copy"
-    )
+    is_copy = fields.Boolean(string="In a Copied Database", compute="_compute_is_copy")
 
     _url_idsite_unique = models.UniqueIndex(
         "(company_id, url, idsite) WHERE active",
@@ -463,9 +461,7 @@ class MatomoSite(models.Model):
         self.ensure_one()
         key = f"matomo_token_{self.id}"
         # sudo: the sender runs for everybody; the token goes into the POST only.
-        return (
-            os.environ.get(key.upper()) or config.get(key) or self.sudo().token_auth
-        )
+        return os.environ.get(key.upper()) or config.get(key) or self.sudo().token_auth
 
     def _get_page_url(self, *path):
         """An address within the site's own, for a page of the channel."""

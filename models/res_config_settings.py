@@ -40,7 +40,6 @@ class ResConfigSettings(models.TransientModel):
         "matomo.site", compute="_compute_matomo_website", string="Matomo Site"
     )
 
-
     matomo_company_site_id = fields.Many2one(
         related="company_id.matomo_site_id",
         readonly=False,

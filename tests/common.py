@@ -28,17 +28,21 @@ class MatomoCommon(AccountTestInvoicingCommon):
         # A salesperson who may see the log, and no administrator.
         cls.env.user.group_ids += cls.env.ref("sales_team.group_sale_manager")
         cls.env.user.group_ids += cls.env.ref(f"{MODULE}.group_matomo_user")
-        cls.site = cls.env["matomo.site"].sudo().create(
-            {
-                "name": "Test site",
-                "url": "https://matomo.example.com/",
-                "idsite": 1,
-                "token_auth": TOKEN,
-                "company_id": cls.company.id,
-                "currency_id": cls.company.currency_id.id,
-                "page_url": "https://shop.example.com",
-                "date_start": "2026-01-01",
-            }
+        cls.site = (
+            cls.env["matomo.site"]
+            .sudo()
+            .create(
+                {
+                    "name": "Test site",
+                    "url": "https://matomo.example.com/",
+                    "idsite": 1,
+                    "token_auth": TOKEN,
+                    "company_id": cls.company.id,
+                    "currency_id": cls.company.currency_id.id,
+                    "page_url": "https://shop.example.com",
+                    "date_start": "2026-01-01",
+                }
+            )
         )
         cls.site = cls.site.sudo(False)
         cls.company.sudo().matomo_site_id = cls.site
@@ -60,7 +64,9 @@ class MatomoCommon(AccountTestInvoicingCommon):
         """Let the network end at ``matomo``: the one seam of all tests."""
         self.startPatcher(
             patch.object(
-                requests.Session, "post", lambda _session, url, **o: matomo.post(url, **o)
+                requests.Session,
+                "post",
+                lambda _session, url, **o: matomo.post(url, **o),
             )
         )
 
@@ -160,9 +166,7 @@ class MatomoCommon(AccountTestInvoicingCommon):
         """Matomo has the order, with these parameters."""
         recorded = self.recorded(order)
         self.assertTrue(recorded, f"{order.display_name} is not in Matomo")
-        self.assertEqual(
-            {name: recorded[name] for name in parameters}, parameters
-        )
+        self.assertEqual({name: recorded[name] for name in parameters}, parameters)
 
     def assertNotRecorded(self, order):
         self.assertFalse(self.recorded(order))

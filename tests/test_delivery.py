@@ -152,9 +152,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
             self.run_sender()
         self.assertEqual(set(orders.mapped("matomo_state")), {"sent"})
         self.assertEqual(len(self.matomo.orders), 3)
-        self.assertEqual(
-            orders.mapped("matomo_order_ref"), orders.mapped("name")
-        )
+        self.assertEqual(orders.mapped("matomo_order_ref"), orders.mapped("name"))
 
     def test_claimed_row_is_nobody_elses(self):
         order = self.confirm(self.make_order())

@@ -38,30 +38,36 @@ class TestPosOrder(MatomoPosCommon):
     def test_refund_is_excluded(self):
         order = self.sync(self.make_sale((self.chair, 2)))
         line = order.lines
-        refund = self.sync(
-            self.make_sale(
-                {
-                    "product_id": self.chair.id,
-                    "qty": -1,
-                    "refunded_orderline_id": line.id,
-                },
-                is_refund=True,
+        refund = (
+            self.sync(
+                self.make_sale(
+                    {
+                        "product_id": self.chair.id,
+                        "qty": -1,
+                        "refunded_orderline_id": line.id,
+                    },
+                    is_refund=True,
+                )
             )
-        ) - order
+            - order
+        )
         self.assertState(refund, "excluded", f"Refund of {order.name}")
 
     def test_exchange_counts_the_bought_part(self):
         order = self.sync(self.make_sale((self.chair, 2)))
-        exchange = self.sync(
-            self.make_sale(
-                {
-                    "product_id": self.chair.id,
-                    "qty": -1,
-                    "refunded_orderline_id": order.lines.id,
-                },
-                (self.lamp, 2),
+        exchange = (
+            self.sync(
+                self.make_sale(
+                    {
+                        "product_id": self.chair.id,
+                        "qty": -1,
+                        "refunded_orderline_id": order.lines.id,
+                    },
+                    (self.lamp, 2),
+                )
             )
-        ) - order
+            - order
+        )
         self.run_sender()
         self.assertRecorded(exchange, revenue="24.15", ec_st="21.00", ec_tx="3.15")
 

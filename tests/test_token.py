@@ -88,9 +88,7 @@ class TestToken(MatomoCommon):
     def test_audit_url_is_masked(self):
         order = self.confirm(self.make_order())
         self.run_sender()
-        self.assertTrue(
-            order.matomo_tracking_url.endswith("&token_auth=XYZANONYMIZED")
-        )
+        self.assertTrue(order.matomo_tracking_url.endswith("&token_auth=XYZANONYMIZED"))
 
     def test_token_is_for_administrators(self):
         manager = self.make_manager()
@@ -127,4 +125,3 @@ class TestToken(MatomoCommon):
         self.assertState(order, "cancelled")
         sender = self.env.ref("matomo_order_tracking.ir_cron_send").sudo()
         self.assertFalse(sender.active)
-

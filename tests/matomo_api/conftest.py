@@ -13,10 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("quick", max_examples=50, deadline=None, database=None)
+settings.load_profile("quick")
 sys.path.append(str(Path(__file__).resolve().parents[2]))
-
-TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 class Server(ThreadingHTTPServer):
@@ -96,15 +97,6 @@ def server():
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-@pytest.fixture
-def client(server):
-    from matomo_api.client import Client
-
-    client = Client(server.url, TOKEN)
-    yield client
-    client.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from matomo_api.address import AddressRefused, check_address, check_ip
 
 

@@ -11,18 +11,25 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from urllib.parse import parse_qs
 
-import matomo_api.transport
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import matomo_api.transport
 from matomo_api.client import MAX_RETRY_AFTER, Client, _retry_after
 from matomo_api.errors import MatomoError, Misconfigured, ServerTrouble, Unreachable
 
-from conftest import TOKEN
-
+TOKEN = "0123456789abcdef0123456789abcdef"
 ORDER = {"idsite": "1", "rec": "1", "ec_id": "SO-1"}
 SUCCESS = {"status": "success", "tracked": 1, "invalid": 0}
 HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.fixture
+def client(server):
+    client = Client(server.url, TOKEN)
+    yield client
+    client.close()
 
 
 def send(client, timeout=5, count=1):
@@ -234,6 +241,17 @@ def test_answers_are_read_up_to_a_limit(server, client, parts, monkeypatch):
     server.stream(*parts, times=2000)
     with pytest.raises(Unreachable, match="cannot be reached"):
         send(client)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@given(
+    st.sampled_from([b"", HEAD, HEAD + b"Transfer-Encoding: chunked\r\n\r\n"]),
+    st.binary(max_size=60),
+)
+def test_any_bytes_end_as_one_of_our_errors(server, client, head, tail):
+    server.stream(head + tail)
+    with pytest.raises(MatomoError):
+        send(client, timeout=1)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip", "br"])

@@ -1,0 +1,10 @@
+# All commands are in dev/; `make` alone lists them.
+PYTHON ?= python3
+export DEV_DIR ODOO_PATH PYTEST_ARGS SEED ORDERS
+
+COMMANDS := help demo test chaos lint format odoo matomo stop clean
+.PHONY: $(COMMANDS)
+.DEFAULT_GOAL := help
+
+$(COMMANDS):
+	@$(PYTHON) dev/cli.py $@

@@ -1,0 +1,1 @@
+"""The delivery under fire: a faulty network, dying processes, cut connections."""

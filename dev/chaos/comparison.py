@@ -1,0 +1,172 @@
+"""What Odoo has sold, what Matomo has recorded, and what is not the same."""
+
+import json
+import time
+import urllib.parse
+import urllib.request
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import NamedTuple
+
+import machine
+import matomo
+
+from . import server
+
+CENT = Decimal("0.01")
+CHANNELS = {
+    "sales orders": "SELECT name, amount_total FROM sale_order WHERE state = 'sale'",
+    "till sales": "SELECT pos_reference, amount_total FROM pos_order"
+    " WHERE state IN ('paid', 'done')",
+}
+# What the delivery still has to do.
+UNFINISHED = (
+    "SELECT count(*) FROM matomo_request WHERE state IN ('pending', 'sent')"
+    " OR next_check_date IS NOT NULL"
+)
+
+
+# ---- Matomo --------------------------------------------------------------------------
+
+
+def call_matomo(method, **parameters):
+    """Call Matomo's Reporting API as its superuser."""
+    access = matomo.info()
+    form = {
+        "module": "API",
+        "method": method,
+        "format": "json",
+        "token_auth": access["superuser_token"],
+        **parameters,
+    }
+    body = urllib.parse.urlencode(form).encode()
+    with urllib.request.urlopen(f"{access['url']}index.php", body, 120) as page:
+        answer = json.load(page)
+    if isinstance(answer, dict) and answer.get("result") == "error":
+        raise machine.Trouble(f"Matomo refused {method}: {answer['message']}")
+    return answer
+
+
+def make_site():
+    """A new Matomo site to which our token may write; its id."""
+    answer = call_matomo(
+        "SitesManager.addSite",
+        siteName=f"Chaos {datetime.now():%Y-%m-%d %H:%M:%S}",
+        urls="https://shop.example.com",
+        ecommerce="1",
+        timezone="Europe/Brussels",
+        currency="USD",
+    )
+    login = matomo.info()["write_login"]
+    idsite = answer["value"]
+    call_matomo(
+        "UsersManager.setUserAccess", userLogin=login, access="write", idSites=idsite
+    )
+    return idsite
+
+
+def recorded_orders(idsite):
+    """The orders in Matomo's database, as pairs of id and revenue."""
+    rows = matomo.query(
+        "SELECT idorder, CAST(revenue AS DOUBLE) AS revenue FROM matomo_log_conversion"
+        f" WHERE idsite = {idsite} AND idgoal = 0"
+    )
+    return [
+        (row["idorder"], Decimal(str(row["revenue"])).quantize(CENT)) for row in rows
+    ]
+
+
+def reported(idsite):
+    """The number of orders and the revenue of Matomo's own report."""
+    # Today's report is made anew when it is older than a second.
+    time.sleep(2)
+    today = datetime.now(timezone.utc).date()
+    first, last = today - timedelta(days=12), today + timedelta(days=1)
+    report = call_matomo(
+        "Goals.get",
+        idSite=idsite,
+        idGoal="ecommerceOrder",
+        period="range",
+        date=f"{first},{last}",
+        format_metrics="0",
+    )
+    revenue = Decimal(str(report.get("revenue") or 0)).quantize(CENT)
+    return int(report.get("nb_conversions") or 0), revenue
+
+
+# ---- Odoo ----------------------------------------------------------------------------
+
+
+def ask(statement):
+    """One row of Odoo's database, or none when its connection was cut just now."""
+    try:
+        return server.query(statement)[0]
+    except machine.Trouble:
+        return None
+
+
+def sold_orders():
+    """What Odoo counts as revenue, by channel: pairs of order and amount."""
+    return {
+        channel: [
+            (name, Decimal(amount).quantize(CENT))
+            for name, amount in server.query(statement)
+        ]
+        for channel, statement in CHANNELS.items()
+    }
+
+
+def row_states():
+    """How many rows of the outbox are in which state."""
+    rows = server.query(
+        "SELECT state, count(*) FROM matomo_request GROUP BY state", server.DATABASE
+    )
+    return {state: int(count) for state, count in rows}
+
+
+def site_health():
+    """What a person would have to mend now, in sentences."""
+    [(state, can_read)] = server.query(
+        "SELECT state, can_read FROM matomo_site", server.DATABASE
+    )
+    [(activities,)] = server.query(
+        "SELECT count(*) FROM mail_activity WHERE res_model = 'matomo.site'"
+    )
+    findings = [f"{name} is switched off" for name in server.switched_off()]
+    if state != "ok":
+        findings.append(f"the site's state is {state}")
+    if can_read != "t":
+        findings.append("the token is believed not to read")
+    if activities != "0":
+        findings.append(f"the managers have {activities} activities about the site")
+    return findings
+
+
+# ---- Both ----------------------------------------------------------------------------
+
+
+class Result(NamedTuple):
+    """Order ids that are only in Odoo, those that are too many in Matomo, the rest."""
+
+    lost: list
+    duplicated: list
+    findings: list
+
+
+def compare(sold, recorded):
+    """Hold what was sold against what was recorded, order by order."""
+    expected = dict(sold)
+    counts = Counter(name for name, _ in recorded)
+    lost = sorted(expected.keys() - counts.keys())
+    duplicated = sorted(
+        name for name, count in counts.items() if count > 1 or name not in expected
+    )
+    findings = [
+        f"{name}: {revenue} in Matomo, {expected[name]} in Odoo"
+        for name, revenue in recorded
+        if name in expected and revenue != expected[name]
+    ]
+    if len(expected) != len(sold):
+        findings.append("Odoo uses an order's name twice")
+    return Result(lost, duplicated, findings)

@@ -1,0 +1,278 @@
+"""Sell while everything breaks, then prove that Matomo has each order exactly once."""
+
+import os
+import secrets
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+
+import machine
+import matomo
+
+from . import comparison, odoo_client, server, shop
+from .faulty_proxy import FaultyProxy
+from .mischief import Clock, Mischief
+
+ORDERS = 2000
+# How many of the orders are those of the till that was offline, at most.
+OFFLINE_SALES = 500
+# The program never takes longer than this (seconds), and so much for each order.
+LIMIT, LIMIT_PER_ORDER = 240, 0.7
+# A bulk of 50 is given up after 5 s; a busy machine gets more (seconds).
+WAIT_LIMIT = 8
+# How long the delivery may go on when the faults have ended (seconds).
+QUIET_LIMIT = 180
+
+
+def main(seed=None, orders=None):
+    """Run it all; the exit status."""
+    seed = int(seed) if seed else secrets.randbelow(1_000_000)
+    orders = int(orders) if orders else ORDERS
+    with machine.alone("chaos"):
+        machine.say(f"SEED={seed} ORDERS={orders}")
+        matomo.start()
+        try:
+            return Chaos(seed, orders).run()
+        finally:
+            server.stop()
+
+
+class Chaos:
+    """One run: the shop, what befalls it, and the proof."""
+
+    def __init__(self, seed, orders):
+        self.seed = seed
+        self.orders = orders
+        self.offline = min(OFFLINE_SALES, orders // 3)
+        self.begun = time.monotonic()
+        self.deadline = self.begun + LIMIT + LIMIT_PER_ORDER * orders
+        self.problems = []
+
+    def run(self):
+        access = matomo.info()
+        self.idsite = comparison.make_site()
+        self.proxy = FaultyProxy(access["url"], self.seed, secret=access["token"])
+        address = server.start()
+        self.proxy.start()
+        clock = Clock()
+        try:
+            self._open_shop(address, access["token"])
+            clock.start()
+            with machine.step("Sell while everything breaks"):
+                self._rush()
+            with machine.step(f"A till syncs {self.offline} sales and closes"):
+                self._close_a_till()
+            with machine.step("Let the delivery finish, without faults"):
+                self._become_quiet()
+        finally:
+            clock.stop()
+            self.proxy.stop()
+        return self._report()
+
+    # ---- Set-up ----------------------------------------------------------------------
+
+    def _open_shop(self, address, token):
+        with machine.step("Open the shop"):
+            admin = odoo_client.Client(address, server.DATABASE, "admin", "admin")
+            start = datetime.now(timezone.utc).date() - timedelta(days=10)
+            tills = shop.set_up(
+                admin,
+                {
+                    "name": "Chaos",
+                    "url": self.proxy.url,
+                    "idsite": self.idsite,
+                    "token_auth": token,
+                    "timezone": "Europe/Brussels",
+                    "page_url": "https://shop.example.com",
+                    "date_start": str(start),
+                    "order_timeout": 2,
+                },
+            )
+            seller = odoo_client.Client(
+                address, server.DATABASE, shop.SELLER, shop.PASSWORD
+            )
+            cashier = odoo_client.Client(
+                address, server.DATABASE, shop.CASHIER, shop.PASSWORD
+            )
+            self.salesperson = shop.Salesperson(seller, self.seed)
+            self.till, self.offline_till = (
+                shop.Till(cashier, config, self.seed) for config in tills
+            )
+
+    # ---- The phases ------------------------------------------------------------------
+
+    def _rush(self):
+        """Sell through both channels while processes die and connections break."""
+        self.mischief = Mischief(self.seed)
+        rest = self.orders - self.offline
+        at_the_desk = rest // 2
+        sellers = [
+            threading.Thread(target=sell, args=(count,), daemon=True)
+            for sell, count in [
+                (self._sell_at_the_desk, at_the_desk),
+                (self._sell_at_the_till, rest - at_the_desk),
+            ]
+        ]
+        self.sold = 0
+        self.mischief.start()
+        for thread in sellers:
+            thread.start()
+        try:
+            while any(thread.is_alive() for thread in sellers):
+                self._check_time()
+                if self.sold > rest // 3:
+                    self.mischief.restart_mariadb()
+                time.sleep(0.2)
+        finally:
+            self.mischief.stop()
+
+    def _sell_at_the_desk(self, count):
+        while count and time.monotonic() < self.deadline:
+            done = self.salesperson.sell()
+            count -= done
+            self.sold += done
+
+    def _sell_at_the_till(self, count):
+        for _number in range(count):
+            self.till.sync(self.till.sell())
+            self.sold += 1
+
+    def _close_a_till(self):
+        """A till comes online, syncs all its sales and closes while they are sent.
+
+        Processes and connections live on meanwhile: what fails is our fault.
+        """
+        sales = [self.offline_till.sell() for _number in range(self.offline)]
+        start = server.log_size()
+        for sale in sales:
+            self._check_time()
+            self.offline_till.sync(sale)
+        sent_before = self._sent_of_till()
+        try:
+            self.offline_till.close()
+        except odoo_client.Refused as error:
+            self.problems.append(f"the till was not closed: {error}")
+        self.sent_meanwhile = sent_before, self._sent_of_till()
+        workers = server.http_workers()
+        self.replays = [
+            entry
+            for entry in server.log_entries(start)
+            if entry.pid in workers
+            and (server.is_replay(entry) or entry.level in ("ERROR", "CRITICAL"))
+        ]
+        if self.replays or self.offline_till.refusals:
+            self.problems.append("the till met the sender")
+
+    def _sent_of_till(self):
+        """How many of the offline till's sales were tried to be sent by now."""
+        row = comparison.ask(
+            "SELECT count(*) FROM matomo_request r JOIN pos_order o"
+            " ON o.id = r.pos_order_id WHERE r.attempt_count > 0"
+            f" AND o.session_id = {self.offline_till.session}"
+        )
+        return int(row[0]) if row else 0
+
+    def _become_quiet(self):
+        """No more faults; the sweep once, and until nothing is left to do."""
+        self.proxy.calm()
+        server.wake("_cron_sweep")
+        patience = time.monotonic() + QUIET_LIMIT
+        self.settled_at = server.log_size()
+        while time.monotonic() < patience:
+            time.sleep(1)
+            unfinished = comparison.ask(comparison.UNFINISHED)
+            if unfinished == ("0",):
+                return
+        self.problems.append(f"{unfinished[0]} rows were still not settled")
+
+    def _check_time(self):
+        if time.monotonic() > self.deadline:
+            raise machine.Trouble(
+                f"Not finished in time: {self.sold} of {self.orders} were sold."
+            )
+
+    # ---- The proof -------------------------------------------------------------------
+
+    def _report(self):
+        channels = comparison.sold_orders()
+        sold = [order for orders in channels.values() for order in orders]
+        recorded = comparison.recorded_orders(self.idsite)
+        result = comparison.compare(sold, recorded)
+        self._say_what_befell()
+        self._say_figures(channels, recorded)
+        self._check_figures(sold, recorded, result)
+        for name in [*result.lost[:20], *result.duplicated[:20]]:
+            machine.say(f"  lost or duplicated: {name}")
+        for problem in self.problems:
+            machine.say(f"  PROBLEM: {problem}")
+        self._say_how_it_went()
+        verdict = f"{len(result.lost)} lost, {len(result.duplicated)} duplicated"
+        if self.problems and not result.lost and not result.duplicated:
+            verdict += f", but {len(self.problems)} problems"
+        machine.say(verdict)
+        return 1 if self.problems else 0
+
+    def _say_what_befell(self):
+        machine.say(f"\nSeed {self.seed}")
+        faults = self.proxy.faults
+        machine.say(f"Faults on the way to Matomo: {sum(faults.values())}")
+        for kind, count in sorted(faults.items()):
+            machine.say(f"  {kind:<28} {count:>5}")
+        for kind, count in sorted(self.mischief.counts.items()):
+            machine.say(f"{kind:<30} {count:>5}")
+        replays = sum(map(server.is_replay, server.log_entries()))
+        tries = self.salesperson.refusals + self.till.refusals
+        machine.say(f"{'requests of sellers that failed':<30} {tries:>4}")
+        machine.say(f"{'log lines of replays':<30} {replays:>5}")
+        machine.say(
+            f"{'longest wait for an answer':<30} {self.proxy.longest_wait:>5.1f} s"
+        )
+
+    def _say_figures(self, channels, recorded):
+        total = sum(len(orders) for orders in channels.values())
+        parts = ", ".join(f"{len(orders)} {name}" for name, orders in channels.items())
+        machine.say(f"Orders in Odoo: {total} ({parts})")
+        machine.say(f"Orders in Matomo: {len(recorded)}")
+        self.report = comparison.reported(self.idsite)
+        machine.say(f"Orders in Matomo's report: {self.report[0]}")
+        before, after = self.sent_meanwhile
+        machine.say(
+            f"The till synced and closed {self.offline} sales while they were sent"
+            f" ({before} before it began to close, {after} when it had):"
+            f" {self.offline_till.refusals} errors, {len(self.replays)} replays"
+        )
+        for entry in self.replays[:5]:
+            machine.say(f"  {entry.logger}: {entry.text.splitlines()[0][:300]}")
+
+    def _check_figures(self, sold, recorded, result):
+        revenue = sum(amount for _name, amount in sold)
+        in_matomo = sum(amount for _name, amount in recorded)
+        machine.say(f"Revenue in Odoo {revenue}, in Matomo {in_matomo}")
+        machine.say(f"Revenue in Matomo's report: {self.report[1]}")
+        states = comparison.row_states()
+        machine.say(f"Rows: {states}")
+        if result.lost or result.duplicated:
+            self.problems.append("Odoo and Matomo do not have the same orders")
+        self.problems += result.findings[:20]
+        if self.report != (len(sold), revenue) or in_matomo != revenue:
+            self.problems.append("the totals differ")
+        if states != {"verified": len(sold)}:
+            self.problems.append("not every order is verified")
+        if len(sold) < self.orders:
+            self.problems.append(f"only {len(sold)} of {self.orders} were sold")
+        self.problems += comparison.site_health()
+        if self.proxy.leaks:
+            self.problems.append(f"the token was seen {self.proxy.leaks} times")
+        if self.proxy.followed:
+            self.problems.append("a redirect was followed")
+        if self.proxy.longest_wait > WAIT_LIMIT:
+            self.problems.append("a trickling answer was waited for beyond its timeout")
+
+    def _say_how_it_went(self):
+        seconds = time.monotonic() - self.begun
+        machine.say(f"{seconds:.0f} s; Odoo's log: {machine.log_path(server.NAME)}")
+
+
+def run():
+    """What `make chaos` runs."""
+    return main(os.environ.get("SEED"), os.environ.get("ORDERS"))

@@ -1,0 +1,208 @@
+"""Odoo as in production: a prefork server with HTTP workers and two cron workers."""
+
+import os
+import re
+import signal
+import threading
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+
+import machine
+import postgres
+
+import odoo
+
+NAME = "odoo-chaos"
+DATABASE = "mot_chaos"
+# A minute becomes a second: see models/waiting.py.
+TIME_FACTOR = 1 / 60
+# A prefork server starts its own program anew for the web sockets, which `python -m` is
+# not fit for. Nobody has one open here.
+LAUNCHER = """\
+import signal
+import sys
+
+if sys.argv[1] == "gevent":
+    signal.pause()
+from odoo.cli.command import main
+
+main()
+"""
+# One scheduled action for each of the addon's methods; all others stay off.
+OURS = "code LIKE 'model.\\_cron\\_%' AND m.model = 'matomo.request'"
+ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (\d+) ([A-Z]+) \S+ (\S+): (.*)")
+BORN = re.compile(r"Worker Worker(\w+) \((\d+)\) alive")
+REPLAY = re.compile(r"could not serialize|tries left|deadlock detected|number of tries")
+
+
+# postgres.query() is for one at a time.
+_asking = threading.Lock()
+
+
+def query(statement, database=DATABASE):
+    """The rows of a statement, for any of our threads."""
+    with _asking:
+        return postgres.query(statement, database)
+
+
+class Entry(NamedTuple):
+    """A line of Odoo's log; the lines of a traceback belong to the one before."""
+
+    pid: int
+    level: str
+    logger: str
+    text: str
+
+
+def start():
+    """A fresh database and its server; the server's address."""
+    machine.stop(NAME)
+    odoo.fresh_database(DATABASE, log="chaos-install")
+    _only_our_actions()
+    address = f"http://127.0.0.1:{machine.free_port(NAME)}"
+    limits = dict.fromkeys(("limit_time_cpu", "limit_time_real"), 1800)
+    with machine.step("Start Odoo with two cron workers"):
+        machine.start(
+            NAME,
+            _command(log_level="info", **limits),
+            env={**odoo.environment(), "MATOMO_TIME_FACTOR": str(TIME_FACTOR)},
+            ready=lambda: _serves(address),
+            timeout=180,
+        )
+    return address
+
+
+def _command(**options):
+    """The argv of the prefork server."""
+    launcher = machine.folder("chaos") / "odoo-bin"
+    launcher.write_text(LAUNCHER)
+    arguments = ["server", "-d", DATABASE, "--workers=2", "--max-cron-threads=2"]
+    command = odoo.command(*arguments, name=NAME, **options)
+    module = command.index("-m")
+    return [*command[:module], launcher, *command[module + 2 :]]
+
+
+def stop():
+    machine.stop(NAME)
+
+
+def _serves(address):
+    try:
+        with urllib.request.urlopen(f"{address}/web/health", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+# ---- Scheduled actions ---------------------------------------------------------------
+
+
+def _only_our_actions():
+    """Switch on both lanes of the sender, and off what is not the addon's."""
+    query(
+        "UPDATE ir_cron SET active = EXISTS ("
+        "  SELECT FROM ir_act_server a JOIN ir_model m ON m.id = a.model_id"
+        f" WHERE a.id = ir_cron.ir_actions_server_id AND {OURS})"
+    )
+
+
+def wake(method):
+    """Let the scheduled actions of that method run as soon as a worker can."""
+    query(
+        "INSERT INTO ir_cron_trigger (cron_id, call_at)"
+        " SELECT c.id, now() AT TIME ZONE 'utc' FROM ir_cron c"
+        " JOIN ir_act_server a ON a.id = c.ir_actions_server_id"
+        f" WHERE a.code = 'model.{method}()' AND c.active"
+    )
+
+
+def ring():
+    """Wake the cron workers, as Odoo does once a minute."""
+    query(f"SELECT pg_notify('cron_trigger', '{DATABASE}')", "postgres")
+
+
+def switched_off():
+    """The names of our scheduled actions that are no longer active."""
+    rows = query(
+        "SELECT c.cron_name FROM ir_cron c"
+        " JOIN ir_act_server a ON a.id = c.ir_actions_server_id"
+        f" JOIN ir_model m ON m.id = a.model_id WHERE {OURS} AND NOT c.active"
+    )
+    return [name for (name,) in rows]
+
+
+# ---- Processes and connections -------------------------------------------------------
+
+
+def kill_cron_worker(chance):
+    """Kill one of the two cron workers at once; whether there was one."""
+    workers = [pid for kind, pid in _workers() if kind == "Cron"]
+    if workers:
+        os.kill(chance.choice(workers), signal.SIGKILL)
+    return bool(workers)
+
+
+def http_workers():
+    """The process ids of all HTTP workers there ever were."""
+    return {pid for kind, pid in _born() if kind == "HTTP"}
+
+
+def _workers():
+    """The server's live worker processes: kind and process id."""
+    parent = machine.pid(NAME)
+    return [(kind, pid) for kind, pid in _born() if parent and _parent(pid) == parent]
+
+
+def _born():
+    text = machine.log_path(NAME).read_text(errors="replace")
+    return [(kind, int(pid)) for kind, pid in BORN.findall(text)]
+
+
+def _parent(pid):
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, parent, *_ = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else int(parent)
+
+
+def cut_connections(chance):
+    """Cut one or all connections to our database; how many."""
+    ours = f"FROM pg_stat_activity WHERE datname = '{DATABASE}' ORDER BY pid"
+    backends = [pid for (pid,) in query(f"SELECT pid {ours}", "postgres")]
+    if backends and chance.random() < 0.5:
+        backends = [chance.choice(backends)]
+    if backends:
+        cut = ", ".join(f"pg_terminate_backend({pid})" for pid in backends)
+        query(f"SELECT {cut}", "postgres")
+    return len(backends)
+
+
+# ---- The log -------------------------------------------------------------------------
+
+
+def log_size():
+    return machine.log_path(NAME).stat().st_size
+
+
+def log_entries(start=0):
+    """What the server has said since its log had that size."""
+    with machine.log_path(NAME).open("rb") as log:
+        log.seek(start)
+        text = log.read().decode(errors="replace")
+    entries = []
+    for line in text.splitlines():
+        if found := ENTRY.match(line):
+            pid, level, logger, message = found.groups()
+            entries.append(Entry(int(pid), level, logger, message))
+        elif entries:
+            last = entries[-1]
+            entries[-1] = last._replace(text=f"{last.text}\n{line}")
+    return entries
+
+
+def is_replay(entry):
+    """Whether a transaction had to be done again."""
+    return bool(REPLAY.search(entry.text))

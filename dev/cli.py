@@ -1,0 +1,105 @@
+"""What `make` runs: python3 dev/cli.py <command>."""
+
+import os
+import shlex
+import sys
+
+import machine
+
+
+def demo():
+    """Sell in Odoo and compare with Matomo, on real servers"""
+    import demo as demonstration
+
+    return demonstration.main()
+
+
+def test():
+    """Run the whole test suite, with a real Odoo, Matomo and browser"""
+    import testing
+
+    return testing.main(shlex.split(os.environ.get("PYTEST_ARGS", "")))
+
+
+def chaos():
+    """Sell while everything breaks; nothing may be lost or sent twice"""
+    from chaos import program
+
+    return program.run()
+
+
+def lint():
+    """Check style and the addon's form, without running it"""
+    import lint as checks
+
+    return checks.main()
+
+
+def format():
+    """Rewrite the files the way `make lint` wants them"""
+    import lint as checks
+
+    return checks.rewrite()
+
+
+def odoo():
+    """Start Odoo alone, with the addon as it is in this checkout"""
+    import odoo as server
+
+    address = server.restart()
+    machine.say(f"\nOdoo: {address} (login admin, password admin)")
+
+
+def matomo():
+    """Start Matomo alone"""
+    import matomo as server
+
+    access = server.start()
+    machine.say(
+        f"\nMatomo: {access['url']} "
+        f"(login {access['superuser_login']}, password {access['superuser_password']})"
+    )
+
+
+def stop():
+    """Stop the servers that were started here"""
+    machine.stop_all()
+
+
+def clean():
+    """Stop the servers and remove all that was made"""
+    machine.clean()
+
+
+COMMANDS = [demo, test, chaos, lint, format, odoo, matomo, stop, clean]
+
+
+def usage():
+    """Say what there is"""
+    machine.say("Matomo Order Tracking: what make can do\n")
+    for command in COMMANDS:
+        machine.say(f"  make {command.__name__:<8} {command.__doc__}")
+    machine.say(
+        "\nVariables\n"
+        "  ODOO_PATH=<folder>   an Odoo 19 you have: the folder that holds `odoo`\n"
+        "  PYTEST_ARGS=<words>  for pytest: a file below tests/, -k, -x ...\n"
+        "  SEED=<n> ORDERS=<n>  for chaos: an earlier run again; how many orders"
+    )
+
+
+def main(arguments):
+    commands = {command.__name__: command for command in COMMANDS}
+    name = arguments[0] if arguments else "help"
+    try:
+        return commands.get(name, usage)() or 0
+    except machine.Trouble as trouble:
+        machine.say(f"{trouble}")
+    except KeyboardInterrupt:
+        machine.say("Interrupted.")
+    return 1
+
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 11):
+        sys.exit("These commands need Python 3.11 or newer: make PYTHON=<python> ...")
+    sys.exit(main(sys.argv[1:]))

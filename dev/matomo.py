@@ -1,0 +1,495 @@
+"""The real Matomo of the development set-up, with one shop site, on a port of its own.
+
+Matomo and its PHP libraries are Debian packages unpacked into DEV, never installed;
+PHP and MariaDB are the machine's own. `python3 dev/matomo.py` starts it all and prints
+the logins.
+"""
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import secrets
+import shutil
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+
+import machine
+from machine import DEV, Trouble, say, step
+
+HERE = Path(__file__).resolve().parent / "matomo"
+HOME = DEV / "matomo"
+# Matomo finds files by patterns and PHP has lists of folders: not every name will do.
+PLAIN = re.fullmatch(r"[\w/ .,+=@~-]+", str(HOME))
+PREFIX = (HOME if PLAIN else machine.fallback_dir()) / "matomo-prefix"
+DATA = HOME / "mariadb"
+ANSWER = DEV / "matomo.json"
+
+APP = PREFIX / "usr/share/matomo"
+CONFIG = APP / "config/config.ini.php"
+# The configuration as set up; start() goes back to it.
+PRISTINE = HOME / "config.ini.php"
+
+# The names of our two servers for machine.start().
+DATABASE_SERVER = "matomo-mariadb"
+WEB_SERVER = "matomo-web"
+
+SITE = {
+    "name": "Demo shop",
+    "urls": ["http://localhost"],
+    "currency": "USD",
+    "timezone": "Europe/Brussels",
+}
+
+SUITE = "trixie"
+PACKAGES = """
+    matomo
+    less.php libphp-phpmailer matomo-component-ini matomo-php-tracker
+    matomo-referrer-spam-list matomo-searchengine-and-social-list php-composer-ca-bundle
+    php-composer-semver php-di php-di-invoker php-jshrink php-laravel-serializable-closure
+    php-matomo-component-cache php-matomo-component-decompress
+    php-matomo-component-network php-matomo-device-detector php-matomo-doctrine-cache
+    php-monolog php-pear php-psr-container php-psr-event-dispatcher php-psr-log
+    php-sparkline php-spyc php-symfony-console php-symfony-deprecation-contracts
+    php-symfony-error-handler php-symfony-event-dispatcher
+    php-symfony-event-dispatcher-contracts php-symfony-http-foundation
+    php-symfony-http-kernel php-symfony-monolog-bridge php-symfony-process
+    php-symfony-service-contracts php-symfony-string php-symfony-var-dumper php-tcpdf
+    php-twig
+    libjs-jquery libjs-jquery-ui libjs-jquery-mousewheel libjs-jquery-scrollto
+    libjs-mousetrap libjs-raphael libjs-sprintf-js
+""".split()
+
+PHP_EXTENSIONS = ["curl", "gd", "intl", "mbstring", "pdo_mysql", "xml"]
+PHP_PACKAGES = "php-cli php-curl php-gd php-intl php-mbstring php-mysql php-xml".split()
+MARIADB_PACKAGES = ["mariadb-server-core", "mariadb-client-core"]
+
+
+# ---- Public ----------------------------------------------------------------------------
+
+
+def start():
+    """Set up what is missing, start MariaDB and Matomo, and say how to reach them.
+
+    Returns what DEV/matomo.json then holds. The configuration is put back as it was set
+    up, so a test's change never stays.
+    """
+    with machine.alone("matomo"):
+        HOME.mkdir(parents=True, exist_ok=True)
+        _install_programs()
+        _unpack()
+        _start_mariadb()
+        _provision()
+        port = machine.free_port(WEB_SERVER)
+        _configure(port)
+        _start_web(port)
+        return _answer(port)
+
+
+def stop():
+    """Stop Matomo and its MariaDB."""
+    machine.stop(WEB_SERVER)
+    machine.stop(DATABASE_SERVER)
+
+
+def stop_mariadb():
+    """Take the database away from a running Matomo; restart_mariadb() brings it back."""
+    machine.stop(DATABASE_SERVER)
+
+
+def restart_mariadb():
+    """Start MariaDB again, stopping it first if it runs."""
+    machine.stop(DATABASE_SERVER)
+    _start_mariadb()
+    set_config("database", "port", machine.free_port(DATABASE_SERVER))
+    _answer(machine.free_port(WEB_SERVER))
+
+
+def info():
+    """What start() returned last; it says nothing about what runs now."""
+    try:
+        return json.loads(ANSWER.read_text())
+    except FileNotFoundError:
+        raise Trouble("Matomo is not set up: run python3 dev/matomo.py") from None
+
+
+def set_config(section, key, value):
+    """Set a value (a list for `key[]`) of the running Matomo's configuration.
+
+    None takes the setting away, so that Matomo's default holds. Returns what stood there.
+    """
+    text, former = _with_setting(CONFIG.read_text(), section, key, value)
+    _write(CONFIG, text)
+    return former
+
+
+def query(sql):
+    """The rows, as dicts, of an SQL statement on Matomo's database (prefix `matomo_`)."""
+    task = json.dumps({"database": _database(), "sql": sql})
+    done = machine.run(
+        [*_php(), HERE / "query.php"], input=task, capture_output=True, stdin=None
+    )
+    if done.returncode:
+        raise Trouble(f"Matomo's database refused the statement: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def unlock():
+    """Forget the wrong tokens that were tried: after 20 Matomo locks the sender out."""
+    query("TRUNCATE matomo_brute_force_log")
+
+
+# ---- Programs --------------------------------------------------------------------------
+
+
+def _install_programs():
+    """PHP with its extensions, and MariaDB, unless the machine has them already."""
+    code = "exit(array_filter($argv, 'extension_loaded') == $argv ? 0 : 1);"
+    check = ["php", "-r", f"array_shift($argv); {code}", "--", *PHP_EXTENSIONS]
+    if not shutil.which("php") or machine.run(check).returncode:
+        machine.apt_install(PHP_PACKAGES)
+    if not _sbin("mariadbd") or not _sbin("mariadb-install-db"):
+        machine.apt_install(MARIADB_PACKAGES)
+
+
+def _sbin(program):
+    """Where a program is that need not be on an ordinary account's PATH."""
+    return shutil.which(
+        program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin"
+    )
+
+
+def _php():
+    """The beginning of a command that runs a PHP script with Matomo's settings."""
+    # A scan folder without a name is the machine's own: its extensions stay.
+    return ["env", f"PHP_INI_SCAN_DIR=:{PREFIX}/ini", f"MATOMO_PREFIX={PREFIX}", "php"]
+
+
+def _unpack():
+    """Matomo and its libraries in PREFIX, their absolute paths led there."""
+    place, ready = HOME / "place", PREFIX / ".ready"
+    if place.exists() and place.read_text() != str(PREFIX):
+        say("    The checkout was moved: Matomo is unpacked anew.")
+        stop()
+        shutil.rmtree(PREFIX, ignore_errors=True)
+    PREFIX.parent.mkdir(mode=0o711, exist_ok=True)
+    if PREFIX.parent.lstat().st_uid != os.geteuid():
+        raise Trouble(f"{PREFIX.parent} belongs to somebody else: remove it.")
+    PREFIX.mkdir(exist_ok=True)
+    place.write_text(str(PREFIX))
+    (PREFIX / "ini").mkdir(exist_ok=True)
+    shutil.copy(HERE / "php.ini", PREFIX / "ini")
+    wanted = machine.digest(*PACKAGES)
+    if ready.exists() and ready.read_text() == wanted:
+        return
+    machine.fetch_debian(SUITE, PACKAGES, PREFIX)
+    # All stand right behind a quote: a path that was led there already does not match.
+    absolute = re.compile(rb"'(/usr/share/(?:php|matomo)|/var/cache/matomo)\b")
+    for script in (PREFIX / "usr/share").rglob("*.php"):
+        if script.is_file():
+            code = script.read_bytes()
+            changed = absolute.sub(rb"'%b\1" % bytes(PREFIX), code)
+            if changed != code:
+                script.write_bytes(changed)
+    (PREFIX / "var/cache/matomo/tmp").mkdir(parents=True, exist_ok=True)
+    # The archiver starts Matomo by this name, from the console.
+    index = APP / "index.php"
+    index.unlink(missing_ok=True)
+    index.symlink_to("public/index.php")
+    ready.write_text(wanted)
+
+
+# ---- Secrets ---------------------------------------------------------------------------
+
+
+def _secrets():
+    """Passwords, tokens and the salt: made once, kept for this account only."""
+    path = HOME / "secrets.json"
+    if not path.exists():
+        names = "salt database admin odoo analyst admin_token odoo_token".split()
+        _write(path, json.dumps({name: secrets.token_hex(16) for name in names}))
+    return json.loads(path.read_text())
+
+
+def _database():
+    return {
+        "host": "127.0.0.1",
+        "port": machine.free_port(DATABASE_SERVER),
+        "user": "matomo",
+        "password": _secrets()["database"],
+        "name": "matomo",
+    }
+
+
+def _users():
+    """Who manages Matomo, who tracks, and who looks at the reports."""
+    kept = _secrets()
+    return [
+        {
+            "login": login,
+            "password": kept[login],
+            "access": access,
+            "token": kept.get(f"{login}_token"),
+        }
+        for login, access in [
+            ("admin", "superuser"),
+            ("odoo", "write"),
+            ("analyst", "view"),
+        ]
+    ]
+
+
+def _write(path, text):
+    """Write a file at once and for this account only."""
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    part.replace(path)
+
+
+# ---- MariaDB ---------------------------------------------------------------------------
+
+
+def _start_mariadb():
+    """MariaDB with Matomo's database, on a loopback port; its files in DATA."""
+    account = pwd.getpwuid(os.geteuid()).pw_name
+    if not DATA.exists():
+        with step("Create Matomo's database server"):
+            _create_mariadb(account)
+    database = _database()
+    # Run at every start, before the first client is let in.
+    init = HOME / "init.sql"
+    user = f"'{database['user']}'@'127.0.0.1'"
+    _write(
+        init,
+        f"CREATE DATABASE IF NOT EXISTS {database['name']}"
+        " CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;\n"
+        f"CREATE OR REPLACE USER {user} IDENTIFIED BY '{database['password']}';\n"
+        f"GRANT ALL ON {database['name']}.* TO {user};\n",
+    )
+    machine.start(
+        DATABASE_SERVER,
+        [
+            _sbin("mariadbd"),
+            "--no-defaults",
+            f"--user={account}",
+            f"--datadir={DATA}",
+            f"--init-file={init}",
+            "--bind-address=127.0.0.1",
+            f"--port={database['port']}",
+            # Both in the data folder: a socket's full path may be too long.
+            "--socket=mariadb.sock",
+            "--pid-file=mariadb.pid",
+            "--skip-name-resolve",
+            "--max-allowed-packet=64M",
+            # A commit survives the end of this process, not the end of the machine.
+            "--innodb-flush-log-at-trx-commit=2",
+            "--skip-innodb-doublewrite",
+        ],
+        ready=lambda: machine.answers(database["port"]),
+    )
+
+
+def _create_mariadb(account):
+    """The server's files, whole or not at all."""
+    part = DATA.with_name("mariadb.part")
+    shutil.rmtree(part, ignore_errors=True)
+    # Made elsewhere: the script that does it fails if there is a space in the path.
+    with tempfile.TemporaryDirectory() as scratch:
+        machine.run(
+            [
+                _sbin("mariadb-install-db"),
+                "--no-defaults",
+                f"--user={account}",
+                f"--datadir={scratch}/mariadb",
+                "--skip-test-db",
+                "--auth-root-authentication-method=socket",
+                f"--auth-root-socket-user={account}",
+            ],
+            capture_output=True,
+            trouble="MariaDB could not create its files:",
+        )
+        shutil.move(f"{scratch}/mariadb", part)
+    part.replace(DATA)
+
+
+# ---- Configuration ---------------------------------------------------------------------
+
+
+def _settings():
+    """Our part of config.ini.php, as (section, key, value)."""
+    database = _database()
+    settings = {
+        "database": {
+            "host": database["host"],
+            "port": database["port"],
+            "username": database["user"],
+            "password": database["password"],
+            "dbname": database["name"],
+            "tables_prefix": "matomo_",
+            "charset": "utf8mb4",
+            "collation": "utf8mb4_general_ci",
+        },
+        "General": {
+            "salt": _secrets()["salt"],
+            # Reports show an order at once; those of today after two seconds.
+            "enable_browser_archiving_triggering": 1,
+            **{
+                f"time_before_{period}_archive_considered_outdated": 1
+                for period in ("today", "week", "month", "year", "range")
+            },
+            # It talks to nobody.
+            "enable_internet_features": 0,
+            "enable_auto_update": 0,
+            "emails_enabled": 0,
+        },
+        # A tracking request does no housekeeping.
+        "Tracker": {"scheduled_tasks_min_interval": 0},
+    }
+    return [
+        (section, key, value)
+        for section, values in settings.items()
+        for key, value in values.items()
+    ]
+
+
+def _provision():
+    """Matomo's tables, site and users, as its web installer would make them."""
+    ready = DATA / "provisioned"
+    wanted = machine.digest(
+        machine.fetched_version(PREFIX, "matomo"),
+        (HERE / "provision.php").read_text(),
+        SITE,
+        _settings(),
+    )
+    if ready.exists() and ready.read_text() == wanted and PRISTINE.exists():
+        return
+    with step("Set up Matomo's tables, site and users"):
+        if PRISTINE.exists():
+            text = PRISTINE.read_text()
+        else:
+            text = "; <?php exit; ?> DO NOT REMOVE THIS LINE\n"
+        for setting in _settings():
+            text, _ = _with_setting(text, *setting)
+        _write(CONFIG, text)
+        task = json.dumps({"site": SITE, "users": _users()})
+        machine.run(
+            [*_php(), HERE / "provision.php"],
+            input=task,
+            stdin=None,
+            capture_output=True,
+            trouble="Matomo could not be set up:",
+        )
+        # Matomo has added its plugins to it.
+        _write(PRISTINE, CONFIG.read_text())
+        ready.write_text(wanted)
+
+
+def _configure(port):
+    """The configuration as set up, with the present ports."""
+    hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
+    text, _ = _with_setting(PRISTINE.read_text(), "General", "trusted_hosts", hosts)
+    text, _ = _with_setting(text, "database", "port", _database()["port"])
+    if not CONFIG.exists() or CONFIG.read_text() != text:
+        _write(CONFIG, text)
+
+
+def _with_setting(text, section, key, value):
+    """An INI text with one setting changed, and the value it had (None for none)."""
+    lines = text.splitlines()
+    header = f"[{section}]"
+    if header not in lines:
+        lines += [header]
+    first = lines.index(header) + 1
+    last = first
+    while last < len(lines) and not lines[last].startswith("["):
+        last += 1
+    mine = re.compile(rf'{re.escape(key)}(\[\])?\s*=\s*"?(.*?)"?\s*$')
+    found = list(filter(None, map(mine.match, lines[first:last])))
+    former = [match[2] for match in found] or None
+    if found and not found[0][1]:
+        former = former[-1]
+    if value is None:
+        added = []
+    elif isinstance(value, list):
+        added = [f'{key}[] = "{part}"' for part in value]
+    else:
+        added = [f'{key} = "{value}"']
+    others = [line for line in lines[first:last] if not mine.match(line)]
+    lines[first:last] = added + others
+    return "\n".join(lines) + "\n", former
+
+
+# ---- The web server --------------------------------------------------------------------
+
+
+def _start_web(port):
+    """PHP's own web server on Matomo's public folder, four requests at a time."""
+    environment = dict(part.split("=", 1) for part in _php()[1:-1])
+    machine.start(
+        WEB_SERVER,
+        ["php", "-S", f"127.0.0.1:{port}", "-t", APP / "public"],
+        env={**environment, "PHP_CLI_SERVER_WORKERS": "4"},
+        cwd=APP,
+        ready=lambda: _is_matomo(port),
+    )
+    if not _is_matomo(port):
+        log = machine.log_path(WEB_SERVER)
+        raise Trouble(
+            f"Matomo runs but does not answer: see {log}, or stop it and start again."
+        )
+
+
+def _is_matomo(port):
+    """Whether Matomo's tracker answers there."""
+    address = f"http://127.0.0.1:{port}/matomo.php"
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(address, timeout=20) as page,
+    ):
+        return b"Matomo" in page.read()
+    return False
+
+
+def _answer(port):
+    """What others need to know, also written to DEV/matomo.json."""
+    users = {user["login"]: user for user in _users()}
+    answer = {
+        "url": f"http://127.0.0.1:{port}/",
+        "idsite": 1,
+        "token": users["odoo"]["token"],
+        "write_login": "odoo",
+        "superuser_token": users["admin"]["token"],
+        "superuser_login": "admin",
+        "superuser_password": users["admin"]["password"],
+        "login": "analyst",
+        "password": users["analyst"]["password"],
+        "database": _database(),
+        "php": _php(),
+        "console": [*_php(), str(APP / "console")],
+        "sdk": str(
+            PREFIX / "usr/share/php/matomo/matomo-php-tracker/MatomoTracker.php"
+        ),
+        "version": machine.fetched_version(PREFIX, "matomo"),
+    }
+    _write(ANSWER, json.dumps(answer, indent=2) + "\n")
+    return answer
+
+
+def main():
+    try:
+        answer = start()
+    except Trouble as trouble:
+        sys.exit(f"matomo: {trouble}")
+    say(f"Matomo {answer['version']} runs at {answer['url']}")
+    say(f"  reports:  {answer['login']} / {answer['password']}")
+    say(f"  manager:  {answer['superuser_login']} / {answer['superuser_password']}")
+    say(f"  the rest: {ANSWER}")
+
+
+if __name__ == "__main__":
+    main()

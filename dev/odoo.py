@@ -1,0 +1,280 @@
+"""A real Odoo 19: its source, its Python packages, its databases and its server."""
+
+import configparser
+import os
+import re
+import shutil
+import urllib.request
+from pathlib import Path
+
+import environments
+import machine
+import postgres
+
+ADDON = "matomo_order_tracking"
+SERVER = "odoo"
+DEMO_DATABASE = "mot_demo"
+TEMPLATE_PREFIX = "mot_base_"
+
+# What the addon needs, and what its tests and the demo sell with.
+MODULES = """
+    website_sale website_sale_loyalty website_sale_collect
+    sale_management sale_loyalty payment_demo
+    point_of_sale pos_sale pos_sale_loyalty pos_loyalty pos_restaurant pos_discount
+    base_automation
+""".split()
+
+# Debian's package of Odoo 19 is in the newest suite only. Some of its fonts and scripts
+# are links into other packages; the fonts of the stable suite still have these names.
+PACKAGES = {
+    "sid": ["odoo-19", "libjs-jquery", "libjs-jquery-form", "libjs-underscore"],
+    "trixie": [
+        "fonts-font-awesome",
+        "fonts-inconsolata",
+        "fonts-montserrat",
+        "fonts-ocr-b",
+        "fonts-roboto-unhinted",
+    ],
+}
+
+# Translations into all languages are two thirds of it; the other folder is a second,
+# incomplete copy of the addons.
+LEFT_OUT = ["*.po", "./usr/lib/python3/dist-packages/addons"]
+
+
+# ---- Odoo itself ---------------------------------------------------------------------
+
+
+def source():
+    """The folder that holds the `odoo` package; fetched unless ODOO_PATH names one."""
+    if given := os.environ.get("ODOO_PATH"):
+        path = Path(given).expanduser().resolve()
+        path = path.parent if (path / "release.py").exists() else path
+        if not _series(path):
+            raise machine.Trouble(
+                f"ODOO_PATH={given} is no Odoo: name the folder that holds `odoo`."
+            )
+    else:
+        prefix = machine.DEV / "odoo"
+        path = prefix / "usr/lib/python3/dist-packages"
+        for suite, packages in PACKAGES.items():
+            try:
+                machine.fetch_debian(suite, packages, prefix, LEFT_OUT)
+            except machine.Trouble as trouble:
+                raise machine.Trouble(
+                    f"{trouble} An Odoo 19 you already have: make … ODOO_PATH=<folder>"
+                ) from None
+    if _series(path) != "19":
+        raise machine.Trouble(
+            f"{path} holds Odoo {_series(path)}; this is for Odoo 19."
+        )
+    return path
+
+
+def _series(path):
+    """The main version of the Odoo in a folder, or None."""
+    release = path / "odoo" / "release.py"
+    if not release.exists():
+        return None
+    return re.search(r"^version_info = \((\d+)", release.read_text(), re.M)[1]
+
+
+def _identity():
+    """What tells this Odoo from another one: where it is and which version."""
+    path = source()
+    stamp = path.parents[3] / ".packages" / "odoo-19" if len(path.parents) > 3 else None
+    if stamp and stamp.exists():
+        return stamp.read_text().strip()
+    git = machine.run(["git", "-C", path, "rev-parse", "HEAD"], capture_output=True)
+    return f"{path} {git.stdout.strip()}"
+
+
+def addons_dir():
+    """The addons folder: the checkout under the addon's technical name."""
+    link = machine.folder("addons") / ADDON
+    if not link.is_symlink() or link.resolve() != machine.ROOT:
+        link.unlink(missing_ok=True)
+        link.symlink_to(machine.ROOT)
+    return link.parent
+
+
+def filestore(database):
+    return machine.folder("data") / "filestore" / database
+
+
+def config(name=SERVER, **options):
+    """Write the configuration file of that name; its path.
+
+    Each name has its own ports, so that tests and the demo run side by side.
+    """
+    login = postgres.start()
+    parser = configparser.ConfigParser(interpolation=None)
+    parser["options"] = {
+        "addons_path": addons_dir(),
+        "data_dir": machine.folder("data"),
+        "db_host": login["host"],
+        "db_port": login["port"],
+        "db_user": login["user"],
+        "db_password": login["password"],
+        "http_interface": "127.0.0.1",
+        "http_port": machine.free_port(name),
+        "gevent_port": machine.free_port(f"{name}-gevent"),
+        "list_db": "False",
+        "pg_path": postgres.binaries(),
+        "workers": "0",
+        **options,
+    }
+    path = machine.DEV / f"{name}.conf"
+    path.touch(0o600)
+    with path.open("w") as target:
+        parser.write(target)
+    return path
+
+
+def environment():
+    """The environment in which this Odoo's Python runs."""
+    return {
+        "PYTHONPATH": str(source()),
+        "PYTHONDONTWRITEBYTECODE": "" if os.access(source(), os.W_OK) else "1",
+        # A library that finds no git or no home must not matter.
+        "HOME": str(machine.folder("home")),
+        "PATH": f"{environments.path('odoo') / 'bin'}:{os.environ['PATH']}",
+    }
+
+
+def command(*arguments, name=SERVER, **options):
+    """The argv that runs Odoo's own command line with our configuration."""
+    python = environments.python("odoo")
+    # -P: the folder this is called from may hold another `odoo`.
+    return [python, "-P", "-m", "odoo", *arguments, "-c", config(name, **options)]
+
+
+def run(*arguments, log, name=SERVER):
+    """Run Odoo once, to its end, with its log in a file; the log's text."""
+    path = machine.log_path(log)
+    with path.open("w") as output:
+        done = machine.run(
+            command(*arguments, name=name, log_level="info"),
+            env={**os.environ, **environment()},
+            stdout=output,
+            stderr=output,
+        )
+    text = path.read_text(errors="replace")
+    if done.returncode:
+        tail = text.splitlines()[-40:]
+        raise machine.Trouble("\n".join([*tail, f"Odoo failed; its log is {path}"]))
+    return text
+
+
+# ---- Databases -----------------------------------------------------------------------
+
+
+def clone(template, name):
+    """Make a database, files included, a copy of another one."""
+    discard(name)
+    postgres.create(name, template)
+    if filestore(template).exists():
+        # Odoo never changes a stored file, so the copies can share it.
+        shutil.copytree(filestore(template), filestore(name), copy_function=os.link)
+
+
+def discard(name):
+    """Drop a database and its files."""
+    postgres.drop(name)
+    shutil.rmtree(filestore(name), ignore_errors=True)
+
+
+def template():
+    """A database with everything the addon depends on; made once per Odoo version."""
+    machine.together(source, lambda: environments.python("odoo"), postgres.start)
+    pins = environments.pins("odoo")
+    name = TEMPLATE_PREFIX + machine.digest(_identity(), pins, *MODULES)
+    finished = machine.folder("templates") / name
+    with machine.alone("template"):
+        if finished.exists() and name in postgres.databases():
+            return name
+        with machine.step(
+            "Make the template database: Odoo's shops, without the addon"
+        ):
+            for old in postgres.databases():
+                if old.startswith(TEMPLATE_PREFIX):
+                    discard(old)
+            postgres.create(name)
+            # fmt: off
+            run(
+                "server", "-d", name, "-i", ",".join(MODULES),
+                "--stop-after-init", "--no-http", "--max-cron-threads=0",
+                log="template",
+            )
+            # fmt: on
+            finished.touch()
+    return name
+
+
+def fresh_database(name, log="install"):
+    """A new database with the addon installed, which must not log a warning."""
+    base = template()
+    with machine.step(f"Install {ADDON} into a fresh copy, {name}"):
+        clone(base, name)
+        # fmt: off
+        text = run(
+            "server", "-d", name, "-i", ADDON,
+            "--stop-after-init", "--no-http", "--max-cron-threads=0",
+            log=log,
+        )
+        # fmt: on
+    complain(text)
+    return name
+
+
+def complain(text):
+    """Raise Trouble with the warnings and errors in a log of Odoo's."""
+    entries = re.split(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ )", text, flags=re.M)
+    bad = re.compile(r"\S+ \S+ \d+ (WARNING|ERROR|CRITICAL) ")
+    found = [entry.strip() for entry in entries if bad.match(entry)]
+    if found:
+        raise machine.Trouble("\n".join(["Odoo logged warnings:", *found]))
+
+
+# ---- The server ----------------------------------------------------------------------
+
+
+def url(name=SERVER):
+    return f"http://127.0.0.1:{machine.free_port(name)}"
+
+
+def _serves():
+    try:
+        with urllib.request.urlopen(f"{url()}/web/health", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def start(database=DEMO_DATABASE, new=False, arguments=()):
+    """Start the server on a database, made when missing (or `new`); its address."""
+    if new:
+        machine.stop(SERVER)
+    if new or database not in postgres.databases():
+        fresh_database(database)
+    if not machine.running(SERVER):
+        with machine.step("Start Odoo"):
+            machine.start(
+                SERVER,
+                command("server", "-d", database, "--max-cron-threads=2", *arguments),
+                env=environment(),
+                ready=_serves,
+                timeout=180,
+            )
+    return url()
+
+
+def restart(database=DEMO_DATABASE):
+    """Start the server anew, with the addon as it is now in the checkout."""
+    machine.stop(SERVER)
+    known = database in postgres.databases()
+    return start(database, arguments=["-u", ADDON] if known else [])
+
+
+def stop():
+    machine.stop(SERVER)

@@ -1,0 +1,71 @@
+"""The test suite: pytest, in a fresh database of a real Odoo, beside a real Matomo."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import environments
+import machine
+import matomo
+
+import odoo
+
+DATABASE = "mot_test"
+CONFIG = "odoo-test"
+
+
+def main(arguments):
+    """Set up what is missing and run pytest with its arguments; its exit status."""
+    with machine.alone("test"):
+        machine.together(
+            lambda: machine.apt_install(["chromium"]), matomo.start, odoo.template
+        )
+        odoo.fresh_database(DATABASE, log="test-install")
+        return subprocess.call(
+            _pytest(arguments),
+            cwd=machine.ROOT,
+            env={**os.environ, **_environment()},
+            stdin=subprocess.DEVNULL,
+        )
+
+
+def _pytest(arguments):
+    addon = odoo.addons_dir() / odoo.ADDON
+    paths, options = _paths(arguments)
+    # fmt: off
+    return [
+        environments.python("odoo"), "-P", "-m", "pytest",
+        "-p", "odoo_warnings",
+        # Under its technical name, whatever the checkout's folder is called.
+        f"--rootdir={addon}",
+        f"--confcutdir={addon}",
+        f"--override-ini=cache_dir={machine.folder('pytest')}",
+        f"--odoo-config={odoo.config(CONFIG, max_cron_threads=0)}",
+        f"--odoo-database={DATABASE}",
+        "--odoo-log-level=info",
+        f"--odoo-extra=logfile={machine.log_path('test')}",
+        "--odoo-http",
+        *options,
+        *(addon / path for path in paths or ["tests"]),
+    ]
+    # fmt: on
+
+
+def _paths(arguments):
+    """Tell paths in the checkout, perhaps with a test's name, from pytest's options."""
+    paths = [
+        argument
+        for argument in arguments
+        if (machine.ROOT / argument.partition("::")[0]).exists()
+    ]
+    return paths, [argument for argument in arguments if argument not in paths]
+
+
+def _environment():
+    """What the tests find: Odoo, the plugin, the way to Matomo and to PostgreSQL."""
+    machine.log_path("test").unlink(missing_ok=True)
+    environment = odoo.environment()
+    plugins = Path(__file__).with_name("plugin")
+    environment["PYTHONPATH"] += f"{os.pathsep}{plugins}"
+    environment["MATOMO_DEV_JSON"] = str(machine.DEV / "matomo.json")
+    return environment

@@ -1,0 +1,144 @@
+"""What the tests of amounts share: makers of hard orders, and one strict look."""
+
+import json
+from decimal import Decimal
+
+from odoo import Command
+
+from .common import MatomoPosCommon
+
+AMOUNTS = ("revenue", "ec_st", "ec_tx", "ec_sh", "ec_dt")
+
+
+def cents(amount):
+    """``amount`` as Matomo gets it."""
+    return f"{Decimal(f'{amount:.6f}').quantize(Decimal('0.01'), 'ROUND_HALF_UP'):.2f}"
+
+
+class AmountsCommon(MatomoPosCommon):
+    @classmethod
+    def make_tax(cls, amount, kind="percent", included=False, **values):
+        return cls.env["account.tax"].create(
+            {
+                "name": f"{amount} {kind} {included} {values}",
+                "amount": amount,
+                "amount_type": kind,
+                "type_tax_use": "sale",
+                "price_include_override": "tax_included"
+                if included
+                else "tax_excluded",
+                "company_id": cls.company.id,
+                **values,
+            }
+        )
+
+    @classmethod
+    def make_carrier(cls, price, taxes=None, **values):
+        product = cls.make_product(
+            "Parcel", "PARCEL", price, type="service", taxes=taxes or cls.tax
+        )
+        # A salesperson does not set up delivery.
+        return cls.env["delivery.carrier"].sudo().create(
+            {
+                "name": "Parcel",
+                "delivery_type": "fixed",
+                "fixed_price": price,
+                "product_id": product.id,
+                "company_id": cls.company.id,
+                **values,
+            }
+        )
+
+    def make_program(self, kind, reward, rule=None, **values):
+        """A loyalty program with one rule and one reward."""
+        return self.env["loyalty.program"].sudo().create(
+            {
+                "name": f"Program {kind}",
+                "program_type": kind,
+                "company_id": self.company.id,
+                "rule_ids": [Command.clear(), Command.create(rule or {})],
+                "reward_ids": [Command.clear(), Command.create(reward)],
+                **values,
+            }
+        )
+
+    def add_delivery(self, order, carrier):
+        order.set_delivery_line(carrier, carrier.rate_shipment(order)["price"])
+
+    def apply_code(self, order, code):
+        """Enter a code, as a shopper does, and take the reward."""
+        found = order._try_apply_code(code)
+        self.assertNotIn("error", found)
+        for coupon, reward in found.items():
+            order._apply_program_reward(reward[:1], coupon)
+
+    def claim_rewards(self, order):
+        """Take what the order earns of its own accord."""
+        order._update_programs_and_rewards()
+        for coupon, reward in order._get_claimable_rewards().items():
+            order._apply_program_reward(reward[:1], coupon)
+
+    # === LOOKING === #
+
+    def items(self, order):
+        """The items Matomo has: ``{sku: (name, categories, price, quantity)}``."""
+        items = json.loads(self.recorded(order)["ec_items"])
+        found = {sku: tuple(rest) for sku, *rest in items}
+        self.assertEqual(len(found), len(items), "Matomo keeps one item of each SKU")
+        return found
+
+    def quantities(self, order):
+        return {
+            sku: (f"{price:.2f}", quantity)
+            for sku, (_name, _categories, price, quantity) in self.items(order).items()
+        }
+
+    def assertExact(self, *orders, items=None, balance=None, **parameters):
+        """Matomo has the orders with Odoo's own totals, and nothing it would bend.
+
+        :param items: the expected ``{sku: (price, quantity)}``
+        :param balance: by how much the subtotal may miss the items; by default by
+            the rounding of unit prices, and a cent, and half a cent an item
+        """
+        for order in orders:
+            self.assertState(order, "sent")
+            expected = {
+                "revenue": cents(order.amount_total),
+                "ec_tx": cents(order.amount_tax),
+                "ec_sh": "0.00",
+                "ec_dt": "0.00",
+                **parameters,
+            }
+            self.assertRecorded(order, **expected)
+            self.assertWellFormed(self.recorded(order), balance)
+            if items is not None:
+                self.assertEqual(self.quantities(order), items)
+
+    def assertWellFormed(self, parameters, balance=None):
+        """Nothing of an order would be refused, dropped or bent by Matomo."""
+        amounts = [Decimal(parameters[name]) for name in AMOUNTS]
+        revenue, subtotal, tax, shipping, discount = amounts
+        self.assertEqual(revenue, subtotal + tax + shipping - discount)
+        for name in AMOUNTS:
+            self.assertRegex(parameters[name], r"^-?\d+\.\d\d$")
+        items = json.loads(parameters["ec_items"])
+        skus = [item[0] for item in items]
+        self.assertEqual(len(skus), len(set(skus)))
+        total, tolerance = Decimal(0), Decimal("0.01")
+        for sku, name, categories, price, quantity in items:
+            self.assertNotIn(sku, ("", "0", None))
+            self.assertTrue(name)
+            self.assertLessEqual(len(categories), 5)
+            self.assertTrue(all(categories))
+            self.assertIs(type(quantity), int)
+            self.assertTrue(1 <= quantity <= 65535, quantity)
+            self.assertEqual(price, round(price, 2))
+            total += Decimal(str(price)) * quantity
+            tolerance += Decimal("0.005") * (quantity + 1)
+        self.assertLessEqual(
+            abs(subtotal - total), tolerance if balance is None else Decimal(balance)
+        )
+        self.assertTrue(0 < len(parameters["ec_id"]) <= 100)
+        self.assertNotEqual(parameters["ec_id"], "0")
+        self.assertRegex(parameters["cid"], "^[0-9a-f]{16}$")
+        self.assertTrue(parameters["cip"])

@@ -1,0 +1,291 @@
+"""What is read back, from Matomo's answers as they were measured (MATOMO.md)."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matomo_api.errors import MatomoError, ServerTrouble
+from matomo_api.reading import (
+    DayTotals,
+    RecordedItem,
+    SiteDescription,
+    day_totals,
+    read_orders,
+    read_site,
+    sku_totals,
+)
+
+FIRST, LAST = date(2026, 11, 20), date(2026, 11, 22)
+
+
+class FakeClient:
+    """Answers every question with ``answer`` and notes the question."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.questions = []
+
+    def call_api(self, method, **parameters):
+        self.questions.append((method, parameters))
+        return self.answer
+
+
+# === ORDERS === #
+
+
+def visit(ref="H-1", **values):
+    order = {
+        "type": "ecommerceOrder",
+        "orderId": ref,
+        "revenue": 121,
+        "revenueSubTotal": 110.5,
+        "revenueTax": "10.5",
+        "revenueShipping": 5,
+        "revenueDiscount": 5,
+        "items": 3,
+        "itemDetails": [
+            {
+                "itemSKU": "SKU1",
+                "itemName": "Red chair",
+                "itemCategory": "Chairs",
+                "price": 50,
+                "quantity": 2,
+                "categories": ["Chairs", "A &amp; B"],
+            },
+            {"itemSKU": "SKU2", "itemName": "Lamp", "price": "10.5", "quantity": "1"},
+        ],
+        "timestamp": 1763736369,
+        **values,
+    }
+    cart = {"type": "ecommerceAbandonedCart", "revenue": 5}
+    return {
+        "visitorId": "0123456789abcdef",
+        "actionDetails": [{"type": "action"}, cart, order],
+    }
+
+
+def read(answer, *refs):
+    return read_orders(FakeClient(answer), 1, refs, FIRST, LAST)
+
+
+def test_orders():
+    order = read([visit(), visit("OTHER")], "H-1", "H-2").pop("H-1")
+    assert order.ref == "H-1"
+    assert order.visitor_id == "0123456789abcdef"
+    assert order.time == datetime(2025, 11, 21, 14, 46, 9)
+    assert [
+        order.revenue,
+        order.subtotal,
+        order.tax,
+        order.shipping,
+        order.discount,
+    ] == [Decimal(text) for text in ("121.00", "110.50", "10.50", "5.00", "5.00")]
+    assert order.items == (
+        RecordedItem("SKU1", "Red chair", ("Chairs", "A & B"), Decimal("50.00"), 2),
+        RecordedItem("SKU2", "Lamp", (), Decimal("10.50"), 1),
+    )
+
+
+def test_the_question():
+    client = FakeClient([])
+    assert read_orders(client, 7, ["SO 1", "A&,%"], FIRST, LAST) == {}
+    ((method, parameters),) = client.questions
+    assert method == "Live.getLastVisitsDetails"
+    assert parameters["idSite"] == "7"
+    assert (parameters["period"], parameters["date"]) == (
+        "range",
+        "2026-11-20,2026-11-22",
+    )
+    assert parameters["segment"] == (
+        "orderId==SO 1,orderId==A&amp%25253B%25252C%252525,orderId==A&%25252C%252525"
+    )
+
+
+@pytest.mark.parametrize("refs", [[], [""], ["", ""]])
+def test_no_order_id_would_find_all_visits(refs):
+    client = FakeClient([visit("")])
+    assert read_orders(client, 1, refs, FIRST, LAST) == {}
+    assert not client.questions
+
+
+@pytest.mark.parametrize(
+    ("ref", "recorded"),
+    [
+        ("A&B", "A&amp;B"),
+        ("A&B", "A&B"),
+        ("O'R\"<>", "O&#039;R&quot;&lt;&gt;"),
+        # Matomo takes these for the same.
+        ("SO-1", "so-1"),
+        ("é", "e"),
+    ],
+)
+def test_an_order_is_found_under_its_id_as_matomo_spells_it(ref, recorded):
+    assert read([visit(recorded)], ref).keys() == {ref}
+
+
+def test_missing_and_odd_values():
+    odd = visit(
+        revenue=None,
+        revenueTax="",
+        itemDetails=None,
+        timestamp=10**14,
+        revenueShipping=[],
+    )
+    assert read([odd], "H-1")["H-1"].time.year == 9999
+    assert read([{"visitorId": None, "actionDetails": None}], "H-1") == {}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        True,
+        "text",
+        {},
+        {"value": 1},
+        [1],
+        [[visit()]],
+        [{"actionDetails": [1]}],
+        [{"actionDetails": {"0": 1}}],
+        [visit(revenue="NaN")],
+        [visit(revenue=float("inf"))],
+        [visit(revenue="1e400")],
+        [visit(revenue="twelve")],
+        [visit(itemDetails=["SKU1"])],
+        [visit(timestamp="yesterday")],
+    ],
+)
+def test_what_cannot_be_read_does_not_pass_for_no_orders(answer):
+    with pytest.raises(ServerTrouble, match="not the report"):
+        read(answer, "H-1")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["actionDetails", "type", "orderId", "revenue", "timestamp"]
+            ),
+            inner,
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(JSON)
+def test_any_answer_is_read_or_refused(answer):
+    for ask in (
+        lambda client: read_orders(client, 1, ["H-1"], FIRST, LAST),
+        lambda client: day_totals(client, 1, FIRST, LAST),
+        lambda client: sku_totals(client, 1, FIRST, LAST),
+        lambda client: read_site(client, 1),
+    ):
+        try:
+            assert ask(FakeClient(answer)) is not None
+        except MatomoError:
+            pass
+
+
+# === SITE === #
+
+
+@pytest.mark.parametrize("wrap", [lambda site: site, lambda site: [site]])
+def test_site(wrap):
+    answer = {
+        "name": "A &amp; B",
+        "main_url": "https://shop.example.com",
+        "currency": "EUR",
+        "timezone": "Europe/Brussels",
+        "ecommerce": 1,
+    }
+    assert read_site(FakeClient(wrap(answer)), 1) == SiteDescription(
+        "A & B", "https://shop.example.com", "EUR", "Europe/Brussels", True
+    )
+
+
+@pytest.mark.parametrize("answer", [[], None, "text", [1]])
+def test_no_site(answer):
+    with pytest.raises(ServerTrouble):
+        read_site(FakeClient(answer), 1)
+
+
+# === REPORTS === #
+
+
+def test_day_totals():
+    row = {
+        "nb_conversions": 1,
+        "nb_visits_converted": 1,
+        "revenue": 121,
+        "revenue_subtotal": 110.5,
+        "revenue_tax": 10.5,
+        "revenue_shipping": "5",
+        "revenue_discount": 2,
+        "items": 3,
+    }
+    empty = {"nb_conversions": 0, "revenue": 0}
+    client = FakeClient({"2026-11-20": row, "2026-11-21": [], "2026-11-22": empty})
+    assert day_totals(client, 1, FIRST, LAST) == {
+        date(2026, 11, 20): DayTotals(
+            1,
+            Decimal("121.00"),
+            Decimal("110.50"),
+            Decimal("10.50"),
+            Decimal("5.00"),
+            Decimal("2.00"),
+            3,
+        ),
+        date(2026, 11, 21): DayTotals(),
+        date(2026, 11, 22): DayTotals(),
+    }
+    ((method, parameters),) = client.questions
+    assert (method, parameters) == (
+        "Goals.get",
+        {
+            "idSite": "1",
+            "idGoal": "ecommerceOrder",
+            "period": "day",
+            "date": "2026-11-20,2026-11-22",
+            "format_metrics": "0",
+        },
+    )
+
+
+def test_no_days():
+    client = FakeClient({})
+    assert day_totals(client, 1, LAST, FIRST) == {}
+    assert not client.questions
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [[], {}, {"2026-11-20": []}, {"nb_conversions": 1}, {"2026-11-20": [1]}, "text"],
+)
+def test_no_day_totals(answer):
+    with pytest.raises(ServerTrouble):
+        day_totals(FakeClient(answer), 1, FIRST, LAST)
+
+
+def test_sku_totals():
+    answer = [
+        {"label": "SKU1", "revenue": 100, "quantity": 2, "segment": "productSku==SKU1"},
+        # Matomo decodes labels, and spells segments as they have to be asked for.
+        {"label": " 1", "revenue": "9.5", "quantity": 3, "segment": "productSku==%2B1"},
+        {"label": "A B", "revenue": 1, "quantity": 1, "segment": "productSku==A+B"},
+        {"label": "Others", "revenue": 7, "quantity": 4},
+    ]
+    assert sku_totals(FakeClient(answer), 1, FIRST, LAST) == {
+        "SKU1": (2, Decimal("100.00")),
+        "+1": (3, Decimal("9.50")),
+        "A B": (1, Decimal("1.00")),
+        "Others": (4, Decimal("7.00")),
+    }
+    assert sku_totals(FakeClient([]), 1, FIRST, LAST) == {}
+    with pytest.raises(ServerTrouble):
+        sku_totals(FakeClient({}), 1, FIRST, LAST)
