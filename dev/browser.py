@@ -29,18 +29,18 @@ FLAGS = f"""
 # What goes offline with a page: the page, and the workers that act for it.
 NETWORKED = ("page", "service_worker", "shared_worker", "worker")
 
-# The first visible element of a selector, if given with that text in it.
-FIND = """
+# What the steps below do inside the page.
+HELPERS = """
+// The first visible element of a selector, if given with that text in it.
 function find(selector, text) {
     return [...document.querySelectorAll(selector)].find((element) => {
         const box = element.getBoundingClientRect();
         return box.width && box.height && (!text || element.innerText.includes(text));
     });
 }
-"""
-# Where to click it: its middle, once nothing covers it and it does not move.
-POINT = """
-async (selector, text) => {
+
+// Where to click it: its middle, once nothing covers it and it does not move.
+async function point(selector, text) {
     const element = find(selector, text);
     if (!element || element.disabled) return null;
     element.scrollIntoView({block: "center", behavior: "instant"});
@@ -55,9 +55,8 @@ async (selector, text) => {
     const top = document.elementFromPoint(x, y);
     return top && (element.contains(top) || top.contains(element)) ? [x, y] : null;
 }
-"""
-CHOOSE = """
-(selector, label) => {
+
+function choose(selector, label) {
     const select = find(selector);
     const option = [...(select?.options || [])].find((o) => o.text.trim() === label);
     if (!option) return false;
@@ -225,7 +224,7 @@ class Page:
         return answer["result"].get("value")
 
     def wait(self, expression, what, timeout=60):
-        """Wait until a JavaScript expression is true, and return its value."""
+        """Wait until an expression is true; its value, which JSON can hold."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             try:
@@ -246,7 +245,7 @@ class Page:
 
     def wait_for(self, selector, text="", timeout=60):
         """Wait until an element is visible, with that text if one is given."""
-        script = f"(() => {{{FIND} return !!find({_js(selector, text)})}})()"
+        script = _script(f"return Boolean(find({_js(selector, text)}))")
         self.wait(script, _name(selector, text), timeout)
 
     def arrive(self, path, ready="true", timeout=60):
@@ -271,8 +270,25 @@ class Page:
 
     def click(self, selector, text="", timeout=60):
         """Click an element with the mouse, once it is there and nothing covers it."""
-        script = f"(() => {{{FIND} const act = {POINT}; return act({_js(selector, text)})}})()"
-        x, y = self.wait(script, _name(selector, text), timeout)
+        script = _script(f"return point({_js(selector, text)})")
+        self._press(*self.wait(script, _name(selector, text), timeout))
+
+    def click_until(self, shown, *buttons):
+        """Click these buttons, each time the first that can be, until one is shown.
+
+        For a dialog that may come up before or after what it interrupts.
+        """
+        script = _script(f"""
+            if (find({_js(shown)})) return "shown";
+            for (const button of {json.dumps(buttons)}) {{
+                const place = await point(button);
+                if (place) return place;
+            }}
+        """)
+        while (place := self.wait(script, shown)) != "shown":
+            self._press(*place)
+
+    def _press(self, x, y):
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             pressed = (
                 {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
@@ -287,7 +303,7 @@ class Page:
 
     def choose(self, selector, label):
         """Choose an option of a drop-down field by its label."""
-        script = f"(() => {{{FIND} const act = {CHOOSE}; return act({_js(selector, label)})}})()"
+        script = _script(f"return choose({_js(selector, label)})")
         self.wait(script, f"The option {label}")
 
     def offline(self, yes):
@@ -311,6 +327,11 @@ class Page:
             downloadThroughput=-1,
             uploadThroughput=-1,
         )
+
+
+def _script(body):
+    """An expression with the value that this function body returns."""
+    return f"(async () => {{{HELPERS}{body}}})()"
 
 
 def _js(*values):

@@ -1,8 +1,8 @@
 """The demo: sell in Odoo from outside, then compare its figures with Matomo's reports.
 
-A merchant sets up a shop and a till, a guest buys in the web shop, a cashier sells at a
-till that loses its network, and the running server's own scheduled actions deliver. Each
-run has a new database and a new Matomo site, so both sides hold its sales alone.
+A merchant sets up a shop and a till, a guest buys in the web shop, a cashier sells at
+a till that loses its network, and the running server's own scheduled actions deliver.
+Each run has a new database and a new Matomo site, so both sides hold its sales alone.
 """
 
 import http.cookiejar
@@ -57,7 +57,7 @@ ACCEPTED = ("sent", "verified")
 FIGURES = ("orders", "revenue", "tax", "shipping")
 
 
-# ---- Odoo and Matomo over HTTP ---------------------------------------------------------
+# ---- Odoo and Matomo over HTTP -----------------------------------------------------
 
 
 class Odoo:
@@ -131,7 +131,7 @@ class Matomo:
         return answer
 
 
-# ---- The merchant ----------------------------------------------------------------------
+# ---- The merchant ------------------------------------------------------------------
 
 
 @dataclass
@@ -145,7 +145,7 @@ class Shop:
 
 
 def new_matomo_site(access, shop_url, currency):
-    """A Matomo site for this run alone, which the tracking user may write to; its id."""
+    """A Matomo site for this run alone, to which our user may write; its id."""
     manager = Matomo(access["url"], access["superuser_token"])
     site = manager.call(
         "SitesManager.addSite",
@@ -172,8 +172,9 @@ def new_matomo_site(access, shop_url, currency):
 
 def furnish(client):
     """Products with a tax, a delivery that costs something, a till and its cashier."""
+    group = client.create("account.tax.group", name="VAT 21%")
     tax = client.create(
-        "account.tax", name="21%", amount=TAX, type_tax_use="sale", sequence=0
+        "account.tax", name="21%", amount=TAX, type_tax_use="sale", tax_group_id=group
     )
     category = client.create("product.public.category", name="Home")
     till_category = client.create("pos.category", name="Home")
@@ -231,7 +232,7 @@ def connect(client, till, access, idsite):
         matomo_idsite=idsite,
         matomo_token_auth=access["token"],
     )
-    press_test(client, "action_test_matomo_connection", website)
+    press_test(client, "Website", "action_test_matomo_connection", website)
     [site] = client.read("matomo.site", ["name"], [("idsite", "=", idsite)])
     # The till was already selling, without network, two days ago.
     start = (datetime.now(UTC) - timedelta(days=7)).date()
@@ -244,7 +245,7 @@ def connect(client, till, access, idsite):
         matomo_pos_idsite=idsite,
         matomo_pos_token_auth=access["token"],
     )
-    press_test(client, "action_test_matomo_pos_connection", settings)
+    press_test(client, "Till", "action_test_matomo_pos_connection", settings)
 
 
 def save_settings(client, **values):
@@ -254,14 +255,14 @@ def save_settings(client, **values):
     return settings
 
 
-def press_test(client, button, settings):
+def press_test(client, form, button, settings):
     answer = client.call("res.config.settings", button, [settings])["params"]
-    say(f"    {answer['title']} {answer['message']}")
+    say(f"    {form}: {answer['title']} {answer['message']}")
     if answer["type"] != "success":
         raise Trouble("The connection test of the settings did not succeed.")
 
 
-# ---- The sales -------------------------------------------------------------------------
+# ---- The sales ---------------------------------------------------------------------
 
 
 def buy_as_guest(page, shop):
@@ -333,11 +334,11 @@ def sell_at_the_till(page, shop):
     wait_synced(shop, 1)
     with no_network(page):
         midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        # Half an hour past midnight in Brussels, or later: a day that UTC has not begun.
-        ring_up(page, ["cushion", "mug"], "Cash", at=midnight - timedelta(minutes=90))
         ring_up(
             page, ["mug", "mug", "cushion"], "Card", at=midnight - timedelta(hours=9)
         )
+        # Past midnight in Brussels: of a day that has not begun in UTC.
+        ring_up(page, ["cushion", "mug"], "Cash", at=midnight - timedelta(minutes=30))
         picture(page, "till-offline")
         if len(till_sales(shop)) != 1:
             raise Trouble("The till has synced a sale without network.")
@@ -348,11 +349,12 @@ def sell_at_the_till(page, shop):
 def no_network(page):
     """The till without network, and then with it again."""
     page.offline(True)
-    # What a till asks to know whether it is connected.
     ping = "fetch('/pos/ping', {method: 'POST'}).then(() => false, () => true)"
     page.wait(ping, "The end of the network")
-    yield
+    # The browser's own event can come while the network is still there.
+    page.evaluate("window.dispatchEvent(new Event('offline')) && null")
     page.wait("posmodel.data.network.offline", "The till's offline sign")
+    yield
     page.evaluate("luxon.Settings.now = () => Date.now()")
     page.offline(False)
     page.wait("!posmodel.data.network.offline", "The till's network")
@@ -367,8 +369,10 @@ def ring_up(page, products, payment, at=None):
     page.click(".pay-order-button")
     page.click(".paymentmethods .paymentmethod", payment)
     page.click(".payment-screen button.validation-button.next.highlight")
-    page.click(".receipt-screen button.next")
-    page.wait_for(".product-list .product")
+    # A till that has just lost its network says so first.
+    page.click_until(
+        ".product-list .product", ".modal .btn-primary", ".receipt-screen button.next"
+    )
 
 
 def till_sales(shop):
@@ -392,7 +396,7 @@ def poll(condition, patience, trouble=None):
     return held
 
 
-# ---- Both sides' figures ---------------------------------------------------------------
+# ---- Both sides' figures -----------------------------------------------------------
 
 
 @dataclass
@@ -505,11 +509,11 @@ def odoo_days(sales):
     return days
 
 
-# ---- Waiting and comparing -------------------------------------------------------------
+# ---- Waiting and comparing ---------------------------------------------------------
 
 
 def wait_for_delivery(client):
-    """Wait for the server's scheduled actions, and return the sales as they then are."""
+    """Wait for the server's scheduled actions; the sales as they then are."""
     with step("Wait for the scheduled actions to send the orders"):
         poll(
             lambda: all(sale.state not in WAITING for sale in odoo_sales(client)),
@@ -589,7 +593,7 @@ def print_days(here, there):
     say("")
 
 
-# ---- The whole -------------------------------------------------------------------------
+# ---- The whole ---------------------------------------------------------------------
 
 
 def set_up():
@@ -628,7 +632,8 @@ def main():
     reports = Matomo(access["url"], access["token"])
     equal = compare(sales, reports, shop.idsite)
     say(f"\nOdoo    {shop.odoo.url} (login admin, password admin)")
-    say(f"Matomo  {access['url']} (login {access['login']}, {access['password']})")
-    say(f"        site {shop.idsite}; pictures in {machine.folder('demo')}")
-    say(f"Took {time.monotonic() - begun:.0f} s. The servers stay up: make stop.")
+    say(f"Matomo  {access['url']} (site {shop.idsite}, login {access['login']},")
+    say(f"        password {access['password']})")
+    say(f"Pictures of the sales: {machine.folder('demo')}")
+    say(f"\nDone in {time.monotonic() - begun:.0f} s. The servers stay up: make stop")
     return 0 if equal else 1

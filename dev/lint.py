@@ -82,8 +82,12 @@ def _tool(name):
 
 def _passes(tool, *arguments, cwd=machine.ROOT):
     """Whether one of the Python tools finds nothing; it speaks for itself."""
-    path = f"{_tool(tool).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path}
+    env = {
+        **os.environ,
+        "PATH": f"{_tool(tool).parent}{os.pathsep}{os.environ['PATH']}",
+        "RUFF_CACHE_DIR": str(machine.folder("ruff")),
+        "PYLINTHOME": str(machine.folder("pylint")),
+    }
     return machine.run([_tool(tool), *arguments], cwd=cwd, env=env).returncode == 0
 
 

@@ -49,7 +49,8 @@ PACKAGES = """
     matomo
     less.php libphp-phpmailer matomo-component-ini matomo-php-tracker
     matomo-referrer-spam-list matomo-searchengine-and-social-list php-composer-ca-bundle
-    php-composer-semver php-di php-di-invoker php-jshrink php-laravel-serializable-closure
+    php-composer-semver php-di php-di-invoker php-jshrink 
+    php-laravel-serializable-closure
     php-matomo-component-cache php-matomo-component-decompress
     php-matomo-component-network php-matomo-device-detector php-matomo-doctrine-cache
     php-monolog php-pear php-psr-container php-psr-event-dispatcher php-psr-log
@@ -68,7 +69,7 @@ PHP_PACKAGES = "php-cli php-curl php-gd php-intl php-mbstring php-mysql php-xml"
 MARIADB_PACKAGES = ["mariadb-server-core", "mariadb-client-core"]
 
 
-# ---- Public ----------------------------------------------------------------------------
+# ---- Public
 
 
 def start():
@@ -96,7 +97,7 @@ def stop():
 
 
 def stop_mariadb():
-    """Take the database away from a running Matomo; restart_mariadb() brings it back."""
+    """Take the database away from a running Matomo; restart_mariadb() ends it."""
     machine.stop(DATABASE_SERVER)
 
 
@@ -119,7 +120,7 @@ def info():
 def set_config(section, key, value):
     """Set a value (a list for `key[]`) of the running Matomo's configuration.
 
-    None takes the setting away, so that Matomo's default holds. Returns what stood there.
+    None takes the setting away, so that Matomo's default holds. Returns what was.
     """
     text, former = _with_setting(CONFIG.read_text(), section, key, value)
     _write(CONFIG, text)
@@ -127,7 +128,7 @@ def set_config(section, key, value):
 
 
 def query(sql):
-    """The rows, as dicts, of an SQL statement on Matomo's database (prefix `matomo_`)."""
+    """The rows, as dicts, of an SQL statement on Matomo's tables (`matomo_…`)."""
     task = json.dumps({"database": _database(), "sql": sql})
     done = machine.run(
         [*_php(), HERE / "query.php"], input=task, capture_output=True, stdin=None
@@ -142,7 +143,7 @@ def unlock():
     query("TRUNCATE matomo_brute_force_log")
 
 
-# ---- Programs --------------------------------------------------------------------------
+# ---- Programs
 
 
 def _install_programs():
@@ -202,7 +203,7 @@ def _unpack():
     ready.write_text(wanted)
 
 
-# ---- Secrets ---------------------------------------------------------------------------
+# ---- Secrets
 
 
 def _secrets():
@@ -251,7 +252,7 @@ def _write(path, text):
     part.replace(path)
 
 
-# ---- MariaDB ---------------------------------------------------------------------------
+# ---- MariaDB
 
 
 def _start_mariadb():
@@ -317,7 +318,7 @@ def _create_mariadb(account):
     part.replace(DATA)
 
 
-# ---- Configuration ---------------------------------------------------------------------
+# ---- Configuration
 
 
 def _settings():
@@ -424,7 +425,7 @@ def _with_setting(text, section, key, value):
     return "\n".join(lines) + "\n", former
 
 
-# ---- The web server --------------------------------------------------------------------
+# ---- The web server
 
 
 def _start_web(port):

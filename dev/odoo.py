@@ -135,8 +135,8 @@ def environment():
     """The environment in which this Odoo's Python runs."""
     return {
         "PYTHONPATH": str(source()),
-        "PYTHONDONTWRITEBYTECODE": "" if os.access(source(), os.W_OK) else "1",
-        # A library that finds no git or no home must not matter.
+        "PYTHONPYCACHEPREFIX": str(machine.folder("pycache")),
+        # Nothing of the person's own settings.
         "HOME": str(machine.folder("home")),
         "PATH": f"{environments.path('odoo') / 'bin'}:{os.environ['PATH']}",
     }

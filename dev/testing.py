@@ -67,5 +67,6 @@ def _environment():
     environment = odoo.environment()
     plugins = Path(__file__).with_name("plugin")
     environment["PYTHONPATH"] += f"{os.pathsep}{plugins}"
+    environment["HYPOTHESIS_STORAGE_DIRECTORY"] = str(machine.folder("hypothesis"))
     environment["MATOMO_DEV_JSON"] = str(machine.DEV / "matomo.json")
     return environment

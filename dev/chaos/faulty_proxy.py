@@ -22,22 +22,22 @@ HTML = b"<!DOCTYPE html><html><body><h1>Please stand by</h1></body></html>"
 ELSEWHERE = "/elsewhere"
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 
-# What can happen to a request, and how often in comparison. "Lost" answers are those
-# to requests that Matomo has got; some of the error pages hide such an answer, too.
+# What can happen to a request, and how often in comparison. Each round of faults has
+# all of them, in an order of its own.
 FAULTS = {
-    "connection refused": 3,
-    "closed before forwarding": 3,
-    "answer lost": 5,
-    "delayed past the timeout": 2,
-    "answer trickled": 2,
-    "429 with Retry-After": 2,
-    "500": 3,
-    "502": 3,
-    "503 with HTML": 2,
-    "200 with HTML": 3,
-    "200 with truncated JSON": 3,
-    "redirect": 2,
-    "204": 3,
+    "connection refused": 1,
+    "closed before forwarding": 1,
+    "answer lost": 2,
+    "delayed past the timeout": 1,
+    "answer trickled": 1,
+    "429 with Retry-After": 1,
+    "500": 1,
+    "502": 1,
+    "503 with HTML": 1,
+    "200 with HTML": 1,
+    "200 with truncated JSON": 2,
+    "redirect": 1,
+    "204": 1,
 }
 PAGES = {
     "429 with Retry-After": (429, b"Slow down", {"Retry-After": "1"}),
@@ -49,6 +49,7 @@ PAGES = {
     "204": (204, b"", {}),
 }
 # Pages that may stand for a request that has reached Matomo all the same.
+HIDDEN_SUCCESS = 1 / 3
 MAY_HIDE_SUCCESS = {"500", "502", "503 with HTML", "200 with HTML", "204"}
 
 
@@ -64,7 +65,6 @@ class FaultyProxy:
     def __init__(self, target, seed, share=0.4, secret=""):
         parts = urlsplit(target)
         self.target = (parts.hostname, parts.port)
-        self.seed = seed
         self.share = share
         self.secret = secret
         self.faults = Counter()
@@ -72,7 +72,8 @@ class FaultyProxy:
         self.followed = 0
         self.leaks = 0
         self.longest_wait = 0.0
-        self._count = 0
+        self._chance = random.Random(f"{seed} proxy")
+        self._round = []
         self._is_faulty = True
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -97,13 +98,14 @@ class FaultyProxy:
     def choose(self):
         """What happens to this request: the name of a fault, or None; and a coin."""
         with self._lock:
-            self._count += 1
-            chance = random.Random(f"{self.seed} {self._count}")
-            if not self._is_faulty or chance.random() >= self.share:
+            if not self._is_faulty or self._chance.random() >= self.share:
                 return None, False
-            (fault,) = chance.choices(list(FAULTS), list(FAULTS.values()))
+            if not self._round:
+                self._round = [kind for kind, n in FAULTS.items() for _ in range(n)]
+                self._chance.shuffle(self._round)
+            fault = self._round.pop()
             self.faults[fault] += 1
-            return fault, chance.random() < 1 / 3
+            return fault, self._chance.random() < HIDDEN_SUCCESS
 
     def note(self, **values):
         """Add to the figures; a waiting time only if it is the longest."""

@@ -29,12 +29,19 @@ from odoo.cli.command import main
 
 main()
 """
-# One scheduled action for each of the addon's methods; all others stay off.
+SWITCHED_ON = "'ir_cron_send', 'ir_cron_send_2', 'ir_cron_verify', 'ir_cron_sweep'"
+# The scheduled actions of the addon.
 OURS = "code LIKE 'model.\\_cron\\_%' AND m.model = 'matomo.request'"
 ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (\d+) ([A-Z]+) \S+ (\S+): (.*)")
 BORN = re.compile(r"Worker Worker(\w+) \((\d+)\) alive")
 REPLAY = re.compile(r"could not serialize|tries left|deadlock detected|number of tries")
 
+
+# What a killed worker or a cut connection leaves in the log.
+EXPLAINED = re.compile(
+    r"psycopg2\.(Operational|Interface)Error|AdminShutdown|timed out"
+    r"|(server closed the|terminating) connection|(connection|cursor) already closed"
+)
 
 # postgres.query() is for one at a time.
 _asking = threading.Lock()
@@ -99,11 +106,16 @@ def _serves(address):
 
 
 def _only_our_actions():
-    """Switch on both lanes of the sender, and off what is not the addon's."""
+    """Switch off what is not the addon's, and on the sender's second lane."""
     query(
-        "UPDATE ir_cron SET active = EXISTS ("
-        "  SELECT FROM ir_act_server a JOIN ir_model m ON m.id = a.model_id"
-        f" WHERE a.id = ir_cron.ir_actions_server_id AND {OURS})"
+        "UPDATE ir_cron SET active = false FROM ir_act_server a, ir_model m"
+        " WHERE a.id = ir_actions_server_id AND m.id = a.model_id"
+        f" AND NOT ({OURS})"
+    )
+    query(
+        "UPDATE ir_cron SET active = true FROM ir_model_data d"
+        " WHERE d.model = 'ir.cron' AND d.res_id = ir_cron.id"
+        f" AND d.module = '{odoo.ADDON}' AND d.name IN ({SWITCHED_ON})"
     )
 
 
@@ -125,9 +137,9 @@ def ring():
 def switched_off():
     """The names of our scheduled actions that are no longer active."""
     rows = query(
-        "SELECT c.cron_name FROM ir_cron c"
-        " JOIN ir_act_server a ON a.id = c.ir_actions_server_id"
-        f" JOIN ir_model m ON m.id = a.model_id WHERE {OURS} AND NOT c.active"
+        "SELECT c.cron_name FROM ir_cron c JOIN ir_model_data d"
+        f" ON d.model = 'ir.cron' AND d.res_id = c.id AND d.module = '{odoo.ADDON}'"
+        f" WHERE d.name IN ({SWITCHED_ON}) AND NOT c.active"
     )
     return [name for (name,) in rows]
 
@@ -206,3 +218,14 @@ def log_entries(start=0):
 def is_replay(entry):
     """Whether a transaction had to be done again."""
     return bool(REPLAY.search(entry.text))
+
+
+def unexplained_errors():
+    """The errors in the log that no kill and no cut explains."""
+    return [
+        entry
+        for entry in log_entries()
+        if entry.level in ("ERROR", "CRITICAL")
+        and entry.logger != "odoo.sql_db"
+        and not EXPLAINED.search(entry.text)
+    ]

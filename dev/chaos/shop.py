@@ -19,6 +19,8 @@ TAX = Decimal("0.15")
 CENT = Decimal("0.01")
 # Tills were offline for this long at most.
 OFFLINE = timedelta(days=3)
+# How many sales one transaction has at most.
+TOGETHER = 4
 # A sale that is refused is tried again this often (a till never gives up).
 PATIENCE = 200
 
@@ -80,17 +82,20 @@ class Salesperson:
         [self.customer] = client.find("res.partner", ("name", "=", CUSTOMER))
         self.refusals = 0
 
-    def sell(self):
-        """Make a quotation and confirm it; whether Odoo says that it is done."""
+    def sell(self, limit):
+        """Make a few quotations and confirm them together; how many Odoo confirmed."""
+        count = min(limit, self.chance.randint(1, TOGETHER))
         try:
-            order = self.client.create("sale.order", **self._order())
-            self.client.call("sale.order", "action_confirm", [order])
+            orders = self.client.call(
+                "sale.order", "create", [self._order() for _number in range(count)]
+            )
+            self.client.call("sale.order", "action_confirm", orders)
         except odoo_client.Refused:
-            # It may be confirmed all the same: the answer was lost.
+            # They may be confirmed all the same: the answer was lost.
             self.refusals += 1
             time.sleep(0.5)
-            return False
-        return True
+            return 0
+        return count
 
     def _order(self):
         lines = [
@@ -183,11 +188,16 @@ class Till:
             "uuid": str(uuid.uuid4()),
         }
 
-    def sync(self, sale):
-        """Send a sale until Odoo says that it has it."""
+    def sell_some(self, limit):
+        """A few sales that are synced together."""
+        count = min(limit, self.chance.randint(1, TOGETHER))
+        return [self.sell() for _number in range(count)]
+
+    def sync(self, sales):
+        """Send sales until Odoo says that it has them."""
         for _attempt in range(PATIENCE):
             try:
-                self.client.call("pos.order", "sync_from_ui", [sale])
+                self.client.call("pos.order", "sync_from_ui", sales)
                 return
             except odoo_client.Refused:
                 self.refusals += 1
