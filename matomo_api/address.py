@@ -70,7 +70,7 @@ def check_address(url: str, allow_private: bool = True) -> None:
         parts.scheme not in ("http", "https")
         or port == 0
         or _UNPRINTABLE.search(url)
-        or not (ip or _HOST.fullmatch(host))
+        or not (ip or ("[" not in parts.netloc and _HOST.fullmatch(host)))
         or (not ip and _NUMERIC_HOST.fullmatch(host))
     ):
         raise AddressRefused("malformed", "This is not a web address.")

@@ -299,7 +299,14 @@ def _chain(error: BaseException):
 
 def _is_timeout(error: Exception) -> bool:
     return any(
-        isinstance(each, (requests.exceptions.Timeout, TimeoutError))
+        isinstance(
+            each,
+            (
+                requests.exceptions.Timeout,
+                urllib3.exceptions.ReadTimeoutError,
+                TimeoutError,
+            ),
+        )
         for each in _chain(error)
     )
 

@@ -32,7 +32,7 @@ class RecordedItem:
 
 @dataclass(frozen=True)
 class RecordedOrder:
-    """An order as Matomo has it; ``time`` naive in UTC."""
+    """An order as Matomo has it; ``time``, naive, is that of the site's time zone."""
 
     ref: str
     revenue: Decimal
@@ -313,4 +313,5 @@ def _number(value) -> Decimal:
 
 
 def _moment(value) -> datetime:
+    # Seconds since 1970, but of the site's clock, not of UTC.
     return _EPOCH + timedelta(seconds=max(0, min(_count(value), 253_402_300_799)))

@@ -91,6 +91,15 @@ class Order:
     items: tuple[Item, ...]
 
 
+@dataclass(frozen=True)
+class Cart:
+    """What a cart holds; ``time``, naive in UTC, is when it changed."""
+
+    time: datetime
+    revenue: Decimal
+    items: tuple[Item, ...]
+
+
 def order_parameters(
     idsite: int, order: Order, visitor: Visitor, page: Page
 ) -> dict[str, str]:
@@ -111,6 +120,24 @@ def order_parameters(
         "ec_dt": _amount(order.discount),
         "ec_items": _items(order.items),
         "ec_id": order.ref,
+    }
+
+
+def cart_parameters(
+    idsite: int, cart: Cart, visitor: Visitor, page: Page
+) -> dict[str, str]:
+    """The parameters of a cart update, without the token.
+
+    It is an order without an id: Matomo keeps one cart for each visit, always as
+    it was sent last (MATOMO.md sections 1 and 12).
+
+    :raise ValueError: if the visitor id is not 16 hex digits
+    """
+    return {
+        **_common_parameters(idsite, cart.time, visitor, page),
+        "idgoal": "0",
+        "revenue": _amount(cart.revenue),
+        "ec_items": _items(cart.items),
     }
 
 

@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
@@ -165,10 +166,8 @@ def _resolve(host: str, port: int) -> list[tuple]:
     resolver gives up.
     """
     kind = {"type": socket.SOCK_STREAM}
-    try:
+    with suppress(socket.gaierror):
         return socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST, **kind)
-    except socket.gaierror:
-        pass
     answer: queue.SimpleQueue = queue.SimpleQueue()
 
     def look_up():
@@ -196,7 +195,8 @@ class _Transport(HTTPAdapter):
         self._context.sslsocket_class = _TLSSocket
         super().__init__(pool_connections=1, pool_maxsize=1)
 
-    def init_poolmanager(self, *args, **kwargs):
+    # urllib3's adapter returns nothing here.
+    def init_poolmanager(self, *args, **kwargs):  # pylint: disable=missing-return
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 

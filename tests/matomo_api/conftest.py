@@ -8,13 +8,17 @@ here nothing of Odoo is imported, and the package neither.
 import json
 import os
 import sys
+import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
+# Nothing is written into the addon's folder.
+set_hypothesis_home_dir(Path(tempfile.gettempdir(), "hypothesis"))
 settings.register_profile("quick", max_examples=50, deadline=None, database=None)
 settings.load_profile("quick")
 sys.path.append(str(Path(__file__).resolve().parents[2]))

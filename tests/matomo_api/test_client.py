@@ -205,11 +205,11 @@ def test_not_http(server, client):
 )
 def test_the_deadline_is_that_of_the_whole_answer(server, client, parts):
     # A byte each 10 ms: no single wait is ever long.
-    server.stream(*parts, pause=0.01, times=90)
+    server.stream(*parts, pause=0.01, times=400)
     start = time.monotonic()
     with pytest.raises(Unreachable, match=r"did not answer within 0\.25 seconds"):
         send(client, timeout=0.25)
-    assert 0.2 < time.monotonic() - start < 0.6
+    assert 0.2 < time.monotonic() - start < 1.5
 
 
 def test_the_deadline_holds_while_sending():
@@ -218,7 +218,7 @@ def test_the_deadline_holds_while_sending():
         start = time.monotonic()
         with pytest.raises(Unreachable, match="did not answer"):
             client.send_bulk([{"ua": "x" * 10_000_000}], 0.3)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 1.5
 
 
 @pytest.mark.parametrize(
@@ -324,11 +324,11 @@ def test_an_allowed_address_behind_the_name_is_taken(server, names):
 
 
 def test_the_deadline_holds_while_a_name_is_looked_up(names):
-    names["localhost"] = ["127.0.0.1"], 0.6
+    names["localhost"] = ["127.0.0.1"], 3
     start = time.monotonic()
     with pytest.raises(Unreachable, match="did not answer"):
         send(Client("http://localhost:1/", TOKEN), timeout=0.2)
-    assert time.monotonic() - start < 0.5
+    assert time.monotonic() - start < 1.5
 
 
 @pytest.mark.parametrize(
@@ -452,12 +452,12 @@ def test_a_certificate_of_another_host(secure_server, certificate):
 
 
 def test_the_deadline_holds_within_tls(secure_server, certificate):
-    secure_server.stream(HEAD + b"X: ", b"x", pause=0.01, times=90)
+    secure_server.stream(HEAD + b"X: ", b"x", pause=0.01, times=400)
     client = Client(secure_url(secure_server), TOKEN, ca_bundle=certificate)
     start = time.monotonic()
     with pytest.raises(Unreachable, match="did not answer"):
         send(client, timeout=0.3)
-    assert time.monotonic() - start < 0.7
+    assert time.monotonic() - start < 1.5
 
 
 def test_the_deadline_holds_in_the_tls_handshake():
@@ -466,7 +466,7 @@ def test_the_deadline_holds_in_the_tls_handshake():
         with pytest.raises(Unreachable, match="did not answer"):
             url = f"https://localhost:{listener.getsockname()[1]}/"
             send(Client(url, TOKEN), timeout=0.3)
-    assert time.monotonic() - start < 0.7
+    assert time.monotonic() - start < 1.5
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
