@@ -115,8 +115,42 @@ def read_anonymised_orders(
     return [order for order in orders if _ANONYMISED_REF.fullmatch(order.ref)]
 
 
+def is_refund_recorded(
+    client: Client, idsite: int, payload: Mapping[str, str], first: date, last: date
+) -> bool:
+    """Whether Matomo has the event of a refund: same visitor, order and amount.
+
+    :param payload: the parameters as they were sent
+    :raise MatomoError: see :class:`Client`
+    """
+    margin = timedelta(days=1)
+    actions = _live_actions(
+        client,
+        idsite,
+        [f"visitorId=={payload['cid']}"],
+        first - margin,
+        last + margin,
+    )
+    return any(
+        action.get("type") == "event"
+        and _text(action.get("eventAction")) == payload["e_a"]
+        and _text(action.get("eventName")) == payload["e_n"]
+        and _amount(action.get("eventValue")) == Decimal(payload["e_v"])
+        for _visit, action in actions
+    )
+
+
 def _live_orders(client, idsite, conditions, first, last) -> list[RecordedOrder]:
     """The orders in the visits that meet one of the conditions."""
+    return [
+        _recorded_order(visit, action)
+        for visit, action in _live_actions(client, idsite, conditions, first, last)
+        if action.get("type") == "ecommerceOrder"
+    ]
+
+
+def _live_actions(client, idsite, conditions, first, last):
+    """Pairs of a visit that meets one of the conditions and one of its actions."""
     visits = client.call_api(
         "Live.getLastVisitsDetails",
         idSite=str(idsite),
@@ -129,10 +163,9 @@ def _live_orders(client, idsite, conditions, first, last) -> list[RecordedOrder]
         showColumns="visitorId,actionDetails",
     )
     return [
-        _recorded_order(visit, action)
+        (visit, action)
         for visit in _records(visits)
         for action in _records(visit.get("actionDetails") or [])
-        if action.get("type") == "ecommerceOrder"
     ]
 
 

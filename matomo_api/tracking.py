@@ -29,6 +29,7 @@ from .items import (
 ANONYMIZED = "XYZANONYMIZED"
 # Matomo cuts a longer order id (MATOMO.md section 6).
 MAX_ORDER_REF_LENGTH = 100
+REFUND_CATEGORY, REFUND_ACTION = "Ecommerce", "Refund"
 # An address that is stored as none and that no site excludes (section 14).
 NO_ADDRESS = "0.0.0.0"
 MAX_USER_AGENT_LENGTH = 1024
@@ -138,6 +139,32 @@ def cart_parameters(
         "idgoal": "0",
         "revenue": _amount(cart.revenue),
         "ec_items": _items(cart.items),
+    }
+
+
+def refund_parameters(
+    idsite: int,
+    order_ref: str,
+    amount: Decimal,
+    time: datetime,
+    visitor: Visitor,
+    page: Page,
+) -> dict[str, str]:
+    """The parameters of a refund, an event without the token.
+
+    ``ca`` makes it no page view; without ``idgoal`` it leaves orders and revenue
+    alone (MATOMO.md section 12). Matomo does not deduplicate events.
+
+    :param amount: what is given back, positive, in the site's currency
+    :raise ValueError: if the visitor id is not 16 hex digits
+    """
+    return {
+        **_common_parameters(idsite, time, visitor, page),
+        "e_c": REFUND_CATEGORY,
+        "e_a": REFUND_ACTION,
+        "e_n": order_ref,
+        "e_v": _amount(amount),
+        "ca": "1",
     }
 
 

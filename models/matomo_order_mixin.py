@@ -19,6 +19,7 @@ from ..matomo_api.items import (
 )
 from ..matomo_api.tracking import Attribution, Order, Visitor
 from .matomo_request import ACCEPTED_STATES, STATES
+from .matomo_site import to_decimal
 
 _logger = logging.getLogger(__name__)
 
@@ -113,13 +114,11 @@ class MatomoOrderMixin(models.AbstractModel):
         groups="base.group_user",
     )
     matomo_reason = fields.Text(
-        string="Matomo Reason",
         compute="_compute_matomo_verdict",
         search="_search_matomo_reason",
         groups="base.group_user",
     )
     matomo_notes = fields.Text(
-        string="Matomo Notes",
         compute="_compute_matomo_notes",
         groups="base.group_user",
     )
@@ -210,7 +209,6 @@ class MatomoOrderMixin(models.AbstractModel):
 
         Taxes are computed only for an order whose total is not what was sent.
         """
-        _ = self.env._
         # sudo: the site's currency, for an employee who may not read the site.
         order, site = self.sudo(), row.site_id
         if row.state not in ACCEPTED_STATES or row.currency_id != site.currency_id:
@@ -219,20 +217,22 @@ class MatomoOrderMixin(models.AbstractModel):
         sent = Decimal(f"{row.revenue:.2f}")
         has = format_amount(self.env, row.revenue, row.currency_id)
         if not order._is_matomo_sale():
-            changes.append(_("Matomo has %s, the order no longer counts.", has))
+            changes.append(
+                self.env._("Matomo has %s, the order no longer counts.", has)
+            )
         elif order._get_matomo_converter(site)(order.amount_total) != sent:
             now = order._prepare_matomo_amounts(site).revenue
             if now != sent:
                 changes.append(
-                    _(
+                    self.env._(
                         "Matomo has %(has)s, the order is now %(now)s.",
                         has=has,
-                        now=format_amount(self.env, now, row.currency_id),
+                        now=format_amount(self.env, float(now), row.currency_id),
                     )
                 )
         if order.date_order.date() != row.order_date.date():
             changes.append(
-                _(
+                self.env._(
                     "Matomo has it on %(day)s, the order is now of %(now)s.",
                     day=format_date(self.env, row.order_date),
                     now=format_date(self.env, order.date_order),
@@ -320,6 +320,7 @@ class MatomoOrderMixin(models.AbstractModel):
         """
         # sudo: the sale is made by whoever makes it, with no right to the log.
         orders = self.sudo()
+        orders._matomo_enqueue_refunds()
         orders = orders.filtered(lambda order: order._is_matomo_sale())
         rows = orders._get_matomo_rows()
         new = orders.filtered(lambda order: order.id not in rows)
@@ -339,6 +340,18 @@ class MatomoOrderMixin(models.AbstractModel):
         if "pending" in changed.mapped("state"):
             requests._wake_sender()
         return changed
+
+    def _matomo_enqueue_refunds(self):
+        """Queue the refunds these orders are, for sites that want them."""
+        requests = self.env["matomo.request"]
+        moment = fields.Datetime.now()
+        requests._queue_refunds(
+            [
+                (order, order._get_matomo_site(), moment, self.env["account.move"])
+                for order in self
+                if order._is_matomo_refund()
+            ]
+        )
 
     def _prepare_matomo_request_values(self):
         """The values of the order's row, with its verdict."""
@@ -415,32 +428,16 @@ class MatomoOrderMixin(models.AbstractModel):
         return order, self._get_matomo_amount_notes(amounts)
 
     def _prepare_matomo_amounts(self, site):
-        """The bought lines' amounts in the site's currency.
-
-        Odoo's own tax computation, rounding included, is split over the lines, so
-        that any part of an order adds up with the rest of it.
-        """
-        base_lines = self._prepare_matomo_base_lines()
-        AccountTax = self.env["account.tax"]
-        AccountTax._add_tax_details_in_base_lines(base_lines, self.company_id)
-        AccountTax._round_base_lines_tax_details(base_lines, self.company_id)
+        """The bought lines' amounts in the site's currency."""
         convert = self._get_matomo_converter(site)
         total = total_tax = total_shipping = total_discount = 0.0
         lines, left_out = [], []
-        for base_line in base_lines:
-            line = base_line["record"]
-            is_line = line._name == self._matomo_lines()._name
-            if is_line and self._get_matomo_line_fate(line) != "bought":
+        for line, untaxed, tax in self._compute_matomo_lines():
+            if line and self._get_matomo_line_fate(line) != "bought":
                 continue
-            details = base_line["tax_details"]
-            untaxed = (
-                details["total_excluded_currency"]
-                + details["delta_total_excluded_currency"]
-            )
-            tax = sum(t["tax_amount_currency"] for t in details["taxes_data"])
             total += untaxed + tax
             total_tax += tax
-            if not is_line:
+            if not line:
                 # An early-payment discount, for one: it is no line of the order.
                 continue
             if self._is_matomo_delivery(line):
@@ -463,6 +460,32 @@ class MatomoOrderMixin(models.AbstractModel):
             left_out=left_out,
         )
 
+    def _compute_matomo_lines(self):
+        """The amounts of all lines, in the order's currency.
+
+        Odoo's own tax computation, rounding included, is split over the lines, so
+        that any part of an order adds up with the rest of it.
+
+        :return: list of ``(line, untaxed, tax)``; the line is None for what is no
+            line of the order but part of its total
+        """
+        base_lines = self._prepare_matomo_base_lines()
+        AccountTax = self.env["account.tax"]
+        AccountTax._add_tax_details_in_base_lines(base_lines, self.company_id)
+        AccountTax._round_base_lines_tax_details(base_lines, self.company_id)
+        line_model = self._matomo_lines()._name
+        computed = []
+        for base_line in base_lines:
+            record, details = base_line["record"], base_line["tax_details"]
+            untaxed = (
+                details["total_excluded_currency"]
+                + details["delta_total_excluded_currency"]
+            )
+            tax = sum(t["tax_amount_currency"] for t in details["taxes_data"])
+            line = record if record._name == line_model else None
+            computed.append((line, untaxed, tax))
+        return computed
+
     def _get_matomo_converter(self, site):
         """A function from an amount of the order to cents of the site's currency."""
 
@@ -470,8 +493,7 @@ class MatomoOrderMixin(models.AbstractModel):
             converted = self.currency_id._convert(
                 amount, site.currency_id, self.company_id, self.date_order.date()
             )
-            # Beyond 12 digits a float's noise begins; Matomo keeps two decimals.
-            return round_cents(Decimal(f"{converted:.6f}"))
+            return round_cents(to_decimal(converted))
 
         return convert
 
@@ -503,9 +525,10 @@ class MatomoOrderMixin(models.AbstractModel):
 
     def _get_matomo_amount_notes(self, amounts):
         """Sentences on what Matomo's figures cannot say as the order does."""
-        _ = self.env._
         notes = [
-            _("“%s” is left out of the items: its product no longer exists.", name)
+            self.env._(
+                "“%s” is left out of the items: its product no longer exists.", name
+            )
             for name in amounts.left_out
         ]
         items_total = Decimal(0)
@@ -514,7 +537,7 @@ class MatomoOrderMixin(models.AbstractModel):
             items_total += merged.amount
             if merged.as_one:
                 notes.append(
-                    _(
+                    self.env._(
                         "%(product)s: Matomo cannot count a quantity of %(quantity)s at"
                         " this price; sent as 1 at %(amount)s.",
                         product=item.name,
@@ -524,7 +547,7 @@ class MatomoOrderMixin(models.AbstractModel):
                 )
             elif item.revenue != merged.amount:
                 notes.append(
-                    _(
+                    self.env._(
                         "%(product)s: %(quantity)s x %(price)s make %(revenue)s in "
                         "Matomo, %(difference)s from the order's %(amount)s.",
                         product=item.name,
@@ -538,7 +561,7 @@ class MatomoOrderMixin(models.AbstractModel):
         balance = amounts.subtotal - items_total
         if abs(balance) > Decimal("0.01") + Decimal("0.005") * len(amounts.items):
             notes.append(
-                _(
+                self.env._(
                     "The subtotal %(subtotal)s differs from the sum of the products"
                     " by %(difference)s.",
                     subtotal=amounts.subtotal,
@@ -596,6 +619,10 @@ class MatomoOrderMixin(models.AbstractModel):
         """The domain of the orders for which ``_is_matomo_sale``."""
         raise NotImplementedError
 
+    def _is_matomo_refund(self):
+        """Whether something is given back by this order, or by its cancellation."""
+        raise NotImplementedError
+
     def _get_matomo_site(self):
         """The Matomo site this order belongs to, empty if none is set."""
         raise NotImplementedError
@@ -621,7 +648,7 @@ class MatomoOrderMixin(models.AbstractModel):
         raise NotImplementedError
 
     def _get_matomo_line_fate(self, line):
-        """``bought``, ``settled`` (counted in another order), ``returned`` or ``none``."""
+        """``bought``, ``settled`` (counted elsewhere), ``returned`` or ``none``."""
         raise NotImplementedError
 
     def _get_matomo_fate_reason(self, fate, lines):

@@ -67,7 +67,11 @@ class MatomoRequest(models.Model):
         "sale.order", readonly=True, index="btree_not_null", ondelete="cascade"
     )
     pos_order_id = fields.Many2one(
-        "pos.order", readonly=True, index="btree_not_null", ondelete="cascade"
+        "pos.order",
+        string="POS Order",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="cascade",
     )
     channel = fields.Selection(
         [
@@ -241,9 +245,9 @@ class MatomoRequest(models.Model):
         self._wake("model._cron_send()", at)
 
     @api.model
-    def _wake_verifier(self):
-        """Run the verifier after this transaction."""
-        self._wake("model._cron_verify()")
+    def _wake_verifier(self, at=None):
+        """Run the verifier after this transaction, or at a moment in UTC."""
+        self._wake("model._cron_verify()", at)
 
     @api.model
     def _wake_sweep(self):
@@ -268,7 +272,8 @@ class MatomoRequest(models.Model):
         :return: how many rows were cleaned, and whether there are more
         """
         done, is_more = 0, 0
-        for site in self.env["matomo.site"].with_context(active_test=False).search([]):
+        sites = self.env["matomo.site"].with_context(active_test=False)
+        for site in sites.search([("retention_days", ">", 0)]):
             limit = fields.Datetime.now() - timedelta(days=site.retention_days)
             old = self.search(
                 [

@@ -60,24 +60,23 @@ class MatomoRequest(models.Model):
 
         :return: a sentence on what happens now
         """
-        _ = self.env._
         order = self._get_order()
         if self.state in ("sent", "verified"):
             if not self.site_id._has_raw_data(self.order_date):
-                return _(
+                return self.env._(
                     "it is older than Matomo keeps its raw data and cannot be looked"
                     " for there; sending it again would count it twice."
                 )
             self.next_check_date = fields.Datetime.now()
-            return _("Matomo has accepted it; it is looked for there now.")
+            return self.env._("Matomo has accepted it; it is looked for there now.")
         if self.state == "pending":
-            return _("it is waiting to be sent.")
+            return self.env._("it is waiting to be sent.")
         verdict, site = order._get_matomo_verdict()
         if verdict.state == "excluded":
             self.write({"reason": verdict.reason, "site_id": site.id})
             return verdict.reason
         if not site._has_raw_data(order.date_order) and self.payload:
-            return _(
+            return self.env._(
                 "it is older than Matomo keeps its raw data and cannot be looked for"
                 " there; sending it again might count it twice."
             )
@@ -90,7 +89,7 @@ class MatomoRequest(models.Model):
             missing_count=0,
             check_first=bool(self.attempt_count),
         )
-        return _("it is queued to be sent.")
+        return self.env._("it is queued to be sent.")
 
     def _get_new_sentence(self):
         if self.state == "excluded":
@@ -98,18 +97,19 @@ class MatomoRequest(models.Model):
         return self.env._("it is queued to be sent.")
 
     def _get_retrack_message(self, orders, sales, outcomes):
-        _ = self.env._
         if len(orders) == 1:
             if not sales:
-                return _(
+                return self.env._(
                     "%s is not confirmed: only confirmed orders are tracked.",
                     orders.display_name,
                 )
             (sentence,) = outcomes.values()
-            return _("%(order)s: %(what)s", order=orders.display_name, what=sentence)
+            return self.env._(
+                "%(order)s: %(what)s", order=orders.display_name, what=sentence
+            )
         queued = sum(row.state == "pending" for row in outcomes)
         checked = sum(row.state in ("sent", "verified") for row in outcomes)
-        return _(
+        return self.env._(
             "Of %(count)s orders, %(queued)s are queued to be sent, %(checked)s are "
             "looked for in Matomo and %(rest)s are not tracked.",
             count=len(orders),
@@ -141,7 +141,7 @@ class MatomoRequest(models.Model):
         An automation rule may have been switched off, an order inserted by SQL,
         the addon away during an upgrade.
         """
-        sites = self.env["matomo.site"].search([])
+        sites = self.env["matomo.site"].search([("active", "=", True)])
         for company, company_sites in sites.grouped("company_id").items():
             start = min(site._get_start() for site in company_sites)
             for model_name in ORDER_MODELS:

@@ -4,7 +4,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
-from psycopg2 import IntegrityError, OperationalError, errors
+from psycopg2 import IntegrityError, InterfaceError, OperationalError, errors
 
 from odoo import api, fields, models
 from odoo.exceptions import ConcurrencyError
@@ -33,6 +33,7 @@ TIMEOUT_PER_ORDER = 0.06
 WAITING_BUDGET = 10
 # Matomo's days are those of the site's time zone.
 DAY_MARGIN = timedelta(days=1)
+VERIFIER_SLACK = timedelta(seconds=1)
 # An accepted order is looked for in Matomo after this time.
 GRACE = scaled(minutes=1)
 REPLAYS = 5
@@ -108,8 +109,8 @@ class MatomoRequest(models.Model):
         """
         try:
             client = site._get_client()
-        except Misconfigured:
-            self._replay(lambda: site._note_trouble(error))
+        except Misconfigured as error:
+            self._replay(lambda e=error: site._note_trouble(e))
             return self._report_progress(0), True
         with closing(client):
             while rows := self._replay(lambda: self._claim(site)):
@@ -118,7 +119,10 @@ class MatomoRequest(models.Model):
                 is_time_left = self._report_progress(len(rows))
                 if error or not is_time_left:
                     return is_time_left, bool(error)
-        return True, False
+            is_time_left, is_interrupted = self._send_refunds(site, client)
+            if is_interrupted or not is_time_left:
+                return is_time_left, is_interrupted
+            return self._send_carts(site, client)
 
     def _report_progress(self, processed):
         """Commit and tell the scheduler how much is due; false if time is up.
@@ -148,13 +152,14 @@ class MatomoRequest(models.Model):
     def _replay(self, step):
         """Run ``step`` in a transaction of its own and commit it.
 
-        The commit makes what is decided outlive a crash, before and after Matomo
-        is asked. A conflict with another lane is no error: the step is replayed.
+        A conflict with another lane is no error: the step is replayed.
         """
+        # A view of the data from before Matomo was asked would make conflicts.
+        self._end_transaction()
         for left in reversed(range(REPLAYS)):
             try:
                 result = step()
-                self.env.cr.commit()
+                self._end_transaction()
                 return result
             except (
                 errors.SerializationFailure,
@@ -166,6 +171,14 @@ class MatomoRequest(models.Model):
                 if not left:
                     raise
         return None
+
+    def _end_transaction(self):
+        """Commit what is decided, so that it outlives a crash.
+
+        While Matomo is asked no transaction is open: a sale would meet its locks,
+        and its view of the data would be old when the answer comes.
+        """
+        self.env.cr.commit()  # pylint: disable=invalid-commit
 
     # === CLAIMING === #
 
@@ -180,24 +193,34 @@ class MatomoRequest(models.Model):
         :return: the rows to send, at most ``batch_size``
         """
         now = fields.Datetime.now()
-        taken = self._lock_due(site, now, SQL("NOT is_backfill"), SQL("order_date, id"))
-        if not taken:
-            taken = self._lock_due(
+        while taken := (
+            self._lock_due(
+                site,
+                now,
+                SQL("kind = 'order' AND NOT is_backfill"),
+                SQL("order_date, id"),
+            )
+            or self._lock_due(
                 site, now, SQL("is_backfill"), SQL("order_date DESC, id DESC")
             )
-        rows = taken.sorted("order_date")
-        rows = rows.filtered(lambda row: row._prepare_attempt())
-        for row in rows:
-            row._update_state(
-                "pending",
-                next_attempt_date=now + LEASE,
-                attempt_count=row.attempt_count + 1,
-            )
-        return self._claim(site) if taken and not rows else rows
+        ):
+            rows = (taken - taken._hold_for_carts(now)).sorted("order_date")
+            rows = rows.filtered(lambda row: row._prepare_attempt())
+            for row in rows:
+                row._update_state(
+                    "pending",
+                    next_attempt_date=now + LEASE,
+                    attempt_count=row.attempt_count + 1,
+                )
+            if rows:
+                return rows
+        return self.browse()
 
     def _lock_due(self, site, now, condition, order):
         """Lock the first due rows of the site that no other lane holds."""
-        ids = self.env.execute_query(
+        # Rows that another lane has claimed meanwhile conflict: that is replayed, and
+        # no error.
+        self.env.cr.execute(
             SQL(
                 """
                 SELECT id FROM matomo_request
@@ -212,9 +235,10 @@ class MatomoRequest(models.Model):
                 now,
                 order,
                 site._get_batch_size(),
-            )
+            ),
+            log_exceptions=False,
         )
-        rows = self.browse(id_ for (id_,) in ids)
+        rows = self.browse(id_ for (id_,) in self.env.cr.fetchall())
         # What another lane has committed meanwhile.
         rows.invalidate_recordset()
         return rows
@@ -234,7 +258,8 @@ class MatomoRequest(models.Model):
             # The savepoint keeps one order's trouble from the rest of the batch.
             with self.env.cr.savepoint():
                 return self._build(order)
-        except (OperationalError, ConcurrencyError):
+        except (OperationalError, InterfaceError, ConcurrencyError):
+            # Not the order's fault: a conflict, or the connection is gone.
             raise
         except Exception as error:
             # Whatever an order's data breaks, it is said on the row, and the
@@ -270,6 +295,7 @@ class MatomoRequest(models.Model):
                     format_datetime(company_order.env, order.date_order),
                 )
             )
+        notes += self._get_cart_notes(company_order)
         visitor = order._prepare_matomo_visitor()
         if self.missing_count:
             # Accepted and not recorded: its address may be excluded in Matomo.
@@ -341,10 +367,7 @@ class MatomoRequest(models.Model):
             if not unsettled:
                 return outcomes, None
             rows = unsettled
-            answer = client.send_bulk(
-                [row.payload for row in rows],
-                timeout=site.order_timeout + TIMEOUT_PER_ORDER * (len(rows) - 1),
-            )
+            answer = self._post(site, client, rows)
             if answer.tracked == len(rows):
                 return [*outcomes, (rows, "_set_sent", {"answer": answer})], None
             for outcome in self._settle_refused(site, client, rows, answer):
@@ -353,6 +376,25 @@ class MatomoRequest(models.Model):
         except MatomoError as error:
             return [*outcomes, (unsettled, "_release", {"error": error})], error
         return outcomes, None
+
+    def _post(self, site, client, rows):
+        """Send rows in one request; no transaction is open meanwhile.
+
+        :raise MatomoError: as the client does
+        """
+        payloads = [row.payload for row in rows]
+        timeout = site.order_timeout + TIMEOUT_PER_ORDER * (len(rows) - 1)
+        self._end_transaction()
+        return client.send_bulk(payloads, timeout=timeout)
+
+    def _probe(self, site, client):
+        """Ask whether the token may record; no transaction is open meanwhile.
+
+        :raise MatomoError: as the client does
+        """
+        idsite, timeout = site.idsite, site.order_timeout
+        self._end_transaction()
+        client.probe(idsite, timeout=timeout)
 
     def _check_first(self, site, client, rows):
         """Look in Matomo for the rows that may be there, before they are sent.
@@ -389,7 +431,7 @@ class MatomoRequest(models.Model):
             recorded = self._read_back(site, client, rows)
         except Misconfigured:
             # The token may not read: may it record at all?
-            client.probe(site.idsite, timeout=site.order_timeout)
+            self._probe(site, client)
             yield from self._settle_unread(site, client, rows, answer)
             return
         for row in rows:
@@ -401,7 +443,7 @@ class MatomoRequest(models.Model):
             elif len(rows) == 1:
                 yield self._settle_single_refusal(site, client, row, answer)
             else:
-                single = client.send_bulk([row.payload], timeout=site.order_timeout)
+                single = self._post(site, client, row)
                 if single.tracked:
                     yield row, "_set_sent", {"answer": single}
                 else:
@@ -412,14 +454,7 @@ class MatomoRequest(models.Model):
 
         :raise Misconfigured: the token's or the site's
         """
-        if not answer.invalid:
-            # Neither tracked nor refused: a lock in Matomo's database.
-            raise ServerTrouble(
-                self.env._("Matomo lost the order to a lock; it is sent again."),
-                status=answer.status,
-                text=answer.text,
-            )
-        client.probe(site.idsite, timeout=site.order_timeout)
+        self._probe(site, client)
         return row, "_set_refused", {"answer": answer}
 
     def _settle_unread(self, site, client, rows, answer):
@@ -445,13 +480,15 @@ class MatomoRequest(models.Model):
             (min(dates) - DAY_MARGIN).date(),
             (max([*dates, fields.Datetime.now()]) + DAY_MARGIN).date(),
         )
-        refs = rows.mapped("order_ref")
-        recorded = read_orders(client, site.idsite, refs, *days)
+        refs, idsite = rows.mapped("order_ref"), site.idsite
+        self._end_transaction()
+        recorded = read_orders(client, idsite, refs, *days)
         missing = rows.filtered(
             lambda row: row.order_ref not in recorded and row.payload
         )
         visitors = [row.payload["cid"] for row in missing]
-        for order in read_anonymised_orders(client, site.idsite, visitors, *days):
+        self._end_transaction()
+        for order in read_anonymised_orders(client, idsite, visitors, *days):
             for row in missing:
                 if row.order_ref not in recorded and row._is_ours(order):
                     recorded[row.order_ref] = order
@@ -473,7 +510,7 @@ class MatomoRequest(models.Model):
             and recorded.visitor_id == payload.get("cid")
             and sent_at
             # A time in the future was replaced by the moment of arrival.
-            and abs(recorded.time - sent_at) <= DAY_MARGIN
+            and abs(self.site_id._to_utc(recorded.time) - sent_at) <= DAY_MARGIN
         )
 
     # === SETTLING === #
@@ -488,7 +525,8 @@ class MatomoRequest(models.Model):
             site._note_success()
 
     def _set_sent(self, answer):
-        """Matomo has accepted the rows."""
+        """Matomo has accepted the rows; soon they are looked for there."""
+        check_date = fields.Datetime.now() + GRACE
         accepted = self._update_state(
             "sent",
             reason=False,
@@ -496,11 +534,13 @@ class MatomoRequest(models.Model):
             next_attempt_date=False,
             check_first=False,
             sent_date=fields.Datetime.now(),
-            next_check_date=fields.Datetime.now() + GRACE,
+            next_check_date=check_date,
             duration_ms=answer.duration_ms,
             answer_status=answer.status,
             answer_text=answer.text,
         )
+        # A little later, when the last of this second's rows are due as well.
+        self._wake_verifier(at=check_date + VERIFIER_SLACK)
         for row in accepted:
             # The guide: "Tracked ecommerce order %s: URL was %s".
             _logger.info(

@@ -76,14 +76,13 @@ class MatomoRequest(models.Model):
         )
         try:
             client = site._get_client()
-        except Misconfigured:
-            self._replay(lambda: site._note_trouble(error))
+        except Misconfigured as error:
+            self._replay(lambda e=error: site._note_trouble(e))
             return True
         with closing(client):
             while rows := self.search(
                 domain, order="order_date, id", limit=VERIFY_BATCH
             ):
-                self.env.cr.commit()  # nothing is held while Matomo is asked
                 error = self._verify(site, client, rows)
                 left = self.search_count(domain)
                 time_left = self.env["ir.cron"]._commit_progress(
@@ -114,7 +113,7 @@ class MatomoRequest(models.Model):
     def _verify_unreadable(self, site, client, rows, error):
         """The token may not read: if it may record, sites stay at "sent"."""
         try:
-            client.probe(site.idsite, timeout=site.order_timeout)
+            self._probe(site, client)
         except MatomoError as probe_error:
             self._replay(lambda e=probe_error: site._note_trouble(e))
             return probe_error

@@ -1,16 +1,18 @@
-import ipaddress
 import logging
 import os
 import random
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 import pytz
 
 from odoo import api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import AccessError, ValidationError
 from odoo.tools import config
+from odoo.tools.misc import str2bool
 
+from ..matomo_api.address import AddressRefused, check_address
 from ..matomo_api.client import Client
 from ..matomo_api.errors import MatomoError, Misconfigured, ServerTrouble
 from ..matomo_api.reading import read_site
@@ -26,8 +28,24 @@ MISCONFIGURED_BACKOFF = scaled(hours=1)
 # The last success is noted this often at most, or all lanes would write one row.
 SUCCESS_NOTED = timedelta(minutes=1)
 MANAGER_ACTIVITY = "mail.mail_activity_data_warning"
-# Loopback is this machine: nothing travels over a network there.
-LOOPBACK_NAMES = {"localhost", "localhost.localdomain"}
+
+
+def to_decimal(amount):
+    """A float as Odoo computes amounts; beyond six decimals its noise begins."""
+    return Decimal(f"{amount:.6f}")
+
+
+class WriteOnlyChar(fields.Char):
+    """A text that is entered and used, and handed out to nobody, whoever asks."""
+
+    def convert_to_read(self, value, record, use_display_name=True):
+        return False
+
+    def convert_to_export(self, value, record):
+        return ""
+
+    def convert_to_onchange(self, value, record, names):
+        return False
 
 
 class MatomoSite(models.Model):
@@ -60,7 +78,7 @@ class MatomoSite(models.Model):
         aggregator=None,
         help="The number of the website in Matomo, under Administration, Websites.",
     )
-    token_auth = fields.Char(
+    token_auth = WriteOnlyChar(
         string="Token",
         copy=False,
         groups="base.group_system",
@@ -85,6 +103,7 @@ class MatomoSite(models.Model):
     )
     timezone = fields.Selection(
         "_selection_timezone",
+        string="Time Zone",
         required=True,
         default="UTC",
         help="The time zone of the site in Matomo: its days are Matomo's days. "
@@ -131,6 +150,11 @@ class MatomoSite(models.Model):
         aggregator=None,
         help="After this time the details of what was sent are deleted. Verdicts and "
         "amounts stay.",
+    )
+    track_refunds = fields.Boolean(
+        help="Send an event (category Ecommerce, action Refund) for each cancelled "
+        "order, credit note and till refund. Matomo counts no refunds: orders and "
+        "revenue stay as they are.",
     )
     request_ids = fields.One2many("matomo.request", "site_id", string="Requests")
 
@@ -221,37 +245,44 @@ class MatomoSite(models.Model):
 
         :raise ValidationError: with a sentence that says what to enter
         """
-        _ = self.env._
         try:
-            parts = urlsplit(url)
-            host, _port = parts.hostname or "", parts.port
-        except ValueError:
-            parts, host = None, ""
-        if not host or parts.scheme not in ("http", "https"):
-            raise ValidationError(
-                _(
+            check_address(url, _allows_private_addresses())
+        except AddressRefused as error:
+            sentences = {
+                "malformed": self.env._(
                     "“%s” is not a web address. Enter the address of your Matomo, for "
                     "example https://matomo.example.com/",
                     url,
-                )
-            )
-        if parts.username is not None or parts.query or parts.fragment:
-            raise ValidationError(
-                _(
+                ),
+                "credentials": self.env._(
                     "Enter the address of your Matomo without user name, password, "
                     "question mark or #."
-                )
-            )
-        if parts.scheme == "http" and not _is_loopback(host):
-            raise ValidationError(
-                _(
+                ),
+                "insecure": self.env._(
                     "The address of Matomo must begin with https://, because orders "
                     "and the token would travel unprotected. Only a Matomo on this "
                     "very machine may be reached by http://."
-                )
-            )
+                ),
+                "forbidden": self.env._(
+                    "No Matomo can be at “%s”: the address belongs to the network's or "
+                    "the cloud's own services. Enter the address of your Matomo.",
+                    url,
+                ),
+                "private": self.env._(
+                    "“%s” is in a private network, which this Odoo's configuration "
+                    "file forbids (matomo_forbid_private_addresses).",
+                    url,
+                ),
+            }
+            raise ValidationError(sentences[error.kind]) from error
 
     # === CRUD === #
+
+    def _read_group_groupby(self, alias, groupby_spec, query):
+        """Override of the ORM: a group's name would be the token."""
+        if groupby_spec == "token_auth":
+            raise AccessError(self.env._("Sites cannot be grouped by their token."))
+        return super()._read_group_groupby(alias, groupby_spec, query)
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -324,7 +355,6 @@ class MatomoSite(models.Model):
         """Ask Matomo about token and site, and answer in a sentence."""
         self.ensure_one()
         self.check_access("write")
-        _ = self.env._
         try:
             self._test_connection()
         except MatomoError as error:
@@ -337,9 +367,9 @@ class MatomoSite(models.Model):
                 "type": {"ok": "success", "warning": "warning"}.get(
                     self.state, "danger"
                 ),
-                "title": _("Matomo accepts orders for this site.")
+                "title": self.env._("Matomo accepts orders for this site.")
                 if is_ok
-                else _("The connection does not work yet."),
+                else self.env._("The connection does not work yet."),
                 "message": self.state_message or "",
                 "sticky": self.state != "ok",
                 "next": {"type": "ir.actions.act_window_close"},
@@ -374,7 +404,6 @@ class MatomoSite(models.Model):
 
         :raise MatomoError: as the client does
         """
-        _ = self.env._
         client = self._get_client()
         client.probe(self.idsite, timeout=self.order_timeout)
         site = read_site(client, self.idsite)
@@ -387,7 +416,7 @@ class MatomoSite(models.Model):
             values["currency_id"] = currency.id
         else:
             warnings.append(
-                _(
+                self.env._(
                     "The site's currency in Matomo, %s, is not active in Odoo.",
                     site.currency,
                 )
@@ -398,7 +427,7 @@ class MatomoSite(models.Model):
             values["page_url"] = site.main_url
         if not site.is_ecommerce:
             warnings.append(
-                _(
+                self.env._(
                     "E-commerce is not enabled for this site in Matomo: reports "
                     "will stay empty. Enable it under Administration, Websites."
                 )
@@ -407,7 +436,7 @@ class MatomoSite(models.Model):
         self.sudo().write(values)
         self._note_success(
             message=" ".join(warnings)
-            or _("Connected to “%s”.", site.name or self.name),
+            or self.env._("Connected to “%s”.", site.name or self.name),
             state="warning" if warnings else "ok",
         )
 
@@ -432,7 +461,10 @@ class MatomoSite(models.Model):
                 self.env._("No token is set for the Matomo site “%s”.", self.name)
             )
         return Client(
-            self.url, token, ca_bundle=config.get("matomo_ca_bundle", "") or ""
+            self.url,
+            token,
+            ca_bundle=config.get("matomo_ca_bundle") or "",
+            allow_private=_allows_private_addresses(),
         )
 
     def _may_send(self):
@@ -475,12 +507,16 @@ class MatomoSite(models.Model):
         kept = timedelta(days=self.raw_data_days)
         return not kept or moment > fields.Datetime.now() - kept
 
+    def _to_utc(self, moment):
+        """A wall-clock time of the site's time zone as naive UTC."""
+        self.ensure_one()
+        local = pytz.timezone(self.timezone).localize(moment)
+        return local.astimezone(pytz.utc).replace(tzinfo=None)
+
     def _get_start(self):
         """The moment tracking starts, naive in UTC."""
         self.ensure_one()
-        midnight = datetime.combine(self.date_start, time.min)
-        local = pytz.timezone(self.timezone).localize(midnight)
-        return local.astimezone(pytz.utc).replace(tzinfo=None)
+        return self._to_utc(datetime.combine(self.date_start, time.min))
 
     # === HEALTH === #
 
@@ -565,10 +601,6 @@ class MatomoSite(models.Model):
                 )
 
 
-def _is_loopback(host):
-    if host.lower() in LOOPBACK_NAMES:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _allows_private_addresses():
+    """Whether Matomo may be on this machine or in its network, where it often is."""
+    return not str2bool(config.get("matomo_forbid_private_addresses") or "", False)

@@ -45,6 +45,27 @@ class PosOrder(models.Model):
 
     # === MATOMO === #
 
+    def _is_matomo_refund(self):
+        """Override of `matomo.order.mixin`: a sale that takes something back."""
+        return self._is_matomo_sale() and bool(self._get_matomo_returned_lines())
+
+    def _get_matomo_returned_lines(self):
+        """The lines that take back what an earlier sale has sold."""
+        return self.lines.filtered(
+            lambda line: line.refunded_orderline_id
+            and self._get_matomo_line_fate(line) == "returned"
+        )
+
+    def _get_matomo_returned_amount(self, site):
+        """What the returned lines give back, with tax, in the site's currency."""
+        returned = self._get_matomo_returned_lines()
+        total = sum(
+            untaxed + tax
+            for line, untaxed, tax in self._compute_matomo_lines()
+            if line in returned
+        )
+        return -self._get_matomo_converter(site)(total)
+
     def _is_matomo_sale(self):
         """Override of `matomo.order.mixin`: paid sales count."""
         return self.state in ("paid", "done")
@@ -107,22 +128,21 @@ class PosOrder(models.Model):
 
     def _get_matomo_fate_reason(self, fate, lines):
         """Override of `matomo.order.mixin`."""
-        _ = self.env._
         if fate == "settled":
             orders = self.env["sale.order"].union(
                 *(self._get_matomo_settled_order(line) for line in lines)
             )
-            return _(
+            return self.env._(
                 "Settled sales order %s, which is counted there.",
                 ", ".join(orders.mapped("name")),
             )
         refunded = lines.refunded_orderline_id.order_id
         if refunded:
-            return _(
+            return self.env._(
                 "Refund of %s: Matomo counts no refunds.",
                 ", ".join(refunded.mapped("name")),
             )
-        return _("A return: Matomo counts no refunds.")
+        return self.env._("A return: Matomo counts no refunds.")
 
     def _prepare_matomo_base_lines(self):
         """Override of `matomo.order.mixin`.

@@ -36,9 +36,19 @@ class ResConfigSettings(models.TransientModel):
         readonly=False,
     )
     matomo_has_token = fields.Boolean(compute="_compute_matomo_website")
-    matomo_site_id = fields.Many2one(
-        "matomo.site", compute="_compute_matomo_website", string="Matomo Site"
+    matomo_site_id = fields.Many2one("matomo.site", compute="_compute_matomo_website")
+
+    matomo_consent_policy = fields.Selection(
+        related="website_id.matomo_site_id.consent_policy", readonly=False
     )
+    matomo_respect_dnt = fields.Boolean(
+        related="website_id.matomo_site_id.respect_dnt", readonly=False
+    )
+    matomo_track_carts = fields.Boolean(
+        related="website_id.matomo_site_id.track_carts", readonly=False
+    )
+    matomo_tag = fields.Boolean(related="website_id.matomo_tag", readonly=False)
+    matomo_has_other_tag = fields.Boolean(compute="_compute_matomo_website")
 
     matomo_company_site_id = fields.Many2one(
         related="company_id.matomo_site_id",
@@ -79,6 +89,9 @@ class ResConfigSettings(models.TransientModel):
         for settings in self:
             site = settings.website_id.matomo_site_id
             settings.matomo_site_id = site
+            settings.matomo_has_other_tag = (
+                settings.website_id and settings.website_id._has_other_matomo_tag()
+            )
             settings.matomo_url = site.url
             settings.matomo_idsite = site.idsite
             settings.matomo_token_auth = False

@@ -17,6 +17,16 @@ class SaleOrder(models.Model):
         groups="matomo_order_tracking.group_matomo_user",
     )
 
+    def _action_cancel(self):
+        """Override of `sale` to note what is given back, for Matomo."""
+        result = super()._action_cancel()
+        self._matomo_track()
+        return result
+
+    def _is_matomo_refund(self):
+        """Override of `matomo.order.mixin`: an order that was cancelled too late."""
+        return self.state == "cancel" and self.matomo_tracked
+
     def _is_matomo_sale(self):
         """Override of `matomo.order.mixin`: confirmed orders count."""
         return self.state == "sale"

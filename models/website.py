@@ -1,4 +1,12 @@
+import json
+
 from odoo import fields, models
+
+from ..matomo_api.items import choose_sku
+from ..matomo_api.tracking import tracker_url
+
+# What Matomo's own tag cannot do without.
+TAG_WORDS = ("_paq", "matomo.js", "piwik.js")
 
 
 class Website(models.Model):
@@ -10,3 +18,67 @@ class Website(models.Model):
         groups="base.group_system,matomo_order_tracking.group_matomo_user",
         help="Orders of this website are tracked on this Matomo site.",
     )
+    matomo_tag = fields.Boolean(
+        copy=False,
+        help="Put Matomo's JavaScript tag on the pages of this website, which counts "
+        "page views and product views.",
+    )
+
+    # === THE TAG === #
+
+    def _get_matomo_tag(self):
+        """What Matomo's tag needs to know, as attributes of its script element.
+
+        :return: a dict; empty if this website has no tag
+        """
+        self.ensure_one()
+        # sudo: visitors may not read the site; nothing of this is secret.
+        site = self.sudo().matomo_site_id
+        if not self.matomo_tag or not site._has_tag() or self._has_other_matomo_tag():
+            return {}
+        php = tracker_url(site.url)
+        return {
+            "data-tracker": php,
+            "data-script": f"{php.rpartition('/')[0]}/matomo.js",
+            "data-site": str(site.idsite),
+            "data-ask-cookie-bar": "1" if site.consent_policy == "cookie_bar" else "",
+            "data-respect-dnt": "1" if site.respect_dnt else "",
+        }
+
+    def _has_other_matomo_tag(self):
+        """Whether somebody has put Matomo's tag into the website's own code."""
+        # sudo: the fields are designers'.
+        website = self.sudo()
+        code = f"{website.custom_code_head or ''} {website.custom_code_footer or ''}"
+        return any(word in code for word in TAG_WORDS)
+
+    def _get_matomo_view(self, product=None, category=None, price=None):
+        """What is viewed on a page of the shop, for the tag; False without a tag.
+
+        A product has the same id, name and categories as in orders: Matomo's
+        conversion rates compare them.
+
+        :param product: the ``product.product`` or, without variants, the template
+        :return: JSON
+        """
+        if not self._get_matomo_tag():
+            return False
+        # sudo: see _get_matomo_tag; internal categories are no visitor's business,
+        # but their names go into every order's items.
+        website = self.sudo()
+        lang = website.matomo_site_id.lang_id.code
+        if not product:
+            name = category.sudo().with_context(lang=lang).name
+            return json.dumps({"category": name})
+        product = product.sudo().with_context(lang=lang, display_default_code=False)
+        prefix = "product" if product._name == "product.product" else "template"
+        return json.dumps(
+            {
+                "sku": choose_sku(
+                    (product.default_code, product.barcode), f"{prefix}-{product.id}"
+                ),
+                "name": product.display_name,
+                "categories": website.env["sale.order"]._get_matomo_categories(product),
+                "price": price,
+            }
+        )

@@ -38,6 +38,8 @@ class FakeMatomo:
         self.idsites = {str(idsite) for idsite in idsites}
         # The orders it has recorded: {(idsite, key of the order id): parameters}.
         self.orders = {}
+        # Its events, which it never deduplicates.
+        self.events = []
         # Every request that arrived: {"url", "data", "timeout"}.
         self.requests = []
         # Bulks alone, as lists of parameters.
@@ -92,7 +94,11 @@ class FakeMatomo:
             return True
         if self.refuses(parameters):
             return False
-        if self.drops(parameters) or not parameters.get("ec_id"):
+        if self.drops(parameters):
+            return True
+        if "e_c" in parameters:
+            self.events.append(parameters)
+        if not parameters.get("ec_id"):
             return True
         if self.anonymises:
             random_ref = sha1(f"{len(self.orders)}".encode()).hexdigest()
@@ -128,6 +134,11 @@ class FakeMatomo:
                 _visit(parameters)
                 for (idsite, _key), parameters in self.orders.items()
                 if idsite == data["idSite"] and _is_wanted(parameters, data["segment"])
+            ]
+            + [
+                _event_visit(event)
+                for event in self.events
+                if f"visitorId=={event['cid']}" in data["segment"].split(",")
             ],
         )
 
@@ -168,6 +179,21 @@ def _visit(parameters):
                         parameters["ec_items"]
                     )
                 ],
+            }
+        ],
+    }
+
+
+def _event_visit(event):
+    return {
+        "visitorId": event["cid"],
+        "actionDetails": [
+            {
+                "type": "event",
+                "eventCategory": event["e_c"],
+                "eventAction": event["e_a"],
+                "eventName": event["e_n"],
+                "eventValue": float(event["e_v"]),
             }
         ],
     }

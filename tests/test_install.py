@@ -23,11 +23,15 @@ class TestInstall(MatomoCommon):
                     self.assertFalse(field.copy)
 
     def test_rules_are_the_users_to_switch_off(self):
-        records = self.env["ir.model.data"].sudo().search(
-            [
-                ("module", "=", "matomo_order_tracking"),
-                ("model", "in", ("base.automation", "ir.cron")),
-            ]
+        records = (
+            self.env["ir.model.data"]
+            .sudo()
+            .search(
+                [
+                    ("module", "=", "matomo_order_tracking"),
+                    ("model", "in", ("base.automation", "ir.cron")),
+                ]
+            )
         )
         self.assertEqual(len(records), 8)
         self.assertTrue(all(records.mapped("noupdate")))

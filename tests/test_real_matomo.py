@@ -1,7 +1,11 @@
+from contextlib import closing
 from decimal import Decimal
 
+from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
+
+from odoo.addons.matomo_order_tracking.matomo_api.reading import is_refund_recorded
 
 from .common import MatomoPosCommon
 from .real_matomo import RealMatomo, yesterday
@@ -86,6 +90,25 @@ class TestRealMatomo(MatomoPosCommon):
         self.assertAlmostEqual(
             report["revenue_tax"], order.amount_tax + sale.amount_tax, places=2
         )
+
+    def test_refund_is_an_event(self):
+        self.site.sudo().track_refunds = True
+        order = self.confirm(self.make_order((self.chair, 2)))
+        self.run_sender()
+        order._action_cancel()
+        self.end_transaction()
+        self.run_sender()
+        refund = order.sudo().matomo_request_ids.filtered(lambda r: r.kind == "refund")
+        self.assertEqual(refund.state, "sent")
+        day = fields.Date.today()
+        with closing(self.site._get_client()) as client:
+            for payload, expected in (
+                (refund.payload, True),
+                ({**refund.payload, "e_v": "1.00"}, False),
+            ):
+                found = is_refund_recorded(client, self.real.idsite, payload, day, day)
+                self.assertEqual(found, expected)
+        self.assertEqual(len(self.real.orders()), 1)
 
     def test_connection(self):
         site = self.site.with_user(self.make_manager())

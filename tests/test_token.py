@@ -105,6 +105,26 @@ class TestToken(MatomoCommon):
             site.token_auth = "mine"
         self.assertFalse(site.copy({"idsite": 99}).sudo().token_auth)
 
+    def test_token_is_handed_out_to_nobody(self):
+        admin = self.env.ref("base.user_admin")
+        admin.company_ids += self.company
+        sites = self.env["matomo.site"].with_user(admin)
+        site = sites.browse(self.site.id)
+        answers = [
+            site.read(["token_auth"]),
+            site.web_read({"token_auth": {}, "name": {}}),
+            sites.search_read([("id", "=", site.id)], ["token_auth"]),
+            sites.web_search_read([("id", "=", site.id)], {"token_auth": {}}),
+            site.export_data(["name", "token_auth"]),
+            site.onchange({"name": "x"}, ["name"], {"name": {}, "token_auth": {}}),
+            sites.default_get(["token_auth"]),
+            site.copy_data(),
+        ]
+        self.assertNotIn(CANARY, str(answers))
+        for method in ("formatted_read_group", "web_read_group"):
+            with self.assertRaises(AccessError):
+                getattr(sites, method)([], groupby=["token_auth"])
+
     def test_environment_wins_over_the_field(self):
         self.site.sudo().token_auth = "in the database"
         self.startPatcher(

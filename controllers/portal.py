@@ -1,0 +1,40 @@
+from contextlib import suppress
+
+from odoo.exceptions import AccessError, MissingError
+from odoo.http import request, route
+
+from odoo.addons.payment.controllers import portal as payment_portal
+from odoo.addons.sale.controllers import portal as sale_portal
+
+
+def meet_shopper(order):
+    """Store who signs or pays a quotation in the portal: a shopper, too."""
+    if request.env["ir.http"]._is_matomo_shopper():
+        # sudo: a customer may not write their own quotation.
+        order.sudo()._meet_matomo_shopper()
+
+
+class CustomerPortal(sale_portal.CustomerPortal):
+    @route()
+    def portal_quote_accept(
+        self, order_id, access_token=None, name=None, signature=None
+    ):
+        """Override of `sale`: signing may confirm the quotation."""
+        token = access_token or request.httprequest.args.get("access_token")
+        # An access that is refused is answered below.
+        with suppress(AccessError, MissingError):
+            meet_shopper(self._document_check_access("sale.order", order_id, token))
+        return super().portal_quote_accept(
+            order_id, access_token=access_token, name=name, signature=signature
+        )
+
+
+class PaymentPortal(payment_portal.PaymentPortal):
+    def _create_transaction(self, *args, **kwargs):
+        """Override of `payment`: a saved card may be charged and confirm the order.
+
+        Whoever calls this with an order has checked the access to it.
+        """
+        if order_id := kwargs.get("sale_order_id"):
+            meet_shopper(request.env["sale.order"].browse(order_id))
+        return super()._create_transaction(*args, **kwargs)

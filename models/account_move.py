@@ -1,0 +1,41 @@
+from odoo import fields, models
+
+from ..matomo_api.items import round_cents
+from .matomo_site import to_decimal
+
+
+class AccountMove(models.Model):
+    _inherit = "account.move"
+
+    def _post(self, soft=True):
+        """Override of `account` to note credit notes for Matomo."""
+        posted = super()._post(soft)
+        credit_notes = posted.filtered(lambda move: move.move_type == "out_refund")
+        if credit_notes:
+            self.env["matomo.request"]._note(credit_notes)
+        return posted
+
+    def _matomo_enqueue(self):
+        """Queue the refunds of the sales orders these credit notes give back."""
+        # sudo: an accountant need not know the log.
+        moves = self.sudo().filtered(lambda move: move.state == "posted")
+        refunds = [
+            (order, order._get_matomo_site(), fields.Datetime.now(), move)
+            for move in moves
+            for order in move.line_ids.sale_line_ids.order_id
+        ]
+        self.env["matomo.request"].sudo()._queue_refunds(refunds)
+
+    def _get_matomo_refund_amount(self, order, site):
+        """What this credit note gives back of an order, in the site's currency."""
+        self.ensure_one()
+        lines = self.invoice_line_ids.filtered(
+            lambda line: line.sale_line_ids.order_id == order
+        )
+        amount = self.currency_id._convert(
+            sum(lines.mapped("price_total")),
+            site.currency_id,
+            self.company_id,
+            self.invoice_date or fields.Date.today(),
+        )
+        return round_cents(to_decimal(amount))

@@ -1,0 +1,221 @@
+import logging
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.tools import SQL
+
+from ..matomo_api.errors import MatomoError
+from ..matomo_api.items import round_cents
+from ..matomo_api.reading import is_refund_recorded
+from ..matomo_api.tracking import refund_parameters, tracking_url
+from .matomo_request import ACCEPTED_STATES
+from .matomo_site import to_decimal
+from .waiting import scaled
+
+_logger = logging.getLogger(__name__)
+
+# So long a refund waits for its order to be in Matomo.
+ORDER_WAIT = scaled(minutes=15)
+
+
+class MatomoRequest(models.Model):
+    """Refunds, for sites that want them: one Matomo event for each.
+
+    Matomo knows no refunds: an order of negative revenue would count as one more
+    order. An event (category Ecommerce, action Refund) leaves orders and revenue
+    alone (MATOMO.md section 12), but is not deduplicated (section 14): it is sent
+    alone, and looked for before it is sent a second time.
+    """
+
+    _inherit = "matomo.request"
+
+    refund_move_id = fields.Many2one(
+        "account.move",
+        string="Credit Note",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+    # One event for each cancellation, credit note and till refund.
+    _sale_refund_unique = models.UniqueIndex(
+        "(sale_order_id, COALESCE(refund_move_id, 0))"
+        " WHERE kind = 'refund' AND sale_order_id IS NOT NULL"
+    )
+    _pos_refund_unique = models.UniqueIndex("(pos_order_id) WHERE kind = 'refund'")
+
+    # === QUEUEING: INSIDE THE REFUND'S TRANSACTION === #
+
+    @api.model
+    def _queue_refunds(self, refunds):
+        """Queue refunds that have no row yet, for sites that want them.
+
+        :param refunds: list of ``(order, site, moment, credit note)``
+        """
+        refunds = [refund for refund in refunds if refund[1].track_refunds]
+        if not refunds:
+            return self.browse()
+        known = {
+            (row._get_order(), row.refund_move_id)
+            for row in self.search(
+                [
+                    ("kind", "=", "refund"),
+                    "|",
+                    ("sale_order_id", "in", _ids(refunds, "sale.order")),
+                    ("pos_order_id", "in", _ids(refunds, "pos.order")),
+                ]
+            )
+        }
+        rows = self.create(
+            [
+                {
+                    "kind": "refund",
+                    order._matomo_order_field: order.id,
+                    "refund_move_id": move.id,
+                    "company_id": order.company_id.id,
+                    "site_id": site.id,
+                    "channel": order._get_matomo_channel(),
+                    "order_date": moment,
+                }
+                for order, site, moment, move in refunds
+                if (order, move) not in known
+            ]
+        )
+        self._wake_sender()
+        return rows
+
+    # === SENDING === #
+
+    def _send_refunds(self, site, client):
+        """Send a site's due refunds one by one, as ``_send_site`` does its orders."""
+        while row := self._replay(lambda: self._claim_refund(site)):
+            error = None
+            try:
+                method, arguments = self._deliver_refund(site, client, row)
+            except MatomoError as trouble:
+                error = trouble
+                method, arguments = "_release", {"error": trouble}
+            self._replay(
+                lambda r=row, m=method, a=arguments, e=error: self._settle(
+                    site, [(r, m, a)], e
+                )
+            )
+            is_time_left = self._report_progress(1)
+            if error or not is_time_left:
+                return is_time_left, bool(error)
+        return True, False
+
+    def _claim_refund(self, site):
+        """Take the oldest due refund of the site and build its request."""
+        now = fields.Datetime.now()
+        while taken := self._lock_due(
+            site, now, SQL("kind = 'refund'"), SQL("order_date, id")
+        ):
+            rows = taken[:1].filtered(lambda row: row._prepare_attempt())
+            for row in rows:
+                row._update_state(
+                    "pending",
+                    next_attempt_date=now + timedelta(minutes=10),
+                    attempt_count=row.attempt_count + 1,
+                )
+                return row
+        return self.browse()
+
+    def _deliver_refund(self, site, client, row):
+        """Send a refund, unless an earlier attempt was recorded after all.
+
+        :return: the method that writes down the outcome, and its arguments
+        :raise MatomoError: as the client does
+        """
+        payload, day = row.payload, row.order_date
+        is_repeated = row.attempt_count > 1
+        self._end_transaction()
+        if is_repeated and is_refund_recorded(
+            client, site.idsite, payload, day.date(), fields.Date.today()
+        ):
+            return "_set_refund_sent", {}
+        answer = self._post(site, client, row)
+        if answer.tracked:
+            return "_set_refund_sent", {"answer": answer}
+        _row, method, arguments = self._settle_single_refusal(site, client, row, answer)
+        return method, arguments
+
+    # === BUILDING === #
+
+    def _build(self, order):
+        """Override of the sender: a refund is an event."""
+        if self.kind != "refund":
+            return super()._build(order)
+        amount, refunded = self._get_refund(order)
+        origin = self.search([("kind", "=", "order"), *_about(refunded)])
+        if origin.state == "pending":
+            self.next_attempt_date = fields.Datetime.now() + ORDER_WAIT
+            return False
+        if origin.state not in ACCEPTED_STATES or amount <= 0:
+            self._update_state(
+                "cancelled",
+                reason=self.env._("What is refunded is not in Matomo."),
+            )
+            return False
+        site = self.site_id
+        payload = refund_parameters(
+            site.idsite,
+            origin.order_ref,
+            amount,
+            self.order_date,
+            refunded._prepare_matomo_visitor(),
+            refunded._get_matomo_page(site),
+        )
+        self.write(
+            {
+                "order_ref": origin.order_ref,
+                "payload": payload,
+                "tracking_url": tracking_url(site.url, payload),
+                "revenue": float(amount),
+                "currency_id": site.currency_id.id,
+            }
+        )
+        return True
+
+    def _get_refund(self, order):
+        """The amount that is given back, and the order it was paid for."""
+        site = self.site_id
+        if self.pos_order_id:
+            returned = order._get_matomo_returned_lines()
+            refunded = returned.refunded_orderline_id.order_id[:1]
+            return order._get_matomo_returned_amount(site), refunded
+        if self.refund_move_id:
+            return self.refund_move_id._get_matomo_refund_amount(order, site), order
+        # Cancelled: what Matomo has, less what was given back before.
+        origin = self.search([("kind", "=", "order"), *_about(order)])
+        earlier = self.search(
+            [
+                ("kind", "=", "refund"),
+                ("id", "!=", self.id),
+                ("state", "in", ("pending", *ACCEPTED_STATES)),
+                *_about(order),
+            ]
+        )
+        given = sum(row._get_refund(order)[0] for row in earlier)
+        return round_cents(to_decimal(origin.revenue)) - given, order
+
+    def _set_refund_sent(self, answer=None):
+        """Matomo has the event; there is nothing more to read back."""
+        self._update_state(
+            "sent",
+            failure_type=False,
+            next_attempt_date=False,
+            sent_date=fields.Datetime.now(),
+            answer_status=answer.status if answer else 0,
+            duration_ms=answer.duration_ms if answer else 0,
+        )
+        _logger.info(
+            "Tracked refund of %s: URL was %s", self.order_ref, self.tracking_url
+        )
+
+
+def _ids(refunds, model_name):
+    return [order.id for order, *_rest in refunds if order._name == model_name]
+
+
+def _about(order):
+    return [(order._matomo_order_field, "=", order.id)]

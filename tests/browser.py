@@ -1,0 +1,133 @@
+"""A real Chromium, driven the way a shopper uses it, on Odoo's own test browser."""
+
+import json
+import time
+from contextlib import contextmanager
+
+from odoo.tests.common import ChromeBrowser, HttpCase
+
+from .shopper import BROWSER
+
+# The first visible element of a selector, if given with that text in it.
+FIND = """
+(selector, text) => [...document.querySelectorAll(selector)].find((element) => {
+    const box = element.getBoundingClientRect();
+    return box.width && box.height && (!text || element.innerText.includes(text));
+})
+"""
+
+
+class Page:
+    """The one tab of a browser."""
+
+    def __init__(self, browser, base_url):
+        self._browser = browser
+        self._base_url = base_url
+        self.is_matomo_blocked = False
+        browser._handlers["Fetch.requestPaused"] = self._pass_on
+        browser._websocket_request(
+            "Network.setUserAgentOverride", params={"userAgent": BROWSER}
+        )
+
+    def _pass_on(self, **params):
+        """Let a request pass, as an ad blocker would."""
+        if (
+            self.is_matomo_blocked
+            and "matomo" in params["request"]["url"].rpartition("/")[2]
+        ):
+            self._browser._websocket_send(
+                "Fetch.failRequest",
+                params={
+                    "requestId": params["requestId"],
+                    "errorReason": "BlockedByClient",
+                },
+            )
+        else:
+            self._browser._handle_request_paused(**params)
+
+    def goto(self, path, referrer=None):
+        """Open a page of the shop and wait for its scripts."""
+        params = {"url": self._base_url + path}
+        if referrer:
+            params["referrer"] = referrer
+        self.evaluate("window.isLeft = true")
+        self._browser._websocket_request("Page.navigate", params=params, timeout=60)
+        self.arrive()
+
+    def arrive(self, path=""):
+        """Wait for the next page."""
+        self.wait(
+            f"!window.isLeft && location.pathname.includes({json.dumps(path)})"
+            " && document.readyState === 'complete'"
+            " && document.body.getAttribute('is-ready') === 'true'"
+        )
+
+    def evaluate(self, expression):
+        answer = self._browser._websocket_request(
+            "Runtime.evaluate",
+            params={
+                "expression": expression,
+                "awaitPromise": True,
+                "returnByValue": True,
+            },
+            timeout=60,
+        )
+        return (answer or {}).get("result", {}).get("value")
+
+    def wait(self, expression, timeout=60):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if value := self.evaluate(expression):
+                return value
+            time.sleep(0.05)
+        self._browser.take_screenshot()
+        where = self.evaluate("location.href")
+        raise AssertionError(f"{expression} was not true within {timeout} s at {where}")
+
+    def click(self, selector, text="", leaves=False):
+        """Click an element once it is there."""
+        arguments = f"{json.dumps(selector)}, {json.dumps(text)}"
+        self.wait(f"!!({FIND})({arguments})")
+        if leaves:
+            self.evaluate("window.isLeft = true")
+        self.evaluate(f"({FIND})({arguments}).click()")
+        if leaves:
+            self.arrive()
+
+    def fill(self, **values):
+        """Fill in the fields of a form by their names."""
+        for name, value in values.items():
+            self.evaluate(
+                f"""(() => {{
+                    const field = document.querySelector("[name='{name}']");
+                    field.value = {json.dumps(value)};
+                    field.dispatchEvent(new Event("input", {{bubbles: true}}));
+                    field.dispatchEvent(new Event("change", {{bubbles: true}}));
+                }})()"""
+            )
+
+    def cookies(self):
+        """The cookies scripts may read."""
+        pairs = (
+            each.split("=", 1) for each in self.evaluate("document.cookie").split("; ")
+        )
+        return {pair[0]: pair[-1] for pair in pairs}
+
+
+class BrowserCase(HttpCase):
+    """Tests with a Chromium; the test's own transaction waits meanwhile."""
+
+    @contextmanager
+    def browse(self):
+        """A private window on the shop."""
+        self.cr.flush()
+        self.cr.clear()
+        browser = ChromeBrowser(self)
+        try:
+            with self.allow_requests(browser=browser):
+                yield Page(browser, self.base_url())
+                browser.navigate_to("about:blank", wait_stop=True)
+                self._wait_remaining_requests()
+        finally:
+            browser.stop()
+        self.env.invalidate_all()

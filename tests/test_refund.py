@@ -1,0 +1,148 @@
+import requests
+
+from odoo import Command, fields
+from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
+
+from .common import MatomoPosCommon
+from .test_delivery import SITE_LOGGER
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestRefund(MatomoPosCommon):
+    """Refunds as Matomo events, for sites that want them."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.site.sudo().track_refunds = True
+
+    def track(self, order):
+        self.confirm(order)
+        self.run_sender()
+        return order
+
+    def cancel(self, order):
+        order._action_cancel()
+        self.end_transaction()
+
+    def credit(self, order, amount):
+        """A posted credit note that gives back a part of the order's first line."""
+        line = order.order_line[:1]
+        move = self.env["account.move"].create(
+            {
+                "move_type": "out_refund",
+                "partner_id": order.partner_id.id,
+                "invoice_date": fields.Date.today(),
+                "invoice_line_ids": [
+                    Command.create(
+                        {
+                            "product_id": line.product_id.id,
+                            "quantity": 1,
+                            "price_unit": amount,
+                            "tax_ids": [Command.set(line.tax_ids.ids)],
+                            "sale_line_ids": [Command.link(line.id)],
+                        }
+                    )
+                ],
+            }
+        )
+        move.action_post()
+        self.end_transaction()
+        return move
+
+    def assertEvents(self, *events):
+        self.assertEqual(
+            [(event["e_n"], event["e_v"]) for event in self.matomo.events],
+            list(events),
+        )
+        for event in self.matomo.events:
+            self.assertEqual((event["e_c"], event["e_a"]), ("Ecommerce", "Refund"))
+            self.assertEqual(event["ca"], "1")
+            self.assertNotIn("idgoal", event)
+
+    def test_off_by_default(self):
+        self.assertFalse(self.env["matomo.site"].default_get(["track_refunds"]))
+        self.site.sudo().track_refunds = False
+        order = self.track(self.make_order())
+        self.cancel(order)
+        self.run_sender()
+        self.assertEvents()
+
+    def test_cancelled_after_it_was_tracked(self):
+        order = self.track(self.make_order((self.chair, 2)))
+        self.cancel(order)
+        self.cancel(order)
+        self.run_sender()
+        self.run_sender()
+        self.assertEvents((order.name, "230.00"))
+        self.assertIn("no longer counts", order.matomo_notes)
+
+    def test_cancelled_before_it_was_sent(self):
+        order = self.confirm(self.make_order())
+        self.cancel(order)
+        self.run_sender()
+        self.assertEvents()
+
+    def test_credit_note_and_then_cancelled(self):
+        order = self.track(self.make_order((self.chair, 2)))
+        self.credit(order, 40.0)
+        self.run_sender()
+        self.assertEvents((order.name, "46.00"))
+        self.cancel(order)
+        self.run_sender()
+        self.assertEvents((order.name, "46.00"), (order.name, "184.00"))
+
+    def test_till_refund(self):
+        sale = self.sync(self.make_sale((self.chair, 3)))
+        self.run_sender()
+        line = {
+            "product_id": self.chair.id,
+            "qty": -1,
+            "refunded_orderline_id": sale.lines.id,
+        }
+        refund = self.sync(self.make_sale(line, is_refund=True)) - sale
+        exchange = self.sync(self.make_sale(line, (self.lamp, 1))) - sale
+        self.run_sender()
+        ref = sale.matomo_order_ref
+        self.assertEvents((ref, "115.00"), (ref, "115.00"))
+        self.assertState(refund, "excluded")
+        self.assertRecorded(exchange, revenue="12.08")
+
+    def test_refund_waits_for_its_order(self):
+        sale = self.sync(self.make_sale((self.chair, 1)))
+        self.site.sudo().next_attempt_date = "2026-03-03 10:30:00"
+        refund = self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.chair.id,
+                    "qty": -1,
+                    "refunded_orderline_id": sale.lines.id,
+                },
+                is_refund=True,
+            )
+        )
+        self.assertTrue(refund)
+        self.run_sender()
+        self.assertEvents()
+        with freeze_time("2026-03-03 11:00:00"):
+            self.run_sender()
+            self.assertEvents((sale.matomo_order_ref, "115.00"))
+
+    @mute_logger(SITE_LOGGER)
+    def test_lost_answer_is_not_counted_twice(self):
+        order = self.track(self.make_order())
+        self.cancel(order)
+
+        def lose(answer):
+            raise requests.ConnectionError("connection reset")
+
+        self.matomo.faults = [lose]
+        self.run_sender()
+        self.assertEqual(len(self.matomo.events), 1)
+        with freeze_time("2026-03-03 12:00:00"):
+            self.run_sender()
+        self.assertEvents((order.name, "115.00"))
+        refund = order.sudo().matomo_request_ids.filtered(lambda r: r.kind == "refund")
+        self.assertEqual(refund.state, "sent")

@@ -1,0 +1,116 @@
+import json
+
+from lxml import html
+
+from odoo.tests import tagged
+
+from .shopper import ShopperCommon
+
+
+@tagged("post_install", "-at_install")
+class TestTag(ShopperCommon):
+    """Matomo's tag on the pages of a website."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.website.matomo_tag = True
+        cls.category = (
+            cls.env["product.public.category"].sudo().create({"name": "Seats"})
+        )
+        cls.chair.sudo().public_categ_ids = cls.category
+
+    def get_page(self, path="/shop"):
+        return html.fromstring(self.open(path).content)
+
+    def get_tag(self, path="/shop"):
+        tags = self.get_page(path).xpath("//script[@id='matomo_order_tracking_tag']")
+        self.assertLessEqual(len(tags), 1)
+        return dict(tags[0].attrib) if tags else None
+
+    def get_view(self, path):
+        (element,) = self.get_page(path).xpath("//*[@data-matomo-view]")
+        return json.loads(element.get("data-matomo-view"))
+
+    def test_off_by_default(self):
+        website = self.env["website"].sudo().create({"name": "New"})
+        self.assertFalse(website.matomo_tag)
+        self.website.matomo_tag = False
+        self.assertIsNone(self.get_tag())
+
+    def test_has_address_and_site_and_no_secret(self):
+        tag = self.get_tag()
+        self.assertEqual(tag["data-tracker"], "https://matomo.example.com/matomo.php")
+        self.assertEqual(tag["data-script"], "https://matomo.example.com/matomo.js")
+        self.assertEqual(tag["data-site"], "1")
+        self.assertEqual(tag["data-ask-cookie-bar"], "1")
+        self.assertEqual(tag["data-respect-dnt"], "1")
+        self.assertNotIn(self.site.sudo().token_auth, self.open("/shop").text)
+
+    def test_has_no_inline_code(self):
+        (tag,) = self.get_page().xpath("//script[@id='matomo_order_tracking_tag']")
+        self.assertFalse(tag.text)
+        self.assertEqual(
+            tag.get("src"), "/matomo_order_tracking/static/src/js/matomo_tag.js"
+        )
+        self.open(tag.get("src"))
+
+    def test_consent(self):
+        self.site.sudo().consent_policy = "elsewhere"
+        self.assertFalse(self.get_tag()["data-ask-cookie-bar"])
+        self.site.sudo().consent_policy = "never"
+        self.assertIsNone(self.get_tag())
+
+    def test_silent_in_a_copy(self):
+        self.site.sudo().database_uuid = "another"
+        self.assertIsNone(self.get_tag())
+
+    def test_product_view_says_what_orders_say(self):
+        self.assertEqual(
+            self.get_view(self.chair.website_url),
+            {
+                "sku": "CHAIR",
+                "name": "Chair",
+                "categories": ["Seats", "Furniture", "Chairs"],
+                "price": 100.0,
+            },
+        )
+
+    def test_category_view(self):
+        path = f"/shop/category/{self.env['ir.http']._slug(self.category)}"
+        self.assertEqual(self.get_view(path), {"category": "Seats"})
+
+    def test_no_views_without_the_tag(self):
+        self.website.matomo_tag = False
+        page = self.get_page(self.chair.website_url)
+        self.assertFalse(page.xpath("//*[@data-matomo-view]"))
+
+    def test_no_second_tag(self):
+        self.website.custom_code_head = """
+            <script>var _paq = []; _paq.push(["setSiteId", "1"]);</script>
+        """
+        self.assertIsNone(self.get_tag())
+        settings = (
+            self.env["res.config.settings"]
+            .sudo()
+            .create({"website_id": self.website.id})
+        )
+        self.assertTrue(settings.matomo_has_other_tag)
+
+    def test_settings(self):
+        settings = self.env["res.config.settings"].sudo()
+        settings.create(
+            {
+                "website_id": self.website.id,
+                "matomo_url": self.site.url,
+                "matomo_idsite": self.site.idsite,
+                "matomo_consent_policy": "elsewhere",
+                "matomo_respect_dnt": False,
+                "matomo_track_carts": False,
+                "matomo_tag": False,
+            }
+        ).execute()
+        self.assertEqual(self.site.consent_policy, "elsewhere")
+        self.assertFalse(self.site.respect_dnt)
+        self.assertFalse(self.site.track_carts)
+        self.assertFalse(self.website.matomo_tag)

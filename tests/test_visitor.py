@@ -1,0 +1,203 @@
+from unittest.mock import patch
+
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from odoo.addons.matomo_order_tracking.models import matomo_site_shopper
+
+from .shopper import BROWSER, VISITOR, ShopperCommon
+
+ATTRIBUTION = ["spring-sale", "cabinet", 1763000000, "https://www.google.com/"]
+OTHER = "fedcba9876543210"
+
+
+@tagged("post_install", "-at_install")
+class TestVisitor(ShopperCommon):
+    """Who the shopper is, as their own requests say."""
+
+    def setUp(self):
+        super().setUp()
+        self.accept_cookies()
+
+    def assertAnonymous(self, order):
+        self.env.invalidate_all()
+        self.assertFalse(order.matomo_ip_address)
+        self.assertFalse(order.matomo_user_agent)
+        self.assertFalse(order.matomo_visitor_id)
+        self.assertFalse(order.matomo_attribution_info)
+
+    def test_metadata_is_stored_with_the_cart(self):
+        self.run_matomo_js(attribution=ATTRIBUTION)
+        self.opener.headers.update(
+            {
+                "Sec-CH-UA": '"Chromium";v="130", "Not?A_Brand";v="99"',
+                "Sec-CH-UA-Mobile": "?0",
+                "Sec-CH-UA-Platform": '"Linux"',
+            }
+        )
+        cart = self.add(self.chair)
+        self.assertEqual(cart.matomo_ip_address, "127.0.0.1")
+        self.assertEqual(cart.matomo_user_agent, BROWSER)
+        self.assertEqual(cart.matomo_accept_language, "nl-BE,nl;q=0.9")
+        self.assertIn('"brand": "Chromium"', cart.matomo_client_hints)
+        self.assertEqual(cart.matomo_visitor_id, VISITOR)
+        self.assertEqual(
+            cart.matomo_attribution_info,
+            {
+                "campaign": "spring-sale",
+                "keyword": "cabinet",
+                "timestamp": 1763000000,
+                "referrer": "https://www.google.com/",
+            },
+        )
+
+    def test_order_confirmed_later_is_sent_with_it(self):
+        self.run_matomo_js(attribution=ATTRIBUTION)
+        cart = self.add(self.chair)
+        self.confirm(cart)
+        self.run_sender()
+        self.assertRecorded(
+            cart, cid=VISITOR, cip="127.0.0.1", ua=BROWSER, _rcn="spring-sale"
+        )
+
+    def test_only_what_changed_is_written(self):
+        self.run_matomo_js()
+        cart = self.add(self.chair)
+        self.open("/shop/cart")
+        with patch.object(type(cart), "write", side_effect=AssertionError) as write:
+            self.open("/shop/cart")
+        self.assertFalse(write.called)
+
+    def test_another_device_does_not_take_over(self):
+        self.run_matomo_js()
+        cart = self.add(self.chair)
+        self.run_matomo_js(OTHER)
+        self.opener.headers["User-Agent"] = "Mozilla/5.0 (Phone)"
+        self.update(cart.order_line, 2)
+        self.env.invalidate_all()
+        self.assertEqual(cart.matomo_visitor_id, VISITOR)
+        self.assertEqual(cart.matomo_user_agent, BROWSER)
+
+    def test_the_same_visitor_brings_a_new_campaign(self):
+        self.run_matomo_js()
+        cart = self.add(self.chair)
+        self.run_matomo_js(attribution=ATTRIBUTION)
+        self.open("/shop/cart")
+        self.env.invalidate_all()
+        self.assertEqual(cart.matomo_attribution_info["campaign"], "spring-sale")
+
+    def test_no_robot(self):
+        self.run_matomo_js()
+        self.opener.headers["User-Agent"] = "Mozilla/5.0 (compatible; Somebot/2.1)"
+        cart = self.add(self.chair)
+        self.assertAnonymous(cart)
+        self.assertFalse(self.get_carts(cart))
+
+    def test_no_salesperson(self):
+        seller = self.make_user("seller", "sales_team.group_sale_salesman")
+        seller.sudo().password = "seller-seller"
+        self.authenticate("seller", "seller-seller")
+        self.accept_cookies()
+        self.run_matomo_js()
+        cart = self.add(self.chair)
+        self.assertAnonymous(cart)
+        self.assertFalse(self.get_carts(cart))
+
+    def test_nothing_on_a_website_without_matomo(self):
+        self.website.matomo_site_id = False
+        self.run_matomo_js()
+        cart = self.add(self.chair)
+        self.assertAnonymous(cart)
+        self.assertFalse(cart.matomo_consent_info)
+
+    def test_trouble_is_not_the_shoppers(self):
+        with (
+            patch.object(
+                type(self.site), "_read_shopper", side_effect=ZeroDivisionError
+            ),
+            mute_logger("odoo.addons.matomo_order_tracking.models.sale_order_cart"),
+        ):
+            cart = self.add(self.chair)
+        self.assertEqual(cart.order_line.product_id, self.chair)
+        self.assertAnonymous(cart)
+
+    def test_nonsense_in_cookies_and_headers(self):
+        self.set_cookie("_pk_id.1.1fff", "<script>alert(1)</script>")
+        self.set_cookie("_pk_ref.1.1fff", "%5B%5B%5B%00")
+        self.opener.headers["Accept-Language"] = "x" * 5000
+        self.opener.headers["Sec-CH-UA"] = "''\"\"" * 100
+        cart = self.add(self.chair)
+        self.assertFalse(cart.matomo_visitor_id)
+        self.assertFalse(cart.matomo_attribution_info)
+        self.assertFalse(cart.matomo_client_hints)
+        self.assertEqual(len(cart.matomo_accept_language), 255)
+
+    # === THE PORTAL === #
+
+    def make_quotation(self):
+        quotation = self.make_order((self.chair, 1))
+        quotation.sudo().write({"require_signature": True, "require_payment": False})
+        quotation.action_quotation_sent()
+        quotation._portal_ensure_token()
+        self.end_transaction()
+        return quotation
+
+    def test_signed_quotation(self):
+        quotation = self.make_quotation()
+        self.run_matomo_js(attribution=ATTRIBUTION)
+        self.call(
+            f"/my/orders/{quotation.id}/accept",
+            access_token=quotation.access_token,
+            name="Nora",
+            signature="R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=",
+        )
+        self.env.invalidate_all()
+        self.assertEqual(quotation.state, "sale")
+        self.assertEqual(quotation.matomo_visitor_id, VISITOR)
+        self.end_transaction()
+        self.run_sender()
+        self.assertRecorded(quotation, cid=VISITOR, _rcn="spring-sale")
+
+    def test_wrong_access_token_stores_nothing(self):
+        quotation = self.make_quotation()
+        self.run_matomo_js()
+        answer = self.call(
+            f"/my/orders/{quotation.id}/accept",
+            access_token="wrong",
+            name="Eve",
+            signature="x",
+        )
+        self.assertIn("error", answer)
+        self.assertAnonymous(quotation)
+
+    # === WITHOUT MATOMO.JS === #
+
+    def test_server_names_the_visitor_if_matomo_js_does_not(self):
+        with patch.object(
+            matomo_site_shopper, "VISITOR_PATIENCE", matomo_site_shopper.scaled()
+        ):
+            cart = self.add(self.chair)
+            self.assertFalse(cart.matomo_visitor_id)
+            answer = self.open("/shop")
+        name = next(name for name in answer.cookies.keys() if name.startswith("_pk_id"))
+        self.assertRegex(name, r"^_pk_id\.1\.[0-9a-f]{4}$")
+        visitor = answer.cookies[name].partition(".")[0]
+        self.open("/shop/cart")
+        self.env.invalidate_all()
+        self.assertEqual(cart.matomo_visitor_id, visitor)
+        self.assertTrue(cart.matomo_user_agent)
+
+    def test_server_waits_for_matomo_js(self):
+        self.add(self.chair)
+        answer = self.open("/shop")
+        self.assertFalse([n for n in answer.cookies.keys() if n.startswith("_pk_")])
+
+    def test_server_sets_no_cookie_without_consent(self):
+        self.answer_cookie_bar(False)
+        with patch.object(
+            matomo_site_shopper, "VISITOR_PATIENCE", matomo_site_shopper.scaled()
+        ):
+            self.add(self.chair)
+            self.open("/shop/cart")
+            answer = self.open("/shop/cart")
+        self.assertFalse([n for n in answer.cookies.keys() if n.startswith("_pk_")])
