@@ -1,0 +1,46 @@
+"""The chaos program in the size of a test: see dev/chaos and `make chaos`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# `make test` says with it where the servers' files are.
+SERVERS = "MATOMO_DEV_JSON"
+CHECKOUT = Path(__file__).resolve().parent.parent
+ORDERS = 300
+# The program ends by itself before that, on the slowest machine (seconds).
+PATIENCE = 1200
+
+
+def test_nothing_is_lost_or_sent_twice_whatever_breaks():
+    assert SERVERS in os.environ, "Run the tests with `make test`."
+    done = subprocess.run(
+        [sys.executable, CHECKOUT / "dev" / "cli.py", "chaos"],
+        cwd=CHECKOUT,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "\n0 lost, 0 duplicated\n" in done.stdout, done.stdout
+
+
+def _environment():
+    """The program finds its own Odoo; it only has to know where the servers are.
+
+    Without SEED each run tries another one, and a failure says which it was.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "PYTHONSAFEPATH")
+    }
+    return {
+        **kept,
+        "DEV_DIR": str(Path(os.environ[SERVERS]).parent),
+        "ORDERS": os.environ.get("ORDERS") or str(ORDERS),
+    }
