@@ -117,6 +117,21 @@ def sold_orders():
     }
 
 
+def broken_promises(order_ids, receipts):
+    """The sales that Odoo said it has, and has not."""
+    confirmed = query_column("SELECT id FROM sale_order WHERE state = 'sale'")
+    synced = query_column("SELECT pos_reference FROM pos_order")
+    return [
+        *(f"sales order {id_}" for id_ in order_ids if str(id_) not in confirmed),
+        *(f"till sale {receipt}" for receipt in receipts if receipt not in synced),
+    ]
+
+
+def query_column(statement):
+    """The values of a statement's only column."""
+    return {value for (value,) in server.query(statement)}
+
+
 def row_states():
     """How many rows of the outbox are in which state."""
     rows = server.query(

@@ -81,6 +81,8 @@ class Salesperson:
         self.products = client.find("product.product", MADE_HERE)
         [self.customer] = client.find("res.partner", ("name", "=", CUSTOMER))
         self.refusals = 0
+        # The ids of the orders that Odoo said are confirmed.
+        self.promised = []
 
     def sell(self, limit):
         """Make a few quotations and confirm them together; how many Odoo confirmed."""
@@ -95,6 +97,7 @@ class Salesperson:
             self.refusals += 1
             time.sleep(0.5)
             return 0
+        self.promised += orders
         return count
 
     def _order(self):
@@ -117,6 +120,8 @@ class Till:
         self.chance = random.Random(f"{seed} till {config}")
         self.refusals = 0
         self.count = 0
+        # The receipt numbers of the sales that Odoo said it has.
+        self.promised = []
         client.call("pos.config", "open_ui", [config])
         [state] = client.call(
             "pos.config", "read", [config], ["current_session_id", "pricelist_id"]
@@ -198,6 +203,7 @@ class Till:
         for _attempt in range(PATIENCE):
             try:
                 self.client.call("pos.order", "sync_from_ui", sales)
+                self.promised += [sale["pos_reference"] for sale in sales]
                 return
             except odoo_client.Refused:
                 self.refusals += 1
