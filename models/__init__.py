@@ -1,4 +1,5 @@
 from . import matomo_site
+from . import matomo_site_health
 from . import matomo_site_shopper
 from . import matomo_request
 from . import matomo_request_send
@@ -7,6 +8,7 @@ from . import matomo_request_refund
 from . import matomo_request_verify
 from . import matomo_request_retrack
 from . import matomo_order_mixin
+from . import matomo_order_amounts
 from . import account_move
 from . import sale_order
 from . import sale_order_cart

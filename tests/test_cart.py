@@ -320,7 +320,7 @@ class TestCart(ShopperCommon):
     def test_wrong_token_stops_the_site(self):
         self.site.sudo().token_auth = "wrong"
         cart = self.add(self.chair)
-        with mute_logger("odoo.addons.matomo_order_tracking.models.matomo_site"):
+        with mute_logger("odoo.addons.matomo_order_tracking.models.matomo_site_health"):
             self.run_sender()
         self.assertEqual(self.site.state, "error")
         self.assertEqual(self.get_carts(cart).state, "pending")

@@ -13,7 +13,7 @@ from odoo.addons.base.tests.test_ir_cron import CronMixinCase
 from .common import MODULE, MatomoCommon
 from .fake_matomo import FakeResponse
 
-SITE_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_site"
+SITE_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_site_health"
 SEND_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request_send"
 VERIFY_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request_verify"
 REQUEST_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request"

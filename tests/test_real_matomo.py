@@ -116,7 +116,7 @@ class TestRealMatomo(MatomoPosCommon):
         self.assertEqual(answer["params"]["type"], "success", answer)
         self.assertEqual(site.page_url, "https://shop.example.com")
         self.site.sudo().token_auth = "0" * 32
-        with mute_logger("odoo.addons.matomo_order_tracking.models.matomo_site"):
+        with mute_logger("odoo.addons.matomo_order_tracking.models.matomo_site_health"):
             answer = site.action_test_connection()
         self.assertEqual(answer["params"]["type"], "danger")
         self.assertIn("refuses the token", answer["params"]["message"])

@@ -399,7 +399,7 @@ class TestVerdicts(AmountsCommon):
     def test_interrupted_site_leaves_its_orders_waiting(self):
         order = self.confirm(self.make_order())
         self.matomo.faults = [FakeResponse(503)]
-        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_site"):
+        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_site_health"):
             self.run_sender()
         self.assertState(order, "pending")
         with freeze_time(fields.Datetime.now() + timedelta(hours=2)):
