@@ -125,6 +125,19 @@ class TestToken(MatomoCommon):
             with self.assertRaises(AccessError):
                 getattr(sites, method)([], groupby=["token_auth"])
 
+    def test_token_is_on_no_screen(self):
+        order = self.confirm(self.make_order())
+        self.run_sender()
+        admin = self.env.ref("base.user_admin")
+        admin.company_ids += self.company
+        for record in (order, self.row(order), self.site, self.company):
+            record = record.with_user(admin).sudo(False)
+            screens = record.get_views([(False, "form"), (False, "list")])
+            names = screens["models"][record._name]["fields"]
+            shown = record.web_read({name: {} for name in names})
+            self.assertIn(record.id, [values["id"] for values in shown])
+            self.assertNotIn(CANARY, str(screens) + str(shown))
+
     def test_environment_wins_over_the_field(self):
         self.site.sudo().token_auth = "in the database"
         self.startPatcher(
