@@ -19,7 +19,7 @@ TEMPLATE_PREFIX = "mot_base_"
 # What the addon needs, and what its tests and the demo sell with.
 MODULES = """
     website_sale website_sale_loyalty website_sale_collect
-    sale_management sale_loyalty payment_demo
+    sale_management sale_loyalty sale_mrp payment_demo
     point_of_sale pos_sale pos_sale_loyalty pos_loyalty pos_restaurant pos_discount
     base_automation
 """.split()
