@@ -3,6 +3,7 @@ from . import matomo_site_health
 from . import matomo_site_shopper
 from . import matomo_request
 from . import matomo_request_send
+from . import matomo_request_deliver
 from . import matomo_request_cart
 from . import matomo_request_refund
 from . import matomo_request_verify

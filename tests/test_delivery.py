@@ -15,6 +15,7 @@ from .fake_matomo import FakeResponse
 
 SITE_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_site_health"
 SEND_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request_send"
+DELIVER_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request_deliver"
 VERIFY_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request_verify"
 REQUEST_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request"
 NOW = "2026-03-03 10:00:00"
@@ -205,7 +206,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.run_sender()
         self.assertState(order, "sent")
 
-    @mute_logger(SEND_LOGGER)
+    @mute_logger(DELIVER_LOGGER)
     def test_foreign_order_under_our_id(self):
         first, second = self.confirm_many(2)
         self.matomo.orders["1", first.name.casefold()] = {
@@ -264,7 +265,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.assertFalse(self.matomo.requests)
         self.assertIn("No token", self.site.state_message)
 
-    @mute_logger(SEND_LOGGER)
+    @mute_logger(DELIVER_LOGGER)
     def test_token_that_may_not_read(self):
         self.matomo.may_read = False
         orders = self.confirm_many(3)

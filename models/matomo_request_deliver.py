@@ -1,0 +1,279 @@
+import logging
+from datetime import timedelta
+
+from odoo import api, fields, models
+
+from ..matomo_api.errors import MatomoError, Misconfigured, ServerTrouble
+from ..matomo_api.reading import read_anonymised_orders, read_orders
+from .waiting import scaled
+
+_logger = logging.getLogger(__name__)
+
+# What one more order in a bulk adds to the timeout of one (seconds). Matomo
+# needs about 2 ms (MATOMO.md section 11).
+TIMEOUT_PER_ORDER = 0.06
+# Matomo's days are those of the site's time zone.
+DAY_MARGIN = timedelta(days=1)
+VERIFIER_SLACK = timedelta(seconds=1)
+# An accepted order is looked for in Matomo after this time.
+GRACE = scaled(minutes=1)
+
+
+class MatomoRequest(models.Model):
+    """The delivery of claimed rows: what is asked of Matomo, and what came of it.
+
+    A delivery only talks to Matomo and yields outcomes; ``_settle`` writes them
+    down afterwards, in a transaction that is replayed on a conflict. No
+    transaction is open while Matomo is asked.
+    """
+
+    _inherit = "matomo.request"
+
+    # === DELIVERING === #
+
+    def _deliver(self, site, client, rows):
+        """Send claimed rows and find out what became of each.
+
+        :return: list of ``(rows, method name, keyword arguments)`` for ``_settle``,
+            and the trouble that ended the delivery, or None
+        """
+        outcomes = []
+        unsettled = rows
+        try:
+            for outcome in self._check_first(site, client, rows):
+                outcomes.append(outcome)
+                unsettled -= outcome[0]
+            if not unsettled:
+                return outcomes, None
+            rows = unsettled
+            answer = self._post(site, client, rows)
+            if answer.tracked == len(rows):
+                return [*outcomes, (rows, "_set_sent", {"answer": answer})], None
+            for outcome in self._settle_refused(site, client, rows, answer):
+                outcomes.append(outcome)
+                unsettled -= outcome[0]
+        except MatomoError as error:
+            return [*outcomes, (unsettled, "_release", {"error": error})], error
+        return outcomes, None
+
+    def _post(self, site, client, rows):
+        """Send rows in one request; no transaction is open meanwhile.
+
+        :raise MatomoError: as the client does
+        """
+        payloads = [row.payload for row in rows]
+        timeout = site.order_timeout + TIMEOUT_PER_ORDER * (len(rows) - 1)
+        self._end_transaction()
+        return client.send_bulk(payloads, timeout=timeout)
+
+    def _probe(self, site, client):
+        """Ask whether the token may record; no transaction is open meanwhile.
+
+        :raise MatomoError: as the client does
+        """
+        idsite, timeout = site.idsite, site.order_timeout
+        self._end_transaction()
+        client.probe(idsite, timeout=timeout)
+
+    def _check_first(self, site, client, rows):
+        """Look in Matomo for the rows that may be there, before they are sent.
+
+        A person wants them sent again, or they were sent and Matomo, which
+        anonymises order ids, would count them twice.
+        """
+        doubtful = rows.filtered(
+            lambda row: row.check_first
+            or (site.is_order_id_anonymised and row.attempt_count > 1)
+        )
+        if not doubtful:
+            return
+        recorded = self._read_back(site, client, doubtful)
+        for row in doubtful:
+            order = recorded.get(row.order_ref)
+            if order and row._is_ours(order):
+                yield row, "_set_verified", {"recorded": order}
+            elif order:
+                yield row, "_set_foreign", {"recorded": order}
+
+    def _settle_refused(self, site, client, rows, answer):
+        """Tell the recorded from the refused by reading Matomo back.
+
+        Matomo says how many it refused, not which (MATOMO.md section 3), and
+        refuses what it has already, too.
+
+        :raise MatomoError: when it cannot be found out now
+        """
+        if not site.can_read:
+            yield from self._settle_unread(site, client, rows, answer)
+            return
+        try:
+            recorded = self._read_back(site, client, rows)
+        except Misconfigured:
+            # The token may not read: may it record at all?
+            self._probe(site, client)
+            yield from self._settle_unread(site, client, rows, answer)
+            return
+        for row in rows:
+            order = recorded.get(row.order_ref)
+            if order and row._is_ours(order):
+                yield row, "_set_sent", {"answer": answer}
+            elif order:
+                yield row, "_set_foreign", {"recorded": order}
+            elif len(rows) == 1:
+                yield self._settle_single_refusal(site, client, row, answer)
+            else:
+                single = self._post(site, client, row)
+                if single.tracked:
+                    yield row, "_set_sent", {"answer": single}
+                else:
+                    yield self._settle_single_refusal(site, client, row, single)
+
+    def _settle_single_refusal(self, site, client, row, answer):
+        """A row that was refused alone and is not there: whose fault is it?
+
+        :raise Misconfigured: the token's or the site's
+        """
+        self._probe(site, client)
+        return row, "_set_refused", {"answer": answer}
+
+    def _settle_unread(self, site, client, rows, answer):
+        """Settle rows of a site whose token may not read: what can be told is told."""
+        yield self.browse(), "_note_unreadable", {"site": site}
+        if len(rows) == 1 and rows.attempt_count == 1:
+            yield self._settle_single_refusal(site, client, rows, answer)
+        else:
+            # Refused the second time: most likely because it is there.
+            yield rows, "_set_sent", {"answer": answer}
+
+    def _read_back(self, site, client, rows):
+        """What Matomo has recorded of the rows: ``{order id: RecordedOrder}``.
+
+        With "Anonymize Order ID" Matomo keeps a random id instead of ours: what is
+        not found by its id is looked for by its visitor, or it would be sent, and
+        counted, again.
+
+        :raise MatomoError: as the client does
+        """
+        dates = rows.mapped("order_date")
+        days = (
+            (min(dates) - DAY_MARGIN).date(),
+            (max([*dates, fields.Datetime.now()]) + DAY_MARGIN).date(),
+        )
+        refs, idsite = rows.mapped("order_ref"), site.idsite
+        self._end_transaction()
+        recorded = read_orders(client, idsite, refs, *days)
+        missing = rows.filtered(
+            lambda row: row.order_ref not in recorded and row.payload
+        )
+        visitors = [row.payload["cid"] for row in missing]
+        self._end_transaction()
+        for order in read_anonymised_orders(client, idsite, visitors, *days):
+            for row in missing:
+                if row.order_ref not in recorded and row._is_ours(order):
+                    recorded[row.order_ref] = order
+                    break
+        return recorded
+
+    def _is_ours(self, recorded):
+        """Whether an order in Matomo is the one this row sent.
+
+        It is if revenue, day and visitor agree (DESIGN.md). Matomo keeps revenue
+        in single precision: beyond 130,000 a cent is lost (MATOMO.md section 7).
+        """
+        payload = self.payload or {}
+        revenue = float(payload.get("revenue") or 0)
+        tolerance = max(0.005, abs(revenue) * 1e-7)
+        sent_at = fields.Datetime.to_datetime(payload.get("cdt"))
+        return bool(
+            abs(float(recorded.revenue) - revenue) <= tolerance
+            and recorded.visitor_id == payload.get("cid")
+            and sent_at
+            # A time in the future was replaced by the moment of arrival.
+            and abs(self.site_id._to_utc(recorded.time) - sent_at) <= DAY_MARGIN
+        )
+
+    # === SETTLING === #
+
+    def _settle(self, site, outcomes, error=None):
+        """Write down what became of the rows, and of the site."""
+        for rows, method, arguments in outcomes:
+            getattr(rows, method)(**arguments)
+        if error:
+            site._note_trouble(error)
+        else:
+            site._note_success()
+
+    def _set_sent(self, answer):
+        """Matomo has accepted the rows; soon they are looked for there."""
+        check_date = fields.Datetime.now() + GRACE
+        accepted = self._update_state(
+            "sent",
+            reason=False,
+            failure_type=False,
+            next_attempt_date=False,
+            check_first=False,
+            sent_date=fields.Datetime.now(),
+            next_check_date=check_date,
+            duration_ms=answer.duration_ms,
+            answer_status=answer.status,
+            answer_text=answer.text,
+        )
+        # A little later, when the last of this second's rows are due as well.
+        self._wake_verifier(at=check_date + VERIFIER_SLACK)
+        for row in accepted:
+            # The guide: "Tracked ecommerce order %s: URL was %s".
+            _logger.info(
+                "Tracked ecommerce order %s: URL was %s",
+                row.order_ref,
+                row.tracking_url,
+            )
+
+    def _set_foreign(self, recorded):
+        """Somebody else's order has our id in Matomo: ours takes another."""
+        taken = self.order_ref
+        self._assign_order_ref(self._get_order(), avoid=(taken,))
+        self._update_state(
+            "pending", payload=False, tracking_url=False, next_attempt_date=False
+        )
+        _logger.warning(
+            "Matomo has an order %s of %s that is not ours; %s is sent as %s",
+            taken,
+            recorded.revenue,
+            self._get_order(),
+            self.order_ref,
+        )
+
+    def _set_refused(self, answer):
+        """Matomo refuses this very order."""
+        self._fail(
+            "refused",
+            self.env._(
+                "Matomo refused this order, although it accepts the token and the "
+                "site. Compare the audit URL with what Matomo expects, mend the "
+                "order and press Retrack."
+            ),
+            duration_ms=answer.duration_ms,
+            answer_status=answer.status,
+            answer_text=answer.text,
+        )
+
+    def _release(self, error):
+        """Back to the queue: nothing is known, and nobody's attempts are used up."""
+        self._update_state(
+            "pending",
+            next_attempt_date=False,
+            failure_type="config"
+            if isinstance(error, Misconfigured)
+            else "server"
+            if isinstance(error, ServerTrouble)
+            else "network",
+            answer_status=error.status,
+            answer_text=error.text,
+        )
+
+    @api.model
+    def _note_unreadable(self, site):
+        """Say once that the site's token may not read."""
+        if site.can_read:
+            _logger.warning("The token of Matomo site %s may not read it.", site.id)
+            site.can_read = False
