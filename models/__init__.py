@@ -1,4 +1,5 @@
 from . import matomo_site
+from . import matomo_site_token
 from . import matomo_site_health
 from . import matomo_site_shopper
 from . import matomo_request
@@ -16,6 +17,7 @@ from . import sale_order_cart
 from . import pos_order
 from . import website
 from . import ir_http
+from . import ir_model_fields
 from . import pos_config
 from . import res_company
 from . import res_config_settings

@@ -1,12 +1,10 @@
-import os
 from datetime import datetime, time, timedelta
 from decimal import Decimal
-from urllib.parse import urlsplit
 
 import pytz
 
 from odoo import api, fields, models
-from odoo.exceptions import AccessError, ValidationError
+from odoo.exceptions import ValidationError
 from odoo.tools import config
 from odoo.tools.misc import str2bool
 
@@ -19,19 +17,6 @@ from ..matomo_api.reading import read_site
 def to_decimal(amount):
     """A float as Odoo computes amounts; beyond six decimals its noise begins."""
     return Decimal(f"{amount:.6f}")
-
-
-class WriteOnlyChar(fields.Char):
-    """A text that is entered and used, and handed out to nobody, whoever asks."""
-
-    def convert_to_read(self, value, record, use_display_name=True):
-        return False
-
-    def convert_to_export(self, value, record):
-        return ""
-
-    def convert_to_onchange(self, value, record, names):
-        return False
 
 
 class MatomoSite(models.Model):
@@ -63,13 +48,6 @@ class MatomoSite(models.Model):
         tracking=True,
         aggregator=None,
         help="The number of the website in Matomo, under Administration, Websites.",
-    )
-    token_auth = WriteOnlyChar(
-        string="Token",
-        copy=False,
-        groups="base.group_system",
-        help="An authentication token of a Matomo user with write access to this "
-        "site. Do not use a superuser's token.",
     )
     company_id = fields.Many2one(
         "res.company", required=True, default=lambda self: self.env.company
@@ -188,14 +166,6 @@ class MatomoSite(models.Model):
         "(company_id, url, idsite) WHERE active",
         "This Matomo site already exists in this company.",
     )
-    _idsite_positive = models.Constraint(
-        "CHECK(idsite > 0)", "The Matomo site ID is a number from 1."
-    )
-    _limits = models.Constraint(
-        "CHECK(order_timeout BETWEEN 1 AND 60 AND cart_timeout BETWEEN 1 AND 60"
-        " AND batch_size BETWEEN 1 AND 200)",
-        "Timeouts are from 1 to 60 seconds, the batch size is from 1 to 200.",
-    )
 
     # === COMPUTE, DEFAULTS, CONSTRAINTS === #
 
@@ -223,6 +193,29 @@ class MatomoSite(models.Model):
     def _check_url(self):
         for site in self:
             site._check_address(site.url)
+
+    @api.constrains(
+        "idsite", "order_timeout", "cart_timeout", "batch_size", "retention_days"
+    )
+    def _check_limits(self):
+        """No CHECK of the database: its error shows the row, token included."""
+        for site in self:
+            if site.idsite < 1:
+                raise ValidationError(
+                    self.env._("The Matomo site ID is a number from 1.")
+                )
+            if not (
+                1 <= site.order_timeout <= 60
+                and 1 <= site.cart_timeout <= 60
+                and 1 <= site.batch_size <= 200
+                and 0 <= site.retention_days
+            ):
+                raise ValidationError(
+                    self.env._(
+                        "Timeouts are from 1 to 60 seconds, the batch size is from 1 to"
+                        " 200, and days are not negative."
+                    )
+                )
 
     def _check_address(self, url):
         """Refuse an address the token must not travel to.
@@ -264,12 +257,6 @@ class MatomoSite(models.Model):
 
     # === CRUD === #
 
-    def _read_group_groupby(self, alias, groupby_spec, query):
-        """Override of the ORM: a group's name would be the token."""
-        if groupby_spec == "token_auth":
-            raise AccessError(self.env._("Sites cannot be grouped by their token."))
-        return super()._read_group_groupby(alias, groupby_spec, query)
-
     @api.model_create_multi
     def create(self, vals_list):
         for vals in vals_list:
@@ -277,32 +264,17 @@ class MatomoSite(models.Model):
         return super().create(vals_list)
 
     def write(self, vals):
-        """Start afresh when the way to Matomo is mended.
-
-        Somebody who may change the address but not see the token must not be
-        able to have it sent to another host.
-        """
-        vals = self._clean_values(dict(vals))
+        """Override of the ORM to start afresh when the way to Matomo is mended."""
         if vals.get("date_start"):
             self._reconsider(fields.Date.to_date(vals["date_start"]))
-        way = {"url", "idsite", "token_auth"} & vals.keys()
-        if not way:
-            return super().write(vals)
-        if "url" in vals and not self.env.is_system():
-            moved = self.filtered(
-                lambda s: urlsplit(s.url).netloc != urlsplit(vals["url"]).netloc
-            )
-            # sudo: the token is the administrators'; here it is only taken away.
-            moved.sudo().filtered("token_auth").token_auth = False
         result = super().write(vals)
-        self._mend()
+        if {"url", "idsite"} & vals.keys():
+            self._mend()
         return result
 
     def _clean_values(self, vals):
         if vals.get("url"):
             vals["url"] = "".join(vals["url"].split())
-        if vals.get("token_auth"):
-            vals["token_auth"] = vals["token_auth"].strip()
         return vals
 
     def _reconsider(self, date_start):
@@ -469,17 +441,6 @@ class MatomoSite(models.Model):
         """
         self.ensure_one()
         return self.batch_size if self.can_read else 1
-
-    def _get_token(self):
-        """The token: of the environment, the configuration file, or the field.
-
-        ``MATOMO_TOKEN_<record id>`` in the environment and ``matomo_token_<record
-        id>`` in Odoo's configuration file keep it out of the database.
-        """
-        self.ensure_one()
-        key = f"matomo_token_{self.id}"
-        # sudo: the sender runs for everybody; the token goes into the POST only.
-        return os.environ.get(key.upper()) or config.get(key) or self.sudo().token_auth
 
     def _get_page_url(self, *path):
         """An address within the site's own, for a page of the channel."""

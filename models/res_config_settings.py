@@ -3,6 +3,8 @@ from urllib.parse import urlsplit
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from .matomo_site_token import WriteOnlyChar
+
 
 class ResConfigSettings(models.TransientModel):
     """Address, site id and token, for the current website and the current till.
@@ -28,7 +30,7 @@ class ResConfigSettings(models.TransientModel):
         store=False,
         readonly=False,
     )
-    matomo_token_auth = fields.Char(
+    matomo_token_auth = WriteOnlyChar(
         string="Matomo Token",
         compute="_compute_matomo_website",
         inverse="_inverse_matomo_website",
@@ -70,7 +72,7 @@ class ResConfigSettings(models.TransientModel):
         store=False,
         readonly=False,
     )
-    matomo_pos_token_auth = fields.Char(
+    matomo_pos_token_auth = WriteOnlyChar(
         string="Till's Matomo Token",
         compute="_compute_matomo_till",
         inverse="_inverse_matomo_till",
