@@ -38,8 +38,12 @@ MAX_CLIENT_HINTS_LENGTH = 4096
 MAX_CAMPAIGN_LENGTH = 255
 MAX_REFERRER_LENGTH = 1024
 MAX_PAGE_LENGTH = 2048
+MAX_CITY_LENGTH = 255
+MAX_DIMENSION_LENGTH = 255
 
 _VISITOR_ID = re.compile(r"[0-9a-f]{16}")
+_COUNTRY = re.compile(r"[a-z]{2}")
+_REGION = re.compile(r"[A-Z0-9]{1,3}")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,12 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who a request is about. Only ``visitor_id`` (16 hex digits) is needed."""
+    """Who a request is about. Only ``visitor_id`` (16 hex digits) is needed.
+
+    ``country`` (two letters) and ``region`` (of ISO 3166-2, with or without the
+    country) say where; ``dimensions`` are custom dimensions of scope Visit, by their
+    number.
+    """
 
     visitor_id: str
     ip_address: str = ""
@@ -65,6 +74,10 @@ class Visitor:
     accept_language: str = ""
     client_hints: str = ""
     attribution: Attribution = field(default_factory=Attribution)
+    country: str = ""
+    region: str = ""
+    city: str = ""
+    dimensions: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -183,6 +196,11 @@ def _common_parameters(
         "_rck": clean_text(attribution.keyword, MAX_CAMPAIGN_LENGTH),
         "_refts": str(attribution.timestamp) if attribution.timestamp else "",
         "_ref": clean_text(attribution.referrer, MAX_REFERRER_LENGTH),
+        **_place(visitor),
+        **{
+            f"dimension{number}": clean_text(value, MAX_DIMENSION_LENGTH)
+            for number, value in visitor.dimensions.items()
+        },
     }
     return {
         "idsite": str(idsite),
@@ -199,6 +217,23 @@ def _common_parameters(
         "url": clean_text(page.url, MAX_PAGE_LENGTH),
         "action_name": clean_text(page.title, MAX_NAME_LENGTH),
         **{name: value for name, value in optional.items() if value},
+    }
+
+
+def _place(visitor: Visitor) -> dict[str, str]:
+    """Where the visitor is, in the one form Matomo's maps know.
+
+    Matomo stores what it gets: "BE" is another country than "be", "BE-VLG" is cut to
+    a region "BE-" that nobody knows.
+    """
+    country = visitor.country.lower()
+    if not _COUNTRY.fullmatch(country):
+        return {}
+    region = visitor.region.upper().rpartition("-")[2]
+    return {
+        "country": country,
+        "region": region if _REGION.fullmatch(region) else "",
+        "city": clean_text(visitor.city, MAX_CITY_LENGTH),
     }
 
 

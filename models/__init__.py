@@ -2,6 +2,7 @@ from . import matomo_site
 from . import matomo_site_token
 from . import matomo_site_health
 from . import matomo_site_shopper
+from . import matomo_site_visit
 from . import matomo_request
 from . import matomo_request_send
 from . import matomo_request_deliver
@@ -14,6 +15,8 @@ from . import matomo_order_amounts
 from . import account_move
 from . import sale_order
 from . import sale_order_cart
+from . import pos_load_mixin
+from . import pos_session
 from . import pos_order
 from . import website
 from . import ir_http

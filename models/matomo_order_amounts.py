@@ -205,13 +205,21 @@ class MatomoOrderMixin(models.AbstractModel):
             )
         return notes
 
-    def _prepare_matomo_visitor(self):
+    def _get_matomo_visitor_key(self, site):
+        """What makes the visitor of an order whose shopper is unknown: the order."""
+        return self._name, self.id
+
+    def _prepare_matomo_visitor(self, site):
         """The shopper's own visit where it is known, else a visitor of their own."""
         self.ensure_one()
         info = self.matomo_attribution_info or {}
         return Visitor(
             visitor_id=self.matomo_visitor_id
-            or hmac(self.env(su=True), "matomo_visitor_id", (self._name, self.id))[:16],
+            or hmac(
+                self.env(su=True),
+                "matomo_visitor_id",
+                self._get_matomo_visitor_key(site),
+            )[:16],
             ip_address=self.matomo_ip_address or "",
             user_agent=self.matomo_user_agent or "",
             accept_language=self.matomo_accept_language or "",
@@ -222,4 +230,5 @@ class MatomoOrderMixin(models.AbstractModel):
                 timestamp=info.get("timestamp") or 0,
                 referrer=info.get("referrer") or "",
             ),
+            dimensions=site._get_dimensions(self),
         )

@@ -423,6 +423,10 @@ class MatomoOrderMixin(models.AbstractModel):
         """A value of ``matomo.request.channel``."""
         raise NotImplementedError
 
+    def _get_matomo_till(self):
+        """The name of the till, if the order is of one."""
+        return ""
+
     def _get_matomo_order_name(self):
         """What people call this order; becomes the order id in Matomo."""
         raise NotImplementedError

@@ -170,7 +170,7 @@ class MatomoRequest(models.Model):
         payload = cart_parameters(
             site.idsite,
             cart,
-            order._prepare_matomo_visitor(),
+            order._prepare_matomo_visitor(site),
             Page(site._get_page_url("shop", "cart"), "Web shop cart"),
         )
         last = self._get_last_cart(order)

@@ -155,8 +155,9 @@ class MatomoRequest(models.Model):
         :raise MatomoError: as the client does
         """
         dates = rows.mapped("order_date")
+        # Orders of the future are booked when they arrive.
         days = (
-            (min(dates) - DAY_MARGIN).date(),
+            (min([*dates, *rows.mapped("create_date")]) - DAY_MARGIN).date(),
             (max([*dates, fields.Datetime.now()]) + DAY_MARGIN).date(),
         )
         refs, idsite = rows.mapped("order_ref"), site.idsite
@@ -184,12 +185,14 @@ class MatomoRequest(models.Model):
         revenue = float(payload.get("revenue") or 0)
         tolerance = max(0.005, abs(revenue) * 1e-7)
         sent_at = fields.Datetime.to_datetime(payload.get("cdt"))
+        recorded_at = self.site_id._to_utc(recorded.time)
         return bool(
             abs(float(recorded.revenue) - revenue) <= tolerance
             and recorded.visitor_id == payload.get("cid")
             and sent_at
             # A time in the future was replaced by the moment of arrival.
-            and abs(self.site_id._to_utc(recorded.time) - sent_at) <= DAY_MARGIN
+            and min(sent_at, self.create_date) - DAY_MARGIN <= recorded_at
+            and recorded_at <= sent_at + DAY_MARGIN
         )
 
     # === SETTLING === #

@@ -162,7 +162,7 @@ class MatomoRequest(models.Model):
             origin.order_ref,
             amount,
             self.order_date,
-            refunded._prepare_matomo_visitor(),
+            refunded._prepare_matomo_visitor(site),
             refunded._get_matomo_page(site),
         )
         self.write(

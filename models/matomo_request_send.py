@@ -286,7 +286,7 @@ class MatomoRequest(models.Model):
                 )
             )
         notes += self._get_cart_notes(company_order)
-        visitor = order._prepare_matomo_visitor()
+        visitor = order._prepare_matomo_visitor(site)
         if self.missing_count:
             # Accepted and not recorded: its address may be excluded in Matomo.
             visitor = replace(visitor, ip_address="")

@@ -158,7 +158,7 @@ class MatomoSite(models.Model):
             consent.answer
             and now - session[UNKNOWN_SINCE] >= VISITOR_PATIENCE.total_seconds()
         ):
-            visitor_id = order._prepare_matomo_visitor().visitor_id
+            visitor_id = order._prepare_matomo_visitor(self).visitor_id
             name, value = cookies.visitor_cookie(
                 self.idsite, request.httprequest.host, visitor_id, now
             )

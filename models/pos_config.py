@@ -1,20 +1,36 @@
 from odoo import api, fields, models
 
+GROUPS = "base.group_system,matomo_order_tracking.group_matomo_user"
+
 
 class PosConfig(models.Model):
     _inherit = "pos.config"
 
+    matomo_follows_website = fields.Boolean(
+        copy=False,
+        groups=GROUPS,
+        help="Sales of this till are tracked on the Matomo site of the company's "
+        "website, also when the website gets another one.",
+    )
     matomo_site_id = fields.Many2one(
         "matomo.site",
+        compute="_compute_matomo_site_id",
+        inverse="_inverse_matomo_site_id",
+        store=True,
+        readonly=False,
         copy=False,
-        groups="base.group_system,matomo_order_tracking.group_matomo_user",
+        groups=GROUPS,
         help="Sales of this till are tracked on this Matomo site.",
     )
 
-    @api.model
-    def _load_pos_data_fields(self, config):
-        """Override of `point_of_sale` to keep Matomo's fields out of the till."""
-        names = super()._load_pos_data_fields(config) or list(
-            self.fields_get(attributes=["type"])
-        )
-        return [name for name in names if not name.startswith("matomo_")]
+    @api.depends("matomo_follows_website", "company_id.website_id.matomo_site_id")
+    def _compute_matomo_site_id(self):
+        for config in self:
+            if config.matomo_follows_website:
+                config.matomo_site_id = config.company_id.website_id.matomo_site_id
+            else:
+                config.matomo_site_id = config.matomo_site_id
+
+    def _inverse_matomo_site_id(self):
+        """A till that is given a site has its own from then on."""
+        self.matomo_follows_website = False

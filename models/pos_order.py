@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 from odoo import api, fields, models
 
 from ..matomo_api.tracking import Page
+from .pos_load_mixin import PREFIX
 
 
 class PosOrder(models.Model):
@@ -20,28 +23,39 @@ class PosOrder(models.Model):
     # === THE TILL === #
 
     @api.model
-    def _load_pos_data_fields(self, config):
-        """Override of `point_of_sale` to keep Matomo's fields out of the till.
-
-        An empty list means all readable fields, for a user who may read ours too.
-        """
-        names = super()._load_pos_data_fields(config) or list(
-            self.fields_get(attributes=["type"])
-        )
-        return [name for name in names if not name.startswith("matomo_")]
-
-    @api.model
     def _process_order(self, order, existing_order):
         """Override of `point_of_sale`: a till cannot set Matomo's fields.
 
-        What it sends under their names is dropped, and the sale goes on.
+        What it sends under their names, at any depth, is dropped, and the sale
+        goes on: a field the cashier may not write would fail it.
         """
-        for values in (order, *order.get("relations_uuid_mapping", {}).values()):
-            _drop_matomo_keys(values)
-        for fields_by_uuid in order.get("relations_uuid_mapping", {}).values():
-            for values in fields_by_uuid.values():
-                _drop_matomo_keys(values)
+        _drop_matomo(order)
         return super()._process_order(order, existing_order)
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Override of `point_of_sale`: see ``write``."""
+        if not self.env.su:
+            _drop_matomo(vals_list)
+        return super().create(vals_list)
+
+    def write(self, vals):
+        """Override of `point_of_sale`: a till also writes sales directly.
+
+        Nobody enters Matomo's fields of a sale, not even who may see them.
+        """
+        if not self.env.su:
+            _drop_matomo(vals)
+        return super().write(vals)
+
+    def read(self, fields=None, load="_classic_read"):
+        """Override of the ORM for tills, which read without names of relations.
+
+        ``pos_online_payment`` lets them read all fields of a sale once it is paid.
+        """
+        if not fields and not load:
+            fields = self._load_pos_data_fields(self.config_id[:1])
+        return super().read(fields, load)
 
     # === MATOMO === #
 
@@ -100,6 +114,32 @@ class PosOrder(models.Model):
         till = self.config_id.name or ""
         path = self.env["ir.http"]._slugify(till) or str(self.config_id.id)
         return Page(site._get_page_url("pos", path), till)
+
+    def _get_matomo_till(self):
+        """Override of `matomo.order.mixin`."""
+        return self.config_id.name or ""
+
+    def _get_matomo_visitor_key(self, site):
+        """Override of `matomo.order.mixin`: a known customer, if the site wants it."""
+        if site.identify_customers and self.partner_id:
+            return self.partner_id._name, self.partner_id.id, site.id
+        return super()._get_matomo_visitor_key(site)
+
+    def _prepare_matomo_visitor(self, site):
+        """Override of `matomo.order.mixin`: the buyer stands in the shop.
+
+        Its address is that of the till's warehouse or, if that has no country, the
+        company's.
+        """
+        address = self.config_id.picking_type_id.warehouse_id.partner_id
+        if not address.country_id:
+            address = self.company_id.partner_id
+        return replace(
+            super()._prepare_matomo_visitor(site),
+            country=address.country_id.code or "",
+            region=address.state_id.code or "",
+            city=address.city or "",
+        )
 
     def _matomo_lines(self):
         """Override of `matomo.order.mixin`."""
@@ -168,6 +208,14 @@ class PosOrder(models.Model):
         ]
 
 
-def _drop_matomo_keys(values):
-    for name in [name for name in values if name.startswith("matomo_")]:
-        del values[name]
+def _drop_matomo(values):
+    """Take everything under the names of ours from what a till sends."""
+    if isinstance(values, dict):
+        # Models, too: a till names them where it links records by their uuid.
+        for name in [n for n in values if str(n).startswith((PREFIX, "matomo."))]:
+            del values[name]
+        for value in values.values():
+            _drop_matomo(value)
+    elif isinstance(values, list | tuple):
+        for value in values:
+            _drop_matomo(value)

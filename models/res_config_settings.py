@@ -58,6 +58,23 @@ class ResConfigSettings(models.TransientModel):
         string="Matomo Site of Salespeople's Orders",
     )
 
+    matomo_pos_site_source = fields.Selection(
+        [
+            ("website", "Same as the website"),
+            ("own", "Its own"),
+            ("none", "None: sales are not tracked"),
+        ],
+        string="Till's Matomo Site Is",
+        compute="_compute_matomo_pos_site_source",
+        inverse="_inverse_matomo_till",
+        store=False,
+        readonly=False,
+    )
+    matomo_pos_website_site_id = fields.Many2one(
+        "matomo.site",
+        related="pos_config_id.company_id.website_id.matomo_site_id",
+        string="Website's Matomo Site",
+    )
     matomo_pos_url = fields.Char(
         string="Till's Matomo Address",
         compute="_compute_matomo_till",
@@ -109,6 +126,20 @@ class ResConfigSettings(models.TransientModel):
             settings.matomo_pos_token_auth = False
             settings.matomo_pos_has_token = bool(site._get_token()) if site else False
 
+    @api.depends("pos_config_id", "matomo_pos_url", "matomo_pos_idsite")
+    def _compute_matomo_pos_site_source(self):
+        """As the till is set up; an address that is entered is its own."""
+        for settings in self:
+            config = settings.pos_config_id
+            entered = settings.matomo_pos_url, settings.matomo_pos_idsite
+            site = config.matomo_site_id
+            if config.matomo_follows_website and entered == (site.url, site.idsite):
+                settings.matomo_pos_site_source = "website"
+            elif any(entered):
+                settings.matomo_pos_site_source = "own"
+            else:
+                settings.matomo_pos_site_source = "none"
+
     # === INVERSE === #
 
     def _inverse_matomo_website(self):
@@ -124,14 +155,24 @@ class ResConfigSettings(models.TransientModel):
         self.invalidate_recordset(["matomo_token_auth"], flush=False)
 
     def _inverse_matomo_till(self):
-        for settings in self:
-            settings._set_matomo_site(
-                settings.pos_config_id,
-                settings.pos_config_id.company_id,
-                settings.matomo_pos_url,
-                settings.matomo_pos_idsite,
-                settings.matomo_pos_token_auth,
-            )
+        for settings in self.filtered("pos_config_id"):
+            config = settings.pos_config_id
+            if settings.matomo_pos_site_source == "website":
+                config.matomo_follows_website = True
+                continue
+            if config.matomo_follows_website or (
+                settings.matomo_pos_site_source == "none"
+            ):
+                # What is entered now is not about the website's site.
+                config.matomo_site_id = False
+            if settings.matomo_pos_site_source == "own":
+                settings._set_matomo_site(
+                    config,
+                    config.company_id,
+                    settings.matomo_pos_url,
+                    settings.matomo_pos_idsite,
+                    settings.matomo_pos_token_auth,
+                )
         self.invalidate_recordset(["matomo_pos_token_auth"], flush=False)
 
     @api.model

@@ -123,6 +123,22 @@ class RealMatomo:
             format_metrics="0",
         )
 
+    def labels(self, method, day, dimension=None):
+        """The orders of a day by the labels of a report of visits."""
+        parameters = {"idDimension": str(dimension)} if dimension else {}
+        rows = self.call(
+            method,
+            idSite=str(self.idsite),
+            period="day",
+            date=str(day),
+            **parameters,
+        )
+        return {
+            row["label"]: row["goals"]["idgoal=ecommerceOrder"]["nb_conversions"]
+            for row in rows
+            if row.get("goals")
+        }
+
 
 def yesterday():
     """A moment whose reports are always fresh (MATOMO.md section 10)."""

@@ -98,19 +98,3 @@ class TestPosOrder(MatomoPosCommon):
         self.assertState(
             order, "excluded", "No Matomo site is set for the till Bakery."
         )
-
-    def test_till_cannot_set_or_see_our_fields(self):
-        fields = self.env["pos.order"]._load_pos_data_fields(self.config)
-        self.assertFalse([name for name in fields if name.startswith("matomo_")])
-        self.assertIn("uuid", fields)
-        order = self.sync(
-            self.make_sale(
-                matomo_visitor_id="0123456789abcdef",
-                matomo_tracked=True,
-                matomo_request_ids=[(5,)],
-                matomo_unknown="x",
-            ),
-            user=self.cashier,
-        )
-        self.assertFalse(order.sudo().matomo_visitor_id)
-        self.assertState(order, "pending")

@@ -1,4 +1,5 @@
 from contextlib import closing
+from datetime import timedelta
 from decimal import Decimal
 
 from odoo import fields
@@ -90,6 +91,88 @@ class TestRealMatomo(MatomoPosCommon):
         self.assertAlmostEqual(
             report["revenue_tax"], order.amount_tax + sale.amount_tax, places=2
         )
+
+    def test_till_sale_is_on_the_map_and_in_the_dimensions(self):
+        """On a site that accepts only its own addresses."""
+        self.real.call(
+            "SitesManager.updateSite",
+            idSite=str(self.real.idsite),
+            excludeUnknownUrls="1",
+        )
+        numbers = [
+            self.real.call(
+                "CustomDimensions.configureNewCustomDimension",
+                idSite=str(self.real.idsite),
+                name=name,
+                scope="visit",
+                active="1",
+            )["value"]
+            for name in ("Channel", "Till", "Salesperson")
+        ]
+        site = self.site.sudo()
+        site.write(
+            {
+                "identify_customers": True,
+                "channel_dimension": numbers[0],
+                "till_dimension": numbers[1],
+                "salesperson_dimension": numbers[2],
+            }
+        )
+        self.company.partner_id.write(
+            {
+                "country_id": self.env.ref("base.us").id,
+                "state_id": self.env.ref("base.state_us_5").id,
+                "city": "San Francisco",
+            }
+        )
+        moment = yesterday()
+        values = {"date_order": str(moment), "user_id": self.cashier.id}
+        known = {**values, "partner_id": self.customer.id}
+        sales = self.sync(
+            self.make_sale(**values), self.make_sale(**known), self.make_sale(**known)
+        )
+        order = self.confirm(self.make_order())
+        order.date_order = moment
+        self.run_sender()
+        self.run_verifier()
+        for sale in (*sales, order):
+            self.assertState(sale, "verified")
+        day = moment.date()
+        self.assertEqual(
+            self.real.labels("CustomDimensions.getCustomDimension", day, numbers[0]),
+            {"Point of Sale": 3, "Salesperson": 1},
+        )
+        self.assertEqual(
+            self.real.labels("CustomDimensions.getCustomDimension", day, numbers[1]),
+            {"Bakery": 3},
+        )
+        self.assertEqual(
+            self.real.labels("CustomDimensions.getCustomDimension", day, numbers[2]),
+            {self.cashier.name: 3, order.user_id.name: 1},
+        )
+        for method, label in (
+            ("UserCountry.getCountry", "United States"),
+            ("UserCountry.getRegion", "California, United States"),
+            ("UserCountry.getCity", "San Francisco, California, United States"),
+        ):
+            # The salesperson's order is nowhere.
+            found = self.real.labels(method, day)
+            self.assertEqual(found.pop(label), 3)
+            self.assertEqual(found, {"Unknown": 1})
+        visitors = {row["visitor"] for row in self.real.orders().values()}
+        self.assertEqual(len(visitors), 3)
+
+    def test_sale_of_a_till_whose_clock_is_ahead(self):
+        """Matomo books it now; the tab says so, and it is found all the same."""
+        moment = fields.Datetime.now() + timedelta(days=2)
+        sale = self.sync(self.make_sale(date_order=str(moment)[:19]))
+        self.run_sender()
+        self.assertState(sale, "sent")
+        self.assertIn("was in the future: Matomo books it at", sale.matomo_notes)
+        booked = self.real.orders()[sale.matomo_order_ref]["server_time"]
+        self.assertLess(abs(booked - fields.Datetime.now()), timedelta(minutes=5))
+        self.run_verifier()
+        self.assertState(sale, "verified")
 
     def test_refund_is_an_event(self):
         self.site.sudo().track_refunds = True

@@ -136,6 +136,56 @@ class TestSettings(MatomoPosCommon):
         self.assertNotEqual(first, second)
         self.assertEqual((first.idsite, second.token_auth), (1, "a"))
 
+    def test_till_follows_the_website_until_it_has_its_own(self):
+        self.save(
+            matomo_url="https://a.example.com", matomo_idsite=1, matomo_token_auth="a"
+        )
+        self.save(matomo_pos_site_source="website")
+        website_site = self.website.matomo_site_id
+        self.assertEqual(self.config.matomo_site_id, website_site)
+        shown = self.open_settings()
+        self.assertEqual(shown.matomo_pos_site_source, "website")
+        self.assertEqual(shown.matomo_pos_website_site_id, website_site)
+        # Saved again, whole, as the web client does.
+        self.save(
+            matomo_pos_site_source="website",
+            matomo_pos_url=shown.matomo_pos_url,
+            matomo_pos_idsite=shown.matomo_pos_idsite,
+        )
+        self.assertEqual(self.config.matomo_site_id, website_site)
+        # The website gets another site: the till's sales follow.
+        self.save(matomo_url="https://a.example.com", matomo_idsite=2)
+        self.assertNotEqual(self.website.matomo_site_id, website_site)
+        self.assertEqual(self.config.matomo_site_id, self.website.matomo_site_id)
+        self.assertEqual(self.other_config.matomo_site_id, self.env["matomo.site"])
+        # Its own: the website's stays as it is.
+        self.save(matomo_pos_url="https://b.example.com", matomo_pos_idsite=2)
+        self.assertEqual(self.config.matomo_site_id.url, "https://b.example.com")
+        self.assertEqual(self.website.matomo_site_id.url, "https://a.example.com")
+        self.save(matomo_url="https://a.example.com", matomo_idsite=3)
+        self.assertEqual(self.config.matomo_site_id.url, "https://b.example.com")
+        self.assertEqual(self.open_settings().matomo_pos_site_source, "own")
+        # None, whatever stands in the hidden fields.
+        self.save(
+            matomo_pos_site_source="none",
+            matomo_pos_url="https://b.example.com",
+            matomo_pos_idsite=2,
+        )
+        self.assertFalse(self.config.matomo_site_id)
+        self.assertEqual(self.open_settings().matomo_pos_site_source, "none")
+
+    def test_other_programs_set_and_read_the_tills_site(self):
+        self.assertEqual(self.open_settings().matomo_pos_site_source, "own")
+        self.website.matomo_site_id = self.site.copy({"idsite": 5})
+        self.config.matomo_follows_website = True
+        self.assertEqual(self.config.matomo_site_id.idsite, 5)
+        self.config.matomo_site_id = self.site
+        self.assertFalse(self.config.matomo_follows_website)
+        self.website.matomo_site_id = False
+        self.assertEqual(self.config.matomo_site_id, self.site)
+        self.config.matomo_site_id = False
+        self.assertEqual(self.open_settings().matomo_pos_site_source, "none")
+
     def test_empty_address_stops_tracking(self):
         self.save(
             matomo_url="https://a.example.com", matomo_idsite=1, matomo_token_auth="a"

@@ -74,6 +74,34 @@ def test_order():
     }
 
 
+@pytest.mark.parametrize(
+    ("country", "region", "city", "expected"),
+    [
+        ("BE", "VLG", " Gent\n", ("be", "VLG", "Gent")),
+        ("be", "BE-vlg", "", ("be", "VLG", None)),
+        ("DE", "", "München", ("de", None, "München")),
+        ("JP", "Tōkyō", "x" * 300, ("jp", None, "x" * 255)),
+        # Without a country a city could be anywhere.
+        ("", "CA", "Springfield", (None, None, None)),
+        ("Belgium", "", "Gent", (None, None, None)),
+    ],
+)
+def test_place_in_the_form_of_matomos_maps(country, region, city, expected):
+    visitor = replace(VISITOR, country=country, region=region, city=city)
+    found = parameters(visitor=visitor)
+    names = ("country", "region", "city")
+    assert tuple(found.get(name) for name in names) == expected
+
+
+def test_custom_dimensions():
+    visitor = replace(VISITOR, dimensions={2: "Till\n1", 7: "", 5: "é" * 300})
+    found = parameters(visitor=visitor)
+    assert {n: v for n, v in found.items() if n.startswith("dimension")} == {
+        "dimension2": "Till 1",
+        "dimension5": "é" * 255,
+    }
+
+
 def test_visitor():
     visitor = Visitor(
         "0123456789abcdef",

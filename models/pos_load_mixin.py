@@ -1,0 +1,19 @@
+from odoo import api, models
+
+PREFIX = "matomo_"
+
+
+class PosLoadMixin(models.AbstractModel):
+    _inherit = "pos.load.mixin"
+
+    @api.model
+    def _load_pos_data_fields(self, config):
+        """Override of `point_of_sale`: nothing of ours reaches a till.
+
+        An empty list means all fields the cashier may read, who may read ours, too.
+        """
+        names = super()._load_pos_data_fields(config)
+        if names or not any(name.startswith(PREFIX) for name in self._fields):
+            return names
+        readable = self.fields_get(attributes=())
+        return [name for name in readable if not name.startswith(PREFIX)]
