@@ -9,8 +9,10 @@ from . import matomo_request_deliver
 from . import matomo_request_cart
 from . import matomo_request_refund
 from . import matomo_request_verify
-from . import matomo_request_retrack
 from . import matomo_order_mixin
+from . import matomo_request_retrack
+from . import matomo_request_settlement
+from . import matomo_retrack
 from . import matomo_order_amounts
 from . import account_move
 from . import sale_order

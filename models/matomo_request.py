@@ -237,6 +237,15 @@ class MatomoRequest(models.Model):
         allowed.write({"state": state, **values})
         return allowed
 
+    def _set_cancelled(self):
+        """The orders are cancelled, and Matomo has never had them."""
+        self._update_state(
+            "cancelled",
+            reason=self.env._("The order was cancelled before it was sent."),
+            failure_type=False,
+            next_attempt_date=False,
+        )
+
     # === WAKING THE SCHEDULED ACTIONS === #
 
     @api.model
@@ -253,6 +262,11 @@ class MatomoRequest(models.Model):
     def _wake_sweep(self):
         """Run the sweep after this transaction."""
         self._wake("model._cron_sweep()")
+
+    @api.model
+    def _wake_retrack(self):
+        """Look at what is queued for a retrack after this transaction."""
+        self._wake("model._cron_retrack()")
 
     @api.model
     def _wake(self, code, at=None):

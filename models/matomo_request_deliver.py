@@ -85,15 +85,23 @@ class MatomoRequest(models.Model):
             lambda row: row.check_first
             or (site.is_order_id_anonymised and row.attempt_count > 1)
         )
-        if not doubtful:
+        if not doubtful or not site.can_read:
             return
-        recorded = self._read_back(site, client, doubtful)
+        try:
+            recorded = self._read_back(site, client, doubtful)
+        except Misconfigured:
+            # The token may not read: may it record at all?
+            self._probe(site, client)
+            yield self.browse(), "_note_unreadable", {"site": site}
+            return
         for row in doubtful:
             order = recorded.get(row.order_ref)
             if order and row._is_ours(order):
                 yield row, "_set_verified", {"recorded": order}
             elif order:
                 yield row, "_set_foreign", {"recorded": order}
+            elif row.check_first:
+                yield row, "_set_absent", {}
 
     def _settle_refused(self, site, client, rows, answer):
         """Tell the recorded from the refused by reading Matomo back.
@@ -230,6 +238,16 @@ class MatomoRequest(models.Model):
                 row.order_ref,
                 row.tracking_url,
             )
+
+    def _set_absent(self):
+        """Matomo does not have it, so it is built anew: the order may be mended."""
+        self._update_state(
+            "pending",
+            payload=False,
+            tracking_url=False,
+            check_first=False,
+            next_attempt_date=False,
+        )
 
     def _set_foreign(self, recorded):
         """Somebody else's order has our id in Matomo: ours takes another."""

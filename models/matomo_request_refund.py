@@ -180,9 +180,10 @@ class MatomoRequest(models.Model):
         """The amount that is given back, and the order it was paid for."""
         site = self.site_id
         if self.pos_order_id:
-            returned = order._get_matomo_returned_lines()
-            refunded = returned.refunded_orderline_id.order_id[:1]
-            return order._get_matomo_returned_amount(site), refunded
+            return (
+                order._get_matomo_returned_amount(site),
+                order._get_matomo_refunded_order(),
+            )
         if self.refund_move_id:
             return self.refund_move_id._get_matomo_refund_amount(order, site), order
         # Cancelled: what Matomo has, less what was given back before.

@@ -6,11 +6,16 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError
 from odoo.fields import Domain
 
+from .matomo_order_mixin import Verdict
+from .matomo_request import ACCEPTED_STATES
+
 _logger = logging.getLogger(__name__)
 
 # The models whose orders are tracked.
 ORDER_MODELS = ("sale.order", "pos.order")
 SWEEP_BATCH = 500
+# A person waits while so many orders are looked at; more are queued.
+AT_ONCE = 100
 
 
 class MatomoRequest(models.Model):
@@ -25,7 +30,7 @@ class MatomoRequest(models.Model):
         """Re-evaluate the verdicts of ``orders`` for the person who asks.
 
         What Matomo should have is looked for there first and sent only if it is
-        missing. One order is answered at once, many are queued.
+        missing. A few orders are answered at once, many are queued.
 
         :return: a notification that says what happened
         :raise AccessError: for somebody who may not retrack
@@ -34,17 +39,16 @@ class MatomoRequest(models.Model):
             raise AccessError(
                 self.env._("Only users of Matomo Order Tracking may retrack orders.")
             )
-        # sudo: nobody may write the log; pressing the button is the one way.
-        requests = self.sudo()
-        sales = orders.filtered(lambda order: order._is_matomo_sale())
-        new_rows = sales._matomo_enqueue()
-        rows = requests.browse(row.id for row in sales._get_matomo_rows().values())
-        outcomes = {row: row._retrack_row() for row in rows - new_rows}
-        outcomes |= {row: row._get_new_sentence() for row in new_rows}
-        requests._wake_sender()
-        requests._wake_verifier()
-        message = self._get_retrack_message(orders, sales, outcomes)
-        self._log_retrack(sales, outcomes, message)
+        if len(orders) > AT_ONCE:
+            self.env["matomo.retrack"]._queue(orders, is_asked=True)
+            message = self.env._(
+                "%(count)s orders are queued to be looked at again. You will be told "
+                "when it is done; each order's chatter says what came of it.",
+                count=len(orders),
+            )
+        else:
+            outcomes = self._retrack_now(orders, self.env.user)
+            message = self._get_retrack_message(orders, outcomes)
         return {
             "type": "ir.actions.client",
             "tag": "display_notification",
@@ -55,31 +59,97 @@ class MatomoRequest(models.Model):
             },
         }
 
-    def _retrack_row(self):
+    @api.model
+    def _cron_retrack(self):
+        """Look at the orders that are queued for it, as long as there is time."""
+        queue = self.env["matomo.retrack"]
+        while request := queue.search([], limit=1):
+            done = request._retrack_next()
+            left = sum(len(row.res_ids) for row in queue.search([]))
+            if not self.env["ir.cron"]._commit_progress(done, remaining=left):
+                return
+
+    @api.model
+    def _retrack_now(self, orders, user=None):
+        """Re-evaluate the verdicts of ``orders``, and write it to their chatter.
+
+        :param user: who asked; nobody if the addon itself did
+        :return: ``{row: sentence}``; orders that never counted have none
+        """
+        # sudo: nobody may write the log; pressing the button is the one way, and
+        # whoever may press it need not be allowed to write the order.
+        requests, orders = self.sudo(), orders.sudo()
+        new_rows = orders.filtered(
+            lambda order: order._is_matomo_sale()
+        )._matomo_enqueue()
+        rows = requests.browse(row.id for row in orders._get_matomo_rows().values())
+        outcomes = {row: row._retrack_row(row in new_rows) for row in rows}
+        requests._wake_sender()
+        requests._wake_verifier()
+        if user and outcomes:
+            bodies = {
+                row._get_order().id: self.env._("Retrack in Matomo: %s", what)
+                for row, what in outcomes.items()
+            }
+            orders.browse(bodies)._message_log_batch(
+                bodies=bodies, author_id=user.partner_id.id
+            )
+        return outcomes
+
+    def _retrack_row(self, is_new):
         """Re-evaluate one row.
 
+        :param is_new: whether it was made, or woken, by this very retrack
         :return: a sentence on what happens now
         """
         order = self._get_order()
-        if self.state in ("sent", "verified"):
+        if self.state in ACCEPTED_STATES:
             if not self.site_id._has_raw_data(self.order_date):
-                return self.env._(
-                    "it is older than Matomo keeps its raw data and cannot be looked"
-                    " for there; sending it again would count it twice."
-                )
+                return self._get_too_old_reason()
             self.next_check_date = fields.Datetime.now()
             return self.env._("Matomo has accepted it; it is looked for there now.")
-        if self.state == "pending":
+        is_waiting = self.state == "pending" and not is_new
+        if is_waiting and self.payload:
+            # It may be on its way at this moment.
             return self.env._("it is waiting to be sent.")
+        if not order._is_matomo_sale():
+            if self.state in ("pending", "failed"):
+                self._set_cancelled()
+            return self.reason or ""
         verdict, site = order._get_matomo_verdict()
-        if verdict.state == "excluded":
-            self.write({"reason": verdict.reason, "site_id": site.id})
+        if verdict.state == "pending" and not is_waiting:
+            if not site._has_raw_data(order.date_order):
+                verdict = Verdict(self.state, self._get_too_old_reason())
+                if self.state != "failed":
+                    verdict = verdict._replace(state="excluded")
+        if verdict.state != "pending":
+            self._update_state(verdict.state, reason=verdict.reason, site_id=site.id)
             return verdict.reason
-        if not site._has_raw_data(order.date_order) and self.payload:
-            return self.env._(
-                "it is older than Matomo keeps its raw data and cannot be looked for"
-                " there; sending it again might count it twice."
-            )
+        if is_waiting and self.site_id == site:
+            return self.env._("it is waiting to be sent.")
+        self._requeue(site)
+        return self.env._("it is queued to be sent.")
+
+    def _get_too_old_reason(self):
+        # As every verdict, in the company's language.
+        env = self.with_context(lang=self.company_id.partner_id.lang).env
+        return env._(
+            "It is older than Matomo keeps its raw data: it cannot be looked for "
+            "there, and sent again it might count twice."
+        )
+
+    def _requeue(self, site):
+        """Have the row sent to ``site``, where it may be already."""
+        values = {"check_first": bool(self.attempt_count)}
+        if self.site_id != site:
+            # Nothing of it is known on the other site.
+            values = {
+                "check_first": False,
+                "payload": False,
+                "tracking_url": False,
+                "order_ref": False,
+                "order_ref_key": False,
+            }
         self._update_state(
             "pending",
             reason=False,
@@ -87,49 +157,45 @@ class MatomoRequest(models.Model):
             failure_type=False,
             next_attempt_date=False,
             missing_count=0,
-            check_first=bool(self.attempt_count),
+            **values,
         )
-        return self.env._("it is queued to be sent.")
 
-    def _get_new_sentence(self):
-        if self.state == "excluded":
-            return self.reason
-        return self.env._("it is queued to be sent.")
+    # === WHAT THE PERSON IS TOLD === #
 
-    def _get_retrack_message(self, orders, sales, outcomes):
-        if len(orders) == 1:
-            if not sales:
-                return self.env._(
-                    "%s is not confirmed: only confirmed orders are tracked.",
-                    orders.display_name,
-                )
-            (sentence,) = outcomes.values()
+    @api.model
+    def _get_retrack_message(self, orders, outcomes):
+        if len(orders) > 1:
+            return self._get_summary(
+                len(orders),
+                self._count_queued(outcomes),
+                self._count_checked(outcomes),
+            )
+        for sentence in outcomes.values():
             return self.env._(
                 "%(order)s: %(what)s", order=orders.display_name, what=sentence
             )
-        queued = sum(row.state == "pending" for row in outcomes)
-        checked = sum(row.state in ("sent", "verified") for row in outcomes)
+        return self.env._(
+            "%s is not confirmed: only confirmed orders are tracked.",
+            orders.display_name,
+        )
+
+    @api.model
+    def _count_queued(self, outcomes):
+        return sum(row.state == "pending" for row in outcomes)
+
+    @api.model
+    def _count_checked(self, outcomes):
+        return sum(row.state in ACCEPTED_STATES for row in outcomes)
+
+    @api.model
+    def _get_summary(self, count, queued, checked):
         return self.env._(
             "Of %(count)s orders, %(queued)s are queued to be sent, %(checked)s are "
             "looked for in Matomo and %(rest)s are not tracked.",
-            count=len(orders),
+            count=count,
             queued=queued,
             checked=checked,
-            rest=len(orders) - queued - checked,
-        )
-
-    def _log_retrack(self, sales, outcomes, message):
-        """Write to the orders' chatter who asked and what came of it."""
-        sentences = {row._get_order(): what for row, what in outcomes.items()}
-        if not sentences:
-            return
-        # sudo: whoever may retrack need not be allowed to write the order.
-        sales.sudo()._message_log_batch(
-            bodies={
-                order.id: self.env._("Retrack in Matomo: %s", sentences.get(order, ""))
-                for order in sales
-            },
-            author_id=self.env.user.partner_id.id,
+            rest=count - queued - checked,
         )
 
     # === SWEEP === #
@@ -166,18 +232,28 @@ class MatomoRequest(models.Model):
             domain & Domain("id", ">", last_id), order="id", limit=SWEEP_BATCH
         ):
             last_id = found[-1].id
-            rows = self._sweep_batch(found)
+            failed = self._do_each(
+                found,
+                lambda part: part.with_context(
+                    matomo_is_backfill=True
+                )._matomo_enqueue(),
+            )
             _logger.info(
-                "Of %s orders without a verdict, %s have one now", len(found), len(rows)
+                "Of %s orders without a verdict, %s have one now",
+                len(found),
+                len(found - failed),
             )
 
     @api.model
-    def _sweep_batch(self, orders):
-        """Give orders their verdict; one that cannot have any keeps no other back."""
+    def _do_each(self, orders, step):
+        """Call ``step(orders)`` in a transaction of its own.
+
+        An order that breaks it is logged, and keeps no other back.
+
+        :return: the orders that broke it
+        """
         try:
-            return self._replay(
-                lambda: orders.with_context(matomo_is_backfill=True)._matomo_enqueue()
-            )
+            self._replay(lambda: step(orders))
         except OperationalError:
             raise
         except Exception:
@@ -185,5 +261,8 @@ class MatomoRequest(models.Model):
             self.env.cr.rollback()
             if len(orders) == 1:
                 _logger.exception("%s cannot be given a verdict for Matomo", orders)
-                return self.browse()
-        return self.browse().union(*(self._sweep_batch(order) for order in orders))
+                return orders
+            return orders.browse().union(
+                *(self._do_each(order, step) for order in orders)
+            )
+        return orders.browse()

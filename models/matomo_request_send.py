@@ -263,10 +263,7 @@ class MatomoRequest(models.Model):
 
     def _build(self, order):
         if not order._is_matomo_sale():
-            self._update_state(
-                "cancelled",
-                reason=self.env._("The order was cancelled before it was sent."),
-            )
+            self._set_cancelled()
             return False
         company_order = order.with_context(lang=order.company_id.partner_id.lang)
         verdict = company_order._get_matomo_content_verdict()

@@ -80,6 +80,12 @@ class PosOrder(models.Model):
         )
         return -self._get_matomo_converter(site)(total)
 
+    def _get_matomo_refunded_order(self):
+        """The order that Matomo has of what is taken back first."""
+        line = self._get_matomo_returned_lines()[:1].refunded_orderline_id
+        settled = self._get_matomo_settled_order(line)
+        return settled if settled and settled._is_matomo_counted() else line.order_id
+
     def _is_matomo_sale(self):
         """Override of `matomo.order.mixin`: paid sales count."""
         return self.state in ("paid", "done")
@@ -155,7 +161,7 @@ class PosOrder(models.Model):
         if line.refunded_orderline_id:
             return "returned"
         settled = self._get_matomo_settled_order(line)
-        if settled and settled.state != "cancel" and settled._get_matomo_site():
+        if settled and settled._is_matomo_counted():
             return "settled"
         if line.qty < 0 and not line.sale_order_line_id.is_downpayment:
             return "returned"
@@ -165,6 +171,14 @@ class PosOrder(models.Model):
     def _get_matomo_settled_order(self, line):
         """The sales order that a line settles."""
         return line.sale_order_origin_id or line.sale_order_line_id.order_id
+
+    def _is_matomo_settlement_bought(self):
+        """Whether a line that settles a sales order counts here."""
+        return any(
+            self._get_matomo_settled_order(line)
+            and self._get_matomo_line_fate(line) == "bought"
+            for line in self.lines
+        )
 
     def _get_matomo_fate_reason(self, fate, lines):
         """Override of `matomo.order.mixin`."""

@@ -1,0 +1,362 @@
+import json
+import time
+from unittest.mock import patch
+
+from odoo.exceptions import AccessError
+from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
+
+from .common import MODULE
+from .verdicts import VerdictsCommon
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestRetrack(VerdictsCommon):
+    """Looking at orders again: it says what happens, and sends nothing twice."""
+
+    def retrack(self, orders):
+        message = orders.action_matomo_retrack()["params"]["message"]
+        self.end_transaction()
+        return message
+
+    def make_unseen(self, count):
+        """Confirmed orders that nobody has noted."""
+        order = self.make_order(state="sale")
+        orders = self.clone_orders(order, count)
+        self.end_transaction()
+        self.row(order).unlink()
+        return orders
+
+    def assertLogged(self, order, text):
+        """The order's chatter says who asked and what came of it."""
+        message = order.sudo().message_ids[0]
+        self.assertEqual(message.author_id, self.env.user.partner_id)
+        self.assertIn(text, message.body)
+
+    def test_of_a_quotation(self):
+        order = self.make_order()
+        before = len(order.message_ids)
+        self.assertEqual(
+            self.retrack(order),
+            f"{order.name} is not confirmed: only confirmed orders are tracked.",
+        )
+        self.assertEqual(len(order.message_ids), before)
+        self.assertFalse(order.matomo_state)
+
+    def test_of_an_order_nobody_noted(self):
+        order = self.clone_orders(self.make_order(state="sale"), 1)
+        self.assertFalse(order.matomo_state)
+        self.assertEqual(self.retrack(order), f"{order.name}: it is queued to be sent.")
+        self.assertLogged(order, "Retrack in Matomo: it is queued to be sent.")
+        self.run_sender()
+        self.assertState(order, "sent")
+
+    def test_of_an_excluded_order(self):
+        self.company.sudo().matomo_site_id = False
+        order = self.confirm(self.make_order())
+        reason = order.matomo_reason
+        self.assertEqual(self.retrack(order), f"{order.name}: {reason}")
+        self.assertState(order, "excluded")
+        self.company.sudo().matomo_site_id = self.site
+        self.assertIn("it is queued to be sent.", self.retrack(order))
+        self.assertLogged(order, "it is queued")
+        self.run_sender()
+        self.assertExact(order, revenue="115.00")
+
+    def test_of_a_waiting_order(self):
+        order = self.confirm(self.make_order())
+        self.assertEqual(
+            self.retrack(order), f"{order.name}: it is waiting to be sent."
+        )
+        self.run_sender()
+        self.assertEqual(len(self.matomo.bulks), 1)
+
+    def test_of_a_sent_order_looks_for_it_first(self):
+        order = self.confirm(self.make_order())
+        self.run_sender()
+        self.assertEqual(
+            self.retrack(order),
+            f"{order.name}: Matomo has accepted it; it is looked for there now.",
+        )
+        self.run_cron("ir_cron_verify")
+        self.assertState(order, "verified")
+        self.assertEqual(len(self.matomo.bulks), 1)
+        # Somebody has deleted it in Matomo.
+        self.matomo.orders.clear()
+        self.retrack(order)
+        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request_verify"):
+            self.run_cron("ir_cron_verify")
+        self.run_sender()
+        self.assertExact(order, revenue="115.00")
+        self.assertEqual(len(self.matomo.bulks), 2)
+
+    def test_of_a_failed_order_sends_what_is_not_there(self):
+        order = self.make_failed()
+        self.assertIn("it is queued to be sent.", self.retrack(order))
+        self.run_sender()
+        self.assertState(order, "sent")
+        self.assertExact(order, revenue="115.00")
+
+    def test_of_a_failed_order_that_is_there_sends_nothing(self):
+        order = self.make_failed()
+        payload = self.row(order).payload
+        self.matomo.orders[payload["idsite"], payload["ec_id"].casefold()] = payload
+        sent = len(self.matomo.bulks)
+        self.retrack(order)
+        self.run_sender()
+        self.assertState(order, "verified")
+        self.assertEqual(len(self.matomo.bulks), sent)
+
+    def test_of_what_is_older_than_matomos_raw_data_sends_nothing(self):
+        sent = self.confirm(self.make_order())
+        self.run_sender()
+        failed = self.make_failed()
+        bulks = len(self.matomo.bulks)
+        self.company.sudo().matomo_site_id = False
+        excluded = self.confirm(self.make_order())
+        self.company.sudo().matomo_site_id = self.site
+        unseen = self.make_unseen(1)
+        # What was sent of it was deleted meanwhile.
+        self.row(failed).payload = False
+        states = ("sent", "failed", "excluded", "excluded")
+        orders = sent + failed + excluded + unseen
+        with freeze_time("2026-12-03 10:00:00"):
+            for order in orders:
+                self.assertIn(
+                    "older than Matomo keeps its raw data", self.retrack(order)
+                )
+            self.env["matomo.retrack"]._queue(orders, is_asked=True)
+            self.run_cron("ir_cron_retrack")
+            self.run_cron("ir_cron_verify")
+            self.run_sender()
+        self.assertEqual(tuple(orders.mapped("matomo_state")), states)
+        self.assertEqual(len(self.matomo.bulks), bulks)
+
+    def test_of_a_cancelled_order_that_is_confirmed_again(self):
+        order = self.confirm(self.make_order())
+        order._action_cancel()
+        self.end_transaction()
+        self.run_sender()
+        self.assertState(order, "cancelled")
+        self.assertEqual(
+            self.retrack(order),
+            f"{order.name}: The order was cancelled before it was sent.",
+        )
+        order.action_draft()
+        self.confirm(order)
+        self.assertIn("it is waiting to be sent", self.retrack(order))
+        self.run_sender()
+        self.assertExact(order, revenue="115.00")
+
+    def test_of_a_selection(self):
+        orders = self.make_one_of_each()
+        everything = self.env["sale.order"].union(*orders.values())
+        self.assertEqual(
+            self.retrack(everything),
+            "Of 6 orders, 2 are queued to be sent, 2 are looked for in Matomo and 2"
+            " are not tracked.",
+        )
+        for state in ("failed", "sent", "excluded"):
+            self.assertLogged(orders[state], "Retrack in Matomo: ")
+
+    def test_of_till_sales(self):
+        sale = self.sync(self.make_sale())
+        returned = self.sync(self.make_sale((self.chair, -1)))
+        self.run_sender()
+        self.assertIn("2 orders, 0 are queued", self.retrack(sale + returned))
+        self.assertLogged(sale, "Matomo has accepted it")
+        self.assertLogged(returned, "A return: Matomo counts no refunds.")
+
+    def test_is_for_users_of_the_addon(self):
+        order = self.confirm(self.make_order())
+        salesperson = self.make_user(
+            "salesperson", "sales_team.group_sale_salesman_all_leads"
+        )
+        with self.assertRaises(AccessError):
+            order.with_user(salesperson).action_matomo_retrack()
+        stranger = self.make_user("stranger", f"{MODULE}.group_matomo_user")
+        with self.assertRaises(AccessError):
+            order.with_user(stranger).action_matomo_retrack()
+
+    def test_of_an_order_that_was_mended_sends_what_it_is_now(self):
+        order = self.make_failed()
+        order.order_line.product_uom_qty = 2
+        self.retrack(order)
+        self.run_sender()
+        self.assertExact(order, revenue="230.00")
+
+    def test_of_a_failed_order_whose_site_was_changed(self):
+        order = self.make_failed()
+        other = self.site.sudo().copy(
+            {"name": "Other", "idsite": 2, "token_auth": self.site.sudo().token_auth}
+        )
+        self.company.sudo().matomo_site_id = other
+        self.retrack(order)
+        self.run_sender()
+        self.assertState(order, "sent")
+        self.assertEqual(list(self.matomo.orders), [("2", order.name.casefold())])
+
+    def test_of_a_waiting_order_that_lost_its_site(self):
+        order = self.confirm(self.make_order())
+        self.company.sudo().matomo_site_id = False
+        self.assertIn("No Matomo site is set", self.retrack(order))
+        self.assertState(order, "excluded")
+        self.run_sender()
+        self.assertNotRecorded(order)
+
+    def test_of_a_site_whose_token_may_not_read_leaves_the_site_alone(self):
+        order = self.make_failed()
+        self.matomo.may_read = False
+        self.retrack(order)
+        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request_deliver"):
+            self.run_sender()
+        self.assertExact(order, revenue="115.00")
+        self.assertEqual(self.site.state, "ok")
+        self.assertFalse(self.site.can_read)
+
+    # === MANY === #
+
+    def places(self, orders):
+        """Where the orders' rows are stored: whoever writes one moves it."""
+        self.env.flush_all()
+        self.env.cr.execute(
+            "SELECT id, ctid::text FROM sale_order WHERE id IN %s", [orders._ids]
+        )
+        return dict(self.env.cr.fetchall())
+
+    def told(self):
+        """The messages that pop up on people's screens."""
+        self.end_transaction()
+        rows = self.env["bus.bus"].sudo().search([])
+        messages = [json.loads(row.message) for row in rows]
+        return [
+            message["payload"]["message"]
+            for message in messages
+            if message["type"] == "simple_notification"
+        ]
+
+    def test_of_five_thousand_queues_and_returns_at_once(self):
+        orders = self.make_unseen(5000)
+        self.retrack(orders[:200])
+        few = self.counted(lambda: self.retrack(orders[:200]))
+        started = time.monotonic()
+        many = self.counted(lambda: self.retrack(orders))
+        self.assertLess(time.monotonic() - started, 1)
+        self.assertEqual(few, many)
+        self.assertLess(many, 20)
+        # Nothing has happened yet.
+        self.assertFalse(orders.sudo().matomo_request_ids)
+
+    def test_of_many_is_done_by_the_scheduled_action(self):
+        orders = self.clone_orders(self.make_order(state="sale"), 250)
+        quotation, deleted = self.make_order(), self.make_order()
+        places = self.places(orders)
+        self.assertIn(
+            "252 orders are queued to be looked at again.",
+            self.retrack(orders + quotation + deleted),
+        )
+        deleted.sudo().unlink()
+        self.run_cron("ir_cron_retrack")
+        self.assertEqual(set(orders.mapped("matomo_state")), {"pending"})
+        self.assertFalse(quotation.matomo_state)
+        for order in orders:
+            self.assertLogged(order, "Retrack in Matomo: it is queued to be sent.")
+        self.assertEqual(self.places(orders), places)
+        self.assertIn(
+            "Of 252 orders, 250 are queued to be sent, 0 are looked for in Matomo and"
+            " 2 are not tracked.",
+            self.told(),
+        )
+        self.run_sender()
+        bulks = len(self.matomo.bulks)
+        self.retrack(orders)
+        self.run_cron("ir_cron_retrack")
+        self.run_cron("ir_cron_verify")
+        self.run_sender()
+        self.assertEqual(set(orders.mapped("matomo_state")), {"verified"})
+        self.assertEqual(len(self.matomo.bulks), bulks)
+        self.assertFalse(self.env["matomo.retrack"].sudo().search([]))
+
+    def test_of_many_costs_as_much_for_each_as_for_a_few(self):
+        order = self.make_order(state="sale")
+
+        def cost(count):
+            orders = self.clone_orders(order, count)
+            requests = self.env["matomo.request"]
+            fresh = self.counted(lambda: requests._retrack_now(orders, self.env.user))
+            rows = orders.sudo().matomo_request_ids
+            self.assertEqual(len(rows), count)
+            rows[: count // 2].write({"state": "sent", "order_ref": False})
+            rows[count // 2 :].write({"state": "failed", "failure_type": "data"})
+            again = self.counted(lambda: requests._retrack_now(orders, self.env.user))
+            return fresh, again
+
+        few, many = cost(100), cost(600)
+        # A statement writes a hundred rows or more; nothing is asked for each.
+        for small, large in zip(few, many, strict=True):
+            self.assertLess(large - small, 100, (few, many))
+
+    def test_of_many_goes_on_where_it_was_interrupted(self):
+        orders = self.clone_orders(self.make_order(state="sale"), 120)
+        self.retrack(orders)
+        # The scheduled action's time is up after its first batch.
+        crons = self.env.registry["ir.cron"]
+        commit_progress = crons._commit_progress
+
+        def out_of_time(self, processed=0, **options):
+            commit_progress(self, processed, **{**options, "remaining": 0})
+            return 0
+
+        with (
+            patch(f"odoo.addons.{MODULE}.models.matomo_retrack.BATCH", 50),
+            patch.object(crons, "_commit_progress", out_of_time),
+        ):
+            self.run_cron("ir_cron_retrack")
+            self.assertEqual(len(orders.sudo().matomo_request_ids), 50)
+            self.assertFalse(self.told())
+        self.run_cron("ir_cron_retrack")
+        self.assertEqual(len(orders.sudo().matomo_request_ids), 120)
+        for order in orders:
+            self.assertEqual(len(order.message_ids), 1)
+        self.assertIn("Of 120 orders, 120 are queued", self.told()[0])
+
+    def test_of_many_keeps_none_back_for_one_that_breaks(self):
+        orders = self.clone_orders(self.make_order(state="sale"), 101)
+        broken = orders[7]
+        verdict = self.env.registry["sale.order"]._get_matomo_verdict
+
+        def break_one(order):
+            if order.id == broken.id:
+                raise ValueError("no verdict")
+            return verdict(order)
+
+        self.retrack(orders)
+        with (
+            patch.object(
+                self.env.registry["sale.order"], "_get_matomo_verdict", break_one
+            ),
+            self.assertLogs(
+                f"odoo.addons.{MODULE}.models.matomo_request_retrack"
+            ) as logs,
+        ):
+            self.run_cron("ir_cron_retrack")
+        self.assertIn(f"sale.order({broken.id},)", "".join(logs.output))
+        self.assertFalse(self.row(broken))
+        self.assertEqual(len(orders.sudo().matomo_request_ids), 100)
+        self.assertFalse(self.env["matomo.retrack"].sudo().search([]))
+
+    def test_of_many_lets_todays_sales_pass(self):
+        orders = self.make_unseen(101)
+        self.retrack(orders)
+        self.run_cron("ir_cron_retrack")
+        today = self.confirm(self.make_order())
+        self.run_sender()
+        self.assertEqual(self.matomo.bulks[0][0]["ec_id"], today.name)
+        self.assertEqual(len(self.matomo.orders), 102)
+
+    def test_the_queue_is_nobodys(self):
+        manager = self.make_manager()
+        queue = self.env["matomo.retrack"].with_user(manager)
+        for right in ("read", "write", "create", "unlink"):
+            self.assertFalse(queue.has_access(right))

@@ -1,0 +1,251 @@
+from decimal import Decimal
+
+from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
+
+from .amounts import AmountsCommon
+from .common import MODULE
+from .fake_matomo import FakeResponse
+
+HEALTH_LOG = f"odoo.addons.{MODULE}.models.matomo_site_health"
+SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request_send"
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestSettlement(AmountsCommon):
+    """A sales order that a till has settled counts once: there, or at the till."""
+
+    def settle(self, *orders, own=()):
+        """A till sale that settles sales orders, and sells something of its own."""
+        return self.sync(
+            self.make_sale(
+                *(
+                    {
+                        "product_id": line.product_id.id,
+                        "qty": line.product_uom_qty,
+                        "price_unit": line.price_unit,
+                        "taxes": line.tax_ids,
+                        "sale_order_origin_id": line.order_id.id,
+                        "sale_order_line_id": line.id,
+                    }
+                    for order in orders
+                    for line in order.order_line
+                ),
+                *own,
+            )
+        )
+
+    def cancel(self, order):
+        order._action_cancel()
+        self.end_transaction()
+
+    def run_everything(self):
+        """The scheduled actions, as often as they wake each other."""
+        for _round in range(3):
+            self.run_sender()
+            self.run_cron("ir_cron_retrack")
+
+    def assertCounted(self, revenue, *orders):
+        """Matomo has these orders, this revenue and nothing else."""
+        found = [self.recorded(order) for order in orders]
+        self.assertTrue(all(found))
+        self.assertEqual(len(self.matomo.orders), len(orders))
+        self.assertEqual(
+            sum(Decimal(order["revenue"]) for order in found), Decimal(revenue)
+        )
+
+    def test_cancelled_before_it_is_sent_counts_at_the_till(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.settle(order)
+        self.assertState(sale, "excluded", f"Settled sales order {order.name}")
+        self.cancel(order)
+        self.run_everything()
+        self.assertState(order, "cancelled")
+        self.assertExact(sale, revenue="230.00")
+        self.assertCounted("230.00", sale)
+        self.assertFalse(sale.message_ids.filtered(lambda m: "Retrack" in m.body))
+
+    def test_cancelled_without_odoo_knowing_counts_at_the_till(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.settle(order)
+        order.state = "cancel"
+        self.end_transaction()
+        self.run_everything()
+        self.assertCounted("230.00", sale)
+
+    def test_cancelled_after_it_was_sent_stays_there(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        self.run_sender()
+        sale = self.settle(order, own=[(self.lamp, 1)])
+        self.cancel(order)
+        self.run_everything()
+        self.assertCounted("242.08", order, sale)
+        self.assertRecorded(sale, revenue="12.08")
+
+    def test_cancelled_while_nobody_knows_whether_it_is_there(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        self.matomo.faults = [FakeResponse(503)]
+        with mute_logger(HEALTH_LOG):
+            self.run_sender()
+        sale = self.settle(order)
+        self.cancel(order)
+        self.run_cron("ir_cron_retrack")
+        self.assertState(sale, "excluded")
+        with freeze_time("2026-03-03 14:00:00"):
+            self.run_everything()
+        # Its request was frozen: it may have been there.
+        self.assertCounted("230.00", order)
+
+    def test_cancelled_and_then_refused_counts_at_the_till(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        self.matomo.faults = [FakeResponse(503)]
+        with mute_logger(HEALTH_LOG):
+            self.run_sender()
+        sale = self.settle(order)
+        self.cancel(order)
+        self.matomo.refuses = lambda parameters: parameters["ec_id"] == order.name
+        with freeze_time("2026-03-03 14:00:00"), mute_logger(SENDER_LOG):
+            self.run_everything()
+        self.assertCounted("230.00", sale)
+
+    def test_failed_and_then_cancelled_counts_at_the_till(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.settle(order)
+        self.matomo.refuses = lambda parameters: parameters["ec_id"] == order.name
+        with mute_logger(SENDER_LOG):
+            self.run_everything()
+        self.assertState(order, "failed")
+        self.assertState(sale, "excluded")
+        self.cancel(order)
+        self.run_everything()
+        self.assertState(order, "cancelled")
+        self.assertCounted("230.00", sale)
+
+    def test_confirmed_again_before_the_till_sale_is_sent(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.settle(order)
+        self.cancel(order)
+        self.run_sender()
+        self.run_cron("ir_cron_retrack")
+        self.assertState(sale, "pending")
+        order.action_draft()
+        self.confirm(order)
+        self.run_everything()
+        self.assertCounted("230.00", order)
+        self.assertState(sale, "excluded", f"Settled sales order {order.name}")
+
+    def test_confirmed_again_after_the_till_sale_was_sent(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.settle(order)
+        self.cancel(order)
+        self.run_everything()
+        order.action_draft()
+        self.confirm(order)
+        self.run_everything()
+        self.assertCounted("230.00", sale)
+        self.assertState(
+            order, "excluded", f"Settled by {sale.name}, where it is counted."
+        )
+        self.assertFalse(sale.matomo_notes)
+
+    def test_sale_of_its_own_is_sent_and_says_what_it_has_become(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        self.env.cr.execute(
+            "UPDATE matomo_request SET next_attempt_date = '2026-03-04'"
+            " WHERE sale_order_id = %s",
+            [order.id],
+        )
+        self.env.invalidate_all()
+        sale = self.settle(order, own=[(self.lamp, 1)])
+        self.run_sender()
+        self.assertCounted("12.08", sale)
+        self.cancel(order)
+        self.run_everything()
+        self.assertCounted("12.08", sale)
+        self.assertIn("the order is now $\xa0242.08", sale.matomo_notes)
+        # Confirmed again it counts: the till has not brought it to Matomo.
+        order.action_draft()
+        self.confirm(order)
+        self.run_everything()
+        self.assertCounted("242.08", order, sale)
+        self.assertFalse(sale.matomo_notes)
+
+    def test_of_a_site_that_is_chosen_later(self):
+        self.company.sudo().matomo_site_id = False
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.settle(order)
+        self.run_everything()
+        self.assertCounted("230.00", sale)
+        self.company.sudo().matomo_site_id = self.site
+        order.action_matomo_retrack()
+        self.run_everything()
+        self.assertState(order, "excluded", f"Settled by {sale.name}")
+        self.assertCounted("230.00", sale)
+
+    def test_of_a_site_that_is_gone(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.settle(order)
+        self.company.sudo().matomo_site_id = False
+        order.action_matomo_retrack()
+        self.assertState(order, "excluded", "No Matomo site is set")
+        self.run_everything()
+        self.assertCounted("230.00", sale)
+
+    def test_confirmed_before_tracking_began(self):
+        self.site.sudo().date_start = "2026-03-02"
+        with freeze_time("2026-03-01 10:00:00"):
+            order = self.confirm(self.make_order((self.chair, 2)))
+        self.assertState(order, "excluded", "before tracking began")
+        sale = self.settle(order)
+        self.run_everything()
+        self.assertCounted("230.00", sale)
+
+    def test_two_orders_settled_together(self):
+        orders = [self.confirm(self.make_order((self.chair, n))) for n in (1, 2)]
+        sale = self.settle(*orders)
+        self.assertState(
+            sale, "excluded", f"Settled sales order {orders[0].name}, {orders[1].name}"
+        )
+        self.cancel(orders[0])
+        self.run_everything()
+        self.assertCounted("345.00", orders[1], sale)
+        self.assertRecorded(sale, revenue="115.00")
+
+    def test_refund_of_what_was_settled_is_the_sales_orders(self):
+        self.site.sudo().track_refunds = True
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.settle(order)
+        self.run_sender()
+        self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.chair.id,
+                    "qty": -1,
+                    "taxes": sale.lines.tax_ids,
+                    "refunded_orderline_id": sale.lines.id,
+                },
+                is_refund=True,
+            )
+        )
+        self.run_sender()
+        (event,) = self.matomo.events
+        self.assertEqual((event["e_n"], event["e_v"]), (order.name, "115.00"))
+
+    def test_cancelling_a_thousand_orders_locks_none_of_their_rows(self):
+        orders = self.clone_orders(self.make_order(state="sale"), 300)
+        rows = orders._matomo_enqueue()
+        self.env.flush_all()
+        self.env.cr.execute(
+            "SELECT ctid::text FROM matomo_request WHERE id IN %s", [rows._ids]
+        )
+        before = self.env.cr.fetchall()
+        orders.write({"state": "cancel"})
+        self.env["matomo.request"]._note(orders)
+        self.env.flush_all()
+        with self.assertQueryCount(15):
+            self.env.cr.precommit.run()
+        self.env.cr.execute(
+            "SELECT ctid::text FROM matomo_request WHERE id IN %s", [rows._ids]
+        )
+        self.assertEqual(self.env.cr.fetchall(), before)

@@ -1,0 +1,54 @@
+from odoo.tools import mute_logger
+
+from .amounts import AmountsCommon
+from .common import MODULE
+
+SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request_send"
+
+
+class VerdictsCommon(AmountsCommon):
+    """Orders in every state there is."""
+
+    def counted(self, step):
+        """How many queries ``step`` needs."""
+        self.env.flush_all()
+        self.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        step()
+        self.env.flush_all()
+        return self.env.cr.sql_log_count - before
+
+    def make_one_of_each(self):
+        """Orders by their state: excluded, pending, sent, verified, failed, none."""
+        website = (
+            self.env["website"]
+            .sudo()
+            .create({"name": "Bare shop", "company_id": self.company.id})
+        )
+        verified = self.confirm(self.make_order())
+        self.run_sender()
+        self.run_verifier()
+        sent = self.confirm(self.make_order())
+        self.run_sender()
+        failed = self.confirm(self.make_order())
+        self.matomo.refuses = lambda parameters: True
+        with mute_logger(SENDER_LOG):
+            self.run_sender()
+        self.matomo.refuses = lambda parameters: False
+        return {
+            "verified": verified,
+            "sent": sent,
+            "failed": failed,
+            "excluded": self.confirm(self.make_order(website_id=website.id)),
+            "pending": self.confirm(self.make_order()),
+            False: self.make_order(),
+        }
+
+    def make_failed(self):
+        order = self.confirm(self.make_order())
+        self.matomo.refuses = lambda parameters: True
+        with mute_logger(SENDER_LOG):
+            self.run_sender()
+        self.matomo.refuses = lambda parameters: False
+        self.assertState(order, "failed", "Matomo refused this order")
+        return order
