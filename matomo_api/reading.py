@@ -16,6 +16,8 @@ from .tracking import order_ref_key
 # What Matomo makes of an order id with its setting "Anonymize Order ID".
 _ANONYMISED_REF = re.compile("[0-9a-f]{40}")
 _EPOCH = datetime(1970, 1, 1)
+# Of a visit; an abandoned cart may have come after the order.
+_STATUSES_WITH_ORDER = ("ordered", "orderedThenAbandonedCart")
 # A segment is decoded three times before its value is compared, at the first time
 # the value must not look like the end of a condition.
 _SEGMENT_SPECIAL = str.maketrans({char: f"%2525{ord(char):02X}" for char in "%+,;\\"})
@@ -113,6 +115,16 @@ def read_anonymised_orders(
         return []
     orders = _live_orders(client, idsite, conditions, first, last)
     return [order for order in orders if _ANONYMISED_REF.fullmatch(order.ref)]
+
+
+def read_day_orders(client: Client, idsite: int, day: date) -> list[RecordedOrder]:
+    """All orders that Matomo has on a day of the site's time zone, whoever sent them.
+
+    :raise MatomoError: see :class:`Client`
+    """
+    # In Matomo a visit ends with its day, so that a visit's orders are the day's.
+    conditions = [f"visitEcommerceStatus=={status}" for status in _STATUSES_WITH_ORDER]
+    return _live_orders(client, idsite, conditions, day, day)
 
 
 def is_refund_recorded(

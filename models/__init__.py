@@ -13,6 +13,7 @@ from . import matomo_order_mixin
 from . import matomo_request_retrack
 from . import matomo_request_settlement
 from . import matomo_retrack
+from . import matomo_reconciliation
 from . import matomo_order_amounts
 from . import account_move
 from . import sale_order

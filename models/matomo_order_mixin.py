@@ -176,31 +176,25 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_notes = "\n".join(filter(None, notes))
 
     def _get_matomo_changes(self, row):
-        """Sentences on what the order has become since Matomo accepted it.
-
-        Taxes are computed only for an order whose total is not what was sent.
-        """
+        """Sentences on what the order has become since Matomo accepted it."""
         # sudo: the site's currency, for an employee who may not read the site.
         order, site = self.sudo(), row.site_id
         if row.state not in ACCEPTED_STATES or row.currency_id != site.currency_id:
             return []
         changes = []
-        sent = Decimal(f"{row.revenue:.2f}")
         has = format_amount(self.env, row.revenue, row.currency_id)
         if not order._is_matomo_sale():
             changes.append(
                 self.env._("Matomo has %s, the order no longer counts.", has)
             )
-        elif order._get_matomo_converter(site)(order.amount_total) != sent:
-            now = order._prepare_matomo_amounts(site).revenue
-            if now != sent:
-                changes.append(
-                    self.env._(
-                        "Matomo has %(has)s, the order is now %(now)s.",
-                        has=has,
-                        now=format_amount(self.env, float(now), row.currency_id),
-                    )
+        elif (now := order._get_matomo_revenue(row)) != Decimal(f"{row.revenue:.2f}"):
+            changes.append(
+                self.env._(
+                    "Matomo has %(has)s, the order is now %(now)s.",
+                    has=has,
+                    now=format_amount(self.env, float(now), row.currency_id),
                 )
+            )
         if order.date_order.date() != row.order_date.date():
             changes.append(
                 self.env._(
@@ -210,6 +204,19 @@ class MatomoOrderMixin(models.AbstractModel):
                 )
             )
         return changes
+
+    def _get_matomo_revenue(self, row):
+        """The order's revenue as it is now, in cents of the currency of its site.
+
+        Taxes are computed only for an order whose total is not what was sent.
+        """
+        site, sent = row.site_id, Decimal(f"{row.revenue:.2f}")
+        if (
+            row.currency_id == site.currency_id
+            and self._get_matomo_converter(site)(self.amount_total) == sent
+        ):
+            return sent
+        return self._prepare_matomo_amounts(site).revenue
 
     @api.depends(_depends_on_matomo_row)
     def _compute_matomo_tracking_url(self):

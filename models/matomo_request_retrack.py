@@ -202,7 +202,7 @@ class MatomoRequest(models.Model):
 
     @api.model
     def _cron_sweep(self):
-        """Give every order since the tracking start that has no verdict one.
+        """Give every order since the tracking start a verdict, and keep the ledger.
 
         An automation rule may have been switched off, an order inserted by SQL,
         the addon away during an upgrade.
@@ -212,6 +212,7 @@ class MatomoRequest(models.Model):
             start = min(site._get_start() for site in company_sites)
             for model_name in ORDER_MODELS:
                 self._sweep(model_name, company, start)
+        self.env["matomo.reconciliation"]._reconcile()
 
     @api.model
     def _sweep(self, model_name, company, start):

@@ -14,8 +14,6 @@ from ..matomo_api.errors import Misconfigured
 from ..matomo_api.tracking import (
     fit_order_ref,
     order_parameters,
-    order_ref_key,
-    tracker_url,
     tracking_url,
 )
 from .waiting import scaled
@@ -323,8 +321,7 @@ class MatomoRequest(models.Model):
             if ref in (*avoid, "", "0"):
                 # Matomo takes an order with such an id for a cart.
                 continue
-            key = f"{self.site_id.idsite}@{tracker_url(self.site_id.url)} "
-            key += order_ref_key(ref)
+            key = self.site_id._get_order_ref_key(ref)
             if self.search_count(
                 [("order_ref_key", "=", key), ("id", "!=", self.id)], limit=1
             ):

@@ -12,6 +12,7 @@ from ..matomo_api.address import AddressRefused, check_address
 from ..matomo_api.client import Client
 from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.reading import read_site
+from ..matomo_api.tracking import order_ref_key, tracker_url
 
 
 def to_decimal(amount):
@@ -463,7 +464,24 @@ class MatomoSite(models.Model):
     def _get_start(self):
         """The moment tracking starts, naive in UTC."""
         self.ensure_one()
-        return self._to_utc(datetime.combine(self.date_start, time.min))
+        return self._get_day_bounds(self.date_start)[0]
+
+    def _get_today(self):
+        """The day it is in the site's time zone."""
+        self.ensure_one()
+        now = pytz.utc.localize(fields.Datetime.now())
+        return now.astimezone(pytz.timezone(self.timezone)).date()
+
+    def _get_day_bounds(self, day):
+        """Start and end (which is not part of it) of a day of the site, naive UTC."""
+        self.ensure_one()
+        days = day, day + timedelta(days=1)
+        return tuple(self._to_utc(datetime.combine(d, time.min)) for d in days)
+
+    def _get_order_ref_key(self, ref):
+        """What orders may not share that Matomo takes for one order."""
+        self.ensure_one()
+        return f"{self.idsite}@{tracker_url(self.url)} {order_ref_key(ref)}"
 
 
 def _allows_private_addresses():

@@ -6,7 +6,7 @@ its ``post``, so that everything above the socket is the addon's own.
 
 import html
 import json
-from datetime import datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from hashlib import sha1
 from urllib.parse import unquote
 
@@ -128,12 +128,19 @@ class FakeMatomo:
                     "ecommerce": "1",
                 },
             )
+        orders = [
+            parameters
+            for (idsite, _key), parameters in self.orders.items()
+            if idsite == data["idSite"] and _is_within(parameters, data["date"])
+        ]
+        if data["method"] == "Goals.get":
+            return FakeResponse(200, _day_report(orders, data["date"]))
         return FakeResponse(
             200,
             [
                 _visit(parameters)
-                for (idsite, _key), parameters in self.orders.items()
-                if idsite == data["idSite"] and _is_wanted(parameters, data["segment"])
+                for parameters in orders
+                if _is_wanted(parameters, data["segment"])
             ]
             + [
                 _event_visit(event)
@@ -143,9 +150,36 @@ class FakeMatomo:
         )
 
 
+def _is_within(parameters, dates):
+    """Whether it is of one of these days; the site's time zone is UTC."""
+    first, last = dates.split(",")
+    return first <= parameters["cdt"][:10] <= last
+
+
+def _day_report(orders, dates):
+    """What Goals.get says of each day; a day without orders is an empty list."""
+    first, last = map(date.fromisoformat, dates.split(","))
+    days = [
+        (first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)
+    ]
+    return {
+        day: {
+            "nb_conversions": len(same),
+            "revenue": sum(float(order["revenue"]) for order in same),
+        }
+        if (same := [order for order in orders if order["cdt"].startswith(day)])
+        else []
+        for day in days
+    }
+
+
 def _is_wanted(parameters, segment):
     """Whether a visit meets one of the segment's conditions."""
-    values = {"orderId": parameters["ec_id"], "visitorId": parameters["cid"]}
+    values = {
+        "orderId": parameters["ec_id"],
+        "visitorId": parameters["cid"],
+        "visitEcommerceStatus": "ordered",
+    }
     for condition in segment.split(","):
         name, _operator, value = condition.partition("==")
         if values[name] in (value, unquote(unquote(unquote(value)))):

@@ -71,6 +71,7 @@ class RealMatomo:
             password=database["password"],
             database=database["name"],
             cursorclass=pymysql.cursors.DictCursor,
+            autocommit=True,
         )
         with connection, connection.cursor() as cursor:
             cursor.execute(statement, arguments)

@@ -1,0 +1,302 @@
+from contextlib import closing
+from datetime import timedelta
+
+from odoo import fields
+from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
+
+from .common import MODULE, MatomoPosCommon
+from .real_matomo import RealMatomo, yesterday
+
+LEDGER_LOG = f"odoo.addons.{MODULE}.models.matomo_reconciliation"
+VERIFY_LOG = f"odoo.addons.{MODULE}.models.matomo_request_verify"
+MORNING = "2026-03-03 09:00:00"
+
+
+class LedgerCommon(MatomoPosCommon):
+    def sell(self, *moments):
+        """One sales order of 115.00 for each moment."""
+        orders = self.env["sale.order"].union(
+            *(self.confirm(self.make_order()) for _moment in moments)
+        )
+        for order, moment in zip(orders, moments, strict=True):
+            order.date_order = moment
+        return orders
+
+    def compare(self):
+        """The ledger after a night: ``{day: row}``."""
+        self.run_cron("ir_cron_sweep")
+        rows = self.env["matomo.reconciliation"].search([])
+        return {str(row.day): row for row in rows}
+
+    def assertDay(self, row, odoo, matomo, state, *words):
+        self.assertEqual(
+            (row.odoo_order_count, round(row.odoo_revenue, 2)), odoo, row.explanation
+        )
+        self.assertEqual((row.matomo_order_count, round(row.matomo_revenue, 2)), matomo)
+        self.assertEqual(row.order_count_difference, matomo[0] - odoo[0])
+        self.assertAlmostEqual(row.revenue_difference, matomo[1] - odoo[1], places=2)
+        self.assertEqual(row.state, state, row.explanation)
+        # Odoo glues amounts together with characters nobody sees.
+        explanation = (row.explanation or "").replace(
+            "\N{ZERO WIDTH NO-BREAK SPACE}", ""
+        )
+        for word in words:
+            self.assertIn(word, explanation.replace("\N{NO-BREAK SPACE}", " "))
+        if not words:
+            self.assertFalse(row.explanation)
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-05 02:00:00")
+class TestReconciliation(LedgerCommon):
+    """Each past day has a line: Odoo's side, Matomo's, and why they differ."""
+
+    def test_equal_days(self):
+        self.sell(MORNING, MORNING, "2026-03-04 23:00:00")
+        self.sync(self.make_sale((self.chair, 2), date_order=MORNING))
+        self.run_sender()
+        days = self.compare()
+        self.assertDay(days["2026-03-03"], (3, 460.0), (3, 460.0), "equal")
+        self.assertDay(days["2026-03-04"], (1, 115.0), (1, 115.0), "equal")
+        self.assertDay(days["2026-03-02"], (0, 0.0), (0, 0.0), "equal")
+        self.assertNotIn("2026-03-05", days)
+        # A month, and no day before the tracking start.
+        self.assertEqual(len(days), 31)
+        self.site.sudo().date_start = "2026-03-03"
+        self.env["matomo.reconciliation"].sudo().search([]).unlink()
+        self.assertEqual(set(self.compare()), {"2026-03-03", "2026-03-04"})
+
+    def test_days_are_those_of_the_site(self):
+        self.site.sudo().timezone = "America/New_York"
+        # The evening before in New York, where the last day has not ended yet.
+        self.sell("2026-03-04 03:00:00")
+        rows = self.compare()
+        self.assertEqual(max(rows), "2026-03-03")
+        self.assertEqual(rows["2026-03-03"].odoo_order_count, 1)
+
+    def test_what_waits_and_what_failed(self):
+        failed, waiting = self.sell(MORNING, MORNING)
+        self.matomo.refuses = lambda parameters: parameters["ec_id"] == failed.name
+        sent = self.sell(MORNING)
+        self.row(waiting).next_attempt_date = "2026-03-06 00:00:00"
+        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request_send"):
+            self.run_sender()
+        self.assertState(failed, "failed")
+        self.assertState(sent, "sent")
+        day = self.compare()["2026-03-03"]
+        self.assertDay(
+            day,
+            (3, 345.0),
+            (1, 115.0),
+            "explained",
+            f"Failed (1, $ -115.00): {failed.name}",
+            f"Waiting to be sent (1, $ -115.00): {waiting.name}",
+        )
+
+    def test_changed_cancelled_and_moved_orders(self):
+        changed, cancelled, moved = self.sell(MORNING, MORNING, MORNING)
+        self.run_sender()
+        changed.order_line.product_uom_qty = 2
+        cancelled._action_cancel()
+        moved.date_order = "2026-03-04 12:00:00"
+        self.end_transaction()
+        days = self.compare()
+        self.assertDay(
+            days["2026-03-03"],
+            (1, 230.0),
+            (3, 345.0),
+            "explained",
+            "Changed in Odoo after they were sent (1, $ -115.00)",
+            "In Matomo, and no longer counted in Odoo on this day (2, ",
+            cancelled.name,
+            moved.name,
+        )
+        self.assertDay(
+            days["2026-03-04"],
+            (1, 115.0),
+            (0, 0.0),
+            "explained",
+            f"Sent for another day (1, $ -115.00): {moved.name}",
+        )
+
+    def test_excluded_orders_belong_to_neither_side(self):
+        sale = self.sync(self.make_sale(date_order=MORNING))
+        returned = self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.chair.id,
+                    "qty": -1,
+                    "refunded_orderline_id": sale.lines.id,
+                },
+                date_order=MORNING,
+            )
+        )
+        self.run_sender()
+        self.assertState(returned, "excluded")
+        day = self.compare()["2026-03-03"]
+        self.assertDay(day, (1, 115.0), (1, 115.0), "equal")
+
+    def test_missing_order_is_found_and_sent_again(self):
+        lost, kept = self.sell(MORNING, MORNING)
+        self.run_sender()
+        self.run_verifier()
+        self.assertState(lost, "verified")
+        # Somebody deletes the visit in Matomo.
+        del self.matomo.orders["1", lost.name.casefold()]
+        day = self.compare()["2026-03-03"]
+        self.assertDay(
+            day,
+            (2, 230.0),
+            (1, 115.0),
+            "explained",
+            f"Accepted by Matomo, but not recorded (1, $ -115.00): {lost.name}",
+        )
+        with mute_logger(VERIFY_LOG):
+            self.run_cron("ir_cron_verify")
+        self.assertState(lost, "pending")
+        self.run_sender()
+        day = self.compare()["2026-03-03"]
+        self.assertDay(day, (2, 230.0), (2, 230.0), "equal")
+        self.assertState(kept, "verified")
+
+    def test_orders_of_others(self):
+        order = self.sell(MORNING)
+        self.run_sender()
+        of_tag = {**self.recorded(order), "ec_id": "JS-7", "revenue": "12.50"}
+        self.matomo.orders["1", "js-7"] = of_tag
+        day = self.compare()["2026-03-03"]
+        self.assertDay(
+            day,
+            (1, 115.0),
+            (2, 127.5),
+            "explained",
+            "In Matomo, and not sent from here (1, $ 12.50): JS-7",
+        )
+
+    def test_one_missing_and_one_foreign_of_the_same_amount(self):
+        order = self.sell(MORNING)
+        self.run_sender()
+        self.run_verifier()
+        foreign = {**self.matomo.orders.pop(("1", order.name.casefold()))}
+        self.matomo.orders["1", "js-8"] = {**foreign, "ec_id": "JS-8"}
+        # The totals agree, which is all that a report can say.
+        self.assertDay(self.compare()["2026-03-03"], (1, 115.0), (1, 115.0), "equal")
+
+    def test_another_amount_in_matomo(self):
+        order = self.sell(MORNING)
+        self.run_sender()
+        self.recorded(order)["revenue"] = "100.00"
+        self.assertDay(
+            self.compare()["2026-03-03"],
+            (1, 115.0),
+            (1, 100.0),
+            "explained",
+            "Recorded by Matomo with another amount (1, ",
+        )
+
+    def test_silence_of_matomo_leaves_the_ledger(self):
+        self.sell(MORNING)
+        self.run_sender()
+        day = self.compare()["2026-03-03"]
+        self.matomo.orders.clear()
+        self.matomo.faults = [ConnectionError("gone")]
+        with mute_logger(LEDGER_LOG):
+            self.compare()
+        self.assertDay(day, (1, 115.0), (1, 115.0), "equal")
+
+    def test_copies_and_unreadable_sites_are_not_asked(self):
+        self.site.sudo().can_read = False
+        self.assertFalse(self.compare())
+        self.site.sudo().write({"can_read": True, "database_uuid": "another"})
+        self.assertFalse(self.compare())
+        self.assertFalse(self.matomo.requests)
+
+    def test_a_day_of_many_orders_needs_few_queries(self):
+        orders = self.sell(*[MORNING] * 3)
+        self.run_sender()
+        self.compare()
+
+        def count():
+            self.env.flush_all()
+            self.env.invalidate_all()
+            before = self.env.cr.sql_log_count
+            self.compare()
+            return self.env.cr.sql_log_count - before
+
+        few = count()
+        self.sell(*[MORNING] * 12)
+        self.run_sender()
+        self.assertEqual(len(orders), 3)
+        self.assertLessEqual(count(), few + 5)
+
+    def test_rights(self):
+        self.sell(MORNING)
+        self.run_sender()
+        day = self.compare()["2026-03-03"]
+        self.assertEqual(day.display_name, f"{self.site.name}, 03/03/2026")
+        other = self.setup_other_company(name="Sister")["company"]
+        stranger = self.make_user("stranger", f"{MODULE}.group_matomo_user")
+        stranger.sudo().write(
+            {"company_ids": [(6, 0, other.ids)], "company_id": other.id}
+        )
+        ledger = self.env["matomo.reconciliation"]
+        self.assertFalse(ledger.with_user(stranger).search([]))
+        self.assertTrue(ledger.with_user(self.make_manager()).search([]))
+
+    def test_requests_of_the_day(self):
+        order = self.sell(MORNING)
+        self.sell("2026-03-04 09:00:00")
+        self.run_sender()
+        action = self.compare()["2026-03-03"].action_view_requests()
+        rows = self.env["matomo.request"].search(action["domain"])
+        self.assertEqual(rows.sale_order_id, order)
+
+
+@tagged("post_install", "-at_install")
+class TestRealReconciliation(LedgerCommon):
+    """The ledger of a real Matomo."""
+
+    def startPatch(self, matomo):
+        """The network ends at the real Matomo."""
+
+    def test_ledger(self):
+        real = RealMatomo(timezone="America/New_York")
+        self.site.sudo().write(
+            {
+                "url": real.url,
+                "idsite": real.idsite,
+                "token_auth": real.token,
+                "timezone": "America/New_York",
+                "date_start": fields.Date.today() - timedelta(days=9),
+            }
+        )
+        # Noon, and four in the morning, which is the day before in New York.
+        noon = yesterday() - timedelta(days=1)
+        night = noon.replace(hour=4)
+        first, second = self.sell(noon, night)
+        lost = self.sell(noon)
+        self.run_sender()
+        foreign = {**self.row(first).payload, "ec_id": "TAG-1", "revenue": "12.5"}
+        with closing(self.site._get_client()) as client:
+            client.send_bulk([foreign], timeout=10)
+        real.query(
+            "DELETE FROM matomo_log_conversion WHERE idsite = %s AND idorder = %s",
+            real.idsite,
+            lost.name,
+        )
+        days = self.compare()
+        day = str(noon.date())
+        self.assertDay(
+            days[day],
+            (2, 230.0),
+            (2, 127.5),
+            "explained",
+            "Accepted by Matomo, but not recorded (1, ",
+            lost.name,
+            "In Matomo, and not sent from here (1, ",
+            "TAG-1",
+        )
+        before = str((noon - timedelta(days=1)).date())
+        self.assertDay(days[before], (1, 115.0), (1, 115.0), "equal")
+        self.assertTrue(second)
