@@ -42,6 +42,13 @@ def format():
     return checks.rewrite()
 
 
+def pot():
+    """Write the template of the translations from the code"""
+    import translations
+
+    return translations.write()
+
+
 def odoo():
     """Start Odoo alone, with the addon as it is in this checkout"""
     import odoo as server
@@ -71,7 +78,7 @@ def clean():
     machine.clean()
 
 
-COMMANDS = [demo, test, chaos, lint, format, odoo, matomo, stop, clean]
+COMMANDS = [demo, test, chaos, lint, format, pot, odoo, matomo, stop, clean]
 
 
 def usage():

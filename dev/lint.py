@@ -120,7 +120,7 @@ def _outdated(files):
 
 def _addon(files):
     """pylint-odoo and OCA's checks of the module and its translations"""
-    addon = _export(files)
+    addon = export(machine.folder("export"))
     if not (addon / "__manifest__.py").exists():
         raise machine.Trouble("There is no addon here: __manifest__.py is missing.")
     settings = [f"--rcfile={machine.ROOT / 'pyproject.toml'}", "--score=n"]
@@ -133,14 +133,14 @@ def _addon(files):
     return all(results)
 
 
-def _export(files):
-    """A copy of the addon under its own name, as OCA's checks want to find it.
+def export(top):
+    """Make `top` hold the addon alone, under its own name; the addon's folder there.
 
-    They check nothing at all in an addon that is itself the top of a git checkout.
+    OCA's checks check nothing at all in an addon that is itself the top of a git
+    checkout, and Odoo's export of its words reads whatever else lies in one.
     """
-    top = machine.DEV / "export"
-    shutil.rmtree(top, ignore_errors=True)
-    for name in files:
+    shutil.rmtree(top)
+    for name in _files():
         if not name.startswith(NOT_THE_ADDON):
             target = top / ADDON / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def _export(files):
 
 def _repair(files):
     """Let OCA's checks mend what they can, in the copy, and bring that home."""
-    addon = _export(files)
+    addon = export(machine.folder("export"))
     _passes("oca-checks-odoo-module", "--fix", *OCA_RULES, ADDON, cwd=addon.parent)
     for copy in addon.rglob("*"):
         original = machine.ROOT / copy.relative_to(addon)

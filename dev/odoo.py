@@ -149,12 +149,12 @@ def command(*arguments, name=SERVER, **options):
     return [python, "-P", "-m", "odoo", *arguments, "-c", config(name, **options)]
 
 
-def run(*arguments, log, name=SERVER):
+def run(*arguments, log, name=SERVER, **options):
     """Run Odoo once, to its end, with its log in a file; the log's text."""
     path = machine.log_path(log)
     with path.open("w") as output:
         done = machine.run(
-            command(*arguments, name=name, log_level="info"),
+            command(*arguments, name=name, log_level="info", **options),
             env={**os.environ, **environment()},
             stdout=output,
             stderr=output,

@@ -7,6 +7,7 @@ from pathlib import Path
 import environments
 import machine
 import matomo
+import translations
 
 import odoo
 
@@ -21,6 +22,8 @@ def main(arguments):
             lambda: machine.apt_install(["chromium"]), matomo.start, odoo.template
         )
         odoo.fresh_database(DATABASE, log="test-install")
+        if not _paths(arguments)[0]:
+            translations.check(DATABASE)
         return subprocess.call(
             _pytest(arguments),
             cwd=machine.ROOT,
