@@ -37,7 +37,9 @@ class IrHttp(models.AbstractModel):
         request.matomo_carts = set()
         response = super()._dispatch(endpoint)
         cart_id = request.session.get(CART_SESSION_CACHE_KEY)
-        changed, request.matomo_carts = request.matomo_carts, None
+        # What else changes is not this shopper's: a payment provider calls, too.
+        own = {cart_before, cart_id} - {None, False}
+        changed, request.matomo_carts = request.matomo_carts & own, None
         if cart_id and cart_id != cart_before:
             # A cart left behind is taken up again: by a link in an e-mail, at login.
             changed.add(cart_id)
@@ -45,12 +47,23 @@ class IrHttp(models.AbstractModel):
         if UNKNOWN_SINCE in request.session or any(
             route.startswith(CHECKOUT_ROUTES) for route in endpoint.routing["routes"]
         ):
-            met.add(cart_id or cart_before)
-        if met := met - {None, False}:
+            met |= {cart_id or cart_before} & own
+        if met:
             # sudo: a shopper has no right to their own cart.
             orders = request.env["sale.order"].sudo().browse(sorted(met))
             orders._meet_matomo_shopper(changed)
         return response
+
+    @classmethod
+    def _is_allowed_cookie(cls, cookie_type):
+        """Override of `website`: a cookie that is no JSON allows nothing.
+
+        There it is parsed for every page, and whoever sent it gets an error.
+        """
+        try:
+            return super()._is_allowed_cookie(cookie_type)
+        except (ValueError, RecursionError):
+            return False
 
     @classmethod
     def _is_matomo_shopper(cls):

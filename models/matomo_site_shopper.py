@@ -19,8 +19,8 @@ from .waiting import scaled
 
 # matomo.js keeps its cookie this long (seconds).
 VISITOR_COOKIE_AGE = 33_955_200
-# Slower than this no matomo.js starts: it is not there, or blocked.
-VISITOR_PATIENCE = scaled(seconds=10)
+# A matomo.js that has not started on a page by then is not there, or blocked.
+VISITOR_PATIENCE = scaled(seconds=2)
 # Key of the session: since when it is open whose visit this is.
 UNKNOWN_SINCE = "matomo_unknown_since"
 # One name and version of a Sec-CH-UA header.
@@ -96,13 +96,14 @@ class MatomoSite(models.Model):
 
     def _read_cookie_bar(self):
         """What was clicked in the website's cookie bar; None: nothing readable."""
-        if "website_cookies_bar" not in request.cookies:
-            return None
         try:
-            return bool(self.env["ir.http"]._is_allowed_cookie("optional"))
-        except (ValueError, RecursionError, TypeError):
-            # Odoo parses what a stranger put there as JSON.
+            answer = json.loads(request.cookies.get("website_cookies_bar", ""))
+        except (ValueError, RecursionError):
+            # Nothing was clicked, or a stranger put something else there.
             return None
+        if not isinstance(answer, dict):
+            return None
+        return bool(self.env["ir.http"]._is_allowed_cookie("optional"))
 
     def _has_tag(self):
         """Whether the tag may run; a copy's page views would be sent, too."""
@@ -143,8 +144,9 @@ class MatomoSite(models.Model):
 
         The guide's known issue: a cart sent before matomo.js has named the visitor
         makes a second one. If matomo.js runs, it has written its cookie by the time
-        of a later request, and ours would split the visitor; only if it has not,
-        the server writes the cookie for it.
+        of a later page, and ours would split the visitor; only if it has not, the
+        server writes the cookie for it, with a whole page: no script of that page
+        has run before it is there.
 
         :param is_known: whether it is settled whose visit this is
         :param is_news: whether the shopper has just answered
@@ -156,6 +158,7 @@ class MatomoSite(models.Model):
             session[UNKNOWN_SINCE] = now
         elif (
             consent.answer
+            and _is_page()
             and now - session[UNKNOWN_SINCE] >= VISITOR_PATIENCE.total_seconds()
         ):
             visitor_id = order._prepare_matomo_visitor(self).visitor_id
@@ -172,12 +175,23 @@ class MatomoSite(models.Model):
             )
 
 
+def _is_page():
+    """Whether this request asks for a page, and no script does."""
+    asks_for = request.httprequest.headers.get("Sec-Fetch-Dest", "document")
+    return request.dispatcher.routing_type == "http" and asks_for == "document"
+
+
 def _read_address(text):
-    """The client's IP address, False if a proxy said nonsense."""
+    """The client's IP address, False if a proxy said nonsense.
+
+    :param text: IPv4 or IPv6; of the latter perhaps with a zone, which may be any
+        text, or with an IPv4 address within
+    """
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address((text or "").partition("%")[0])
     except ValueError:
         return False
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _read_client_hints(headers):

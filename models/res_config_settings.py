@@ -109,7 +109,8 @@ class ResConfigSettings(models.TransientModel):
             site = settings.website_id.matomo_site_id
             settings.matomo_site_id = site
             settings.matomo_has_other_tag = (
-                settings.website_id and settings.website_id._has_other_matomo_tag()
+                settings.website_id
+                and settings.website_id._has_other_matomo_tag(with_pages=True)
             )
             settings.matomo_url = site.url
             settings.matomo_idsite = site.idsite

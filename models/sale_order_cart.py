@@ -194,11 +194,14 @@ class SaleOrder(models.Model):
         own later requests bring news: the visitor id, another campaign. An address
         that changes alone is none: browsers hop between two of them.
         """
-        stored_id, current_id = self.matomo_visitor_id, current["matomo_visitor_id"]
         if not any(self[name] for name in SHOPPER_FIELDS):
             return current
-        if (stored_id and stored_id != current_id) or not current_id:
+        # Before the visitor has an id, only the browser tells one from another.
+        proof = "matomo_visitor_id" if self.matomo_visitor_id else "matomo_user_agent"
+        if self[proof] != current[proof] or not current["matomo_visitor_id"]:
             return {}
+        if not current["matomo_attribution_info"]:
+            current["matomo_attribution_info"] = self.matomo_attribution_info
         is_news = any(
             self[name] != current[name]
             for name in SHOPPER_FIELDS

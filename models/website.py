@@ -3,10 +3,8 @@ import json
 from odoo import fields, models
 
 from ..matomo_api.items import choose_sku
+from ..matomo_api.tag import has_tag
 from ..matomo_api.tracking import tracker_url
-
-# What Matomo's own tag cannot do without.
-TAG_WORDS = ("_paq", "matomo.js", "piwik.js")
 
 
 class Website(models.Model):
@@ -45,12 +43,31 @@ class Website(models.Model):
             "data-respect-dnt": "1" if site.respect_dnt else "",
         }
 
-    def _has_other_matomo_tag(self):
-        """Whether somebody has put Matomo's tag into the website's own code."""
-        # sudo: the fields are designers'.
+    def _has_other_matomo_tag(self, with_pages=False):
+        """Whether somebody has put a tag of our Matomo site into the website's code.
+
+        Tags of other sites are none of ours, and do not meet it.
+
+        :param with_pages: look into its pages, too; they are many, and the tag does
+            so itself on the page it is on
+        """
+        # sudo: the fields and the views are designers'.
         website = self.sudo()
-        code = f"{website.custom_code_head or ''} {website.custom_code_footer or ''}"
-        return any(word in code for word in TAG_WORDS)
+        site = website.matomo_site_id
+        codes = [website.custom_code_head, website.custom_code_footer]
+        if with_pages:
+            codes += (
+                website.env["ir.ui.view"]
+                .search(
+                    [
+                        ("type", "=", "qweb"),
+                        ("website_id", "in", (False, website.id)),
+                        ("arch_db", "ilike", "setSiteId"),
+                    ]
+                )
+                .mapped("arch_db")
+            )
+        return any(has_tag(code or "", site.url, site.idsite) for code in codes if site)
 
     def _get_matomo_view(self, product=None, category=None, price=None):
         """What is viewed on a page of the shop, for the tag; False without a tag.

@@ -85,17 +85,39 @@ class TestTag(ShopperCommon):
         page = self.get_page(self.chair.website_url)
         self.assertFalse(page.xpath("//*[@data-matomo-view]"))
 
+    def make_settings(self):
+        settings = self.env["res.config.settings"].sudo()
+        return settings.create({"website_id": self.website.id})
+
     def test_no_second_tag(self):
         self.website.custom_code_head = """
             <script>var _paq = []; _paq.push(["setSiteId", "1"]);</script>
         """
         self.assertIsNone(self.get_tag())
-        settings = (
-            self.env["res.config.settings"]
-            .sudo()
-            .create({"website_id": self.website.id})
+        self.assertTrue(self.make_settings().matomo_has_other_tag)
+
+    def test_the_tag_of_another_site_is_none_of_ours(self):
+        self.website.custom_code_head = """
+            <script>var _paq = []; _paq.push(["setSiteId", "2"]);</script>
+        """
+        self.assertEqual(self.get_tag()["data-site"], "1")
+        self.assertFalse(self.make_settings().matomo_has_other_tag)
+
+    def test_settings_find_a_tag_in_a_page(self):
+        view = self.env["ir.ui.view"].sudo()
+        view.create(
+            {
+                "name": "Landing",
+                "type": "qweb",
+                "website_id": self.website.id,
+                "arch": """<div><script>
+                    var u = "https://matomo.example.com/";
+                    _paq.push(["setSiteId", "1"]);
+                </script></div>""",
+            }
         )
-        self.assertTrue(settings.matomo_has_other_tag)
+        self.assertTrue(self.make_settings().matomo_has_other_tag)
+        self.assertTrue(self.get_tag(), "the tag itself sees what is on its page")
 
     def test_settings(self):
         settings = self.env["res.config.settings"].sudo()

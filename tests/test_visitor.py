@@ -78,6 +78,26 @@ class TestVisitor(ShopperCommon):
         self.assertEqual(cart.matomo_visitor_id, VISITOR)
         self.assertEqual(cart.matomo_user_agent, BROWSER)
 
+    def test_another_device_does_not_take_over_a_nameless_visitor(self):
+        cart = self.add(self.chair)
+        self.assertEqual(cart.matomo_user_agent, BROWSER)
+        self.run_matomo_js(OTHER)
+        self.opener.headers["User-Agent"] = "Mozilla/5.0 (Phone)"
+        self.update(cart.order_line, 2)
+        self.env.invalidate_all()
+        self.assertFalse(cart.matomo_visitor_id)
+        self.assertEqual(cart.matomo_user_agent, BROWSER)
+
+    def test_a_lost_campaign_cookie_loses_no_campaign(self):
+        self.run_matomo_js(attribution=ATTRIBUTION)
+        cart = self.add(self.chair)
+        self.opener.cookies.set("_pk_ref.1.1fff", None)
+        self.opener.headers["Accept-Language"] = "fr"
+        self.open("/shop/cart")
+        self.env.invalidate_all()
+        self.assertEqual(cart.matomo_accept_language, "fr")
+        self.assertEqual(cart.matomo_attribution_info["campaign"], "spring-sale")
+
     def test_the_same_visitor_brings_a_new_campaign(self):
         self.run_matomo_js()
         cart = self.add(self.chair)
@@ -191,6 +211,18 @@ class TestVisitor(ShopperCommon):
         self.add(self.chair)
         answer = self.open("/shop")
         self.assertFalse([n for n in answer.cookies.keys() if n.startswith("_pk_")])
+
+    def test_server_sets_no_cookie_with_a_scripts_request(self):
+        # matomo.js of the page may just be naming the visitor.
+        with patch.object(
+            matomo_site_shopper, "VISITOR_PATIENCE", matomo_site_shopper.scaled()
+        ):
+            cart = self.add(self.chair)
+            self.update(cart.order_line, 2)
+            self.open("/shop/cart", headers={"Sec-Fetch-Dest": "empty"})
+            self.assertNotIn("_pk_", str(self.opener.cookies))
+            self.open("/shop/cart", headers={"Sec-Fetch-Dest": "document"})
+            self.assertIn("_pk_id.1.", str(self.opener.cookies))
 
     def test_server_sets_no_cookie_without_consent(self):
         self.answer_cookie_bar(False)

@@ -14,7 +14,8 @@
         "signature",
     ];
     const settings = document.currentScript.dataset;
-    let isStarted = false;
+    // Calls a method of our tracker, once there is one: name, values.
+    let call = null;
 
     function isRefusedByBrowser() {
         const isAsked = navigator.doNotTrack === "1" || navigator.globalPrivacyControl;
@@ -45,43 +46,96 @@
         }
     }
 
-    function start() {
-        if (isStarted) {
-            return;
+    /** Whether a tracker sends to the same site of the same Matomo. */
+    function isOurs(address, site) {
+        try {
+            const host = address && new URL(address, location.href).host;
+            return (
+                String(site) === settings.site &&
+                (!host || host === new URL(settings.tracker).host)
+            );
+        } catch {
+            return false;
         }
-        isStarted = true;
-        const paq = (window._paq = []);
-        paq.push(["setTrackerUrl", settings.tracker]);
-        paq.push(["setSiteId", settings.site]);
-        paq.push(["setCustomUrl", withoutSecrets(location.href)]);
-        if (document.referrer) {
-            paq.push(["setReferrerUrl", withoutSecrets(document.referrer)]);
-        }
-        const element = document.querySelector("[data-matomo-view]");
-        if (element) {
-            const view = JSON.parse(element.dataset.matomoView);
-            paq.push(
-                view.sku
-                    ? [
-                          "setEcommerceView",
-                          view.sku,
-                          view.name,
-                          view.categories,
-                          view.price,
-                      ]
-                    : ["setEcommerceView", false, false, view.category]
+    }
+
+    /** Whether another tag tracks our site already: it would count every page twice. */
+    function isTracked() {
+        if (window.Matomo) {
+            return window.Matomo.getAsyncTrackers().some((tracker) =>
+                isOurs(tracker.getTrackerUrl(), tracker.getSiteId())
             );
         }
-        paq.push(["trackPageView"]);
-        paq.push(["enableLinkTracking"]);
+        const calls = Array.from(window._paq || []);
+        const last = (name) => calls.findLast((call) => call[0] === name)?.[1];
+        return (
+            isOurs(last("setTrackerUrl"), last("setSiteId")) ||
+            calls.some((call) => call[0] === "addTracker" && isOurs(call[1], call[2]))
+        );
+    }
+
+    /** Load matomo.js, if no other tag has, and then go on. */
+    function load(then = () => {}) {
+        if (window.Matomo) {
+            then();
+            return;
+        }
         const script = document.createElement("script");
         script.async = true;
         script.src = settings.script;
+        script.addEventListener("load", then);
         document.head.append(script);
     }
 
-    // Another tag would count every page twice.
-    if (window._paq || isRefusedByBrowser()) {
+    /** What is to be tracked on this page, as calls of a tracker. */
+    function getCalls() {
+        const calls = [["setCustomUrl", withoutSecrets(location.href)]];
+        if (document.referrer) {
+            calls.push(["setReferrerUrl", withoutSecrets(document.referrer)]);
+        }
+        const element = document.querySelector("[data-matomo-view]");
+        if (element) {
+            const {sku, name, categories, price, category} = JSON.parse(
+                element.dataset.matomoView
+            );
+            calls.push(
+                sku
+                    ? ["setEcommerceView", sku, name, categories, price]
+                    : ["setEcommerceView", false, false, category]
+            );
+        }
+        return [...calls, ["trackPageView"], ["enableLinkTracking"]];
+    }
+
+    function start() {
+        if (call || isTracked()) {
+            return;
+        }
+        if (window._paq || window.Matomo) {
+            // The queue is another site's: what we push into it would go there, too.
+            let tracker = null;
+            const later = getCalls();
+            call = (name, ...values) =>
+                tracker ? tracker[name](...values) : later.push([name, ...values]);
+            load(() => {
+                if (!isTracked()) {
+                    const {tracker: address, site} = settings;
+                    tracker = window.Matomo.getTracker(address, site);
+                    later.forEach((each) => call(...each));
+                }
+            });
+            return;
+        }
+        window._paq = [
+            ["setTrackerUrl", settings.tracker],
+            ["setSiteId", settings.site],
+            ...getCalls(),
+        ];
+        call = (...values) => window._paq.push(values);
+        load();
+    }
+
+    if (isRefusedByBrowser()) {
         return;
     }
     if (!settings.askCookieBar || isAccepted()) {
@@ -90,9 +144,9 @@
         document.addEventListener("optionalCookiesAccepted", start);
     }
     document.addEventListener("optionalCookiesDenied", () => {
-        if (isStarted && settings.askCookieBar) {
+        if (call && settings.askCookieBar) {
             // Removes its cookies, too; the next page does not start it.
-            window._paq.push(["disableCookies"]);
+            call("disableCookies");
         }
     });
 })();

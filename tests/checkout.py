@@ -1,0 +1,100 @@
+"""A shop that can be paid in: delivery, payment providers, an address."""
+
+from odoo import Command
+
+from .shopper import ShopperCommon
+
+# What a shopper writes into the address form.
+ADDRESS = {
+    "name": "Nora Shopper",
+    "email": "nora@example.com",
+    "phone": "+32 2 555 01 01",
+    "street": "Rue de la Loi 16",
+    "zip": "1000",
+    "city": "Brussels",
+}
+
+
+class CheckoutCommon(ShopperCommon):
+    """Checkout as far as Odoo goes without a network."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.belgium = cls.env.ref("base.be")
+        cls.website.sudo().company_id.country_id = cls.belgium
+        # A PDF with the e-mail would need wkhtmltopdf.
+        templates = cls.env["mail.template"].sudo()
+        templates.search([("report_template_ids", "!=", False)]).write(
+            {"report_template_ids": [Command.clear()]}
+        )
+        # Only what is made here: no other module's delivery asks the internet.
+        cls.env["delivery.carrier"].sudo().search([]).is_published = False
+        cls.post = cls.make_carrier("Post", 10.0)
+        cls.demo = cls.make_provider("payment.payment_provider_demo")
+        cls.wire = cls.make_provider("payment.payment_provider_transfer")
+
+    @classmethod
+    def make_carrier(cls, name, price, **values):
+        product = cls.make_product(name, name.upper(), price, type="service")
+        return (
+            cls.env["delivery.carrier"]
+            .sudo()
+            .create(
+                {
+                    "name": name,
+                    "is_published": True,
+                    "company_id": cls.company.id,
+                    "product_id": product.id,
+                    "fixed_price": price,
+                    **values,
+                }
+            )
+        )
+
+    @classmethod
+    def make_provider(cls, xmlid):
+        """A provider like the one of that name, for the website's company."""
+        provider = cls.env.ref(xmlid).sudo()
+        methods = provider.with_context(active_test=False).payment_method_ids
+        copy = provider.copy(
+            {
+                "company_id": cls.company.id,
+                "payment_method_ids": [Command.set(methods.ids)],
+            }
+        )
+        copy.write(
+            {
+                "state": "test" if provider.code == "demo" else "enabled",
+                "is_published": True,
+            }
+        )
+        methods.active = True
+        return copy
+
+    @classmethod
+    def make_coupon(cls, code, percent):
+        """A code that takes off that percentage."""
+        return (
+            cls.env["loyalty.program"]
+            .sudo()
+            .create(
+                {
+                    "name": code,
+                    "company_id": cls.company.id,
+                    "program_type": "promo_code",
+                    "trigger": "with_code",
+                    "applies_on": "current",
+                    "rule_ids": [Command.create({"mode": "with_code", "code": code})],
+                    "reward_ids": [
+                        Command.create(
+                            {
+                                "reward_type": "discount",
+                                "discount": percent,
+                                "discount_applicability": "order",
+                            }
+                        )
+                    ],
+                }
+            )
+        )

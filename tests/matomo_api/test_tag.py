@@ -1,0 +1,67 @@
+"""Tags that others have put into a page."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matomo_api.tag import has_tag
+
+URL = "https://matomo.example.com/"
+# As Matomo tells people to paste it.
+SNIPPET = """
+<!-- Matomo -->
+<script>
+  var _paq = window._paq = window._paq || [];
+  /* methods like "setCustomDimension" should be called before "trackPageView" */
+  _paq.push(['trackPageView']);
+  _paq.push(['enableLinkTracking']);
+  (function() {
+    var u="//matomo.example.com/";
+    _paq.push(['setTrackerUrl', u+'matomo.php']);
+    _paq.push(['setSiteId', '1']);
+    var d=document, g=d.createElement('script'), s=d.getElementsByTagName('script')[0];
+    g.async=true; g.src=u+'matomo.js'; s.parentNode.insertBefore(g,s);
+  })();
+</script>
+<!-- End Matomo Code -->
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        SNIPPET,
+        SNIPPET.replace("//matomo", "https://Matomo"),
+        '<script>var _paq = []; _paq.push(["setSiteId", 1]);</script>',
+        "tracker = Matomo.getTracker('//matomo.example.com/matomo.php', 1);",
+        "_paq.push(['addTracker', 'https://matomo.example.com/matomo.php', '1']);",
+        '<img src="https://matomo.example.com/matomo.php?idsite=1&amp;rec=1"/>',
+        "<script src='https://matomo.example.com/js/container_AbC123.js'></script>",
+        SNIPPET + SNIPPET.replace("'1'", "'2'"),
+    ],
+)
+def test_tag_of_this_site(code):
+    assert has_tag(code, URL, 1)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        SNIPPET.replace("'1'", "'2'"),
+        SNIPPET.replace("'1'", "'11'"),
+        SNIPPET.replace("matomo.example.com", "stats.example.org"),
+        SNIPPET.replace("matomo.example.com", "matomo.example.com:8443"),
+        f"<!-- {SNIPPET.replace('-->', '').replace('<!--', '')} -->",
+        "<script src='https://tags.example.org/js/container_AbC123.js'></script>",
+        "<script>window._paq = window._paq || [];</script>",
+        "<p>We use Matomo 1</p>",
+    ],
+)
+def test_no_tag_of_this_site(code):
+    assert not has_tag(code, URL, 1)
+
+
+@given(st.text(max_size=2000))
+def test_any_text(code):
+    assert has_tag(code, URL, 1) in (True, False)
