@@ -8,12 +8,13 @@ from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from .checkout import CheckoutCommon
 from .fake_matomo import FakeResponse
-from .shopper import VISITOR, ShopperCommon
+from .shopper import VISITOR
 
 
 @tagged("post_install", "-at_install")
-class TestCart(ShopperCommon):
+class TestCart(CheckoutCommon):
     """Carts reach Matomo as they are, once, and never in the shopper's way."""
 
     def setUp(self):
@@ -106,30 +107,149 @@ class TestCart(ShopperCommon):
         cart = self.add(self.chair)
         self.run_sender()
         cart.partner_id = self.customer
-        carrier = (
-            self.env["delivery.carrier"]
-            .sudo()
-            .create(
-                {
-                    "name": "Post",
-                    "is_published": True,
-                    "company_id": self.company.id,
-                    "product_id": self.make_product(
-                        "Post", "POST", 10.0, type="service"
-                    ).id,
-                    "fixed_price": 10.0,
-                }
-            )
-        )
-        self.call("/shop/set_delivery_method", dm_id=carrier.id)
+        self.call("/shop/set_delivery_method", dm_id=self.post.id)
         self.env.invalidate_all()
-        self.assertEqual(cart.carrier_id, carrier)
+        self.assertEqual(cart.carrier_id, self.post)
         self.run_sender()
         self.assertSent({"CHAIR": 1}, {"CHAIR": 1})
         self.assertGreater(
             float(self.get_sent_carts()[1]["revenue"]),
             float(self.get_sent_carts()[0]["revenue"]),
         )
+
+    def test_coupon_applied_and_removed(self):
+        self.make_coupon("TENOFF", 10)
+        cart = self.add(self.chair)
+        self.run_sender()
+        self.open("/shop/pricelist?promo=TENOFF")
+        self.run_sender()
+        reward = cart.order_line.filtered("is_reward_line")
+        self.update(reward, 0)
+        self.run_sender()
+        before, applied, removed = (
+            float(sent["revenue"]) for sent in self.get_sent_carts()
+        )
+        self.assertLess(applied, before)
+        self.assertEqual(removed, before)
+
+    def test_reward_claimed(self):
+        program = self.make_coupon("UNUSED", 10)
+        program.rule_ids.write({"mode": "auto", "code": False})
+        program.trigger = "auto"
+        # With two of them the shopper has to choose.
+        reward = program.reward_ids.copy({"discount": 20})
+        cart = self.add(self.chair)
+        self.run_sender()
+        self.assertFalse(cart.order_line.filtered("is_reward_line"))
+        self.open(f"/shop/claimreward?reward_id={reward.id}")
+        self.env.invalidate_all()
+        self.assertEqual(cart.order_line.reward_id, reward)
+        self.run_sender()
+        self.assertSent({"CHAIR": 1}, {"CHAIR": 1})
+        before, after = (float(sent["revenue"]) for sent in self.get_sent_carts())
+        self.assertLess(after, before)
+
+    def test_currency(self):
+        self.env["product.pricelist"].sudo().search([]).active = False
+        euro = self.env.ref("base.EUR").sudo()
+        euro.active = True
+        self.env["res.currency.rate"].sudo().create(
+            {
+                "name": "2020-01-01",
+                "currency_id": euro.id,
+                "company_id": self.company.id,
+                "rate": 0.5,
+            }
+        )
+        self.make_price_list("Usual")
+        euros = self.make_price_list("Euros")
+        euros.currency_id = euro
+        cart = self.add(self.chair)
+        self.run_sender()
+        self.open(f"/shop/change_pricelist/{euros.id}")
+        self.env.invalidate_all()
+        self.assertEqual(cart.currency_id, euro)
+        self.assertEqual(len(self.get_carts(cart)), 2)
+        self.run_sender()
+        # In the site's currency it costs the same: Matomo has it already.
+        self.assertEqual(len(self.get_sent_carts()), 1)
+        self.add(self.lamp)
+        self.run_sender()
+        converted = cart.currency_id._convert(
+            cart.amount_total, self.site.sudo().currency_id, self.company
+        )
+        self.assertAlmostEqual(
+            float(self.get_sent_carts()[1]["revenue"]), converted, delta=0.02
+        )
+
+    def test_buy_now(self):
+        # The express form puts the product into a new cart and goes to pay it.
+        self.add(self.chair, 4)
+        self.open("/shop/checkout?express=1")
+        self.run_sender()
+        self.assertSent({"CHAIR": 4})
+
+    def make_shopper(self):
+        """A customer with an account, logged in, with the cookies of before."""
+        user = self.make_user("shopper", "base.group_portal")
+        user.sudo().password = "shopper-shopper"
+        return user
+
+    def log_in(self, cart=None):
+        extra = {"session_extra": {"sale_order_id": cart.id}} if cart else {}
+        self.authenticate("shopper", "shopper-shopper", **extra)
+        self.accept_cookies()
+        self.run_matomo_js()
+
+    def test_reorder_and_quick_add(self):
+        user = self.make_shopper()
+        self.confirm(self.make_order((self.lamp, 3), partner_id=user.partner_id.id))
+        order = self.env["sale.order"].search(
+            [("partner_id", "=", user.partner_id.id)], limit=1
+        )
+        self.log_in()
+        self.call("/my/orders/reorder", order_id=order.id)
+        self.run_sender()
+        self.call(
+            "/shop/cart/quick_add",
+            product_template_id=self.chair.product_tmpl_id.id,
+            product_id=self.chair.id,
+        )
+        self.run_sender()
+        self.assertSent({"LAMP": 3}, {"LAMP": 3, "CHAIR": 1})
+
+    def test_login_takes_up_the_cart_left_behind(self):
+        self.make_shopper()
+        self.log_in()
+        cart = self.add(self.chair)
+        self.run_sender()
+        self.get_carts(cart).sudo().order_date -= timedelta(days=1)
+        self.end_transaction()
+        # Another day, another session.
+        self.log_in()
+        self.open("/shop/cart")
+        self.run_sender()
+        self.assertSent({"CHAIR": 1}, {"CHAIR": 1})
+        self.assertEqual(len(self.get_carts(cart)), 2)
+
+    def test_merged_with_the_cart_of_the_mail(self):
+        left = self.add(self.lamp)
+        left._portal_ensure_token()
+        self.run_sender()
+        self.end_transaction()
+        self.authenticate(None, None)
+        self.accept_cookies()
+        self.run_matomo_js()
+        cart = self.add(self.chair)
+        self.assertNotEqual(cart, left)
+        self.open(
+            f"/shop/cart?id={left.id}&access_token={left.access_token}"
+            "&revive_method=merge"
+        )
+        self.run_sender()
+        self.env.invalidate_all()
+        self.assertEqual(left.state, "cancel")
+        self.assertSent({"LAMP": 1}, {"CHAIR": 1, "LAMP": 1})
 
     def test_revived_from_the_mail(self):
         cart = self.add(self.chair)
