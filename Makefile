@@ -1,10 +1,10 @@
 # All commands are in dev/; `make` alone lists them.
 PYTHON ?= python3
-export DEV_DIR ODOO_PATH PYTEST_ARGS SEED ORDERS
+export DEV_DIR ODOO_PATH PYTEST_ARGS SEED ORDERS ALL
 # Caches, too, belong into the one folder that git ignores.
 export PYTHONPYCACHEPREFIX := $(or $(DEV_DIR),$(CURDIR)/.dev)/pycache
 
-COMMANDS := help demo test chaos lint format pot odoo matomo stop clean
+COMMANDS := help demo test chaos test-odoo lint format pot odoo matomo stop clean
 .PHONY: $(COMMANDS)
 .DEFAULT_GOAL := help
 

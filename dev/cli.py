@@ -21,6 +21,13 @@ def test():
     return testing.main(shlex.split(os.environ.get("PYTEST_ARGS", "")))
 
 
+def test_odoo():
+    """Run Odoo's own tests without and with the addon, and compare"""
+    import suites
+
+    return suites.main(is_whole=bool(os.environ.get("ALL")))
+
+
 def chaos():
     """Sell while everything breaks; nothing may be lost or sent twice"""
     from chaos import program
@@ -78,24 +85,29 @@ def clean():
     machine.clean()
 
 
-COMMANDS = [demo, test, chaos, lint, format, pot, odoo, matomo, stop, clean]
+COMMANDS = [demo, test, chaos, test_odoo, lint, format, pot, odoo, matomo, stop, clean]
+
+
+def _name(command):
+    return command.__name__.replace("_", "-")
 
 
 def usage():
     """Say what there is"""
     machine.say("Matomo Order Tracking: what make can do\n")
     for command in COMMANDS:
-        machine.say(f"  make {command.__name__:<8} {command.__doc__}")
+        machine.say(f"  make {_name(command):<10} {command.__doc__}")
     machine.say(
         "\nVariables\n"
         "  ODOO_PATH=<folder>   an Odoo 19 you have: the folder that holds `odoo`\n"
         "  PYTEST_ARGS=<words>  for pytest: a file below tests/, -k, -x ...\n"
-        "  SEED=<n> ORDERS=<n>  for chaos: an earlier run again; how many orders"
+        "  SEED=<n> ORDERS=<n>  for chaos: an earlier run again; how many orders\n"
+        "  ALL=1                for test-odoo: every test, not a selection"
     )
 
 
 def main(arguments):
-    commands = {command.__name__: command for command in COMMANDS}
+    commands = {_name(command): command for command in COMMANDS}
     name = arguments[0] if arguments else "help"
     try:
         return commands.get(name, usage)() or 0
