@@ -70,15 +70,23 @@ class Client:
     :param ca_bundle: path of a certificate authority's file, if not the usual
     :param allow_private: whether Matomo may be on this machine or in a private
         network
+    :param report_timeout: seconds until a report must be here
     """
 
     def __init__(
-        self, url: str, token: str, *, ca_bundle: str = "", allow_private: bool = True
+        self,
+        url: str,
+        token: str,
+        *,
+        ca_bundle: str = "",
+        allow_private: bool = True,
+        report_timeout: float = REPORT_TIMEOUT,
     ):
         self.url = url
         self._token = token
         self._verify: str | bool = ca_bundle or True
         self._allow_private = allow_private
+        self._report_timeout = report_timeout
         self._session = open_session(allow_private)
 
     def __repr__(self):
@@ -155,10 +163,10 @@ class Client:
 
     # === REPORTING === #
 
-    def call_api(self, method: str, timeout: float = REPORT_TIMEOUT, **parameters):
+    def call_api(self, method: str, timeout: float | None = None, **parameters):
         """Call a method of Matomo's Reporting API and return its JSON.
 
-        :param timeout: seconds until the whole answer must be here
+        :param timeout: seconds until the whole answer must be here, if not the usual
         :raise Misconfigured: the token may not read this
         :raise Unreachable: no answer
         :raise ServerTrouble: an answer that is not Matomo's
@@ -166,7 +174,7 @@ class Client:
         answer = self._post(
             api_url(self.url),
             {"module": "API", "method": method, "format": "json", **parameters},
-            timeout,
+            timeout or self._report_timeout,
         )
         content = _parse_json(answer.body)
         if isinstance(content, dict) and content.get("result") == "error":

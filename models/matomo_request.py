@@ -293,6 +293,8 @@ class MatomoRequest(models.Model):
                 [
                     ("site_id", "=", site.id),
                     ("state", "!=", "pending"),
+                    # What is still looked for in Matomo is compared with it.
+                    ("next_check_date", "=", False),
                     ("order_date", "<", limit),
                     "|",
                     ("kind", "=", "cart"),
@@ -301,7 +303,10 @@ class MatomoRequest(models.Model):
                 limit=GC_BATCH,
             )
             carts = old.filtered(lambda row: row.kind == "cart")
-            (old - carts).write({"payload": False, "answer_text": False})
+            # The address says the same as the payload.
+            (old - carts).write(
+                {"payload": False, "tracking_url": False, "answer_text": False}
+            )
             carts.unlink()
             done += len(old)
             is_more += len(old) == GC_BATCH

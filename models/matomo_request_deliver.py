@@ -3,15 +3,25 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
-from ..matomo_api.errors import MatomoError, Misconfigured, ServerTrouble
+from ..matomo_api.client import BulkAnswer
+from ..matomo_api.errors import (
+    MatomoError,
+    Misconfigured,
+    ServerTrouble,
+    Unreachable,
+)
 from ..matomo_api.reading import read_anonymised_orders, read_orders
+from .matomo_site_health import MAX_BACKOFF, Unreadable
 from .waiting import scaled
 
 _logger = logging.getLogger(__name__)
 
-# What one more order in a bulk adds to the timeout of one (seconds). Matomo
-# needs about 2 ms (MATOMO.md section 11).
-TIMEOUT_PER_ORDER = 0.06
+# What PHP answers when a request breaks it; gateways have other numbers.
+SERVER_ERROR = 500
+# An order that broke Matomo so often is given up.
+MAX_ERRORS = 3
+# How many orders are looked for in one request.
+READ_BATCH = 50
 # Matomo's days are those of the site's time zone.
 DAY_MARGIN = timedelta(days=1)
 VERIFIER_SLACK = timedelta(seconds=1)
@@ -29,6 +39,13 @@ class MatomoRequest(models.Model):
 
     _inherit = "matomo.request"
 
+    error_count = fields.Integer(
+        string="Server Failures",
+        readonly=True,
+        aggregator=None,
+        help="How often Matomo's server failed on this very order.",
+    )
+
     # === DELIVERING === #
 
     def _deliver(self, site, client, rows):
@@ -40,21 +57,42 @@ class MatomoRequest(models.Model):
         outcomes = []
         unsettled = rows
         try:
-            for outcome in self._check_first(site, client, rows):
+            for outcome in self._deliver_rows(site, client, rows):
                 outcomes.append(outcome)
                 unsettled -= outcome[0]
-            if not unsettled:
-                return outcomes, None
-            rows = unsettled
-            answer = self._post(site, client, rows)
-            if answer.tracked == len(rows):
-                return [*outcomes, (rows, "_set_sent", {"answer": answer})], None
-            for outcome in self._settle_refused(site, client, rows, answer):
-                outcomes.append(outcome)
-                unsettled -= outcome[0]
+        except Unreadable as error:
+            # Matomo takes orders, but what these have become cannot be seen now.
+            return [*outcomes, (unsettled, "_put_off", {"error": error})], error
         except MatomoError as error:
             return [*outcomes, (unsettled, "_release", {"error": error})], error
         return outcomes, None
+
+    def _deliver_rows(self, site, client, rows):
+        """Yield the outcomes of ``_deliver``.
+
+        :raise MatomoError: when it cannot be found out now what became of the rest
+        """
+        for outcome in self._check_first(site, client, rows):
+            yield outcome
+            rows -= outcome[0]
+        if not rows:
+            return
+        try:
+            answer = self._post(site, client, rows)
+        except ServerTrouble as error:
+            if error.status != SERVER_ERROR:
+                raise
+            # Is Matomo ill, or does one of these orders break it?
+            self._probe(site, client)
+            yield from self._settle_each(site, client, rows, error)
+            return
+        if answer.tracked == len(rows):
+            yield rows, "_set_sent", {"answer": answer}
+            return
+        if not answer.tracked:
+            # All refused: all recorded before, or the token is wrong.
+            self._probe(site, client)
+        yield from self._settle_each(site, client, rows, answer)
 
     def _post(self, site, client, rows):
         """Send rows in one request; no transaction is open meanwhile.
@@ -62,7 +100,7 @@ class MatomoRequest(models.Model):
         :raise MatomoError: as the client does
         """
         payloads = [row.payload for row in rows]
-        timeout = site.order_timeout + TIMEOUT_PER_ORDER * (len(rows) - 1)
+        timeout = site._get_timeout(len(rows))
         self._end_transaction()
         return client.send_bulk(payloads, timeout=timeout)
 
@@ -79,13 +117,17 @@ class MatomoRequest(models.Model):
         """Look in Matomo for the rows that may be there, before they are sent.
 
         A person wants them sent again, or they were sent and Matomo, which
-        anonymises order ids, would count them twice.
+        anonymises order ids, would count them twice, or they were cancelled since.
         """
-        doubtful = rows.filtered(
+        cancelled = rows.filtered(lambda row: not row._get_order()._is_matomo_sale())
+        doubtful = cancelled | rows.filtered(
             lambda row: row.check_first
             or (site.is_order_id_anonymised and row.attempt_count > 1)
         )
         if not doubtful or not site.can_read:
+            return
+        if site._is_waiting("next_read_date"):
+            yield doubtful, "_put_off", {}
             return
         try:
             recorded = self._read_back(site, client, doubtful)
@@ -98,27 +140,34 @@ class MatomoRequest(models.Model):
             order = recorded.get(row.order_ref)
             if order and row._is_ours(order):
                 yield row, "_set_verified", {"recorded": order}
+            elif row in cancelled:
+                yield row, "_set_cancelled", {}
             elif order:
                 yield row, "_set_foreign", {"recorded": order}
             elif row.check_first:
                 yield row, "_set_absent", {}
 
-    def _settle_refused(self, site, client, rows, answer):
+    def _settle_each(self, site, client, rows, answer):
         """Tell the recorded from the refused by reading Matomo back.
 
         Matomo says how many it refused, not which (MATOMO.md section 3), and
-        refuses what it has already, too.
+        refuses what it has already, too. What is not there is sent alone.
 
+        :param answer: the ``BulkAnswer`` to all of them, or the ``ServerTrouble``
         :raise MatomoError: when it cannot be found out now
         """
         if not site.can_read:
             yield from self._settle_unread(site, client, rows, answer)
+            return
+        if site._is_waiting("next_read_date"):
+            yield rows, "_put_off", {}
             return
         try:
             recorded = self._read_back(site, client, rows)
         except Misconfigured:
             # The token may not read: may it record at all?
             self._probe(site, client)
+            yield self.browse(), "_note_unreadable", {"site": site}
             yield from self._settle_unread(site, client, rows, answer)
             return
         for row in rows:
@@ -128,27 +177,56 @@ class MatomoRequest(models.Model):
             elif order:
                 yield row, "_set_foreign", {"recorded": order}
             elif len(rows) == 1:
-                yield self._settle_single_refusal(site, client, row, answer)
+                yield row._get_refusal(answer)
             else:
-                single = self._post(site, client, row)
-                if single.tracked:
-                    yield row, "_set_sent", {"answer": single}
-                else:
-                    yield self._settle_single_refusal(site, client, row, single)
+                yield self._settle_alone(site, client, row)
+
+    def _settle_alone(self, site, client, row):
+        """Send a row alone, so that the answer is about it and no other.
+
+        :raise MatomoError: when it cannot be found out now
+        """
+        try:
+            answer = self._post(site, client, row)
+        except ServerTrouble as error:
+            if error.status != SERVER_ERROR:
+                raise
+            answer = error
+        if isinstance(answer, BulkAnswer) and answer.tracked:
+            return row, "_set_sent", {"answer": answer}
+        return self._settle_single_refusal(site, client, row, answer)
 
     def _settle_single_refusal(self, site, client, row, answer):
         """A row that was refused alone and is not there: whose fault is it?
 
         :raise Misconfigured: the token's or the site's
+        :raise MatomoError: Matomo's own
         """
         self._probe(site, client)
-        return row, "_set_refused", {"answer": answer}
+        return row._get_refusal(answer)
+
+    def _get_refusal(self, answer):
+        """The outcome of a row that Matomo does not take, while it takes others."""
+        if isinstance(answer, ServerTrouble):
+            return self, "_set_broken", {"error": answer}
+        return self, "_set_refused", {"answer": answer}
 
     def _settle_unread(self, site, client, rows, answer):
         """Settle rows of a site whose token may not read: what can be told is told."""
-        yield self.browse(), "_note_unreadable", {"site": site}
-        if len(rows) == 1 and rows.attempt_count == 1:
-            yield self._settle_single_refusal(site, client, rows, answer)
+        is_broken = isinstance(answer, ServerTrouble)
+        if is_broken and len(rows) > 1:
+            for row in rows:
+                yield self._settle_alone(site, client, row)
+        elif is_broken or (len(rows) == 1 and rows.attempt_count == 1):
+            yield rows._get_refusal(answer)
+        elif set(rows.mapped("attempt_count")) == {1}:
+            reason = self.env._(
+                "Matomo refused %(refused)s of %(count)s orders that were sent "
+                "together, and does not let the token read which.",
+                refused=len(rows) - answer.tracked,
+                count=len(rows),
+            )
+            yield rows, "_set_sent", {"answer": answer, "reason": reason}
         else:
             # Refused the second time: most likely because it is there.
             yield rows, "_set_sent", {"answer": answer}
@@ -158,10 +236,22 @@ class MatomoRequest(models.Model):
 
         With "Anonymize Order ID" Matomo keeps a random id instead of ours: what is
         not found by its id is looked for by its visitor, or it would be sent, and
-        counted, again.
+        counted, again. After each failure less is asked for at once.
 
-        :raise MatomoError: as the client does
+        :raise Misconfigured: the token may not read
+        :raise Unreadable: Matomo cannot be read now
         """
+        recorded = {}
+        size = max(1, READ_BATCH >> site.read_failure_count)
+        for start in range(0, len(rows), size):
+            some = rows.sorted("order_date")[start : start + size]
+            try:
+                recorded |= self._read_some(site, client, some)
+            except (Unreachable, ServerTrouble) as error:
+                raise Unreadable(error) from error
+        return recorded
+
+    def _read_some(self, site, client, rows):
         dates = rows.mapped("order_date")
         # Orders of the future are booked when they arrive.
         days = (
@@ -186,10 +276,15 @@ class MatomoRequest(models.Model):
     def _is_ours(self, recorded):
         """Whether an order in Matomo is the one this row sent.
 
-        It is if revenue, day and visitor agree (DESIGN.md). Matomo keeps revenue
-        in single precision: beyond 130,000 a cent is lost (MATOMO.md section 7).
+        It is if revenue, day and visitor agree (DESIGN.md); of an old row only the
+        first two are known still. Matomo keeps revenue in single precision: beyond
+        130,000 a cent is lost (MATOMO.md section 7).
         """
-        payload = self.payload or {}
+        payload = self.payload or {
+            "revenue": self.revenue,
+            "cdt": self.order_date,
+            "cid": recorded.visitor_id,
+        }
         revenue = float(payload.get("revenue") or 0)
         tolerance = max(0.005, abs(revenue) * 1e-7)
         sent_at = fields.Datetime.to_datetime(payload.get("cdt"))
@@ -207,25 +302,31 @@ class MatomoRequest(models.Model):
 
     def _settle(self, site, outcomes, error=None):
         """Write down what became of the rows, and of the site."""
+        if isinstance(error, Unreadable):
+            site._note_unread(error)
+        elif error:
+            site._note_trouble(error)
+        elif any(method != "_put_off" for _rows, method, _arguments in outcomes):
+            site._note_success()
         for rows, method, arguments in outcomes:
             getattr(rows, method)(**arguments)
-        if error:
-            site._note_trouble(error)
-        else:
-            site._note_success()
 
-    def _set_sent(self, answer):
-        """Matomo has accepted the rows; soon they are looked for there."""
+    def _set_sent(self, answer, reason=False):
+        """Matomo has accepted the rows; soon they are looked for there.
+
+        :param answer: to these rows, or to what was sent when they were found there
+        """
         check_date = fields.Datetime.now() + GRACE
         accepted = self._update_state(
             "sent",
-            reason=False,
+            reason=reason,
             failure_type=False,
             next_attempt_date=False,
             check_first=False,
+            error_count=0,
             sent_date=fields.Datetime.now(),
             next_check_date=check_date,
-            duration_ms=answer.duration_ms,
+            duration_ms=getattr(answer, "duration_ms", 0),
             answer_status=answer.status,
             answer_text=answer.text,
         )
@@ -278,19 +379,53 @@ class MatomoRequest(models.Model):
             answer_text=answer.text,
         )
 
+    def _set_broken(self, error):
+        """Matomo's server failed on this very order, while it takes others."""
+        count = self.error_count + 1
+        values = {"answer_status": error.status, "answer_text": error.text}
+        if count >= MAX_ERRORS:
+            self._fail(
+                "server",
+                self.env._(
+                    "Matomo's server failed %s times on this order, although it takes "
+                    "others: its error log says why. Then press Retrack.",
+                    count,
+                ),
+                error_count=0,
+                **values,
+            )
+            return
+        date = fields.Datetime.now() + self.site_id._get_backoff(count)
+        self._update_state(
+            "pending",
+            next_attempt_date=date,
+            failure_type="server",
+            error_count=count,
+            **values,
+        )
+        self._wake_sender(at=date)
+
     def _release(self, error):
         """Back to the queue: nothing is known, and nobody's attempts are used up."""
         self._update_state(
             "pending",
             next_attempt_date=False,
-            failure_type="config"
-            if isinstance(error, Misconfigured)
-            else "server"
-            if isinstance(error, ServerTrouble)
-            else "network",
+            failure_type=_failure_type(error),
             answer_status=error.status,
             answer_text=error.text,
         )
+
+    def _put_off(self, error=None):
+        """Back to the queue until Matomo can be read again; others go on."""
+        if not self:
+            return
+        now = fields.Datetime.now()
+        date = min(self.site_id.next_read_date or now, now + MAX_BACKOFF)
+        values = {"next_attempt_date": date, "failure_type": "server"}
+        if error:
+            values |= {"answer_status": error.status, "answer_text": error.text}
+        self._update_state("pending", **values)
+        self._wake_sender(at=date)
 
     @api.model
     def _note_unreadable(self, site):
@@ -298,3 +433,10 @@ class MatomoRequest(models.Model):
         if site.can_read:
             _logger.warning("The token of Matomo site %s may not read it.", site.id)
             site.can_read = False
+
+
+def _failure_type(error):
+    """The kind of trouble, as ``matomo.request.failure_type`` has it."""
+    if isinstance(error, Misconfigured):
+        return "config"
+    return "server" if isinstance(error, ServerTrouble) else "network"

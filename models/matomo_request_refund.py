@@ -4,12 +4,13 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.tools import SQL
 
-from ..matomo_api.errors import MatomoError
+from ..matomo_api.errors import MatomoError, ServerTrouble, Unreachable
 from ..matomo_api.items import round_cents
 from ..matomo_api.reading import is_refund_recorded
 from ..matomo_api.tracking import refund_parameters, tracking_url
 from .matomo_request import ACCEPTED_STATES
 from .matomo_site import to_decimal
+from .matomo_site_health import Unreadable
 from .waiting import scaled
 
 _logger = logging.getLogger(__name__)
@@ -91,6 +92,9 @@ class MatomoRequest(models.Model):
             error = None
             try:
                 method, arguments = self._deliver_refund(site, client, row)
+            except Unreadable as trouble:
+                error = trouble
+                method, arguments = "_put_off", {"error": trouble}
             except MatomoError as trouble:
                 error = trouble
                 method, arguments = "_release", {"error": trouble}
@@ -126,18 +130,30 @@ class MatomoRequest(models.Model):
         :return: the method that writes down the outcome, and its arguments
         :raise MatomoError: as the client does
         """
-        payload, day = row.payload, row.order_date
-        is_repeated = row.attempt_count > 1
-        self._end_transaction()
-        if is_repeated and is_refund_recorded(
-            client, site.idsite, payload, day.date(), fields.Date.today()
-        ):
-            return "_set_refund_sent", {}
+        if row.attempt_count > 1:
+            if site._is_waiting("next_read_date"):
+                return "_put_off", {}
+            if self._is_refund_recorded(site, client, row):
+                return "_set_refund_sent", {}
         answer = self._post(site, client, row)
         if answer.tracked:
             return "_set_refund_sent", {"answer": answer}
         _row, method, arguments = self._settle_single_refusal(site, client, row, answer)
         return method, arguments
+
+    def _is_refund_recorded(self, site, client, row):
+        """Whether Matomo has the refund's event.
+
+        :raise Misconfigured: the token may not read
+        :raise Unreadable: Matomo cannot be read now
+        """
+        idsite, payload = site.idsite, row.payload
+        days = row.order_date.date(), fields.Date.today()
+        self._end_transaction()
+        try:
+            return is_refund_recorded(client, idsite, payload, *days)
+        except (Unreachable, ServerTrouble) as error:
+            raise Unreadable(error) from error
 
     # === BUILDING === #
 

@@ -211,12 +211,16 @@ class MatomoRequest(models.Model):
         for company, company_sites in sites.grouped("company_id").items():
             start = min(site._get_start() for site in company_sites)
             for model_name in ORDER_MODELS:
-                self._sweep(model_name, company, start)
+                if not self._sweep(model_name, company, start):
+                    return
         self.env["matomo.reconciliation"]._reconcile()
 
     @api.model
     def _sweep(self, model_name, company, start):
-        """Sweep a company's orders of one model, in the order of their ids."""
+        """Sweep a company's orders of one model, in the order of their ids.
+
+        :return: whether the scheduled action has time left
+        """
         orders = self.env[model_name]
         domain = Domain.AND(
             [
@@ -244,6 +248,12 @@ class MatomoRequest(models.Model):
                 len(found),
                 len(found - failed),
             )
+            # Orders that cannot have any stay: they are no reason to come back.
+            done = len(found - failed)
+            remaining = int(done and len(found) == SWEEP_BATCH)
+            if not self.env["ir.cron"]._commit_progress(done, remaining=remaining):
+                return False
+        return True
 
     @api.model
     def _do_each(self, orders, step):

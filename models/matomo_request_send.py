@@ -1,4 +1,5 @@
 import logging
+import random
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -10,22 +11,26 @@ from odoo import api, fields, models
 from odoo.exceptions import ConcurrencyError
 from odoo.tools import SQL, format_datetime
 
-from ..matomo_api.errors import Misconfigured
+from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.tracking import (
     fit_order_ref,
     order_parameters,
     tracking_url,
 )
-from .waiting import scaled
+from .waiting import LONGEST_WAIT, scaled
 
 _logger = logging.getLogger(__name__)
 
 # A claimed row is nobody else's for this long; after a crash it is due again.
 LEASE = scaled(minutes=10)
 # A run waits this long for silent servers in all, so that Odoo's other
-# scheduled actions are not starved (seconds).
+# scheduled actions are not starved (seconds); a site's own timeout may be longer.
 WAITING_BUDGET = 10
+# So long Matomo may think about what it has recorded (seconds).
+READ_TIMEOUT = WAITING_BUDGET
 REPLAYS = 5
+# The scheduler is told of so many rows at most: counting millions takes long.
+MAX_REMAINING = 10_000
 
 
 class MatomoRequest(models.Model):
@@ -53,64 +58,104 @@ class MatomoRequest(models.Model):
             return
         waited = 0.0
         for site in self._get_due_sites():
-            if waited >= WAITING_BUDGET:
+            if waited and waited + site._get_timeout(site.batch_size) > WAITING_BUDGET:
+                self._hand_over()
                 break
-            start = time.monotonic()
-            is_time_left, is_interrupted = self._send_site(site)
-            if is_interrupted:
-                waited += time.monotonic() - start
+            is_time_left, seconds = self._send_site_guarded(site)
+            waited += seconds
             if not is_time_left:
                 break
         self._rearm_sender()
 
     def _get_due_sites(self):
         """The sites that may be sent to now and have rows that are due."""
-        now = fields.Datetime.now()
-        groups = self._read_group(self._due_domain(now), groupby=["site_id"])
-        return (
-            self.env["matomo.site"]
-            .union(
-                *(
-                    site
-                    for (site,) in groups
-                    if not site.next_attempt_date or site.next_attempt_date <= now
-                )
-            )
-            .filtered(lambda site: site._may_send())
-        )
+        due = self._due_domain(fields.Datetime.now())
+        # A look at each, not a count of all rows: millions may wait.
+        sites = [
+            site
+            for site in self.env["matomo.site"].search([])
+            if not site._is_waiting("next_attempt_date")
+            and site._may_send()
+            and self.search_count([*due, ("site_id", "=", site.id)], limit=1)
+        ]
+        # In no order, so that one with a long queue keeps no other back.
+        random.shuffle(sites)
+        return self.env["matomo.site"].union(*sites)
 
     @api.model
     def _due_domain(self, now):
         return [
             ("state", "=", "pending"),
-            ("site_id.active", "=", True),
+            "|",
             "|",
             ("next_attempt_date", "=", False),
             ("next_attempt_date", "<=", now),
+            ("next_attempt_date", ">", now + LONGEST_WAIT),
         ]
+
+    def _send_site_guarded(self, site):
+        """Send a site's due rows; what nobody foresaw is this site's trouble alone.
+
+        Otherwise it would keep all other sites back, and Odoo would switch the
+        scheduled action off after a week of it.
+
+        :return: see ``_send_site``
+        """
+        try:
+            return self._send_site(site)
+        except (OperationalError, InterfaceError, ConcurrencyError):
+            # The database's trouble: nothing could be written down.
+            raise
+        except Exception as error:
+            self.env.cr.rollback()
+            _logger.exception("Nothing can be sent to Matomo site %s", site.id)
+            trouble = MatomoError(self.env._("Orders cannot be sent: %s", error))
+            self._replay(lambda: site._note_trouble(trouble))
+            return self._report_progress(0), 0.0
 
     def _send_site(self, site):
         """Send a site's due rows, batch by batch.
 
-        :return: whether the scheduled action has time left, and whether the site
-            was interrupted
+        :return: whether the scheduled action has time left, and how many seconds
+            were waited for what did not come
         """
+        start = time.monotonic()
         try:
-            client = site._get_client()
+            client = site._get_client(report_timeout=READ_TIMEOUT)
         except Misconfigured as error:
             self._replay(lambda e=error: site._note_trouble(e))
-            return self._report_progress(0), True
+            return self._report_progress(0), 0.0
         with closing(client):
+            if site.state == "error" and not self._is_mended(site, client):
+                return self._report_progress(0), time.monotonic() - start
             while rows := self._replay(lambda: self._claim(site)):
+                start = time.monotonic()
                 outcomes, error = self._deliver(site, client, rows)
+                waited = time.monotonic() - start
                 self._replay(lambda o=outcomes, e=error: self._settle(site, o, e))
                 is_time_left = self._report_progress(len(rows))
                 if error or not is_time_left:
-                    return is_time_left, bool(error)
-            is_time_left, is_interrupted = self._send_refunds(site, client)
-            if is_interrupted or not is_time_left:
-                return is_time_left, is_interrupted
-            return self._send_carts(site, client)
+                    return is_time_left, waited if error else 0.0
+            for send in (self._send_refunds, self._send_carts):
+                start = time.monotonic()
+                is_time_left, is_interrupted = send(site, client)
+                if is_interrupted or not is_time_left:
+                    waited = time.monotonic() - start
+                    return is_time_left, waited if is_interrupted else 0.0
+        return is_time_left, 0.0
+
+    def _is_mended(self, site, client):
+        """Ask Matomo whether it accepts token and site by now; note what it says.
+
+        Sending at once would be three requests with a wrong token instead of one.
+        """
+        try:
+            self._probe(site, client)
+        except MatomoError as error:
+            self._replay(lambda e=error: site._note_trouble(e))
+            return False
+        self._replay(site._note_success)
+        return True
 
     def _report_progress(self, processed):
         """Commit and tell the scheduler how much is due; false if time is up.
@@ -121,11 +166,20 @@ class MatomoRequest(models.Model):
         remaining = 0
         if sites := self._get_due_sites():
             remaining = self.search_count(
-                [*self._due_domain(fields.Datetime.now()), ("site_id", "in", sites.ids)]
+                [
+                    *self._due_domain(fields.Datetime.now()),
+                    ("site_id", "in", sites.ids),
+                ],
+                limit=MAX_REMAINING,
             )
         return bool(
             self.env["ir.cron"]._commit_progress(processed, remaining=remaining)
         )
+
+    def _hand_over(self):
+        """Go on in a next run, after Odoo's other scheduled actions."""
+        self._wake_sender()
+        self.env["ir.cron"]._commit_progress(remaining=0)
 
     def _rearm_sender(self):
         """Come back when the first waiting site may be tried again."""
@@ -213,7 +267,8 @@ class MatomoRequest(models.Model):
                 """
                 SELECT id FROM matomo_request
                  WHERE site_id = %s AND state = 'pending' AND %s
-                   AND (next_attempt_date IS NULL OR next_attempt_date <= %s)
+                   AND (next_attempt_date IS NULL OR next_attempt_date <= %s
+                        OR next_attempt_date > %s)
               ORDER BY %s
                  LIMIT %s
                    FOR NO KEY UPDATE SKIP LOCKED
@@ -221,6 +276,7 @@ class MatomoRequest(models.Model):
                 site.id,
                 condition,
                 now,
+                now + LONGEST_WAIT,
                 order,
                 site._get_batch_size(),
             ),
@@ -335,6 +391,13 @@ class MatomoRequest(models.Model):
                 continue
 
     # === THIS ONE === #
+
+    def _set_cancelled(self):
+        self._update_state(
+            "cancelled",
+            reason=self.env._("The order was cancelled before it was sent."),
+            next_attempt_date=False,
+        )
 
     def _fail(self, failure_type, reason, **values):
         failed = self._update_state(

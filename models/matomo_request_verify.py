@@ -1,11 +1,17 @@
 import logging
 from contextlib import closing
 
+from psycopg2 import InterfaceError, OperationalError
+
 from odoo import api, fields, models
+from odoo.exceptions import ConcurrencyError
 from odoo.fields import Domain
 
 from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.tracking import order_ref_key
+from .matomo_request_send import MAX_REMAINING, READ_TIMEOUT
+from .matomo_site_health import Unreadable
+from .waiting import LONGEST_WAIT
 
 _logger = logging.getLogger(__name__)
 
@@ -54,43 +60,77 @@ class MatomoRequest(models.Model):
             return
         now = fields.Datetime.now()
         for (site,) in self._read_group(self._check_domain(now), ["site_id"]):
-            is_waiting = site.next_attempt_date and site.next_attempt_date > now
-            if not is_waiting and site._may_send() and not self._verify_site(site):
+            if site._is_waiting("next_read_date") or not site._may_send():
+                continue
+            # A wrong token is not tried more often than the sender does.
+            if site.state == "error" and site._is_waiting("next_attempt_date"):
+                continue
+            is_time_left, is_interrupted = self._verify_site_guarded(site)
+            if is_interrupted:
+                # One silence is enough for a run: Odoo's other actions wait, too.
+                self._wake_verifier()
+                self.env["ir.cron"]._commit_progress(remaining=0)
+            if is_interrupted or not is_time_left:
                 return
 
     @api.model
     def _check_domain(self, now):
         return [
+            "|",
             ("next_check_date", "<=", now),
+            ("next_check_date", ">", now + LONGEST_WAIT),
             ("state", "in", ("sent", "verified")),
             ("site_id.active", "=", True),
         ]
 
+    def _verify_site_guarded(self, site):
+        """Verify a site's rows; see ``_send_site_guarded`` for why it is guarded.
+
+        :return: see ``_verify_site``
+        """
+        try:
+            return self._verify_site(site)
+        except (OperationalError, InterfaceError, ConcurrencyError):
+            # The database's trouble: nothing could be written down.
+            raise
+        except Exception as error:
+            self.env.cr.rollback()
+            _logger.exception("Matomo site %s cannot be read back", site.id)
+            trouble = Unreadable(MatomoError(str(error)))
+            self._replay(lambda: site._note_unread(trouble))
+            return True, False
+
     def _verify_site(self, site):
         """Verify a site's rows, batch by batch.
 
-        :return: whether the scheduled action has time left
+        :return: whether the scheduled action has time left, and whether Matomo
+            could not be read
         """
         domain = Domain.AND(
             [self._check_domain(fields.Datetime.now()), [("site_id", "=", site.id)]]
         )
         try:
-            client = site._get_client()
+            client = site._get_client(report_timeout=READ_TIMEOUT)
         except Misconfigured as error:
             self._replay(lambda e=error: site._note_trouble(e))
-            return True
+            return True, False
+        is_time_left = True
         with closing(client):
             while rows := self.search(
                 domain, order="order_date, id", limit=VERIFY_BATCH
             ):
                 error = self._verify(site, client, rows)
-                left = self.search_count(domain)
-                time_left = self.env["ir.cron"]._commit_progress(
-                    len(rows), remaining=0 if error else left
+                left = 0 if error else self.search_count(domain, limit=MAX_REMAINING)
+                is_time_left = bool(
+                    self.env["ir.cron"]._commit_progress(len(rows), remaining=left)
                 )
-                if error or not time_left:
-                    return bool(time_left)
-        return True
+                if error or not is_time_left:
+                    return is_time_left, bool(error)
+            pending = [("site_id", "=", site.id), ("state", "=", "pending")]
+            if site.failure_count and not self.search_count(pending, limit=1):
+                # Nothing is left to send, so nobody else would find out.
+                self._is_mended(site, client)
+        return is_time_left, False
 
     def _verify(self, site, client, rows):
         """Read the rows back and write down what was found.
@@ -102,12 +142,16 @@ class MatomoRequest(models.Model):
             recorded = self._read_back(site, client, readable) if readable else {}
         except Misconfigured as error:
             return self._verify_unreadable(site, client, rows, error)
-        except MatomoError as error:
-            self._replay(lambda e=error: site._note_trouble(e))
+        except Unreadable as error:
+            self._replay(lambda e=error: site._note_unread(e))
             return error
-        self._replay(
-            lambda: self._settle_read_back(rows - readable, readable, recorded)
-        )
+
+        def settle():
+            if readable:
+                site._note_read()
+            self._settle_read_back(rows - readable, readable, recorded)
+
+        self._replay(settle)
         return None
 
     def _verify_unreadable(self, site, client, rows, error):
@@ -156,6 +200,7 @@ class MatomoRequest(models.Model):
 
     def _get_differences(self, recorded):
         """Sentences on the amounts Matomo has recorded otherwise."""
+        # An old row has no payload any more.
         payload = self.payload or {}
         return [
             self.env._(
@@ -165,7 +210,8 @@ class MatomoRequest(models.Model):
                 sent=payload.get(parameter),
             )
             for name, parameter in COMPARED.items()
-            if f"{getattr(recorded, name):.2f}" != payload.get(parameter)
+            if f"{getattr(recorded, name):.2f}"
+            != payload.get(parameter, f"{getattr(recorded, name):.2f}")
         ]
 
     def _set_missing(self):

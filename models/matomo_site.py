@@ -302,6 +302,8 @@ class MatomoSite(models.Model):
                 "state_message": False,
                 "next_attempt_date": False,
                 "failure_count": 0,
+                "next_read_date": False,
+                "read_failure_count": 0,
                 "can_read": True,
                 "is_order_id_anonymised": False,
             }
@@ -366,6 +368,7 @@ class MatomoSite(models.Model):
         client = self._get_client()
         client.probe(self.idsite, timeout=self.order_timeout)
         site = read_site(client, self.idsite)
+        self._note_read()
         warnings = []
         values = {}
         currency = self.env["res.currency"].search(
@@ -401,9 +404,10 @@ class MatomoSite(models.Model):
 
     # === TALKING TO MATOMO === #
 
-    def _get_client(self):
+    def _get_client(self, **options):
         """The HTTP client for this site.
 
+        :param options: more of the client's options
         :raise Misconfigured: when there is no token, or in a silent copy
         """
         self.ensure_one()
@@ -424,6 +428,7 @@ class MatomoSite(models.Model):
             token,
             ca_bundle=config.get("matomo_ca_bundle") or "",
             allow_private=_allows_private_addresses(),
+            **options,
         )
 
     def _may_send(self):

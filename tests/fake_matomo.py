@@ -52,6 +52,9 @@ class FakeMatomo:
         self.anonymises = False
         # A test of one set of parameters: true if they are silently dropped.
         self.drops = lambda parameters: False
+        # A test of one set of parameters: true if PHP stumbles over them, and the
+        # whole bulk is rolled back (MATOMO.md section 3).
+        self.breaks = lambda parameters: False
         # A test of one set of parameters: true if they are refused.
         self.refuses = lambda parameters: False
 
@@ -76,6 +79,8 @@ class FakeMatomo:
     def _bulk(self, body):
         if body["requests"][0]["rec"] == "1":
             self.bulks.append(body["requests"])
+        if any(map(self.breaks, body["requests"])):
+            return FakeResponse(500)
         invalid = sum(
             not self._track(parameters, body["token_auth"])
             for parameters in body["requests"]

@@ -1,0 +1,193 @@
+from datetime import timedelta
+from unittest.mock import patch
+
+from odoo import fields
+from odoo.tests import freeze_time, tagged
+from odoo.tools import SQL, mute_logger
+
+from .common import MODULE, MatomoPosCommon
+
+MODELS = f"odoo.addons.{MODULE}.models"
+SITE_LOGGER = f"{MODELS}.matomo_site_health"
+NOW = "2026-03-03 10:00:00"
+
+
+@tagged("post_install", "-at_install")
+@freeze_time(NOW)
+class TestPoison(MatomoPosCommon):
+    """One order that Matomo cannot take, among many that it can."""
+
+    def at(self, **later):
+        """Odoo's clock, later than now."""
+        return freeze_time(fields.Datetime.to_datetime(NOW) + timedelta(**later))
+
+    def make_many(self, count):
+        """Rows of so many orders, ready to be sent: a thousand within a second."""
+        order = self.confirm(self.make_order())
+        row = self.row(order)
+        with patch.object(self.matomo, "post", side_effect=RuntimeError):
+            # The sender builds the row's request and dies of what follows.
+            with mute_logger(f"{MODELS}.matomo_request_send", SITE_LOGGER):
+                self.run_sender()
+        self.env.flush_all()
+        ids = [order.id]
+        columns = [
+            name
+            for (name,) in self.env.execute_query(
+                SQL(
+                    "SELECT column_name FROM information_schema.columns"
+                    " WHERE table_name = 'sale_order' AND column_name"
+                    " NOT IN ('id', 'name', 'access_token')"
+                )
+            )
+        ]
+        ids += [
+            id_
+            for (id_,) in self.env.execute_query(
+                SQL(
+                    "INSERT INTO sale_order (name, %(columns)s)"
+                    " SELECT 'MANY-' || n, %(columns)s FROM sale_order,"
+                    " generate_series(2, %(count)s) AS n WHERE sale_order.id = %(id)s"
+                    " RETURNING id",
+                    columns=SQL(", ").join(map(SQL.identifier, columns)),
+                    count=count,
+                    id=order.id,
+                )
+            )
+        ]
+        self.env.invalidate_all()
+        payload = row.payload
+        rows = row.create(
+            [
+                {
+                    "sale_order_id": id_,
+                    "company_id": self.company.id,
+                    "site_id": self.site.id,
+                    "channel": "desk",
+                    "order_date": row.order_date,
+                    "order_ref": f"MANY-{id_}",
+                    "order_ref_key": f"many-{id_}",
+                    "payload": {
+                        **payload,
+                        "ec_id": f"MANY-{id_}",
+                        "cid": f"{id_:016x}",
+                    },
+                    "revenue": row.revenue,
+                }
+                for id_ in ids[1:]
+            ]
+        )
+        self.site.sudo().write(
+            {"state": "ok", "next_attempt_date": False, "failure_count": 0}
+        )
+        row.next_attempt_date = False
+        return row + rows
+
+    @mute_logger(f"{MODELS}.matomo_request_send")
+    def test_one_refused_among_a_thousand(self):
+        rows = self.make_many(1000)
+        bad = rows[512]
+        self.matomo.refuses = lambda p: p["ec_id"] == bad.order_ref
+        self.run_sender()
+        self.assertEqual(bad.state, "failed")
+        self.assertIn("Matomo refused this order", bad.reason)
+        self.assertEqual(set((rows - bad).mapped("state")), {"sent"})
+        self.run_verifier()
+        self.assertEqual(set((rows - bad).mapped("state")), {"verified"})
+        self.assertEqual(len(self.matomo.orders), 999)
+
+    @mute_logger(f"{MODELS}.matomo_request_send")
+    def test_one_that_breaks_matomo_among_a_thousand(self):
+        rows = self.make_many(1000)
+        bad = rows[512]
+        self.matomo.breaks = lambda p: p.get("ec_id") == bad.order_ref
+        self.run_sender()
+        self.assertEqual(set((rows - bad).mapped("state")), {"sent"})
+        self.assertEqual(bad.state, "pending")
+        self.assertEqual(self.site.state, "ok")
+        for hour in (1, 2):
+            with self.at(hours=hour):
+                self.run_sender()
+        self.assertEqual(bad.state, "failed")
+        self.assertEqual(bad.failure_type, "server")
+        self.assertIn("failed 3 times on this order", bad.reason)
+        # What was wrong is mended.
+        self.matomo.breaks = lambda p: False
+        with self.at(hours=3):
+            bad.sale_order_id.sudo(False).action_matomo_retrack()
+            self.run_sender()
+        self.assertEqual(bad.state, "sent")
+        self.assertEqual(len(self.matomo.orders), 1000)
+
+    @mute_logger(f"{MODELS}.matomo_request_deliver")
+    def test_bulk_of_a_token_that_may_not_read(self):
+        rows = self.make_many(10)
+        self.matomo.may_read = False
+        self.matomo.refuses = lambda p: p["ec_id"] == rows[3].order_ref
+        fresh = rows.filtered(lambda row: row.attempt_count == 0)
+        rows[0].attempt_count = 0
+        self.run_sender()
+        self.assertEqual(set(rows.mapped("state")), {"sent"})
+        self.assertIn("refused 1 of 10 orders", fresh[0].reason)
+
+    @mute_logger(f"{MODELS}.matomo_request_send")
+    def test_failing_does_not_touch_the_order(self):
+        """A till or a salesperson never meets the sender, not even when it fails."""
+        order = self.confirm(self.make_order())
+        sale = self.sync(self.make_sale(), user=self.cashier)
+        places = self.places(order), self.places(sale)
+        self.matomo.refuses = lambda p: True
+        self.run_sender()
+        for record in (order, sale):
+            self.assertState(record, "failed")
+            note = record.sudo().message_ids[0]
+            self.assertIn("Not in Matomo: Matomo refused this order", note.body)
+            self.assertEqual(note.author_id, self.env.ref("base.partner_root"))
+        self.assertEqual((self.places(order), self.places(sale)), places)
+
+    def places(self, record):
+        """Where PostgreSQL keeps the row: each UPDATE and each lock changes it."""
+        self.env.flush_all()
+        return self.env.execute_query(
+            SQL(
+                "SELECT ctid::text, xmax::text FROM %s WHERE id = %s",
+                SQL.identifier(record._table),
+                record.id,
+            )
+        )
+
+    def test_details_are_dropped_and_the_verdict_stays(self):
+        self.site.sudo().raw_data_days = 0
+        order = self.confirm(self.make_order())
+        self.run_sender()
+        row = self.row(order)
+        with self.at(days=200):
+            self.env["matomo.request"].sudo()._gc_requests()
+            # It is still to be looked for.
+            self.assertTrue(row.payload)
+            self.run_verifier()
+            self.assertState(order, "verified")
+            self.env["matomo.request"].sudo()._gc_requests()
+            self.assertFalse(row.payload or row.tracking_url)
+            self.assertEqual(row.revenue, order.amount_total)
+            order.action_matomo_retrack()
+            self.run_cron("ir_cron_verify")
+        self.assertState(order, "verified")
+        self.assertEqual(len(self.matomo.orders), 1)
+
+    def test_unsure_and_cancelled(self):
+        """Cancelled after an attempt of which nothing is known."""
+        arrived, lost = self.confirm(self.make_order()), self.make_order()
+        self.run_sender()
+        self.confirm(lost)
+        self.row(arrived).state = "pending"
+        self.row(arrived + lost).next_attempt_date = False
+        with patch.object(self.matomo, "post", side_effect=RuntimeError):
+            with mute_logger(f"{MODELS}.matomo_request_send", SITE_LOGGER):
+                self.run_sender()
+        (arrived + lost)._action_cancel()
+        with self.at(hours=1):
+            self.run_sender()
+        self.assertState(arrived, "verified")
+        self.assertState(lost, "cancelled")
+        self.assertEqual(len(self.matomo.orders), 1)
