@@ -1,10 +1,9 @@
 import logging
 from datetime import timedelta
 
-from psycopg2 import OperationalError
-
 from odoo import SUPERUSER_ID, api, fields, models
-from odoo.exceptions import ConcurrencyError
+
+from .guard import NOT_TO_SWALLOW
 
 _logger = logging.getLogger(__name__)
 
@@ -204,8 +203,8 @@ class MatomoRequest(models.Model):
             with savepoint:
                 for model_name, ids in noted.items():
                     self.env[model_name].browse(sorted(ids)).exists()._matomo_enqueue()
-        except (OperationalError, ConcurrencyError):
-            # Odoo replays the whole transaction, this step included.
+        except NOT_TO_SWALLOW:
+            # Odoo replays the whole transaction, this step included, or fails it.
             raise
         except Exception:
             # A sale is sacred: whatever is wrong here, the sale goes on, and the

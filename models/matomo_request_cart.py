@@ -1,14 +1,12 @@
 import logging
 from datetime import timedelta
 
-from psycopg2 import OperationalError
-
 from odoo import api, fields, models
-from odoo.exceptions import ConcurrencyError
 from odoo.tools import SQL, format_datetime
 
 from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.tracking import Page, cart_parameters, tracking_url
+from .guard import NOT_TO_SWALLOW
 from .waiting import scaled
 
 _logger = logging.getLogger(__name__)
@@ -145,7 +143,7 @@ class MatomoRequest(models.Model):
             # The savepoint keeps one cart's trouble from the rest of the batch.
             with self.env.cr.savepoint():
                 return self._build_cart()
-        except (OperationalError, ConcurrencyError):
+        except NOT_TO_SWALLOW:
             raise
         except Exception:
             # Whatever a cart's data breaks, its order will say it on its own row.

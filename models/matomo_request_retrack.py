@@ -1,11 +1,10 @@
 import logging
 
-from psycopg2 import OperationalError
-
 from odoo import api, fields, models
 from odoo.exceptions import AccessError
 from odoo.fields import Domain
 
+from .guard import NOT_TO_SWALLOW
 from .matomo_order_mixin import Verdict
 from .matomo_request import ACCEPTED_STATES
 
@@ -265,7 +264,7 @@ class MatomoRequest(models.Model):
         """
         try:
             self._replay(lambda: step(orders))
-        except OperationalError:
+        except NOT_TO_SWALLOW:
             raise
         except Exception:
             # Whatever one order's data breaks is logged, and the rest goes on.

@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
-from psycopg2 import IntegrityError, InterfaceError, OperationalError, errors
+from psycopg2 import IntegrityError, errors
 
 from odoo import api, fields, models
 from odoo.exceptions import ConcurrencyError
@@ -17,6 +17,7 @@ from ..matomo_api.tracking import (
     order_parameters,
     tracking_url,
 )
+from .guard import NOT_TO_SWALLOW
 from .waiting import LONGEST_WAIT, scaled
 
 _logger = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class MatomoRequest(models.Model):
         """
         try:
             return self._send_site(site)
-        except (OperationalError, InterfaceError, ConcurrencyError):
+        except NOT_TO_SWALLOW:
             # The database's trouble: nothing could be written down.
             raise
         except Exception as error:
@@ -302,7 +303,7 @@ class MatomoRequest(models.Model):
             # The savepoint keeps one order's trouble from the rest of the batch.
             with self.env.cr.savepoint():
                 return self._build(order)
-        except (OperationalError, InterfaceError, ConcurrencyError):
+        except NOT_TO_SWALLOW:
             # Not the order's fault: a conflict, or the connection is gone.
             raise
         except Exception as error:

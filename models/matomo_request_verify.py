@@ -1,14 +1,12 @@
 import logging
 from contextlib import closing
 
-from psycopg2 import InterfaceError, OperationalError
-
 from odoo import api, fields, models
-from odoo.exceptions import ConcurrencyError
 from odoo.fields import Domain
 
 from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.tracking import order_ref_key
+from .guard import NOT_TO_SWALLOW
 from .matomo_request_send import MAX_REMAINING, READ_TIMEOUT
 from .matomo_site_health import Unreadable
 from .waiting import LONGEST_WAIT
@@ -90,7 +88,7 @@ class MatomoRequest(models.Model):
         """
         try:
             return self._verify_site(site)
-        except (OperationalError, InterfaceError, ConcurrencyError):
+        except NOT_TO_SWALLOW:
             # The database's trouble: nothing could be written down.
             raise
         except Exception as error:

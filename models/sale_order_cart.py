@@ -1,13 +1,11 @@
 import logging
 
-from psycopg2 import OperationalError
-
 from odoo import api, fields, models
-from odoo.exceptions import ConcurrencyError
 from odoo.http import request
 from odoo.tools import format_datetime
 
 from ..matomo_api.tracking import Cart
+from .guard import NOT_TO_SWALLOW
 from .matomo_order_mixin import USER_GROUP
 
 _logger = logging.getLogger(__name__)
@@ -130,8 +128,8 @@ class SaleOrder(models.Model):
             with savepoint:
                 for order in self._fetch_matomo_open_orders():
                     order._meet_matomo_shopper_now(order.id in changed)
-        except (OperationalError, ConcurrencyError):
-            # Odoo replays the whole request, this step included.
+        except NOT_TO_SWALLOW:
+            # Odoo replays the whole request, this step included, or fails it.
             raise
         except Exception:
             _logger.exception("The shopper of %s could not be stored for Matomo", self)
