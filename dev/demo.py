@@ -39,6 +39,9 @@ PRODUCTS = {
     },
     "mug": {"name": "Stoneware mug", "default_code": "MUG-3", "list_price": 8.4},
 }
+# The link the guest comes by.
+CAMPAIGN = "spring-sale"
+CAMPAIGN_LINK = f"/shop?mtm_campaign={CAMPAIGN}&mtm_kwd=tables"
 GUEST = {
     "name": "Greta Guest",
     "email": "greta@example.com",
@@ -233,6 +236,7 @@ def connect(client, till, access, idsite):
         matomo_token_auth=access["token"],
     )
     press_test(client, "Website", "action_test_matomo_connection", website)
+    save_settings(client, website_cookies_bar=True, matomo_tag=True)
     [site] = client.read("matomo.site", ["name"], [("idsite", "=", idsite)])
     # The till was already selling, without network, two days ago.
     start = (datetime.now(UTC) - timedelta(days=7)).date()
@@ -266,7 +270,11 @@ def press_test(client, form, button, settings):
 
 
 def buy_as_guest(page, shop):
-    """A guest's web order: two products, address, delivery, payment, confirmation."""
+    """A guest's web order: they follow a campaign's link, accept cookies, and buy."""
+    page.goto(shop.odoo.url + CAMPAIGN_LINK)
+    arrive(page, "/shop")
+    page.click("#cookies-consent-all")
+    page.wait("document.cookie.includes('_pk_ref.')", "Matomo's cookie")
     for key in ("table", "cushion"):
         [product] = shop.odoo.read(
             "product.template", ["website_url"], [("id", "=", shop.products[key])]
@@ -413,10 +421,17 @@ class Sale:
     reason: str
     ref: str
     url: str
+    campaign: str
     orders: int = 1
 
 
-VERDICT = ["matomo_state", "matomo_reason", "matomo_order_ref", "matomo_tracking_url"]
+VERDICT = [
+    "matomo_state",
+    "matomo_reason",
+    "matomo_order_ref",
+    "matomo_tracking_url",
+    "matomo_attribution_info",
+]
 
 
 def odoo_sales(client):
@@ -453,6 +468,7 @@ def make_sale(order, channel, name, shipping):
         reason=order["matomo_reason"] or "",
         ref=order["matomo_order_ref"] or "",
         url=order["matomo_tracking_url"] or "",
+        campaign=(order["matomo_attribution_info"] or {}).get("campaign") or "",
     )
 
 
@@ -460,8 +476,16 @@ def money(amount):
     return Decimal(str(amount)).quantize(Decimal("0.01"))
 
 
+@dataclass
+class Recorded:
+    """An order as Matomo has it."""
+
+    revenue: Decimal
+    campaign: str
+
+
 def matomo_orders(reports, idsite, days):
-    """Matomo's amount of each order, by order id, from its log of visits."""
+    """What Matomo has of each order, by order id, from its log of visits."""
     visits = reports.call(
         "Live.getLastVisitsDetails",
         idSite=idsite,
@@ -470,7 +494,10 @@ def matomo_orders(reports, idsite, days):
         filter_limit=-1,
     )
     return {
-        action["orderId"]: money(action["revenue"])
+        action["orderId"]: Recorded(
+            money(action["revenue"]),
+            visit["referrerName"] if visit["referrerType"] == "campaign" else "",
+        )
         for visit in visits
         for action in visit["actionDetails"]
         if action["type"] == "ecommerceOrder"
@@ -546,13 +573,22 @@ def compare(sales, reports, idsite):
 def differing(sales, recorded, here, there):
     """A sentence for each thing that is not the same on both sides."""
     for sale in sales:
-        amount = recorded.get(sale.ref)
+        order = recorded.get(sale.ref)
         if sale.state not in ACCEPTED:
             yield f"{sale.name} is {sale.state or 'without a verdict'}: {sale.reason}"
-        if amount is None:
+        if order is None:
             yield f"{sale.name} is not in Matomo."
-        elif amount != sale.revenue:
-            yield f"{sale.name} is {sale.revenue} in Odoo and {amount} in Matomo."
+            continue
+        if order.revenue != sale.revenue:
+            yield (
+                f"{sale.name} is {sale.revenue} in Odoo and {order.revenue} in Matomo."
+            )
+        campaign = CAMPAIGN if sale.channel == "web shop" else ""
+        if {sale.campaign, order.campaign} != {campaign}:
+            yield (
+                f"{sale.name} came by the campaign “{campaign}”: Odoo says "
+                f"“{sale.campaign}”, Matomo says “{order.campaign}”."
+            )
     for ref in recorded.keys() - {sale.ref for sale in sales}:
         yield f"Matomo has an order {ref} that Odoo does not have."
     nothing = dict.fromkeys(FIGURES, 0)
@@ -567,14 +603,23 @@ def differing(sales, recorded, here, there):
 
 
 def print_orders(sales, recorded):
-    row = "{:<16} {:<9} {:<10} {:>10} {:>10}  {}"
+    row = "{:<16} {:<9} {:<10} {:>10} {:>10}  {:<12} {}"
+    titles = ("Order", "Channel", "Day", "Odoo", "Matomo", "Campaign", "Verdict")
     say("")
-    say(row.format("Order", "Channel", "Day", "Odoo", "Matomo", "Verdict"))
+    say(row.format(*titles))
     for sale in sales:
-        amount = recorded.get(sale.ref, "-")
+        order = recorded.get(sale.ref, Recorded("-", ""))
         verdict = f"{sale.state} {sale.reason}".strip()
         say(
-            row.format(sale.name, sale.channel, sale.day, sale.revenue, amount, verdict)
+            row.format(
+                sale.name,
+                sale.channel,
+                sale.day,
+                sale.revenue,
+                order.revenue,
+                order.campaign,
+                verdict,
+            )
         )
         say(f"    {sale.url}")
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from odoo.tests.common import ChromeBrowser, HttpCase
 
@@ -15,6 +15,8 @@ FIND = """
     return box.width && box.height && (!text || element.innerText.includes(text));
 })
 """
+# Whether the page's scripts have started.
+READY = "document.body.getAttribute('is-ready') === 'true'"
 
 
 class Page:
@@ -45,21 +47,26 @@ class Page:
         else:
             self._browser._handle_request_paused(**params)
 
-    def goto(self, path, referrer=None):
+    def goto(self, path, referrer=None, is_ready=READY):
         """Open a page of the shop and wait for its scripts."""
         params = {"url": self._base_url + path}
         if referrer:
             params["referrer"] = referrer
         self.evaluate("window.isLeft = true")
         self._browser._websocket_request("Page.navigate", params=params, timeout=60)
-        self.arrive()
+        self.arrive(is_ready=is_ready)
 
-    def arrive(self, path=""):
+    def arrive(self, path="", is_ready=READY):
         """Wait for the next page."""
         self.wait(
             f"!window.isLeft && location.pathname.includes({json.dumps(path)})"
-            " && document.readyState === 'complete'"
-            " && document.body.getAttribute('is-ready') === 'true'"
+            f" && document.readyState === 'complete' && {is_ready}"
+        )
+
+    def set_cookie(self, name, value):
+        self._browser._websocket_request(
+            "Network.setCookie",
+            params={"name": name, "value": value, "url": self._base_url},
         )
 
     def evaluate(self, expression):
@@ -124,10 +131,26 @@ class BrowserCase(HttpCase):
         self.cr.clear()
         browser = ChromeBrowser(self)
         try:
-            with self.allow_requests(browser=browser):
+            with ExitStack() as self._requests:
+                self._requests.enter_context(self.allow_requests(browser=browser))
+                self._browser = browser
                 yield Page(browser, self.base_url())
-                browser.navigate_to("about:blank", wait_stop=True)
-                self._wait_remaining_requests()
+                self._leave_page()
         finally:
             browser.stop()
         self.env.invalidate_all()
+
+    def _leave_page(self):
+        self._browser.navigate_to("about:blank", wait_stop=True)
+        self._wait_remaining_requests()
+
+    @contextmanager
+    def between_pages(self):
+        """The test's own turn, while the browser shows nothing and asks nothing."""
+        self._leave_page()
+        self._requests.close()
+        self.env.invalidate_all()
+        yield
+        self.cr.flush()
+        self.cr.clear()
+        self._requests.enter_context(self.allow_requests(browser=self._browser))

@@ -1,3 +1,5 @@
+import json
+import time
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -6,15 +8,15 @@ from odoo.tests import tagged
 from odoo.addons.matomo_order_tracking.models import matomo_site_shopper
 
 from .browser import BrowserCase
+from .checkout import ADDRESS, CheckoutCommon
 from .real_matomo import RealMatomo
-from .shopper import ShopperCommon
 
 CAMPAIGN = "/shop?mtm_campaign=spring-sale&mtm_kwd=chairs"
 REFERRER = "http://news.example.com/article"
 
 
 @tagged("post_install", "-at_install")
-class TestBrowserShopper(ShopperCommon, BrowserCase):
+class TestBrowserShopper(CheckoutCommon, BrowserCase):
     """A shopper in a real Chromium, seen by a real Matomo."""
 
     def startPatch(self, matomo):
@@ -62,54 +64,142 @@ class TestBrowserShopper(ShopperCommon, BrowserCase):
         return self.real.query(
             """
             SELECT idgoal, idorder, idvisit, HEX(idvisitor) AS visitor, referer_name,
-                   referer_keyword, CAST(revenue AS DOUBLE) AS revenue, items
+                   referer_keyword, CAST(revenue AS DOUBLE) AS revenue, items,
+                   server_time
               FROM matomo_log_conversion WHERE idsite = %s ORDER BY server_time
             """,
             self.real.idsite,
         )
 
-    def test_campaign_to_order(self):
+    def check_out(self, page, provider):
+        """From the cart to the confirmation: address, delivery, payment."""
+        main_button = "a[name='website_sale_main_button']:not(.disabled)"
+        page.goto("/shop/cart")
+        page.click(main_button, leaves=True)
+        page.arrive("/shop/address")
+        page.fill(**ADDRESS, country_id=str(self.belgium.id))
+        page.click(main_button, leaves=True)
+        page.arrive("/shop/checkout")
+        page.click("[name='o_delivery_method'] input[type='radio']")
+        page.wait(f"!!document.querySelector({json.dumps(main_button)})")
+        page.click(main_button, leaves=True)
+        page.arrive("/shop/payment")
+        page.click(f"input[name='o_payment_radio'][data-provider-id='{provider.id}']")
+        if provider == self.demo:
+            page.wait("!!document.querySelector('[name=customer_input]')")
+            page.fill(customer_input="4242424242424242")
+        page.click("button[name='o_payment_submit_button']:not([disabled])")
+        page.arrive("/shop/confirmation")
+
+    def send(self):
+        """Let the scheduled actions send and read back."""
+        self.end_transaction()
+        self.run_sender()
+        self.run_verifier()
+
+    def assertOneVisit(self, order):
+        """Matomo has one visitor and one visit, with this order and no cart."""
+        (visit,) = self.get_visits()
+        (conversion,) = self.get_conversions()
+        self.assertEqual((conversion["idgoal"], conversion["idorder"]), (0, order.name))
+        self.assertEqual(conversion["idvisit"], visit["idvisit"])
+        self.assertEqual(visit["visitor"].lower(), order.matomo_visitor_id)
+        self.assertAlmostEqual(conversion["revenue"], order.amount_total, places=2)
+        return visit, conversion
+
+    def test_campaign_to_paid_order(self):
+        self.make_coupon("TENOFF", 10)
         with self.browse() as page:
             page.goto(CAMPAIGN, referrer=REFERRER)
             self.answer_bar(page, accept=True)
             self.wait_for_matomo_js(page)
             self.put_into_cart(page, self.chair)
+            self.put_into_cart(page, self.lamp)
+            with self.between_pages():
+                self.send()
+            (cart,) = self.get_conversions()
+            self.assertEqual((cart["idgoal"], cart["items"]), (-1, 2))
             page.goto("/shop/cart")
-        cart = self.get_cart()
-        self.run_sender()
-        self.confirm(cart)
-        self.run_sender()
-        self.run_verifier()
-        self.assertState(cart, "verified")
+            page.click("a[aria-label='Add one']")
+            page.wait("+document.querySelector('.my_cart_quantity').textContent === 3")
+            page.goto("/shop/pricelist?promo=TENOFF")
+            with self.between_pages():
+                self.send()
+            self.check_out(page, self.demo)
+        order = self.get_cart()
+        self.assertEqual(order.state, "sale")
+        self.assertTrue(order.order_line.filtered("is_reward_line"))
+        self.send()
+        self.assertState(order, "verified")
 
-        (visit,) = self.get_visits()
-        self.assertEqual(visit["visitor"].lower(), cart.matomo_visitor_id)
-        self.assertGreaterEqual(visit["actions"], 3)
-        (order,) = self.get_conversions()
-        self.assertEqual(order["idorder"], cart.name)
-        self.assertEqual(order["idvisit"], visit["idvisit"])
-        self.assertEqual(order["referer_name"], "spring-sale")
-        self.assertEqual(cart.matomo_attribution_info["campaign"], "spring-sale")
+        visit, conversion = self.assertOneVisit(order)
+        self.assertGreaterEqual(visit["actions"], 8)
+        self.assertEqual(conversion["items"], 3)
+        self.assertEqual(conversion["referer_name"], "spring-sale")
+        self.assertEqual(conversion["referer_keyword"], "chairs")
+        self.assertEqual(order.matomo_attribution_info["campaign"], "spring-sale")
+        self.assertFalse(order.matomo_notes)
+        views = self.real.query(
+            """
+            SELECT sku.name FROM matomo_log_link_visit_action AS view
+              JOIN matomo_log_action AS sku ON sku.idaction = view.idaction_product_sku
+             WHERE view.idsite = %s ORDER BY view.server_time
+            """,
+            self.real.idsite,
+        )
+        self.assertEqual([view["name"] for view in views], ["CHAIR", "LAMP"])
+
+    def test_private_window(self):
+        """The guide's known issue: a cart before there is a visitor."""
+        with self.browse() as page:
+            self.put_into_cart(page, self.chair)
+            with self.between_pages():
+                self.send()
+            self.assertFalse(self.get_conversions(), "a cart of nobody is not sent")
+            page.goto("/shop")
+            self.answer_bar(page, accept=True)
+            self.wait_for_matomo_js(page)
+            page.goto("/shop")
+            with self.between_pages():
+                self.send()
+            (cart,) = self.get_conversions()
+            self.assertEqual(cart["idgoal"], -1)
+            self.check_out(page, self.demo)
+        self.send()
+        self.assertOneVisit(self.get_cart())
+
+    def test_private_window_without_an_answer(self):
+        with self.browse() as page:
+            self.put_into_cart(page, self.chair)
+            self.check_out(page, self.demo)
+            self.assertFalse([n for n in page.cookies() if n.startswith("_pk_")])
+        self.assertAnonymousOrder(self.get_cart())
 
     def test_cookies_refused(self):
         with self.browse() as page:
             page.goto(CAMPAIGN, referrer=REFERRER)
             self.answer_bar(page, accept=False)
             self.put_into_cart(page, self.chair)
-            page.goto("/shop/cart")
+            self.check_out(page, self.demo)
             self.assertFalse([n for n in page.cookies() if n.startswith("_pk_")])
-        cart = self.get_cart()
-        self.assertFalse(cart.matomo_ip_address or cart.matomo_user_agent)
-        self.assertFalse(cart.matomo_visitor_id or cart.matomo_attribution_info)
-        self.confirm(cart)
-        self.run_sender()
-        self.run_verifier()
-        self.assertState(cart, "verified")
+        self.assertAnonymousOrder(self.get_cart())
+
+    def assertAnonymousOrder(self, order):
+        """The order is in Matomo, and nothing about the shopper anywhere."""
+        self.assertEqual(order.state, "sale")
+        self.assertFalse(order.matomo_ip_address or order.matomo_user_agent)
+        self.assertFalse(order.matomo_accept_language or order.matomo_client_hints)
+        self.assertFalse(order.matomo_visitor_id or order.matomo_attribution_info)
+        self.assertIn("Withheld", order.matomo_consent)
+        self.send()
+        self.assertState(order, "verified")
         (visit,) = self.get_visits()
         self.assertEqual(visit["ip"], "00000000")
-        (order,) = self.get_conversions()
-        self.assertEqual(order["revenue"], cart.amount_total)
-        self.assertFalse(order["referer_name"])
+        self.assertFalse(visit["referer_name"])
+        (conversion,) = self.get_conversions()
+        self.assertEqual(conversion["idorder"], order.name)
+        self.assertAlmostEqual(conversion["revenue"], order.amount_total, places=2)
+        self.assertFalse(conversion["referer_name"])
 
     def test_matomo_js_blocked(self):
         with (
@@ -122,8 +212,7 @@ class TestBrowserShopper(ShopperCommon, BrowserCase):
             page.goto("/shop")
             self.answer_bar(page, accept=True)
             self.put_into_cart(page, self.chair)
-            page.goto("/shop/cart")
-            page.goto("/shop/cart")
+            self.check_out(page, self.demo)
             (name,) = [name for name in page.cookies() if name.startswith("_pk_id.")]
             visitor = page.cookies()[name].partition(".")[0]
             # The ad blocker is switched off: the same visitor goes on.
@@ -134,13 +223,11 @@ class TestBrowserShopper(ShopperCommon, BrowserCase):
             self.assertEqual(
                 [each for each in page.cookies() if each.startswith("_pk_id.")], [name]
             )
-        cart = self.get_cart()
-        self.assertEqual(cart.matomo_visitor_id, visitor)
-        self.run_sender()
-        self.confirm(cart)
-        self.run_sender()
-        (order,) = self.get_conversions()
-        self.assertEqual(order["visitor"].lower(), visitor)
+        order = self.get_cart()
+        self.assertEqual(order.matomo_visitor_id, visitor)
+        self.send()
+        self.assertState(order, "verified")
+        self.assertIn(order.name, self.real.orders())
         self.assertEqual(
             {visit["visitor"].lower() for visit in self.get_visits()}, {visitor}
         )
@@ -152,22 +239,25 @@ class TestBrowserShopper(ShopperCommon, BrowserCase):
             self.wait_for_matomo_js(page)
             self.put_into_cart(page, self.chair)
             self.put_into_cart(page, self.lamp)
-        cart = self.get_cart()
-        self.run_sender()
-        (abandoned,) = self.get_conversions()
-        self.assertEqual((abandoned["idgoal"], abandoned["items"]), (-1, 2))
-        self.assertAlmostEqual(abandoned["revenue"], cart.amount_total, places=2)
-        (visit,) = self.get_visits()
-        self.assertEqual(abandoned["idvisit"], visit["idvisit"])
-        self.assertEqual(
-            self.get_carts(cart, "sent").tracking_url.count("XYZANONYMIZED"), 1
-        )
-        # The shopper comes back with the same cookies and empties it.
-        self.authenticate(None, None, session_extra={"sale_order_id": cart.id})
-        self.accept_cookies()
-        self.run_matomo_js(cart.matomo_visitor_id)
-        self.call("/shop/cart/clear")
-        self.run_sender()
+            with self.between_pages():
+                self.send()
+                cart = self.get_cart()
+                url = self.get_carts(cart, "sent").tracking_url
+                total = cart.amount_total
+            self.assertEqual(url.count("XYZANONYMIZED"), 1)
+            (abandoned,) = self.get_conversions()
+            self.assertEqual((abandoned["idgoal"], abandoned["items"]), (-1, 2))
+            self.assertAlmostEqual(abandoned["revenue"], total, places=2)
+            (visit,) = self.get_visits()
+            self.assertEqual(abandoned["idvisit"], visit["idvisit"])
+            # The shopper comes back and empties it.
+            page.goto("/shop/cart")
+            for _product in self.products:
+                lines = "document.querySelectorAll('.js_delete_product').length"
+                before = page.evaluate(lines)
+                page.click(".js_delete_product")
+                page.wait(f"{lines} < {before}")
+        self.send()
         (abandoned,) = self.get_conversions()
         self.assertEqual((abandoned["items"], abandoned["revenue"]), (0, 0))
 
@@ -194,18 +284,121 @@ class TestBrowserShopper(ShopperCommon, BrowserCase):
         self.assertEqual(order["idvisit"], visit["idvisit"])
         self.assertEqual((order["idgoal"], order["items"]), (0, 2))
 
-    def test_confirmed_three_days_later(self):
+    def test_wire_transfer_confirmed_three_days_later(self):
+        with self.browse() as page:
+            page.goto(CAMPAIGN, referrer=REFERRER)
+            self.answer_bar(page, accept=True)
+            self.wait_for_matomo_js(page)
+            self.put_into_cart(page, self.chair)
+            self.check_out(page, self.wire)
+        order = self.get_cart()
+        self.assertEqual(order.state, "sent")
+        self.send()
+        self.assertFalse(self.row(order))
+        self.go_back_in_time(order, days=3)
+        self.confirm(order)
+        self.send()
+        self.assertState(order, "verified")
+        self.assertIn("goes on counting the cart", order.matomo_notes)
+        abandoned, conversion = self.get_conversions()
+        self.assertEqual((abandoned["idgoal"], conversion["idgoal"]), (-1, 0))
+        self.assertEqual(conversion["referer_name"], "spring-sale")
+        self.assertEqual(conversion["server_time"].date(), order.date_order.date())
+        self.assertEqual(
+            {visit["visitor"].lower() for visit in self.get_visits()},
+            {order.matomo_visitor_id},
+        )
+
+    def go_back_in_time(self, cart, days):
+        """What has been done until now was done some days ago."""
+        self.get_carts(cart).sudo().order_date -= timedelta(days=days)
+        cart.sudo().date_order -= timedelta(days=days)
+        for table, names in {
+            "visit": ("visit_first_action_time", "visit_last_action_time"),
+            "link_visit_action": ("server_time",),
+            "conversion": ("server_time",),
+            "conversion_item": ("server_time",),
+        }.items():
+            for name in names:
+                self.real.query(
+                    f"UPDATE matomo_log_{table} SET {name} = {name}"
+                    " - INTERVAL %s DAY WHERE idsite = %s",
+                    days,
+                    self.real.idsite,
+                )
+
+    # === THE TAG === #
+
+    def test_content_security_policy(self):
+        matomo = self.real.url.rstrip("/")
+        policy = (
+            f"default-src 'none'; style-src 'self'; script-src 'self' {matomo}; "
+            f"connect-src 'self' {matomo}; img-src 'self' {matomo}"
+        )
+        http = self.env.registry["ir.http"]
+        post_dispatch = http._post_dispatch.__func__
+
+        def post_dispatch_with_policy(cls, response):
+            post_dispatch(cls, response)
+            response.headers["Content-Security-Policy"] = policy
+
         self.accept_cookies()
-        self.run_matomo_js(attribution=["spring-sale", "chairs", 1763000000, ""])
-        cart = self.add(self.chair)
-        self.get_carts(cart).sudo().order_date -= timedelta(days=3)
-        self.run_sender()
-        self.confirm(cart)
-        self.run_sender()
-        self.run_verifier()
-        self.assertState(cart, "verified")
-        self.assertIn("goes on counting the cart", cart.matomo_notes)
-        abandoned, order = self.get_conversions()
-        self.assertEqual((abandoned["idgoal"], order["idgoal"]), (-1, 0))
-        self.assertEqual(abandoned["visitor"], order["visitor"])
-        self.assertEqual(order["referer_name"], "spring-sale")
+        with (
+            patch.object(
+                http, "_post_dispatch", classmethod(post_dispatch_with_policy)
+            ),
+            self.browse() as page,
+        ):
+            # Odoo's own inline code is forbidden, too: its scripts never get ready.
+            page.set_cookie("website_cookies_bar", '{"optional":true}')
+            page.goto(self.chair.website_url, is_ready="true")
+            self.assertFalse(page.evaluate("'odoo' in window && 'csrf_token' in odoo"))
+            self.wait_for_matomo_js(page)
+            self.wait_for_page_views(1)
+
+    def wait_for_page_views(self, count):
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            views = sum(visit["actions"] for visit in self.get_visits())
+            if views >= count:
+                break
+            time.sleep(0.05)
+        self.assertEqual(views, count)
+
+    def open_with_other_tag(self, idsite):
+        """A page whose custom code holds Matomo's own snippet."""
+        self.website.custom_code_footer = f"""<script>
+            var _paq = window._paq = window._paq || [];
+            _paq.push(["trackPageView"]);
+            (function() {{
+                _paq.push(["setTrackerUrl", "{self.real.url}matomo.php"]);
+                _paq.push(["setSiteId", "{idsite}"]);
+                var g = document.createElement("script");
+                g.async = true;
+                g.src = "{self.real.url}matomo.js";
+                document.head.append(g);
+            }})();
+        </script>"""
+        with self.browse() as page:
+            page.set_cookie("website_cookies_bar", '{"optional":true}')
+            page.goto(self.chair.website_url)
+            page.wait(f"document.cookie.includes('_pk_id.{idsite}.')")
+            self.wait_for_page_views(1)
+            page.goto("/shop")
+            self.wait_for_page_views(2)
+
+    def test_the_tag_of_another_site(self):
+        other = RealMatomo()
+        self.open_with_other_tag(other.idsite)
+        (visit,) = self.real.query(
+            "SELECT visit_total_actions FROM matomo_log_visit WHERE idsite = %s",
+            other.idsite,
+        )
+        self.assertEqual(visit["visit_total_actions"], 2)
+
+    def test_the_tag_of_the_same_site(self):
+        # Whoever put it into a page of theirs: the settings cannot see it.
+        with patch.object(
+            type(self.website), "_has_other_matomo_tag", lambda _s: False
+        ):
+            self.open_with_other_tag(self.real.idsite)
