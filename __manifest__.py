@@ -26,5 +26,8 @@
         "views/website_templates.xml",
         "views/matomo_order_tracking_menus.xml",
     ],
+    "assets": {
+        "web.assets_tests": ["matomo_order_tracking/static/tests/tours/**/*"],
+    },
     "application": True,
 }

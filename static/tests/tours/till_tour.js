@@ -1,0 +1,124 @@
+/* global posmodel, luxon */
+
+import * as Chrome from "@point_of_sale/../tests/pos/tours/utils/chrome_util";
+import * as Dialog from "@point_of_sale/../tests/generic_helpers/dialog_util";
+import * as Offline from "@point_of_sale/../tests/generic_helpers/offline_util";
+import * as Order from "@point_of_sale/../tests/generic_helpers/order_widget_util";
+import * as PaymentScreen from "@point_of_sale/../tests/pos/tours/utils/payment_screen_util";
+import * as PosSale from "@pos_sale/../tests/tours/utils/pos_sale_utils";
+import * as ProductScreen from "@point_of_sale/../tests/pos/tours/utils/product_screen_util";
+import * as ReceiptScreen from "@point_of_sale/../tests/pos/tours/utils/receipt_screen_util";
+import * as TicketScreen from "@point_of_sale/../tests/pos/tours/utils/ticket_screen_util";
+import {inLeftSide} from "@point_of_sale/../tests/pos/tours/utils/common";
+import {refresh, run} from "@point_of_sale/../tests/generic_helpers/utils";
+import {registry} from "@web/core/registry";
+
+const OFFLINE = "matomo_till_offline";
+
+// The network stays away when the tab is opened again.
+if (sessionStorage.getItem(OFFLINE)) {
+    Offline.setOfflineMode().run();
+}
+
+function goOffline() {
+    return [
+        Offline.setOfflineMode(),
+        run(() => sessionStorage.setItem(OFFLINE, "1"), "stay offline"),
+    ];
+}
+
+function goOnline() {
+    return [
+        Offline.setOnlineMode(),
+        run(() => sessionStorage.removeItem(OFFLINE), "come back"),
+        refresh(),
+        ...ProductScreen.isShown(),
+    ];
+}
+
+/**
+ * Let the till's clock show a time, in UTC, in a time zone far from it.
+ */
+function setClock(time) {
+    return run(() => {
+        luxon.Settings.defaultZone = "Asia/Tokyo";
+        luxon.Settings.now = () => Date.parse(time);
+    }, `it is ${time}`);
+}
+
+/**
+ * Wait until so many paid sales are only in the till.
+ */
+function unsynced(count) {
+    return {
+        content: `${count} paid sales are not synced`,
+        trigger: "body",
+        async run({waitUntil}) {
+            const paid = () =>
+                posmodel.models["pos.order"].filter(
+                    (order) => order.state === "paid" && !order.isSynced
+                );
+            await waitUntil(() => paid().length === count, {timeout: 20000});
+        },
+    };
+}
+
+function sell(products, method, {confirms = false} = {}) {
+    return [
+        ...products.flatMap((name) => ProductScreen.clickDisplayedProduct(name)),
+        ...ProductScreen.clickPayButton(),
+        ...PaymentScreen.clickPaymentMethod(method),
+        ...PaymentScreen.clickValidate(),
+        ...(confirms ? [Dialog.confirm("Continue with limited functionality")] : []),
+        ...ReceiptScreen.isShown(),
+        ...ReceiptScreen.clickNextOrder(),
+        ...ProductScreen.isShown(),
+    ];
+}
+
+registry.category("web_tour.tours").add("matomo_till", {
+    steps: () =>
+        [
+            Chrome.startPoS(),
+            setClock("2026-03-01T10:00:00Z"),
+            sell(["Chair"], "Cash"),
+            unsynced(0),
+
+            // Without network: after midnight in Tokyo, in New York, in London.
+            goOffline(),
+            setClock("2026-03-01T15:30:00Z"),
+            sell(["Chair", "Lamp"], "Cash", {confirms: true}),
+            setClock("2026-03-01T23:59:30Z"),
+            sell(["Lamp"], "Card"),
+            setClock("2026-03-02T05:30:00Z"),
+            sell(["Lamp", "Lamp", "Chair"], "Voucher"),
+            unsynced(3),
+
+            // The tab is closed and opened again, still without network.
+            refresh(),
+            ProductScreen.isShown(),
+            unsynced(3),
+            goOnline(),
+            unsynced(0),
+
+            // One of two chairs comes back; a customer fetches what was ordered.
+            setClock("2026-03-02T08:00:00Z"),
+            ProductScreen.clickRefund(),
+            TicketScreen.selectOrderByPrice("127.08"),
+            inLeftSide(Order.hasLine({productName: "Chair", withClass: ".selected"})),
+            ProductScreen.clickNumpad("1"),
+            TicketScreen.toRefundTextContains("To Refund: 1"),
+            TicketScreen.confirmRefund(),
+            PaymentScreen.isShown(),
+            PaymentScreen.clickPaymentMethod("Cash"),
+            PaymentScreen.clickValidate(),
+            ReceiptScreen.isShown(),
+            ReceiptScreen.clickNextOrder(),
+            PosSale.settleNthOrder(1),
+            ProductScreen.clickPayButton(),
+            PaymentScreen.clickPaymentMethod("Card"),
+            PaymentScreen.clickValidate(),
+            ReceiptScreen.isShown(),
+            unsynced(0),
+        ].flat(),
+});
