@@ -15,6 +15,7 @@ from .tracking import order_ref_key
 
 # What Matomo makes of an order id with its setting "Anonymize Order ID".
 _ANONYMISED_REF = re.compile("[0-9a-f]{40}")
+_VISITOR_ID = re.compile("[0-9a-fA-F]{16}")
 _EPOCH = datetime(1970, 1, 1)
 # Of a visit; an abandoned cart may have come after the order.
 _STATUSES_WITH_ORDER = ("ordered", "orderedThenAbandonedCart")
@@ -110,7 +111,12 @@ def read_anonymised_orders(
 
     :raise MatomoError: see :class:`Client`
     """
-    conditions = [f"visitorId=={visitor_id}" for visitor_id in visitor_ids]
+    # Asked for anything else, Matomo answers as if the token might not read.
+    conditions = [
+        f"visitorId=={visitor_id}"
+        for visitor_id in visitor_ids
+        if _VISITOR_ID.fullmatch(visitor_id)
+    ]
     if not conditions:
         return []
     orders = _live_orders(client, idsite, conditions, first, last)

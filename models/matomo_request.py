@@ -207,6 +207,8 @@ class MatomoRequest(models.Model):
             # Odoo replays the whole transaction, this step included, or fails it.
             raise
         except Exception:
+            if cr.closed:
+                raise
             # A sale is sacred: whatever is wrong here, the sale goes on, and the
             # sweep finds the orders without a verdict.
             _logger.exception(

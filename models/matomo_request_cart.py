@@ -102,19 +102,12 @@ class MatomoRequest(models.Model):
     def _claim_carts(self, site):
         """Take due updates of the site, one for each cart, and build them."""
         now = fields.Datetime.now()
+        until = now + timedelta(seconds=site.cart_timeout) + CART_LEASE_MARGIN
         while taken := self._lock_due(
             site, now, SQL("kind = 'cart'"), SQL("order_date DESC, id DESC")
         ):
             rows = taken._unite_carts(now)
-            rows = rows.filtered(lambda row: row._prepare_cart_attempt())
-            lease = timedelta(seconds=site.cart_timeout) + CART_LEASE_MARGIN
-            for row in rows:
-                row._update_state(
-                    "pending",
-                    next_attempt_date=now + lease,
-                    attempt_count=row.attempt_count + 1,
-                    failure_type=False,
-                )
+            rows = rows.filtered(lambda row: row._take_cart(until))
             if rows:
                 return rows
         return self.browse()
@@ -136,12 +129,25 @@ class MatomoRequest(models.Model):
         (self - newest + older).unlink()
         return newest
 
+    def _take_cart(self, until):
+        """Build the row's request and keep it until then, in one UPDATE: see _take."""
+        if not self._prepare_cart_attempt():
+            return False
+        self._update_state(
+            "pending",
+            next_attempt_date=until,
+            attempt_count=self.attempt_count + 1,
+            failure_type=False,
+        )
+        return True
+
     def _prepare_cart_attempt(self):
         """Decide whether this update is still worth sending, and build it."""
         self.ensure_one()
         try:
             # The savepoint keeps one cart's trouble from the rest of the batch.
-            with self.env.cr.savepoint():
+            self.env.flush_all()
+            with self.env.cr.savepoint(flush=False):
                 return self._build_cart()
         except NOT_TO_SWALLOW:
             raise

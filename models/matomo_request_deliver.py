@@ -353,9 +353,12 @@ class MatomoRequest(models.Model):
     def _set_foreign(self, recorded):
         """Somebody else's order has our id in Matomo: ours takes another."""
         taken = self.order_ref
-        self._assign_order_ref(self._get_order(), avoid=(taken,))
         self._update_state(
-            "pending", payload=False, tracking_url=False, next_attempt_date=False
+            "pending",
+            payload=False,
+            tracking_url=False,
+            next_attempt_date=False,
+            **self._get_free_order_ref(self._get_order(), avoid=(taken,)),
         )
         _logger.warning(
             "Matomo has an order %s of %s that is not ours; %s is sent as %s",

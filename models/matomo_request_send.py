@@ -4,8 +4,9 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
-from psycopg2 import IntegrityError, errors
+from psycopg2 import errors
 
 from odoo import api, fields, models
 from odoo.exceptions import ConcurrencyError
@@ -208,6 +209,8 @@ class MatomoRequest(models.Model):
                 errors.SerializationFailure,
                 errors.DeadlockDetected,
                 errors.LockNotAvailable,
+                # Another lane has taken the same order id.
+                errors.UniqueViolation,
                 ConcurrencyError,
             ):
                 self.env.cr.rollback()
@@ -248,13 +251,7 @@ class MatomoRequest(models.Model):
             )
         ):
             rows = (taken - taken._hold_for_carts(now)).sorted("order_date")
-            rows = rows.filtered(lambda row: row._prepare_attempt())
-            for row in rows:
-                row._update_state(
-                    "pending",
-                    next_attempt_date=now + LEASE,
-                    attempt_count=row.attempt_count + 1,
-                )
+            rows = rows.filtered(lambda row: row._take(now + LEASE))
             if rows:
                 return rows
         return self.browse()
@@ -288,6 +285,21 @@ class MatomoRequest(models.Model):
         rows.invalidate_recordset()
         return rows
 
+    def _take(self, until):
+        """Build the row's request and keep it from the other lanes until then.
+
+        Both in one UPDATE: after a second one in a transaction PostgreSQL looks at
+        the foreign keys again, and would lock the order's row for that.
+
+        :return: whether there is something to send
+        """
+        if not self._prepare_attempt():
+            return False
+        self._update_state(
+            "pending", next_attempt_date=until, attempt_count=self.attempt_count + 1
+        )
+        return True
+
     def _prepare_attempt(self):
         """Decide once more whether this row is sent, and build its request.
 
@@ -300,10 +312,12 @@ class MatomoRequest(models.Model):
             return True
         order = self._get_order()
         try:
-            # The savepoint keeps one order's trouble from the rest of the batch.
-            with self.env.cr.savepoint():
+            # The savepoint keeps one order's trouble from the rest of the batch. What
+            # is built is not flushed with it (see _take), what was before is.
+            self.env.flush_all()
+            with self.env.cr.savepoint(flush=False):
                 return self._build(order)
-        except NOT_TO_SWALLOW:
+        except (*NOT_TO_SWALLOW, errors.UniqueViolation):
             # Not the order's fault: a conflict, or the connection is gone.
             raise
         except Exception as error:
@@ -327,8 +341,9 @@ class MatomoRequest(models.Model):
             _logger.info("%s is not tracked in Matomo: %s", order, verdict.reason)
             return False
         site = self.site_id
-        self._assign_order_ref(order)
-        matomo_order, notes = company_order._prepare_matomo_order(self.order_ref, site)
+        values = self._get_free_order_ref(order)
+        ref = values.get("order_ref", self.order_ref)
+        matomo_order, notes = company_order._prepare_matomo_order(ref, site)
         if order.date_order > fields.Datetime.now() + timedelta(minutes=1):
             notes.append(
                 company_order.env._(
@@ -352,6 +367,7 @@ class MatomoRequest(models.Model):
             _logger.info("%s in Matomo: %s", order, note)
         self.write(
             {
+                **values,
                 "order_date": order.date_order,
                 "payload": payload,
                 "tracking_url": tracking_url(site.url, payload),
@@ -362,34 +378,28 @@ class MatomoRequest(models.Model):
         )
         return True
 
-    def _assign_order_ref(self, order, avoid=()):
-        """Give the row an order id that no other order has on its Matomo site.
+    def _get_free_order_ref(self, order, avoid=()):
+        """An order id that no other order has on the row's Matomo site.
 
-        Once assigned it stays, except if it turns out to be taken in Matomo:
-        ``avoid`` holds the ids that are.
+        Once assigned it stays, except if it turns out to be taken in Matomo. Another
+        lane may assign the same one at this moment: that is replayed.
+
+        :param avoid: the ids that are taken in Matomo
+        :return: values of the row
         """
         if self.order_ref and self.order_ref not in avoid:
-            return
+            return {}
         name = order._get_matomo_order_name()
-        number = 1
-        while True:
+        for number in count(1):
             ref = fit_order_ref(name, "" if number == 1 else f"-{number}")
-            number += 1
             if ref in (*avoid, "", "0"):
                 # Matomo takes an order with such an id for a cart.
                 continue
             key = self.site_id._get_order_ref_key(ref)
-            if self.search_count(
-                [("order_ref_key", "=", key), ("id", "!=", self.id)], limit=1
-            ):
-                continue
-            try:
-                # Another lane may assign the same id at this moment.
-                with self.env.cr.savepoint():
-                    self.write({"order_ref": ref, "order_ref_key": key})
-                return
-            except IntegrityError:
-                continue
+            taken = [("order_ref_key", "=", key), ("id", "!=", self.id)]
+            if not self.search_count(taken, limit=1):
+                return {"order_ref": ref, "order_ref_key": key}
+        return {}
 
     # === THIS ONE === #
 

@@ -132,6 +132,8 @@ class SaleOrder(models.Model):
             # Odoo replays the whole request, this step included, or fails it.
             raise
         except Exception:
+            if cr.closed:
+                raise
             _logger.exception("The shopper of %s could not be stored for Matomo", self)
 
     def _fetch_matomo_open_orders(self):

@@ -5,6 +5,8 @@ There is no fake here and no skip: a test that finds no Matomo fails.
 
 import json
 import os
+import subprocess
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -60,6 +62,60 @@ class RealMatomo:
         error = isinstance(content, dict) and content.get("result") == "error"
         assert not error, f"{method}: {content}"
         return content
+
+    @contextmanager
+    def configured(self, setting, value):
+        """Matomo with another value of ``Section.key``, until the block ends."""
+        self._console("config:set", f"{setting}={value}")
+        try:
+            yield
+        finally:
+            self._console("config:delete", setting)
+
+    @contextmanager
+    def anonymised(self):
+        """Matomo with its privacy setting "Anonymize Order ID"."""
+        settings = {
+            "anonymizeIPEnable": "1",
+            "maskLength": "2",
+            "useAnonymizedIpForVisitEnrichment": "1",
+        }
+        method = "PrivacyManager.setAnonymizeIpSettings"
+        self.call(method, **settings, anonymizeOrderId="1")
+        try:
+            yield
+        finally:
+            self.call(method, **settings, anonymizeOrderId="0")
+
+    @contextmanager
+    def locked(self):
+        """Matomo that has locked this machine out (MATOMO.md section 5)."""
+        for _attempt in range(22):
+            requests.post(
+                f"{self.url}matomo.php",
+                data={
+                    "idsite": str(self.idsite),
+                    "rec": "0",
+                    "cip": "127.0.0.1",
+                    "send_image": "0",
+                    "token_auth": "0" * 32,
+                },
+                timeout=60,
+            )
+        try:
+            yield
+        finally:
+            self.unlock()
+
+    def unlock(self):
+        """Forget the wrong tokens that were tried."""
+        self.query("TRUNCATE matomo_brute_force_log")
+
+    def _console(self, *arguments):
+        done = subprocess.run(
+            [*self.info["console"], *arguments], capture_output=True, text=True
+        )
+        assert not done.returncode, done.stdout + done.stderr
 
     def query(self, statement, *arguments):
         """Rows of Matomo's own database, as dicts."""

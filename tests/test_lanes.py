@@ -1,0 +1,191 @@
+from contextlib import closing
+from unittest.mock import patch
+from uuid import uuid4
+
+import psycopg2.errors
+import requests
+
+from odoo import SUPERUSER_ID, Command, api
+from odoo.modules.registry import Registry
+from odoo.tests import BaseCase, HttpCase, get_db_name, tagged
+from odoo.tools import mute_logger
+
+from .common import MODULE, MatomoCommon
+
+COUNT = 6
+
+
+@tagged("post_install", "-at_install")
+class TestLanes(BaseCase):
+    """Two lanes with connections of their own; what they see is committed."""
+
+    # pylint: disable=invalid-commit
+
+    def setUp(self):
+        super().setUp()
+        self.registry = Registry(get_db_name())
+        self.first, self.second = self.connect(), self.connect()
+        self.addCleanup(self.remove)
+        env = self.first
+        self.site = env["matomo.site"].create(
+            {
+                "name": "Lanes",
+                "url": f"https://{uuid4()}.example.com/",
+                "idsite": 1,
+                "batch_size": COUNT // 2,
+                "date_start": "2026-01-01",
+            }
+        )
+        self.product = env["product.product"].create(
+            {"name": "Lane", "type": "service", "list_price": 10}
+        )
+        self.partner = env["res.partner"].create({"name": "Lane"})
+        self.orders = env["sale.order"].create(
+            [
+                {
+                    "partner_id": self.partner.id,
+                    "order_line": [Command.create({"product_id": self.product.id})],
+                }
+                for _number in range(COUNT)
+            ]
+        )
+        self.orders.action_confirm()
+        env.cr.flush()
+        rows = self.orders.matomo_request_ids
+        rows.write({"state": "pending", "site_id": self.site.id, "reason": False})
+        self.rows = rows
+        env.cr.commit()
+
+    def connect(self):
+        cr = self.registry.cursor()
+        self.addCleanup(cr.close)
+        return api.Environment(cr, SUPERUSER_ID, {})
+
+    def remove(self):
+        """The database is as it was."""
+        for env in (self.first, self.second):
+            if not env.cr.closed:
+                env.cr.rollback()
+        with closing(self.registry.cursor()) as cr:
+            env = api.Environment(cr, SUPERUSER_ID, {})
+            orders = env["sale.order"].browse(self.orders.ids)
+            orders._action_cancel()
+            orders.unlink()
+            for record in (self.site, self.partner, self.product):
+                env[record._name].browse(record.id).exists().unlink()
+            cr.commit()
+
+    def claim(self, env):
+        requests = env["matomo.request"]
+        return requests._claim(env["matomo.site"].browse(self.site.id)).ids
+
+    def test_no_row_is_claimed_twice(self):
+        first = self.claim(self.first)
+        # The first lane has not committed yet: the second does not wait for it.
+        second = self.claim(self.second)
+        self.assertEqual(len(first), COUNT // 2)
+        self.assertEqual(sorted(first + second), sorted(self.rows.ids))
+        self.first.cr.commit()
+        self.second.cr.commit()
+        self.assertEqual(self.claim(self.first) + self.claim(self.second), [])
+
+    def test_claim_with_an_old_view_is_replayed(self):
+        # The second lane looks at the data before the first has claimed.
+        self.second["matomo.request"].browse(self.rows.ids).mapped("state")
+        first = self.claim(self.first)
+        self.first.cr.commit()
+        requests = self.second["matomo.request"]
+        site = self.second["matomo.site"].browse(self.site.id)
+        with self.assertRaises(psycopg2.errors.SerializationFailure):
+            requests._claim(site)
+        self.second.cr.rollback()
+        second = requests._replay(lambda: requests._claim(site)).ids
+        self.assertEqual(sorted(first + second), sorted(self.rows.ids))
+
+    def test_sale_is_not_said_to_be_made_when_its_connection_is_gone(self):
+        """Odoo's own commit passes over a closed connection without a word."""
+        order = self.orders[0].copy()
+        order.action_confirm()
+        cls = type(order)
+        enqueue = cls._matomo_enqueue
+
+        def cut(orders):
+            self.second.cr.execute(
+                "SELECT pg_terminate_backend(%s)", [self.first.cr._cnx.info.backend_pid]
+            )
+            return enqueue(orders)
+
+        with (
+            patch.object(cls, "_matomo_enqueue", cut),
+            mute_logger("odoo.sql_db"),
+            self.assertRaises((psycopg2.OperationalError, psycopg2.InterfaceError)),
+        ):
+            self.first.cr.flush()
+        self.assertTrue(self.first.cr.closed)
+
+    def test_order_that_a_till_holds_is_claimed_and_fails(self):
+        self.second.cr.execute(
+            "SELECT id FROM sale_order WHERE id IN %s FOR UPDATE",
+            [tuple(self.orders.ids)],
+        )
+        self.first.cr.execute("SET LOCAL lock_timeout = '2s'")
+        rows = self.first["matomo.request"].browse(self.claim(self.first))
+        self.first.cr.commit()
+        self.first.cr.execute("SET LOCAL lock_timeout = '2s'")
+        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request_send"):
+            rows._fail("refused", "Matomo refused this order")
+        self.first.flush_all()
+        self.first.cr.commit()
+        self.assertEqual(set(rows.mapped("state")), {"failed"})
+
+
+@tagged("post_install", "-at_install")
+class TestReplay(MatomoCommon, HttpCase):
+    """A request that Odoo replays leaves one row."""
+
+    def startPatch(self, matomo):
+        """Only what goes to Matomo ends there: the browser's request does not."""
+        post = requests.Session.post
+
+        def choose(session, url, **options):
+            if url.startswith(self.site.url):
+                return matomo.post(url, **options)
+            return post(session, url, **options)
+
+        self.startPatcher(patch.object(requests.Session, "post", choose))
+
+    def test_serialization_failure(self):
+        order = self.make_order()
+        self.env.flush_all()
+        salesperson = self.make_user(
+            "seller", "sales_team.group_sale_salesman_all_leads"
+        )
+        self.authenticate("seller", "seller")
+        self.assertTrue(salesperson)
+        calls = []
+        cls = type(order)
+        confirm = cls._matomo_enqueue
+
+        def conflict_first(orders):
+            rows = confirm(orders)
+            calls.append(orders.ids)
+            if len(calls) == 1:
+                # As PostgreSQL says it, with its code.
+                orders.env.cr.execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
+            return rows
+
+        self.patch(cls, "_matomo_enqueue", conflict_first)
+        with mute_logger("odoo.service.model", "odoo.sql_db"):
+            self.make_jsonrpc_request(
+                "/web/dataset/call_kw/sale.order/action_confirm",
+                {
+                    "model": "sale.order",
+                    "method": "action_confirm",
+                    "args": [order.ids],
+                    "kwargs": {},
+                },
+            )
+        self.env.invalidate_all()
+        self.assertGreaterEqual(len(calls), 2)
+        self.assertEqual(order.state, "sale")
+        self.assertEqual(len(self.row(order)), 1)

@@ -1,0 +1,212 @@
+from datetime import datetime, timedelta
+from unittest.mock import patch
+
+import requests
+
+from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
+
+from .common import MODULE, MatomoCommon
+from .real_matomo import RealMatomo, yesterday
+
+MODELS = f"odoo.addons.{MODULE}.models"
+SITE_LOGGER = f"{MODELS}.matomo_site_health"
+post = requests.Session.post
+
+
+@tagged("post_install", "-at_install")
+class TestRealTrouble(MatomoCommon):
+    """A real Matomo that cannot, may not or will not, and what becomes of orders."""
+
+    def startPatch(self, matomo):
+        """The network ends at the real Matomo; it is counted what goes there."""
+        self.posts = []
+        self.startPatcher(patch.object(requests.Session, "post", self.make_post()))
+
+    def make_post(self, lose=()):
+        """A ``requests.Session.post`` that loses the answers of these numbers."""
+
+        def counting(session, url, **options):
+            answer = post(session, url, **options)
+            self.posts.append(url)
+            if len(self.posts) in lose:
+                raise requests.ConnectionError("connection reset")
+            return answer
+
+        return counting
+
+    def setUp(self):
+        super().setUp()
+        self.real = RealMatomo(currency=self.company.currency_id.name)
+        self.site.sudo().write(
+            {
+                "url": self.real.url,
+                "idsite": self.real.idsite,
+                "token_auth": self.real.token,
+            }
+        )
+
+    def later(self, **later):
+        return freeze_time(datetime.now() + timedelta(**later))
+
+    def confirm_many(self, *names):
+        """Orders of yesterday with these names."""
+        orders = self.env["sale.order"].concat(
+            *(self.make_order(name=name) for name in names)
+        )
+        self.confirm(orders)
+        orders.date_order = yesterday()
+        return orders
+
+    def assertStates(self, orders, *states):
+        self.assertEqual(orders.mapped("matomo_state"), list(states) * len(orders))
+
+    def assertAllThereOnce(self, orders):
+        """Each order is in Matomo's database once, and verified."""
+        self.run_verifier()
+        self.assertStates(orders, "verified")
+        self.assertEqual(sorted(self.real.orders()), sorted(orders.mapped("name")))
+
+    @mute_logger(SITE_LOGGER)
+    def test_recording_is_switched_off(self):
+        orders = self.confirm_many("OFF-1", "OFF-2")
+        with self.real.configured("Tracker.record_statistics", 0):
+            self.run_sender()
+            self.assertStates(orders, "pending")
+            self.assertIn("recorded nothing", self.site.state_message)
+        self.assertFalse(self.real.orders())
+        with self.later(hours=2):
+            self.run_sender()
+        self.assertAllThereOnce(orders)
+
+    @mute_logger(SITE_LOGGER)
+    def test_maintenance(self):
+        orders = self.confirm_many("MAINT-1")
+        with self.real.configured("General.maintenance_mode", 1):
+            self.run_sender()
+            self.run_verifier()
+            self.assertStates(orders, "sent")
+            self.assertIn("cannot be read back", self.site.state_message)
+            orders += self.confirm_many("MAINT-2")
+            self.run_sender()
+            self.assertStates(orders, "sent")
+        with self.later(hours=2):
+            self.assertAllThereOnce(orders)
+        self.assertEqual(self.site.state, "ok")
+
+    @mute_logger(SITE_LOGGER)
+    def test_locked_out(self):
+        orders = self.confirm_many("LOCK-1", "LOCK-2")
+        with self.real.locked():
+            self.run_sender()
+            self.assertStates(orders, "pending")
+            self.assertEqual(self.site.state, "warning")
+        with self.later(hours=2):
+            self.run_sender()
+        self.assertAllThereOnce(orders)
+
+    @mute_logger(SITE_LOGGER)
+    def test_wrong_token(self):
+        manager = self.make_manager()
+        self.addCleanup(self.real.unlock)
+        orders = self.confirm_many(*(f"TOKEN-{n}" for n in range(60)))
+        self.site.sudo().token_auth = "0" * 32
+        for minute in range(0, 60, 5):
+            with self.later(minutes=minute):
+                self.run_sender()
+        self.assertLessEqual(len(self.posts), 3)
+        with self.later(minutes=65):
+            self.run_sender()
+        self.assertLessEqual(len(self.posts), 4)
+        told = self.site.sudo().activity_ids.filtered(lambda a: a.user_id == manager)
+        self.assertEqual(len(told), 1)
+        self.assertStates(orders, "pending")
+        self.site.sudo().token_auth = self.real.token
+        self.run_sender()
+        self.assertAllThereOnce(orders)
+
+    @mute_logger(SITE_LOGGER)
+    def test_order_ids_are_anonymised(self):
+        with self.real.anonymised():
+            orders = self.confirm_many("ANON-1", "ANON-2")
+            self.run_sender()
+            self.run_verifier()
+            self.assertStates(orders, "verified")
+            self.assertIn("anonymises order IDs", self.site.state_message)
+            # From now on the guard against counting twice is ours alone.
+            more = self.confirm_many("ANON-3")
+            with patch.object(
+                requests.Session, "post", self.make_post(lose=[len(self.posts) + 1])
+            ):
+                self.run_sender()
+            self.assertStates(more, "pending")
+            with self.later(hours=2):
+                self.run_sender()
+            self.assertStates(more, "verified")
+        self.assertEqual(len(self.real.orders()), 3)
+
+    @mute_logger(SITE_LOGGER)
+    def test_lost_answers(self):
+        orders = self.confirm_many(*(f"LOST-{n}" for n in range(7)))
+        with patch.object(requests.Session, "post", self.make_post(lose=[1])):
+            self.run_sender()
+        self.assertStates(orders, "pending")
+        self.assertEqual(len(self.real.orders()), 7)
+        with self.later(hours=2):
+            self.run_sender()
+        self.assertStates(orders, "sent")
+        self.assertAllThereOnce(orders)
+
+    @mute_logger(f"{MODELS}.matomo_request_send")
+    def test_poison_of_both_kinds(self):
+        """What Matomo refuses, and what its PHP stumbles over."""
+        orders = self.confirm_many(*(f"POISON-{n}" for n in range(8)))
+        refused, breaking = orders[2], orders[5]
+        self.build_rows(orders)
+        for order, values in [
+            (refused, {"cid": "no visitor"}),
+            (breaking, {"ec_items": '[["SKU","Name",[["Nested"]],1,1]]'}),
+        ]:
+            row = self.row(order)
+            row.payload = {**row.payload, **values}
+        for hour in range(3):
+            with self.later(hours=hour):
+                self.run_sender()
+        good = orders - refused - breaking
+        self.assertStates(good, "sent")
+        self.assertState(refused, "failed", "Matomo refused this order")
+        self.assertState(breaking, "failed", "failed 3 times on this order")
+        self.assertAllThereOnce(good)
+
+    def build_rows(self, orders):
+        """Let the sender build the requests, and lose the way to Matomo."""
+        with (
+            mute_logger(SITE_LOGGER),
+            patch.object(
+                requests.Session,
+                "post",
+                lambda *args, **options: (_ for _ in ()).throw(requests.Timeout()),
+            ),
+        ):
+            self.run_sender()
+        self.site.sudo().write({"next_attempt_date": False})
+
+    def test_odd_order_ids(self):
+        names = [
+            "A,B",
+            "A;B",
+            "A\\B",
+            "A&B",
+            "A<B>",
+            "A/B",
+            "A'B",
+            'A"B',
+            "A+B",
+            "A%2CB",
+        ]
+        orders = self.confirm_many(*names)
+        self.run_sender()
+        self.assertStates(orders, "sent")
+        self.run_verifier()
+        self.assertStates(orders, "verified")
+        self.assertEqual(len(self.real.orders()), len(names))
