@@ -1,0 +1,263 @@
+import time
+from contextlib import contextmanager
+from copy import deepcopy
+from unittest.mock import patch
+
+from odoo import Command
+from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
+
+from .amounts import AmountsCommon
+from .common import MODULE
+
+ENQUEUE = f"odoo.addons.{MODULE}.models.matomo_request"
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestPosSync(AmountsCommon):
+    """Late and strange syncs of a till: each sale once, at its own time."""
+
+    def assertOnce(self, *sales):
+        """Matomo has exactly these sales, at the time they were rung up."""
+        self.run_sender()
+        self.assertEqual(len(self.matomo.orders), len(sales))
+        for sale in sales:
+            [order] = self.env["pos.order"].search([("uuid", "=", sale["uuid"])])
+            self.assertRecorded(order, cdt=sale["date_order"], revenue="115.00")
+
+    # === LATE AND STRANGE === #
+
+    def test_after_midnight_and_in_another_order(self):
+        moments = (
+            "2026-03-03 00:10:00",
+            "2026-03-01 21:00:00",
+            "2026-03-02 23:59:59",
+            "2026-02-27 08:00:00",
+        )
+        sales = [self.make_sale(date_order=moment) for moment in moments]
+        for sale in sales:
+            self.sync(deepcopy(sale), user=self.cashier)
+        self.assertOnce(*sales)
+        # They are sent in the order they were made.
+        sent = [order["cdt"] for bulk in self.matomo.bulks for order in bulk]
+        self.assertEqual(sent, sorted(moments))
+
+    def test_twice_in_one_call_and_again_when_it_is_sent(self):
+        sale = self.make_sale(date_order="2026-03-01 21:00:00")
+        self.sync(deepcopy(sale), deepcopy(sale))
+        self.assertOnce(sale)
+        self.run_verifier()
+        self.sync(deepcopy(sale))
+        self.assertOnce(sale)
+
+    def test_after_the_session_was_closed(self):
+        """The sale goes into the session that is open by then, as Odoo has it."""
+        early = self.make_sale(date_order="2026-03-01 09:00:00")
+        late = self.make_sale(date_order="2026-03-01 10:00:00")
+        self.sync(deepcopy(early))
+        old = self.session
+        old.post_closing_cash_details(115.0)
+        old.close_session_from_ui()
+        self.assertEqual(old.state, "closed")
+        self.config.open_ui()
+        new = self.config.current_session_id
+        new.set_opening_control(0, None)
+        with mute_logger("odoo.addons.point_of_sale.models.pos_order"):
+            order = self.sync(deepcopy(late))
+        self.assertEqual(order.session_id, new)
+        self.assertOnce(early, late)
+
+    def test_clock_ahead_is_told_on_the_order(self):
+        sale = self.make_sale(date_order="2026-03-05 10:00:00")
+        order = self.sync(sale)
+        self.run_sender()
+        self.assertRecorded(order, cdt="2026-03-05 10:00:00")
+        self.assertIn("was in the future: Matomo books it", order.matomo_notes)
+        ahead = self.sync(self.make_sale(date_order="2026-03-03 10:00:30"))
+        self.run_sender()
+        self.assertFalse(ahead.matomo_notes)
+
+    # === SOLD IN PARTS === #
+
+    def test_table_is_tracked_once_when_it_is_paid(self):
+        """A restaurant saves a table again and again, and its bill is split."""
+        values = self.make_sale((self.chair, 1), access_token="table")
+        draft = {"state": "draft", "payment_ids": [], "amount_paid": 0}
+        table = self.sync({**deepcopy(values), **draft})
+        for guests in range(3):
+            self.sync(
+                {
+                    **deepcopy(values),
+                    **draft,
+                    "lines": [Command.update(table.lines.id, {"qty": guests + 1})],
+                }
+            )
+            self.run_sender()
+        self.assertFalse(table.sudo().matomo_request_ids)
+        self.assertFalse(self.matomo.orders)
+        split = self.make_sale((self.lamp, 2))
+        self.sync(split)
+        paid = {**deepcopy(values), "date_order": "2026-03-03 09:55:00"}
+        paid["lines"] = [Command.update(table.lines.id, {"qty": 1})]
+        self.sync(paid)
+        self.run_sender()
+        self.assertEqual(len(self.matomo.orders), 2)
+        self.assertRecorded(table, revenue="115.00", cdt="2026-03-03 09:55:00")
+
+    def test_cancelled_sale_is_never_tracked(self):
+        sale = self.sync(self.make_sale(state="draft", payment_ids=[]))
+        sale.action_pos_order_cancel()
+        self.end_transaction()
+        self.run_sender()
+        self.assertFalse(sale.sudo().matomo_request_ids)
+        self.assertFalse(self.matomo.orders)
+
+    # === FAULTS === #
+
+    def test_no_fault_of_tracking_blocks_a_sale_or_a_closing(self):
+        def broken(*_args, **_options):
+            raise ValueError("Broken")
+
+        orders = self.registry["pos.order"]
+        requests = self.registry["matomo.request"]
+        faults = (
+            (orders, "_get_matomo_verdict"),
+            (orders, "_get_matomo_line_fate"),
+            (orders, "_get_matomo_site"),
+            (orders, "_is_matomo_refund"),
+            (requests, "create"),
+            (requests, "_wake_sender"),
+        )
+        sales = self.env["pos.order"]
+        for model, name in faults:
+            with (
+                self.subTest(fault=name),
+                patch.object(model, name, broken),
+                mute_logger(ENQUEUE),
+            ):
+                sale = self.sync(self.make_sale(), user=self.cashier)
+                self.assertEqual(sale.state, "paid")
+                self.assertFalse(sale.sudo().matomo_request_ids)
+                sales |= sale
+        with patch.object(orders, "_get_matomo_verdict", broken), mute_logger(ENQUEUE):
+            self.session.post_closing_cash_details(115.0 * len(sales))
+            self.session.close_session_from_ui()
+            self.end_transaction()
+        self.assertEqual(self.session.state, "closed")
+        self.assertEqual(set(sales.mapped("state")), {"done"})
+        # The sweep finds them when it is mended.
+        self.run_cron("ir_cron_sweep")
+        self.run_sender()
+        self.assertEqual(len(self.matomo.orders), len(sales))
+
+    def test_missing_table_row_and_broken_site(self):
+        site = self.site.sudo()
+        site.write({"timezone": "UTC", "active": False})
+        archived = self.sync(self.make_sale())
+        self.assertEqual(archived.state, "paid")
+        site.active = True
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE matomo_site SET timezone = 'Nowhere/Land' WHERE id = %s", [site.id]
+        )
+        self.env.invalidate_all()
+        with mute_logger(ENQUEUE):
+            self.assertEqual(self.sync(self.make_sale()).state, "paid")
+
+    # === LOAD === #
+
+    @contextmanager
+    def measure(self):
+        """What something takes: queries, and seconds of this process, whatever else
+        the machine does. A dict, filled at its end.
+        """
+        self.env.flush_all()
+        figures = {
+            "queries": self.env.cr.sql_log_count,
+            "seconds": time.thread_time(),
+        }
+        yield figures
+        self.env.flush_all()
+        figures["queries"] = self.env.cr.sql_log_count - figures["queries"]
+        figures["seconds"] = time.thread_time() - figures["seconds"]
+
+    def set_rule(self, active):
+        """Switch our rule on or off; Odoo keeps in memory which methods have rules."""
+        rule = self.env.ref(f"{MODULE}.base_automation_pos_order").sudo()
+        rule.active = active
+        self.addCleanup(setattr, rule, "active", True)
+
+    def sync_many(self, count):
+        sales = [self.make_sale() for _ in range(count)]
+        with self.measure() as figures:
+            self.env["pos.order"].with_user(self.cashier).sync_from_ui(sales)
+            self.end_transaction()
+        return figures
+
+    def test_a_hundred_sales_in_one_call(self):
+        self.sync_many(2)
+        self.set_rule(False)
+        without = self.sync_many(20)
+        self.set_rule(True)
+        self.sync_many(2)
+        tracked = self.sync_many(100)
+        rows = self.env["matomo.request"].search_count([("kind", "=", "order")])
+        self.assertEqual(rows, 104)
+        # For each sale 7 queries of ours (a sale's pickings flush, so that each is
+        # a step of its own) and 9 look-ups of Odoo for its rules.
+        self.assertLessEqual(tracked["queries"] / 100 - without["queries"] / 20, 17)
+        self.assertLess(tracked["seconds"] / 100, without["seconds"] / 20 * 1.6)
+
+    def test_closing_a_session_of_five_hundred_sales(self):
+        """Closing writes every sale: none is tracked again, or read for it."""
+        self.untaxed = self.make_product(
+            "Bread", "BREAD", 10.0, taxes=self.env["account.tax"]
+        )
+        self.set_rule(False)
+        without = self.close_with(500)
+        self.set_rule(True)
+        tracked = self.close_with(500)
+        rows = self.env["matomo.request"].search_count([("kind", "=", "order")])
+        self.assertEqual(rows, 1000)
+        # Odoo's own look-ups of its rules, for the few writes that are not of one.
+        self.assertLessEqual(tracked["queries"] - without["queries"], 100)
+        self.assertLess(tracked["seconds"], without["seconds"] * 1.5 + 0.5)
+
+    def close_with(self, count):
+        """Close the session with so many sales, each with its verdict; what it took."""
+        sale = self.sync(self.make_sale((self.untaxed, 1)))
+        self.clone_sales(sale, count - 1)
+        sales = self.session.order_ids
+        self.env["matomo.request"]._note(sales)
+        self.end_transaction()
+        self.assertEqual(len(sales.sudo().matomo_request_ids), count)
+        with self.measure() as figures:
+            self.session.post_closing_cash_details(10.0 * count)
+            self.session.close_session_from_ui()
+            self.end_transaction()
+        self.assertEqual(self.session.state, "closed")
+        self.assertEqual(sales.mapped("state"), ["done"] * count)
+        self.config.open_ui()
+        self.session = self.config.current_session_id
+        self.session.set_opening_control(0, None)
+        return figures
+
+    def clone_sales(self, sale, count):
+        """As many copies of a till sale as fast as a database makes them."""
+        self.env.flush_all()
+        unique = {"uuid": "gen_random_uuid()::text"}
+        orders = self._clone_rows(
+            sale,
+            count,
+            **unique,
+            name="t.name || '-' || n",
+            pos_reference="t.pos_reference || '-' || n",
+            access_token="gen_random_uuid()::text",
+        )
+        first = orders[0].id
+        self._clone_rows(sale.lines, count, **unique, order_id=f"{first} + n - 1")
+        self._clone_rows(
+            sale.payment_ids, count, **unique, pos_order_id=f"{first} + n - 1"
+        )
+        self.env.invalidate_all()
