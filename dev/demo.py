@@ -413,7 +413,7 @@ class Sale:
 
     name: str
     channel: str
-    day: str
+    sold: datetime
     revenue: Decimal
     tax: Decimal
     shipping: Decimal
@@ -423,6 +423,10 @@ class Sale:
     url: str
     campaign: str
     orders: int = 1
+
+    @property
+    def day(self):
+        return f"{self.sold:%Y-%m-%d}"
 
 
 VERDICT = [
@@ -460,7 +464,7 @@ def make_sale(order, channel, name, shipping):
     return Sale(
         name=name,
         channel=channel,
-        day=f"{sold.astimezone(ZoneInfo(TIMEZONE)):%Y-%m-%d}",
+        sold=sold.astimezone(ZoneInfo(TIMEZONE)),
         revenue=money(order["amount_total"]),
         tax=money(order["amount_tax"]),
         shipping=money(shipping),
@@ -482,6 +486,7 @@ class Recorded:
 
     revenue: Decimal
     campaign: str
+    sold: datetime
 
 
 def matomo_orders(reports, idsite, days):
@@ -497,6 +502,10 @@ def matomo_orders(reports, idsite, days):
         action["orderId"]: Recorded(
             money(action["revenue"]),
             visit["referrerName"] if visit["referrerType"] == "campaign" else "",
+            # The site's wall clock, counted as if it were UTC.
+            datetime.fromtimestamp(action["timestamp"], UTC).replace(
+                tzinfo=ZoneInfo(TIMEZONE)
+            ),
         )
         for visit in visits
         for action in visit["actionDetails"]
@@ -583,6 +592,8 @@ def differing(sales, recorded, here, there):
             yield (
                 f"{sale.name} is {sale.revenue} in Odoo and {order.revenue} in Matomo."
             )
+        if order.sold != sale.sold:
+            yield f"{sale.name} was sold {sale.sold}; Matomo says {order.sold}."
         campaign = CAMPAIGN if sale.channel == "web shop" else ""
         if {sale.campaign, order.campaign} != {campaign}:
             yield (
@@ -603,18 +614,22 @@ def differing(sales, recorded, here, there):
 
 
 def print_orders(sales, recorded):
-    row = "{:<16} {:<9} {:<10} {:>10} {:>10}  {:<12} {}"
-    titles = ("Order", "Channel", "Day", "Odoo", "Matomo", "Campaign", "Verdict")
+    row = "{:<16} {:<9} {:<19} {:<19} {:>10} {:>10}  {:<12} {}"
+    titles = (
+        *("Order", "Channel", "Sold", "In Matomo"),
+        *("Odoo", "Matomo", "Campaign", "Verdict"),
+    )
     say("")
     say(row.format(*titles))
     for sale in sales:
-        order = recorded.get(sale.ref, Recorded("-", ""))
+        order = recorded.get(sale.ref, Recorded("-", "", None))
         verdict = f"{sale.state} {sale.reason}".strip()
         say(
             row.format(
                 sale.name,
                 sale.channel,
-                sale.day,
+                f"{sale.sold:%Y-%m-%d %H:%M:%S}",
+                f"{order.sold:%Y-%m-%d %H:%M:%S}" if order.sold else "-",
                 sale.revenue,
                 order.revenue,
                 order.campaign,
