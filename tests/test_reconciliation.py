@@ -79,7 +79,7 @@ class TestReconciliation(LedgerCommon):
         failed, waiting = self.sell(MORNING, MORNING)
         self.matomo.refuses = lambda parameters: parameters["ec_id"] == failed.name
         sent = self.sell(MORNING)
-        self.row(waiting).next_attempt_date = "2026-03-06 00:00:00"
+        self.row(waiting).next_attempt_date = "2026-03-05 03:00:00"
         with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request_send"):
             self.run_sender()
         self.assertState(failed, "failed")
