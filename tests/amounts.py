@@ -113,6 +113,22 @@ class AmountsCommon(MatomoPosCommon):
         )
         return record.browse(id_ for (id_,) in self.env.cr.fetchall())
 
+    # === SELLING === #
+
+    def deliver(self, *orders):
+        for order in orders:
+            order.action_confirm()
+        self.end_transaction()
+        self.run_sender()
+
+    def line(self, product, quantity=1, price=None, taxes=None, **values):
+        values |= {"product_id": product.id, "product_uom_qty": quantity}
+        if price is not None:
+            values["price_unit"] = price
+        if taxes is not None:
+            values["tax_ids"] = [Command.set(taxes.ids)]
+        return values
+
     # === LOOKING === #
 
     def items(self, order):

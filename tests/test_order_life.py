@@ -1,0 +1,131 @@
+from odoo.tests import freeze_time, tagged
+
+from .amounts import AmountsCommon
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestOrderLife(AmountsCommon):
+    """However an order is confirmed, cancelled, changed: it counts once."""
+
+    def test_confirm_back_and_confirm_again_is_one_order(self):
+        order = self.make_order((self.chair, 1))
+        self.deliver(order)
+        with freeze_time("2026-03-05 10:00:00"):
+            order._action_cancel()
+            order.action_draft()
+            self.end_transaction()
+            self.assertIn("the order no longer counts", order.matomo_notes)
+            self.confirm(order)
+            self.run_sender()
+        self.assertEqual(len(self.matomo.bulks), 1)
+        self.assertState(order, "sent")
+        self.assertIn(
+            "Matomo has it on 03/03/2026, the order is now of 03/05/2026.",
+            order.matomo_notes,
+        )
+
+    def test_duplicate_is_an_order_of_its_own(self):
+        order = self.make_order((self.chair, 1))
+        self.deliver(order)
+        copy = order.copy()
+        self.assertFalse(copy.matomo_state)
+        self.assertFalse(copy.matomo_order_ref)
+        self.deliver(copy)
+        self.assertExact(copy, revenue="115.00")
+        self.assertEqual(len(self.matomo.orders), 2)
+
+    def test_cancelled_before_it_is_sent(self):
+        order = self.confirm(self.make_order((self.chair, 1)))
+        order._action_cancel()
+        self.end_transaction()
+        self.run_sender()
+        self.assertState(order, "cancelled", "was cancelled before it was sent")
+        self.assertFalse(self.matomo.orders)
+        order.action_draft()
+        self.confirm(order)
+        self.assertState(order, "pending")
+        self.run_sender()
+        self.assertExact(order, revenue="115.00")
+
+    def test_cancelled_after_it_was_sent_is_told(self):
+        order = self.make_order((self.chair, 1))
+        self.deliver(order)
+        order._action_cancel()
+        self.end_transaction()
+        self.assertState(order, "sent")
+        self.assertEqual(
+            order.matomo_notes, "Matomo has $\xa0115.00, the order no longer counts."
+        )
+
+    def test_change_after_it_was_sent_is_told(self):
+        order = self.make_order((self.chair, 2), (self.lamp, 1))
+        self.deliver(order)
+        self.assertFalse(order.matomo_notes)
+        order.order_line[0].product_uom_qty = 3
+        self.assertEqual(
+            order.matomo_notes, "Matomo has $\xa0242.08, the order is now $\xa0357.08."
+        )
+        salesperson = self.make_user("salesperson", "sales_team.group_sale_salesman")
+        order.user_id = salesperson
+        self.assertIn("the order is now", order.with_user(salesperson).matomo_notes)
+        order.order_line[0].product_uom_qty = 2
+        self.assertFalse(order.matomo_notes)
+
+    def test_change_before_it_is_sent_is_sent(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        order.order_line.product_uom_qty = 3
+        self.end_transaction()
+        self.run_sender()
+        self.assertExact(order, revenue="345.00", items={"CHAIR": ("100.00", 3)})
+
+    def test_import_of_confirmed_orders(self):
+        answer = self.env["sale.order"].load(
+            ["partner_id/.id", "state", "order_line/product_id/.id"],
+            [[str(self.customer.id), "sale", str(self.chair.id)]] * 2,
+        )
+        self.assertFalse(answer["messages"])
+        self.end_transaction()
+        orders = self.env["sale.order"].browse(answer["ids"])
+        self.run_sender()
+        self.assertExact(*orders, revenue="115.00")
+
+    def test_web_order_and_its_duplicate_made_at_the_desk(self):
+        other = self.site.sudo().copy({"name": "Web", "idsite": 2})
+        website = (
+            self.env["website"]
+            .sudo()
+            .create(
+                {
+                    "name": "Shop",
+                    "company_id": self.company.id,
+                    "matomo_site_id": other.id,
+                }
+            )
+        )
+        order = self.make_order((self.chair, 1), website_id=website.id)
+        order.sudo().matomo_visitor_id = "0123456789abcdef"
+        order.sudo().matomo_ip_address = "203.0.113.9"
+        self.confirm(order)
+        copy = order.copy()
+        self.confirm(copy)
+        other.token_auth = self.site.sudo().token_auth
+        self.run_sender()
+        sent = self.matomo.orders
+        web = sent["2", order.name.casefold()]
+        self.assertEqual(
+            [web["cid"], web["cip"], web["revenue"]],
+            ["0123456789abcdef", "203.0.113.9", "115.00"],
+        )
+        desk = sent["2", copy.name.casefold()]
+        self.assertNotEqual(desk["cid"], web["cid"])
+        self.assertEqual(desk["cip"], "0.0.0.0")
+
+    def test_a_thousand_orders_confirmed_at_once(self):
+        order = self.make_order((self.chair, 1), state="sale")
+        orders = self.clone_orders(order, 1000)
+        self.env["matomo.request"]._note(orders)
+        with self.assertQueryCount(40):
+            self.env.cr.precommit.run()
+        self.assertEqual(len(orders.sudo().matomo_request_ids), 1000)
+        self.assertEqual(set(orders.mapped("matomo_state")), {"pending"})

@@ -1,0 +1,421 @@
+from decimal import Decimal
+
+from odoo import Command
+from odoo.tests import freeze_time, tagged
+
+from .amounts import AmountsCommon
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestTillAmounts(AmountsCommon):
+    """Till sales: what is bought, returned, settled, tipped, rounded."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.down_payment = cls.make_product(
+            "Down payment", "DOWN", 0.0, type="service", taxes=cls.env["account.tax"]
+        )
+        cls.config.down_payment_product_id = cls.down_payment
+
+    def sell(self, *lines, **values):
+        """A sale from the till, sent to Matomo."""
+        sale = self.sync(self.make_sale(*lines, **values))
+        self.run_sender()
+        return sale
+
+    def take_back(self, line, quantity=1):
+        return {
+            "product_id": line.product_id.id,
+            "qty": -quantity,
+            "price_unit": line.price_unit,
+            "discount": line.discount,
+            "taxes": line.tax_ids,
+            "refunded_orderline_id": line.id,
+        }
+
+    def settle(self, line, quantity):
+        """What the till makes of a line of a sales order."""
+        return {
+            "product_id": line.product_id.id,
+            "qty": quantity,
+            "price_unit": line.price_unit,
+            "taxes": line.tax_ids,
+            "sale_order_origin_id": line.order_id.id,
+            "sale_order_line_id": line.id,
+        }
+
+    def pay_down(self, order, amount):
+        return {
+            "product_id": self.down_payment.id,
+            "price_unit": amount,
+            "sale_order_origin_id": order.id,
+        }
+
+    def total(self, *sales):
+        """What the fake Matomo has of the sales."""
+        found = [self.recorded(sale) for sale in sales]
+        return sum(Decimal(order["revenue"]) for order in found if order)
+
+    # === TAXES AND LINES === #
+
+    def test_taxes_of_every_kind_rounded_per_line_and_globally(self):
+        included = self.make_tax(21, included=True)
+        excluded = self.make_tax(6)
+        fixed = self.make_tax(0.37, kind="fixed", include_base_amount=True, sequence=0)
+        cases = (included, excluded, excluded + self.tax, fixed + excluded)
+        for method in ("round_per_line", "round_globally"):
+            self.company.tax_calculation_rounding_method = method
+            for taxes in cases:
+                sale = self.sync(
+                    self.make_sale(
+                        {
+                            "product_id": self.chair.id,
+                            "qty": 3,
+                            "price_unit": 21.53,
+                            "discount": 7.5,
+                            "taxes": taxes,
+                        },
+                        {
+                            "product_id": self.lamp.id,
+                            "qty": 1,
+                            "price_unit": 21.53,
+                            "taxes": taxes,
+                        },
+                        {
+                            "product_id": self.lamp.id,
+                            "qty": 1,
+                            "price_unit": -3.33,
+                            "taxes": taxes,
+                        },
+                    )
+                )
+                # The till has added up line by line; Odoo as it is set up.
+                sale._compute_prices()
+                self.run_sender()
+                recorded = self.recorded(sale)
+                self.assertExact(sale, ec_dt=recorded["ec_dt"])
+                self.assertGreater(Decimal(recorded["ec_dt"]), 2)
+
+    def test_quantities_and_combo(self):
+        combo = self.make_product("Menu", "MENU", 0.0)
+        sale = self.sell(
+            (self.chair, 0.35),
+            (combo, 1),
+            {"product_id": self.lamp.id, "qty": 2, "price_unit": 4.0},
+        )
+        self.assertExact(
+            sale,
+            items={
+                "CHAIR": ("35.00", 1),
+                "MENU": ("0.00", 1),
+                "LAMP": ("4.00", 2),
+            },
+        )
+        self.assertIn("a quantity of 0.35 at this price", sale.matomo_notes)
+
+    def test_discounts_rewards_and_gift_cards_used(self):
+        reward = self.make_product(
+            "Reward", "REWARD", 0.0, taxes=self.env["account.tax"], type="service"
+        )
+        sale = self.sell(
+            (self.chair, 2),
+            {"product_id": reward.id, "price_unit": -50.0},
+            {"product_id": reward.id, "price_unit": -20.0, "taxes": self.tax},
+        )
+        self.assertExact(
+            sale,
+            revenue="157.00",
+            ec_st="200.00",
+            ec_tx="27.00",
+            ec_dt="70.00",
+            items={"CHAIR": ("100.00", 2)},
+        )
+
+    def test_sale_of_zero(self):
+        sale = self.sell({"product_id": self.chair.id, "discount": 100.0})
+        self.assertExact(sale, revenue="0.00", items={"CHAIR": ("0.00", 1)})
+
+    def test_site_in_another_currency(self):
+        self.site.sudo().currency_id = self.setup_other_currency(
+            "EUR", rates=[("2026-03-01", 0.5), ("2026-03-02", 0.25)]
+        )
+        sale = self.sell((self.chair, 2), date_order="2026-03-01 20:00:00")
+        self.assertExact(
+            sale, revenue="115.00", ec_tx="15.00", items={"CHAIR": ("50.00", 2)}
+        )
+
+    def test_draft_of_a_restaurant_is_tracked_once_it_is_paid(self):
+        values = self.make_sale((self.chair, 1), access_token="order-token")
+        draft = self.sync({**values, "state": "draft", "payment_ids": []})
+        self.assertEqual(draft.state, "draft")
+        self.assertFalse(draft.matomo_state)
+        lines = [Command.update(draft.lines.id, {"qty": 1})]
+        paid = self.sync({**values, "lines": lines})
+        self.assertEqual(paid, draft)
+        self.run_sender()
+        self.assertExact(paid, revenue="115.00")
+
+    # === RETURNS === #
+
+    def test_two_refunds_of_one_sale(self):
+        sale = self.sell((self.chair, 2), (self.lamp, 1))
+        refunds = [
+            self.sell(self.take_back(sale.lines[0]), is_refund=True),
+            self.sell(self.take_back(sale.lines[0]), is_refund=True),
+        ]
+        for refund in refunds:
+            self.assertState(
+                refund, "excluded", f"Refund of {sale.name}: Matomo counts no refunds."
+            )
+        self.assertEqual(len(self.matomo.orders), 1)
+        self.assertExact(sale)
+
+    def test_exchange_counts_what_is_bought(self):
+        sale = self.sell((self.chair, 2))
+        cheaper = self.sell(self.take_back(sale.lines), (self.lamp, 2))
+        self.assertLess(cheaper.amount_total, 0)
+        self.assertExact(
+            cheaper, revenue="24.15", ec_tx="3.15", items={"LAMP": ("10.50", 2)}
+        )
+        dearer = self.sell(self.take_back(sale.lines), (self.chair, 3))
+        self.assertExact(
+            dearer, revenue="345.00", ec_tx="45.00", items={"CHAIR": ("100.00", 3)}
+        )
+        self.assertFalse(dearer.matomo_notes)
+
+    def test_return_without_a_sale(self):
+        refund = self.sell({"product_id": self.chair.id, "qty": -1})
+        self.assertState(refund, "excluded", "A return: Matomo counts no refunds.")
+
+    def test_refund_of_a_discounted_sale_is_wholly_a_refund(self):
+        sale = self.sell(
+            (self.chair, 1), {"product_id": self.lamp.id, "price_unit": -9.0}
+        )
+        refund = self.sell(*(self.take_back(line) for line in sale.lines))
+        self.assertState(refund, "excluded", f"Refund of {sale.name}")
+
+    # === TIPS, ROUNDING, PAYMENTS === #
+
+    def test_tip_is_revenue_and_a_later_tip_is_told(self):
+        tip = self.make_product(
+            "Tip", "TIPS", 0.0, type="service", taxes=self.env["account.tax"]
+        )
+        line = {"product_id": tip.id, "price_unit": 5.0}
+        sale = self.sell((self.chair, 1), line)
+        self.assertExact(
+            sale,
+            revenue="120.00",
+            ec_tx="15.00",
+            items={"CHAIR": ("100.00", 1), "TIPS": ("5.00", 1)},
+        )
+        later = self.sell((self.chair, 1))
+        later.write(
+            {
+                "lines": [
+                    Command.create(
+                        {
+                            **line,
+                            "qty": 1,
+                            "price_subtotal": 5.0,
+                            "price_subtotal_incl": 5.0,
+                        }
+                    )
+                ],
+                "payment_ids": [
+                    Command.create({"amount": 5, "payment_method_id": self.cash.id})
+                ],
+            }
+        )
+        self.end_transaction()
+        self.assertEqual(later.amount_total, 120.0)
+        self.assertEqual(
+            later.matomo_notes,
+            "Matomo has $\xa0115.00, the order is now $\xa0120.00.",
+        )
+
+    def make_rounding_till(self, **values):
+        """A second till that rounds to five cents."""
+        accounts = self.company_data
+        rounding = self.env["account.cash.rounding"].create(
+            {
+                "name": "Five cents",
+                "rounding": 0.05,
+                "rounding_method": "HALF-UP",
+                "strategy": "add_invoice_line",
+                "profit_account_id": accounts["default_account_revenue"].id,
+                "loss_account_id": accounts["default_account_expense"].id,
+            }
+        )
+        cash = self.cash.copy(
+            {"journal_id": accounts["default_journal_cash"].copy().id}
+        )
+        config = self.env["pos.config"].create(
+            {
+                "name": "Butcher",
+                "company_id": self.company.id,
+                "payment_method_ids": [Command.set(cash.ids)],
+                "matomo_site_id": self.site.id,
+                "cash_rounding": True,
+                "rounding_method": rounding.id,
+                **values,
+            }
+        )
+        config.open_ui()
+        config.current_session_id.set_opening_control(0, None)
+        return config.current_session_id
+
+    def test_cash_rounding_is_no_revenue_and_a_corrected_payment_no_change(self):
+        for only_cash in (True, False):
+            session = self.make_rounding_till(only_round_cash_method=only_cash)
+            values = self.make_sale((self.lamp, 1), session=session)
+            # 10.50 and 1.58 tax.
+            payment = values["payment_ids"][0][2]
+            payment["amount"] = values["amount_paid"] = 12.1
+            payment["payment_method_id"] = session.payment_method_ids.id
+            sale = self.sync(values)
+            self.run_sender()
+            self.assertExact(sale, revenue="12.08", ec_tx="1.58", ec_st="10.50")
+            sale.payment_ids.amount = 12.1
+            sale.write(
+                {"payment_ids": [Command.update(sale.payment_ids.id, {"amount": 12.1})]}
+            )
+            self.end_transaction()
+            self.run_sender()
+            self.assertFalse(sale.matomo_notes)
+            self.assertState(sale, "sent")
+        self.assertEqual(len(self.matomo.bulks), 2)
+
+    def test_invoiced_and_closed_sale_is_counted_once(self):
+        sale = self.sell((self.chair, 1), partner_id=self.customer.id, to_invoice=True)
+        self.assertTrue(sale.account_move)
+        plain = self.sell((self.lamp, 2))
+        self.session.action_pos_session_closing_control()
+        self.end_transaction()
+        self.assertEqual((sale + plain).mapped("state"), ["done", "done"])
+        self.run_sender()
+        self.assertExact(sale, plain)
+        self.assertEqual(len(self.matomo.orders), 2)
+
+    def test_two_devices_with_the_same_sale_name(self):
+        first, second = self.sell((self.chair, 1)), self.sell((self.lamp, 1))
+        second.name = first.name
+        third = self.sync(self.make_sale((self.lamp, 2)))
+        third.name = first.name
+        self.run_sender()
+        self.assertExact(first, second, third)
+        self.assertEqual(len(self.matomo.orders), 3)
+
+    def test_session_synced_twice(self):
+        sales = [self.make_sale((self.chair, number)) for number in (1, 2, 3)]
+        first = self.sync(*(dict(sale) for sale in sales))
+        self.run_sender()
+        second = self.sync(*(dict(sale) for sale in sales))
+        self.run_sender()
+        self.assertEqual(first, second)
+        self.assertExact(*first)
+        self.assertEqual(len(self.matomo.orders), 3)
+        self.assertEqual(len(self.matomo.bulks), 1)
+
+    # === SETTLING SALES ORDERS === #
+
+    def test_settled_wholly_of_a_site_that_tracks_it(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.sell(self.settle(order.order_line, 2), (self.lamp, 1))
+        self.assertExact(order, revenue="230.00")
+        # The lamp is this sale's own.
+        self.assertExact(
+            sale, revenue="12.08", ec_tx="1.58", items={"LAMP": ("10.50", 1)}
+        )
+
+    def test_settled_partly_of_a_site_that_tracks_it(self):
+        order = self.confirm(self.make_order((self.chair, 5)))
+        for quantity in (2, 3):
+            sale = self.sell(self.settle(order.order_line, quantity))
+            self.assertState(
+                sale,
+                "excluded",
+                f"Settled sales order {order.name}, which is counted there.",
+            )
+        self.assertExact(order, revenue="575.00")
+        self.assertEqual(len(self.matomo.orders), 1)
+
+    def test_refund_of_what_was_settled(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.sell(self.settle(order.order_line, 2))
+        refund = self.sell(self.take_back(sale.lines))
+        self.assertState(refund, "excluded", f"Refund of {sale.name}")
+
+    def test_quotation_confirmed_by_its_settlement(self):
+        order = self.make_order((self.chair, 2))
+        sale = self.sell(self.settle(order.order_line, 2))
+        self.assertEqual(order.state, "sale")
+        self.assertExact(order, revenue="230.00")
+        self.assertState(sale, "excluded", f"Settled sales order {order.name}")
+
+    def settle_with_down_payment(self):
+        """100.00 paid down at the till, the rest settled there."""
+        order = self.make_order((self.chair, 2))
+        down = self.sell(self.pay_down(order, 100.0))
+        self.assertEqual(order.state, "sale")
+        deduction = order.order_line.filtered(
+            lambda line: line.is_downpayment and not line.display_type
+        )
+        self.assertTrue(deduction)
+        rest = self.sell(
+            self.settle(order.order_line[0], 2),
+            {
+                **self.settle(deduction, -1),
+                "product_id": self.down_payment.id,
+                "price_unit": 100.0,
+            },
+        )
+        self.assertEqual(down.amount_total + rest.amount_total, order.amount_total)
+        return order, down, rest
+
+    def test_down_payment_of_an_order_of_a_site_that_tracks_it(self):
+        order, down, rest = self.settle_with_down_payment()
+        self.assertExact(order, revenue="230.00", items={"CHAIR": ("100.00", 2)})
+        for sale in (down, rest):
+            self.assertState(sale, "excluded", f"Settled sales order {order.name}")
+
+    def test_down_payment_of_an_order_that_nobody_tracks(self):
+        self.company.sudo().matomo_site_id = False
+        order, down, rest = self.settle_with_down_payment()
+        self.assertState(order, "excluded", "No Matomo site is set for salespeople's")
+        self.assertExact(down, revenue="100.00", items={"DOWN": ("100.00", 1)})
+        self.assertExact(
+            rest, revenue="130.00", ec_dt="100.00", items={"CHAIR": ("100.00", 2)}
+        )
+        self.assertEqual(self.total(down, rest), Decimal("230.00"))
+
+    def test_settled_of_an_order_that_nobody_tracks_counts_at_the_till(self):
+        self.company.sudo().matomo_site_id = False
+        order = self.confirm(self.make_order((self.chair, 5)))
+        sales = [self.sell(self.settle(order.order_line, n)) for n in (2, 3)]
+        self.assertExact(*sales)
+        self.assertEqual(self.total(*sales), Decimal("575.00"))
+
+    def test_settled_of_a_cancelled_order_counts_at_the_till(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        order._action_cancel()
+        sale = self.sell(self.settle(order.order_line, 2))
+        self.assertExact(sale, revenue="230.00")
+        self.assertState(order, "cancelled")
+
+    def test_deleted_product_is_left_out_and_named(self):
+        sale = self.sync(self.make_sale((self.chair, 1), (self.lamp, 1)))
+        line = sale.lines[1]
+        line.name = "Gone"
+        self.env.flush_all()
+        self.env.cr.execute("ALTER TABLE pos_order_line ALTER product_id DROP NOT NULL")
+        self.env.cr.execute(
+            "UPDATE pos_order_line SET product_id = NULL WHERE id = %s", [line.id]
+        )
+        self.env.invalidate_all()
+        self.run_sender()
+        self.assertExact(
+            sale, revenue="127.08", items={"CHAIR": ("100.00", 1)}, balance="10.50"
+        )
+        self.assertIn("“Gone” is left out of the items", sale.matomo_notes)
