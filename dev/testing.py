@@ -38,7 +38,7 @@ def _pytest(arguments):
     # fmt: off
     return [
         environments.python("odoo"), "-P", "-m", "pytest",
-        "-p", "odoo_warnings",
+        "-p", "odoo_warnings", "-p", "printed",
         # Under its technical name, whatever the checkout's folder is called.
         f"--rootdir={addon}",
         f"--confcutdir={addon}",

@@ -5,6 +5,7 @@ from odoo import api, models
 from odoo.tools import hmac
 
 from ..matomo_api.items import (
+    CENT,
     MAX_NAME_LENGTH,
     Line,
     MergedItem,
@@ -32,6 +33,8 @@ class Amounts:
     discount: Decimal
     items: list[MergedItem]
     left_out: list[str]
+    # How far the subtotal may be from the items by rounding alone.
+    tolerance: Decimal
 
 
 class MatomoOrderMixin(models.AbstractModel):
@@ -77,7 +80,7 @@ class MatomoOrderMixin(models.AbstractModel):
                 continue
             if self._is_matomo_delivery(line):
                 total_shipping += untaxed
-            elif self.currency_id.compare_amounts(untaxed, 0) < 0:
+            elif self._is_matomo_discount(untaxed, tax):
                 total_discount -= untaxed
             elif line.product_id:
                 lines.append(self._prepare_matomo_line(line, convert(untaxed), site))
@@ -93,7 +96,25 @@ class MatomoOrderMixin(models.AbstractModel):
             subtotal=revenue - tax - shipping + discount,
             items=merge_lines(lines),
             left_out=left_out,
+            tolerance=self._get_matomo_tolerance(site, len(lines)),
         )
+
+    def _get_matomo_tolerance(self, site, line_count):
+        """A cent, and half a cent a line, in the site's currency.
+
+        Where the currency has no cents, these are its smallest coins.
+        """
+        coin = max(CENT, to_decimal(site.currency_id.rounding))
+        return coin + coin / 2 * line_count
+
+    def _is_matomo_discount(self, untaxed, tax):
+        """Whether a line takes something off, by its amounts.
+
+        A line that costs something is bought, even if a fixed tax within its price
+        leaves less than nothing before tax.
+        """
+        compare = self.currency_id.compare_amounts
+        return compare(untaxed, 0) < 0 and compare(untaxed + tax, 0) < 0
 
     def _compute_matomo_lines(self):
         """The amounts of all lines, in the order's currency.
@@ -194,7 +215,7 @@ class MatomoOrderMixin(models.AbstractModel):
                     )
                 )
         balance = amounts.subtotal - items_total
-        if abs(balance) > Decimal("0.01") + Decimal("0.005") * len(amounts.items):
+        if abs(balance) > amounts.tolerance:
             notes.append(
                 self.env._(
                     "The subtotal %(subtotal)s differs from the sum of the products"

@@ -129,3 +129,16 @@ class TestOrderLife(AmountsCommon):
             self.env.cr.precommit.run()
         self.assertEqual(len(orders.sudo().matomo_request_ids), 1000)
         self.assertEqual(set(orders.mapped("matomo_state")), {"pending"})
+
+    def test_a_thousand_quotations_confirmed_by_one_click(self):
+        service = self.make_product("Advice", "ADVICE", 9.0, type="service")
+        quotation = self.make_order((service, 1))
+        orders = self.clone_orders(quotation, 1000)
+        orders.action_confirm()
+        self.env.flush_all()
+        with self.assertQueryCount(50):
+            self.end_transaction()
+        self.assertEqual(set(orders.mapped("matomo_state")), {"pending"})
+        self.run_sender()
+        self.assertEqual(set(orders.mapped("matomo_state")), {"sent"})
+        self.assertEqual(len(self.matomo.orders), 1000)

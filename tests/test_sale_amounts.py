@@ -350,3 +350,15 @@ class TestSaleAmounts(AmountsCommon):
                 order.amount_tax, currency, self.company, order.date_order.date()
             )
             self.assertExact(order, revenue=revenue, ec_tx=cents(tax))
+
+    def test_balance_within_the_coins_of_the_currency_is_no_note(self):
+        yen = self.setup_other_currency("JPY", rates=[("2026-03-01", 150.0)])
+        products = [self.make_product(f"P{n}", f"P{n}", 0.43) for n in range(20)]
+        self.site.sudo().currency_id = yen
+        order = self.make_order(*((product, 1) for product in products))
+        self.deliver(order)
+        # 64.5 yen each are 65 yen as an item, and 1,290 together.
+        sent = self.recorded(order)
+        self.assertEqual(sent["ec_st"], "1290.00")
+        self.assertEqual(set(self.quantities(order).values()), {("65.00", 1)})
+        self.assertFalse(order.matomo_notes)

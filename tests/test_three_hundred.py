@@ -13,6 +13,9 @@ from .real_matomo import RealMatomo, yesterday
 
 ORDERS, SALES, DAYS, SEED = 200, 110, 4, 20260303
 CENT = Decimal("0.01")
+# Matomo keeps an order's revenue in single precision: from here on, a cent is lost
+# (MATOMO.md section 7).
+PRECISE = 130_000
 FIGURES = {
     "orders": "nb_conversions",
     "revenue": "revenue",
@@ -145,6 +148,10 @@ class TestThreeHundred(AmountsCommon):
             "order_line": commands,
         }
 
+    def make_dear_order(self, products, pricelist):
+        line = {"product_id": products[1].id, "price_unit": 131_234.56}
+        return self.make_order(line, pricelist_id=pricelist.id)
+
     def make_till(self, company_data, name, site):
         company = company_data["company"]
         journal = company_data["default_journal_cash"]
@@ -254,6 +261,8 @@ class TestThreeHundred(AmountsCommon):
                     ]
                 )
             )
+            if company == self.company:
+                batch += self.make_dear_order(products, own)
             batch.action_confirm()
             for order in batch:
                 order.date_order = self.make_moment()
@@ -332,7 +341,10 @@ class TestThreeHundred(AmountsCommon):
                 - figures["shipping"]
                 + figures["discount"]
             )
-            days[site, order.date_order.date()].update({"orders": 1, **figures})
+            imprecise = CENT if figures["revenue"] > PRECISE else 0
+            days[site, order.date_order.date()].update(
+                {"orders": 1, "imprecise": imprecise, **figures}
+            )
             for sku, item in items.items():
                 quantity = int(item["quantity"])
                 price = (item["amount"] / quantity).quantize(CENT, ROUND_HALF_UP)
@@ -352,12 +364,19 @@ class TestThreeHundred(AmountsCommon):
         ):
             report = self.reals[site].report(day, day)
             matomo = {name: decimal(report[key]) for name, key in FIGURES.items()}
+            lost = decimal(odoo["imprecise"])
             odoo = {name: decimal(odoo[name]) for name in FIGURES}
             for side, figures in (("Odoo", odoo), ("Matomo", matomo)):
                 print(
                     f"{site.currency_id.name} {day} {side:6}",
                     *(f"{name} {amount}" for name, amount in figures.items()),
                 )
+            if lost and abs(odoo["revenue"] - matomo["revenue"]) <= lost:
+                print(
+                    f"  revenue within {lost}: of an order above {PRECISE}, Matomo"
+                    f" keeps no cents for certain ({matomo['revenue']})"
+                )
+                matomo["revenue"] = odoo["revenue"]
             print("  equal" if odoo == matomo else "  DIFFERENT")
             equal = equal and odoo == matomo
         return equal
@@ -386,13 +405,17 @@ class TestThreeHundred(AmountsCommon):
             for sku, item in sorted(odoo.items()):
                 lines = item["quantity"], decimal(item["revenue"])
                 ours = sent[site][sku]["quantity"], sent[site][sku]["revenue"]
+                theirs = matomo.get(sku, (0, Decimal(0)))
+                is_equal = theirs == ours and lines[0] == ours[0]
+                is_equal = is_equal and (lines == ours or not exact)
                 print(
-                    f"{site.currency_id.name} {sku:8} Odoo {lines[0]} sent {ours[1]}"
-                    f" Matomo {matomo.get(sku)}, from the lines' amounts"
-                    f" {ours[1] - item['amount']:+}"
+                    f"{site.currency_id.name} {sku:8}"
+                    f" Odoo quantity {lines[0]}, x price {ours[1]};"
+                    f" Matomo quantity {theirs[0]}, revenue {theirs[1]}:"
+                    f" {'equal' if is_equal else 'DIFFERENT'},"
+                    f" from the lines' amounts {ours[1] - item['amount']:+}"
                 )
-                equal = equal and matomo.get(sku) == ours and lines[0] == ours[0]
-                equal = equal and (lines == ours or not exact)
+                equal = equal and is_equal
             equal = equal and matomo.keys() == odoo.keys()
         return equal
 
