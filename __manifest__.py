@@ -23,6 +23,7 @@
         "views/sale_order_views.xml",
         "views/pos_order_views.xml",
         "views/res_config_settings_views.xml",
+        "views/res_partner_views.xml",
         "views/website_templates.xml",
         "views/matomo_order_tracking_menus.xml",
     ],

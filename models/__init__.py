@@ -14,7 +14,10 @@ from . import matomo_request_retrack
 from . import matomo_request_settlement
 from . import matomo_retrack
 from . import matomo_reconciliation
+from . import matomo_request_privacy
+from . import matomo_site_privacy
 from . import matomo_order_amounts
+from . import matomo_order_privacy
 from . import account_move
 from . import sale_order
 from . import sale_order_cart
@@ -27,3 +30,5 @@ from . import ir_model_fields
 from . import pos_config
 from . import res_company
 from . import res_config_settings
+from . import res_partner
+from . import res_users

@@ -1,5 +1,4 @@
 import logging
-from datetime import timedelta
 
 from odoo import SUPERUSER_ID, api, fields, models
 
@@ -7,8 +6,6 @@ from .guard import NOT_TO_SWALLOW
 
 _logger = logging.getLogger(__name__)
 
-# How many rows of a site the autovacuum cleans at once.
-GC_BATCH = 1000
 # Key of cr.precommit.data: {model name: ids of orders to be tracked}.
 NOTED = "matomo_order_tracking.noted"
 
@@ -277,38 +274,3 @@ class MatomoRequest(models.Model):
             [("model_id.model", "=", self._name), ("code", "=", code)]
         ):
             cron._trigger(at)
-
-    # === HOUSEKEEPING === #
-
-    @api.autovacuum
-    def _gc_requests(self):
-        """Drop the details of what was sent long ago; verdicts and amounts stay.
-
-        :return: how many rows were cleaned, and whether there are more
-        """
-        done, is_more = 0, 0
-        sites = self.env["matomo.site"].with_context(active_test=False)
-        for site in sites.search([("retention_days", ">", 0)]):
-            limit = fields.Datetime.now() - timedelta(days=site.retention_days)
-            old = self.search(
-                [
-                    ("site_id", "=", site.id),
-                    ("state", "!=", "pending"),
-                    # What is still looked for in Matomo is compared with it.
-                    ("next_check_date", "=", False),
-                    ("order_date", "<", limit),
-                    "|",
-                    ("kind", "=", "cart"),
-                    ("payload", "!=", False),
-                ],
-                limit=GC_BATCH,
-            )
-            carts = old.filtered(lambda row: row.kind == "cart")
-            # The address says the same as the payload.
-            (old - carts).write(
-                {"payload": False, "tracking_url": False, "answer_text": False}
-            )
-            carts.unlink()
-            done += len(old)
-            is_more += len(old) == GC_BATCH
-        return done, is_more

@@ -262,7 +262,7 @@ class MatomoRequest(models.Model):
         self._end_transaction()
         recorded = read_orders(client, idsite, refs, *days)
         missing = rows.filtered(
-            lambda row: row.order_ref not in recorded and row.payload
+            lambda row: row.order_ref not in recorded and row._get_payload_visitor()
         )
         visitors = [row.payload["cid"] for row in missing]
         self._end_transaction()
@@ -276,8 +276,8 @@ class MatomoRequest(models.Model):
     def _is_ours(self, recorded):
         """Whether an order in Matomo is the one this row sent.
 
-        It is if revenue, day and visitor agree (DESIGN.md); of an old row only the
-        first two are known still. Matomo keeps revenue in single precision: beyond
+        It is if revenue, day and visitor agree (DESIGN.md); of a row whose
+        visitor's data were deleted only the first two are known. Matomo keeps revenue in single precision: beyond
         130,000 a cent is lost (MATOMO.md section 7).
         """
         payload = self.payload or {
@@ -291,7 +291,7 @@ class MatomoRequest(models.Model):
         recorded_at = self.site_id._to_utc(recorded.time)
         return bool(
             abs(float(recorded.revenue) - revenue) <= tolerance
-            and recorded.visitor_id == payload.get("cid")
+            and (self.is_blanked or recorded.visitor_id == payload.get("cid"))
             and sent_at
             # A time in the future was replaced by the moment of arrival.
             and min(sent_at, self.create_date) - DAY_MARGIN <= recorded_at

@@ -105,6 +105,8 @@ class MatomoRequest(models.Model):
         if self.state in ACCEPTED_STATES:
             if not self.site_id._has_raw_data(self.order_date):
                 return self._get_too_old_reason()
+            if reason := self._get_untraceable_reason():
+                return reason
             self.next_check_date = fields.Datetime.now()
             return self.env._("Matomo has accepted it; it is looked for there now.")
         is_waiting = self.state == "pending" and not is_new
@@ -126,6 +128,9 @@ class MatomoRequest(models.Model):
             return verdict.reason
         if is_waiting and self.site_id == site:
             return self.env._("it is waiting to be sent.")
+        if self.site_id == site and self.attempt_count:
+            if reason := self._get_untraceable_reason():
+                return reason
         self._requeue(site)
         return self.env._("it is queued to be sent.")
 

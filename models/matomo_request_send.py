@@ -308,7 +308,7 @@ class MatomoRequest(models.Model):
         :return: whether there is something to send
         """
         self.ensure_one()
-        if self.payload:
+        if self._get_payload_visitor():
             return True
         order = self._get_order()
         try:

@@ -108,14 +108,6 @@ class MatomoSite(models.Model):
         "Privacy, Anonymize data). Older orders cannot be read back and are never "
         "sent a second time. 0: for ever.",
     )
-    retention_days = fields.Integer(
-        string="Details Kept (days)",
-        required=True,
-        default=180,
-        aggregator=None,
-        help="After this time the details of what was sent are deleted. Verdicts and "
-        "amounts stay.",
-    )
     track_refunds = fields.Boolean(
         help="Send an event (category Ecommerce, action Refund) for each cancelled "
         "order, credit note and till refund. Matomo counts no refunds: orders and "
@@ -195,9 +187,7 @@ class MatomoSite(models.Model):
         for site in self:
             site._check_address(site.url)
 
-    @api.constrains(
-        "idsite", "order_timeout", "cart_timeout", "batch_size", "retention_days"
-    )
+    @api.constrains("idsite", "order_timeout", "cart_timeout", "batch_size")
     def _check_limits(self):
         """No CHECK of the database: its error shows the row, token included."""
         for site in self:
@@ -209,12 +199,11 @@ class MatomoSite(models.Model):
                 1 <= site.order_timeout <= 60
                 and 1 <= site.cart_timeout <= 60
                 and 1 <= site.batch_size <= 200
-                and 0 <= site.retention_days
             ):
                 raise ValidationError(
                     self.env._(
                         "Timeouts are from 1 to 60 seconds, the batch size is from 1 to"
-                        " 200, and days are not negative."
+                        " 200."
                     )
                 )
 

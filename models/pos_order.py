@@ -1,8 +1,10 @@
 from dataclasses import replace
 
 from odoo import api, fields, models
+from odoo.fields import Domain
 
 from ..matomo_api.tracking import Page
+from .matomo_order_privacy import SHOPPER_FIELDS, personal_index
 from .pos_load_mixin import PREFIX
 
 
@@ -19,6 +21,8 @@ class PosOrder(models.Model):
         string="Matomo Requests",
         groups="matomo_order_tracking.group_matomo_user",
     )
+
+    _matomo_personal_index = personal_index(*SHOPPER_FIELDS)
 
     # === THE TILL === #
 
@@ -97,6 +101,10 @@ class PosOrder(models.Model):
     def _get_matomo_site(self):
         """Override of `matomo.order.mixin`: the till's site."""
         return self.config_id.matomo_site_id
+
+    def _get_matomo_site_domain(self, site):
+        """Override of `matomo.order.mixin`."""
+        return Domain("config_id.matomo_site_id", "=", site.id)
 
     def _get_matomo_no_site_reason(self):
         """Override of `matomo.order.mixin`."""

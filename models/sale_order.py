@@ -1,4 +1,5 @@
 from odoo import fields, models
+from odoo.fields import Domain
 
 from ..matomo_api.tracking import Page
 from .matomo_order_mixin import Verdict
@@ -52,6 +53,16 @@ class SaleOrder(models.Model):
     def _get_matomo_site(self):
         """Override of `matomo.order.mixin`: the website's site, or the company's."""
         return (self.website_id or self.company_id).matomo_site_id
+
+    def _get_matomo_site_domain(self, site):
+        """Override of `matomo.order.mixin`."""
+        return (
+            Domain("website_id", "!=", False)
+            & Domain("website_id.matomo_site_id", "=", site.id)
+        ) | (
+            Domain("website_id", "=", False)
+            & Domain("company_id.matomo_site_id", "=", site.id)
+        )
 
     def _get_matomo_no_site_reason(self):
         """Override of `matomo.order.mixin`."""

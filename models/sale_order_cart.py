@@ -7,18 +7,10 @@ from odoo.tools import format_datetime
 from ..matomo_api.tracking import Cart
 from .guard import NOT_TO_SWALLOW
 from .matomo_order_mixin import USER_GROUP
+from .matomo_order_privacy import SHOPPER_FIELDS, personal_index
 
 _logger = logging.getLogger(__name__)
 
-# The metadata of the guide, as stored on the order.
-SHOPPER_FIELDS = (
-    "matomo_ip_address",
-    "matomo_user_agent",
-    "matomo_accept_language",
-    "matomo_client_hints",
-    "matomo_visitor_id",
-    "matomo_attribution_info",
-)
 # While it is one of these, an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
 # What changes what a cart holds or costs.
@@ -49,6 +41,9 @@ class SaleOrder(models.Model):
     matomo_consent = fields.Text(
         string="Consent", compute="_compute_matomo_consent", groups=USER_GROUP
     )
+
+    _matomo_personal_fields = (*SHOPPER_FIELDS, "matomo_consent_info")
+    _matomo_personal_index = personal_index(*_matomo_personal_fields)
 
     # === THE RECEIPT === #
 

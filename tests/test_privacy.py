@@ -1,0 +1,432 @@
+"""Personal data: how long they are kept, who is forgotten, who gets them."""
+
+import json
+
+from odoo.exceptions import AccessError
+from odoo.tests import HttpCase, freeze_time, tagged
+from odoo.tools import mute_logger
+
+from odoo.addons.matomo_order_tracking.matomo_api.privacy import BLANKED, PERSONAL
+from odoo.addons.matomo_order_tracking.models.matomo_order_privacy import SHOPPER_FIELDS
+
+from .common import MODULE, MatomoCommon, MatomoPosCommon
+from .fake_matomo import FakeResponse
+from .shopper import ShopperCommon
+
+MODELS = f"odoo.addons.{MODULE}.models"
+VISITOR = "0123456789abcdef"
+SECRETS = {
+    "matomo_ip_address": "203.0.113.9",
+    "matomo_user_agent": "Mozilla/5.0 (Rarebrowser)",
+    "matomo_accept_language": "nl-BE",
+    "matomo_client_hints": '{"platform": "Rareplatform"}',
+    "matomo_visitor_id": VISITOR,
+    "matomo_attribution_info": {
+        "campaign": "Rarecampaign",
+        "keyword": "Rareword",
+        "timestamp": 1772500000,
+        "referrer": "https://rare.example.com/",
+    },
+}
+TRACES = ("203.0.113.9", "Rare", "rare", "nl-BE", VISITOR, "1772500000")
+
+
+class PrivacyCommon(MatomoCommon):
+    """Orders of a shopper who agreed; Matomo never gets a blanked request."""
+
+    def tearDown(self):
+        self.assertNotIn(BLANKED, str(self.matomo.requests))
+        super().tearDown()
+
+    def make_personal(self, order):
+        values = dict(SECRETS)
+        if order._name == "sale.order":
+            values["matomo_consent_info"] = {"answer": True, "source": "cookie_bar"}
+        order.sudo().write(values)
+        return order
+
+    def sell(self, **values):
+        """A confirmed order of a shopper who agreed, not sent yet."""
+        return self.confirm(self.make_personal(self.make_order(**values)))
+
+    def run_vacuum(self):
+        for vacuum in (
+            self.env["matomo.request"].sudo()._gc_requests,
+            self.env["matomo.site"].sudo()._gc_shoppers,
+        ):
+            while vacuum()[1]:
+                pass
+        self.env.invalidate_all()
+
+    def traces(self, order):
+        """What is left of the shopper in the order and its rows, as stored."""
+        self.env.flush_all()
+        self.env.cr.execute(
+            f"SELECT to_jsonb(o) FROM {order._table} o WHERE id = %s", (order.id,)
+        )
+        stored = self.env.cr.fetchall()
+        self.env.cr.execute(
+            "SELECT to_jsonb(r) FROM matomo_request r WHERE id = ANY(%s)",
+            (order.sudo().matomo_request_ids.ids,),
+        )
+        text = json.dumps(stored + self.env.cr.fetchall())
+        return [trace for trace in TRACES if trace in text]
+
+    def assertForgotten(self, order):
+        self.assertFalse(self.traces(order))
+        self.assertFalse(order.sudo().matomo_request_ids.partner_id)
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestRetention(PrivacyCommon, MatomoPosCommon):
+    def sell_and_send(self, **values):
+        order = self.sell(**values)
+        self.run_sender()
+        self.run_verifier()
+        self.assertState(order, "verified")
+        return order
+
+    def test_person_is_blanked_and_the_sale_stays(self):
+        order = self.sell_and_send()
+        before = self.row(order).read(["revenue", "order_ref", "state", "sent_date"])
+        payload = self.row(order).payload
+        stamp = order.write_date
+        messages = order.message_ids
+        self.assertEqual(self.traces(order), list(TRACES))
+        with freeze_time("2026-09-15"):
+            self.run_vacuum()
+        self.assertForgotten(order)
+        row = self.row(order)
+        self.assertEqual(
+            row.read(["revenue", "order_ref", "state", "sent_date"]), before
+        )
+        self.assertEqual(row.payload["revenue"], payload["revenue"])
+        self.assertEqual(row.payload["ec_items"], payload["ec_items"])
+        for name in PERSONAL:
+            self.assertEqual(row.payload[name], BLANKED)
+            self.assertIn(f"{name}={BLANKED}", row.tracking_url)
+        self.assertTrue(order.matomo_tracking_url.endswith("token_auth=XYZANONYMIZED"))
+        self.assertFalse(order.sudo().matomo_consent_info)
+        self.assertState(order, "verified")
+        self.assertEqual(order.write_date, stamp)
+        self.assertEqual(order.message_ids, messages)
+
+    def test_till_sale_is_blanked(self):
+        order = self.make_personal(self.sync(self.make_sale()))
+        self.run_sender()
+        self.run_verifier()
+        self.assertTrue(self.traces(order))
+        with freeze_time("2026-09-15"):
+            self.run_vacuum()
+        self.assertForgotten(order)
+
+    def test_each_site_has_its_time(self):
+        order = self.sell_and_send()
+        for days, day, is_kept in (
+            (180, "2026-08-30", True),
+            (0, "2036-01-01", True),
+            (30, "2026-04-01", True),
+            (30, "2026-04-03", False),
+        ):
+            self.site.sudo().retention_days = days
+            with freeze_time(day):
+                self.run_vacuum()
+            self.assertEqual(bool(self.traces(order)), is_kept, (days, day))
+
+    def test_carts_and_orders_of_no_site_are_blanked(self):
+        cart = self.make_personal(self.make_order())
+        stray = self.make_personal(self.make_order(date_order="2025-01-01"))
+        stray.sudo().company_id = self.env["res.company"].sudo().create({"name": "X"})
+        with freeze_time("2026-08-30"):
+            self.run_vacuum()
+        self.assertTrue(self.traces(cart))
+        self.assertForgotten(stray)
+        with freeze_time("2026-09-15"):
+            self.run_vacuum()
+        self.assertForgotten(cart)
+
+    @mute_logger(f"{MODELS}.matomo_site_health")
+    def test_what_waits_is_kept_until_it_is_over(self):
+        self.site.sudo().raw_data_days = 0
+        self.matomo.faults = [FakeResponse(503)]
+        order = self.sell()
+        self.run_sender()
+        self.assertState(order, "pending")
+        payload = self.row(order).payload
+        with freeze_time("2026-09-15"):
+            self.run_vacuum()
+            self.assertEqual(self.row(order).payload, payload)
+            self.site.sudo()._mend()
+            self.run_sender()
+            # The verifier needs the visitor, too.
+            self.run_vacuum()
+            self.assertTrue(self.traces(order))
+            self.run_verifier()
+            self.assertState(order, "verified")
+            self.run_vacuum()
+        self.assertForgotten(order)
+        self.assertEqual(len(self.matomo.orders), 1)
+
+    @mute_logger(f"{MODELS}.matomo_request_verify")
+    def test_blanked_order_is_found_again_and_never_doubled(self):
+        self.site.sudo().retention_days = 30
+        order = self.sell_and_send()
+        with freeze_time("2026-05-01"):
+            self.run_vacuum()
+            order.action_matomo_retrack()
+            self.run_verifier()
+            self.assertState(order, "verified")
+            # Matomo has lost it: it is built anew, of nobody.
+            recorded = self.matomo.orders.popitem()
+            order.action_matomo_retrack()
+            self.run_verifier()
+            self.run_sender()
+            self.assertRecorded(order, cip="0.0.0.0", revenue=recorded[1]["revenue"])
+            self.run_verifier()
+        self.assertState(order, "verified")
+        self.assertEqual(len(self.matomo.orders), 1)
+
+    @mute_logger(f"{MODELS}.matomo_request_send", f"{MODELS}.matomo_request_deliver")
+    def test_failed_order_is_built_anew(self):
+        self.site.sudo().retention_days = 30
+        self.matomo.refuses = lambda parameters: True
+        order = self.sell()
+        self.run_sender()
+        self.assertState(order, "failed")
+        with freeze_time("2026-05-01"):
+            self.run_vacuum()
+            self.assertForgotten(order)
+            self.matomo.refuses = lambda parameters: False
+            order.action_matomo_retrack()
+            self.run_sender()
+            self.run_verifier()
+        self.assertState(order, "verified")
+        self.assertRecorded(order, cip="0.0.0.0")
+
+    def test_order_that_cannot_be_traced_is_not_sent_again(self):
+        self.site.sudo().retention_days = 30
+        order = self.sell_and_send()
+        self.site.sudo().is_order_id_anonymised = True
+        with freeze_time("2026-05-01"):
+            self.run_vacuum()
+            answer = order.action_matomo_retrack()
+            self.assertIn("cannot be looked for", answer["params"]["message"])
+            self.run_verifier()
+            self.run_sender()
+        self.assertEqual(len(self.matomo.bulks), 1)
+
+    def test_queries_walk_no_history(self):
+        """The planner takes the indexes when it may not read the whole table."""
+        self.sell_and_send()
+        self.env.cr.execute("SET LOCAL enable_seqscan = off")
+        plans = []
+        execute = type(self.env.cr).execute
+
+        def explain(cr, query, *args, **kwargs):
+            text = getattr(query, "code", query)
+            if "SELECT" in text and ("num_nonnulls" in text or "is_blanked" in text):
+                execute(cr, "EXPLAIN " + cr.mogrify(query).decode())
+                plans.append("\n".join(line for (line,) in cr.fetchall()))
+            return execute(cr, query, *args, **kwargs)
+
+        self.patch(type(self.env.cr), "execute", explain)
+        with freeze_time("2026-09-15"):
+            self.run_vacuum()
+        for index in (
+            "sale_order_matomo_personal_index",
+            "pos_order_matomo_personal_index",
+            "matomo_request_details_index",
+            "matomo_request_forgotten_index",
+        ):
+            self.assertTrue([plan for plan in plans if index in plan], index)
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestForgetting(PrivacyCommon, MatomoPosCommon):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.customer.sudo().write({"email": "nora@example.com"})
+
+    def look_up(self):
+        """Odoo's privacy lookup of the customer: its lines, by model."""
+        wizard = (
+            self.env["privacy.lookup.wizard"]
+            .with_user(self.env.ref("base.user_admin"))
+            .create({"name": self.customer.name, "email": self.customer.email})
+        )
+        wizard.action_lookup()
+        return wizard.line_ids.grouped("res_model")
+
+    def test_privacy_lookup_finds_and_blanks(self):
+        order = self.sell()
+        self.run_sender()
+        self.run_verifier()
+        lines = self.look_up()
+        self.assertEqual(lines["sale.order"].mapped("res_id"), order.ids)
+        self.assertEqual(lines["matomo.request"].mapped("res_id"), self.row(order).ids)
+        lines["matomo.request"].action_unlink_all()
+        self.assertForgotten(order)
+        self.assertState(order, "verified")
+        self.assertNotIn("matomo.request", self.look_up())
+        self.run_cron("ir_cron_sweep")
+        self.run_sender()
+        self.assertEqual(len(self.matomo.bulks), 1)
+
+    def test_waiting_order_is_sent_as_nobodys(self):
+        order = self.sell()
+        self.look_up()["matomo.request"].action_unlink_all()
+        self.assertForgotten(order)
+        self.run_sender()
+        self.assertRecorded(order, cip="0.0.0.0")
+        for trace in TRACES:
+            self.assertNotIn(trace, str(self.matomo.bulks))
+
+    @mute_logger(f"{MODELS}.matomo_site_health")
+    def test_order_that_may_be_there_keeps_its_visitor_until_it_is(self):
+        self.matomo.faults = [FakeResponse(503)]
+        order = self.sell()
+        self.run_sender()
+        self.look_up()["matomo.request"].action_unlink_all()
+        self.assertEqual(self.traces(order), [VISITOR])
+        self.matomo.bulks.clear()
+        self.site.sudo()._mend()
+        self.run_sender()
+        self.assertRecorded(order, cip="0.0.0.0", cid=VISITOR)
+        self.assertNotIn("Rare", str(self.matomo.bulks))
+        self.run_verifier()
+        self.run_vacuum()
+        self.assertState(order, "verified")
+        self.assertForgotten(order)
+
+    def test_deleted_order_is_forgotten(self):
+        quotation = self.make_personal(self.make_order())
+        self.look_up()["sale.order"].action_unlink_all()
+        self.assertFalse(quotation.exists())
+
+    def test_till_sale_is_forgotten_and_handed_out(self):
+        order = self.sync(self.make_sale(partner_id=self.customer.id))
+        self.make_personal(order)
+        self.run_sender()
+        self.run_verifier()
+        customer = self.customer.with_user(self.make_manager())
+        (exported,) = customer._export_matomo_data()["pos.order"]
+        for name in SHOPPER_FIELDS:
+            self.assertEqual(exported[name], SECRETS[name])
+        self.assertEqual(exported["requests"][0]["payload"]["cid"], VISITOR)
+        customer.action_matomo_forget()
+        self.assertForgotten(order)
+        self.assertState(order, "verified")
+
+    def test_anonymised_customer_is_forgotten(self):
+        order = self.sell()
+        self.run_sender()
+        self.run_verifier()
+        self.customer.sudo().write({"name": "Nora B. Shopper"})
+        self.customer.sudo().write({"name": "Nora", "email": "nora@example.org"})
+        self.assertTrue(self.traces(order))
+        self.customer.sudo().write({"name": "Anonymous", "email": False})
+        self.assertForgotten(order)
+
+    def test_deleted_portal_account_is_forgotten(self):
+        user = self.make_user("nora", "base.group_portal")
+        order = self.sell(partner_id=user.partner_id.id)
+        self.run_sender()
+        self.run_verifier()
+        user.with_user(user).sudo()._deactivate_portal_user()
+        self.assertFalse(user.active)
+        self.assertForgotten(order)
+
+    def test_manager_forgets_at_a_click(self):
+        order = self.sell()
+        self.run_sender()
+        self.run_verifier()
+        action = self.env.ref(f"{MODULE}.ir_actions_server_partner_forget")
+        context = {"active_model": "res.partner", "active_ids": self.customer.ids}
+        with self.assertRaises(AccessError):
+            action.with_user(self.env.user).with_context(**context).run()
+        self.assertTrue(self.traces(order))
+        answer = action.with_user(self.make_manager()).with_context(**context).run()
+        self.assertEqual(answer["params"]["type"], "success")
+        self.assertForgotten(order)
+        self.assertIn("of 1 orders", self.customer.sudo().message_ids[0].body)
+
+    def test_others_are_not_forgotten(self):
+        order = self.sell()
+        other = self.env["res.partner"].create({"name": "Other", "email": "o@o.com"})
+        other.write({"name": "Anonymous", "email": False})
+        self.assertTrue(self.traces(order))
+
+
+@tagged("post_install", "-at_install")
+class TestExport(PrivacyCommon, HttpCase):
+    def setUp(self):
+        super().setUp()
+        self.order = self.sell()
+        self.url = f"/matomo_order_tracking/partner/{self.customer.id}"
+
+    def log_in(self, user):
+        user.sudo().password = user.login
+        self.authenticate(user.login, user.login)
+
+    def test_manager_downloads_all_there_is(self):
+        address = self.env["res.partner"].create(
+            {"name": "Door", "parent_id": self.customer.id, "type": "delivery"}
+        )
+        self.make_personal(self.make_order(partner_id=address.id))
+        manager = self.make_manager()
+        action = self.customer.with_user(manager).action_matomo_export()
+        self.assertEqual(action["url"], self.url)
+        self.log_in(manager)
+        answer = self.url_open(self.url)
+        self.assertIn("attachment", answer.headers["Content-Disposition"])
+        data = answer.json()
+        self.assertEqual(data["customer"], "Nora Shopper")
+        quotation, order = sorted(data["sale.order"], key=lambda o: len(o["requests"]))
+        self.assertEqual(order["order"], self.order.name)
+        self.assertEqual(order["matomo_consent_info"]["source"], "cookie_bar")
+        self.assertEqual(order["requests"][0]["state"], "pending")
+        for exported in (order, quotation):
+            for name in SHOPPER_FIELDS:
+                self.assertEqual(exported[name], SECRETS[name])
+
+    @mute_logger("odoo.http")
+    def test_nobody_else_does(self):
+        portal = self.make_user("portal", "base.group_portal")
+        portal.sudo().partner_id.parent_id = self.customer
+        for user in (
+            portal,
+            self.make_user("matomo_user", f"{MODULE}.group_matomo_user"),
+            self.make_user("sales", "sales_team.group_sale_salesman_all_leads"),
+        ):
+            self.log_in(user)
+            answer = self.url_open(self.url)
+            self.assertNotIn("Rare", answer.text)
+            self.assertGreaterEqual(answer.status_code, 400)
+            with self.assertRaises(AccessError):
+                self.customer.with_user(user).action_matomo_export()
+        self.authenticate(None, None)
+        self.assertNotIn("Rare", self.url_open(self.url).text)
+
+    def test_orders_of_other_companies_are_not_the_managers(self):
+        other = self.env["res.company"].sudo().create({"name": "Other"})
+        manager = self.make_manager()
+        manager.sudo().write({"company_ids": other.ids, "company_id": other.id})
+        data = self.customer.with_user(manager)._export_matomo_data()
+        self.assertFalse(data["sale.order"])
+        self.customer.with_user(manager).action_matomo_forget()
+        self.assertTrue(self.traces(self.order))
+
+
+@tagged("post_install", "-at_install")
+class TestShortenedAddress(ShopperCommon):
+    def test_address_is_shortened_before_it_is_stored(self):
+        self.site.sudo().ip_mask = "2"
+        self.accept_cookies()
+        cart = self.add(self.chair)
+        self.assertEqual(cart.matomo_ip_address, "127.0.0.0")
+        self.confirm(cart)
+        self.run_sender()
+        self.assertRecorded(cart, cip="127.0.0.0")
