@@ -4,8 +4,11 @@ UPDATE matomo_site
    SET token_auth = NULL, active = false;
 
 UPDATE matomo_request
-   SET state = 'cancelled', next_check_date = NULL
- WHERE state = 'pending';
+   SET state = CASE state WHEN 'pending' THEN 'cancelled' ELSE state END,
+       next_check_date = NULL
+ WHERE state = 'pending' OR next_check_date IS NOT NULL;
+
+DELETE FROM matomo_retrack;
 
 UPDATE ir_cron
    SET active = false

@@ -123,13 +123,19 @@ class MatomoRequest(models.Model):
     def unlink(self):
         """Override of the ORM for Odoo's privacy lookup, which deletes what it finds.
 
-        A verdict stays, or the order would be sent a second time: it only forgets
-        whose it was. What was never to be sent, and carts, are deleted.
+        What may be in Matomo keeps its verdict, or the order would be sent a second
+        time: it only forgets whose it was. What was never sent is swept up again, as
+        nobody's. Carts, and what was not to be sent, are deleted.
         """
-        kept = self.filtered(lambda row: row.kind != "cart" and row.state != "excluded")
-        kept.sale_order_id._blank_matomo_shopper()
-        kept.pos_order_id._blank_matomo_shopper()
+        verdicts = self.filtered(
+            lambda row: row.kind != "cart" and row.state != "excluded"
+        )
+        verdicts.sale_order_id._blank_matomo_shopper()
+        verdicts.pos_order_id._blank_matomo_shopper()
+        kept = verdicts.filtered("attempt_count")
         kept._forget()
+        if verdicts - kept:
+            self._wake_sweep()
         return super(MatomoRequest, self - kept).unlink()
 
     # === HOUSEKEEPING === #

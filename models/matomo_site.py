@@ -207,6 +207,28 @@ class MatomoSite(models.Model):
                     )
                 )
 
+    @api.constrains("company_id")
+    def _check_company_of_holders(self):
+        for model_name in ("res.company", "website", "pos.config"):
+            # sudo: whoever moves a site need not see all that uses it.
+            holders = self.env[model_name].sudo()
+            self._check_holders(holders.search([("matomo_site_id", "in", self.ids)]))
+
+    @api.model
+    def _check_holders(self, holders):
+        """Refuse a company, website or till that sells into another one's Matomo."""
+        for holder in holders:
+            # sudo: the site may be one that whoever sets it cannot see.
+            site = holder.sudo().matomo_site_id
+            company = holder if holder._name == "res.company" else holder.company_id
+            if site and site.company_id != company:
+                raise ValidationError(
+                    self.env._(
+                        "%(holder)s cannot use the Matomo site of another company.",
+                        holder=holder.display_name,
+                    )
+                )
+
     def _check_address(self, url):
         """Refuse an address the token must not travel to.
 

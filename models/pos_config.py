@@ -34,3 +34,7 @@ class PosConfig(models.Model):
     def _inverse_matomo_site_id(self):
         """A till that is given a site has its own from then on."""
         self.matomo_follows_website = False
+
+    @api.constrains("matomo_site_id", "company_id")
+    def _check_matomo_site_company(self):
+        self.env["matomo.site"]._check_holders(self)

@@ -1,4 +1,4 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 
 class ResCompany(models.Model):
@@ -10,3 +10,7 @@ class ResCompany(models.Model):
         groups="base.group_system,matomo_order_tracking.group_matomo_user",
         help="Orders keyed in by salespeople are tracked on this Matomo site.",
     )
+
+    @api.constrains("matomo_site_id")
+    def _check_matomo_site_company(self):
+        self.env["matomo.site"]._check_holders(self)

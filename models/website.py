@@ -1,6 +1,6 @@
 import json
 
-from odoo import fields, models
+from odoo import api, fields, models
 
 from ..matomo_api.items import choose_sku
 from ..matomo_api.tag import has_tag
@@ -21,6 +21,10 @@ class Website(models.Model):
         help="Put Matomo's JavaScript tag on the pages of this website, which counts "
         "page views and product views.",
     )
+
+    @api.constrains("matomo_site_id", "company_id")
+    def _check_matomo_site_company(self):
+        self.env["matomo.site"]._check_holders(self)
 
     # === THE TAG === #
 

@@ -279,6 +279,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         order = self.sell()
         self.look_up()["matomo.request"].action_unlink_all()
         self.assertForgotten(order)
+        self.run_cron("ir_cron_sweep")
         self.run_sender()
         self.assertRecorded(order, cip="0.0.0.0")
         for trace in TRACES:

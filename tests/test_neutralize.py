@@ -1,0 +1,165 @@
+"""A real copy of the database, neutralised by Odoo's own command."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+
+from odoo.service.db import _create_empty_database, _drop_conn
+from odoo.sql_db import close_db, db_connect
+from odoo.tests import BaseCase, tagged
+from odoo.tools import SQL, config
+from odoo.tools.misc import exec_pg_environ, find_pg_tool
+
+CANARY = "canary0123456789abcdef0123456789"
+
+# What happens in the shop, before somebody copies its database.
+SELL = f"""
+site = env["matomo.site"].create({{
+    "name": "Shop", "url": "https://192.0.2.1/", "idsite": 1, "token_auth": "{CANARY}",
+}})
+env.company.matomo_site_id = site
+product = env["product.product"].create({{"name": "Chair", "list_price": 100}})
+order = env["sale.order"].create({{
+    "partner_id": env["res.partner"].create({{"name": "Nora"}}).id,
+    "order_line": [(0, 0, {{"product_id": product.id}})],
+}})
+order.action_confirm()
+env.cr.commit()
+assert order.matomo_state == "pending", order.matomo_reason
+print(site.id)
+"""
+# What somebody does with the copy: everything that could reach the network.
+TRY = """
+import json, os, socket
+reached = []
+connect = socket.socket.connect
+
+def note(sock, address):
+    if sock.family == socket.AF_UNIX:
+        return connect(sock, address)
+    reached.append(str(address))
+    raise OSError("no network")
+
+socket.socket.connect = note
+site = env["matomo.site"].with_context(active_test=False).search([])
+states = env["matomo.request"].search([]).mapped("state")
+crons = env["ir.cron"].search([("model_id.model", "=like", "matomo.%")])
+facts = {
+    "has_token": bool(site.token_auth),
+    "token": site._get_token(),
+    "is_active": site.active,
+    "states": states,
+    "crons": crons.mapped("name"),
+}
+site.active = True
+env.company.matomo_site_id = site
+order = env["sale.order"].search([], limit=1).copy()
+order.action_confirm()
+env.cr.commit()
+facts["new"] = order.matomo_state
+for cron in env["ir.cron"].with_context(active_test=False).search(
+    [("model_id.model", "=like", "matomo.%")]
+):
+    cron.method_direct_trigger()
+facts["still"] = order.matomo_state
+facts["answer"] = site.action_test_connection()["params"]["message"]
+facts["tag"] = site._has_tag()
+facts["reached"] = reached
+env.cr.rollback()
+print(json.dumps(facts))
+"""
+
+
+@tagged("post_install", "-at_install")
+class TestNeutralize(BaseCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.source = config["db_name"][0]
+        cls.copy = f"{cls.source}_copy"
+        cls.drop()
+        cls.addClassCleanup(cls.drop)
+        _create_empty_database(cls.copy)
+        with subprocess.Popen(
+            [find_pg_tool("pg_dump"), "--no-owner", cls.source],
+            stdout=subprocess.PIPE,
+            env=exec_pg_environ(),
+        ) as dump:
+            subprocess.run(
+                [find_pg_tool("psql"), "--quiet", "-v", "ON_ERROR_STOP=1", cls.copy],
+                stdin=dump.stdout,
+                stdout=subprocess.DEVNULL,
+                env=exec_pg_environ(),
+                check=True,
+            )
+
+    @classmethod
+    def drop(cls):
+        close_db(cls.copy)
+        with closing(db_connect("postgres").cursor()) as cr:
+            cr._cnx.autocommit = True
+            _drop_conn(cr, cls.copy)
+            cr.execute(SQL("DROP DATABASE IF EXISTS %s", SQL.identifier(cls.copy)))
+
+    def odoo(self, command, script="", **environment):
+        """Run a command of Odoo's on the copy; the last line it prints."""
+        done = subprocess.run(
+            # fmt: off
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "odoo",
+                command,
+                "-d",
+                self.copy,
+                "-c",
+                config["config"],
+                "--logfile",
+                os.devnull,
+            ],
+            # fmt: on
+            input=script,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
+            timeout=300,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        return done.stdout.strip().rpartition("\n")[2]
+
+    def dump(self):
+        return subprocess.run(
+            [find_pg_tool("pg_dump"), self.copy],
+            capture_output=True,
+            text=True,
+            env=exec_pg_environ(),
+            check=True,
+        ).stdout
+
+    def test_neutralised_copy_is_silent(self):
+        site_id = self.odoo("shell", SELL)
+        # The token stands in its column and nowhere else in the whole dump.
+        before, _, after = self.dump().partition(CANARY)
+        table = before.rpartition("\nCOPY ")[2]
+        self.assertTrue(table.startswith("public.matomo_site "), table[:100])
+        self.assertNotIn(CANARY, after)
+
+        self.odoo("neutralize")
+        self.assertNotIn(CANARY, self.dump())
+        facts = json.loads(
+            self.odoo("shell", TRY, **{f"MATOMO_TOKEN_{site_id}": CANARY})
+        )
+        self.assertFalse(facts["has_token"])
+        self.assertFalse(facts["is_active"])
+        self.assertEqual(facts["states"], ["cancelled"])
+        self.assertFalse(facts["crons"])
+        # Even if somebody switches all on again and the environment has a token.
+        self.assertEqual(facts["token"], CANARY)
+        self.assertEqual((facts["new"], facts["still"]), ("pending", "pending"))
+        self.assertIn("is a copy", facts["answer"])
+        self.assertFalse(facts["tag"])
+        self.assertEqual(facts["reached"], [])
