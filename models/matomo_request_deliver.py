@@ -276,9 +276,9 @@ class MatomoRequest(models.Model):
     def _is_ours(self, recorded):
         """Whether an order in Matomo is the one this row sent.
 
-        It is if revenue, day and visitor agree (DESIGN.md); of a row whose
-        visitor's data were deleted only the first two are known. Matomo keeps revenue in single precision: beyond
-        130,000 a cent is lost (MATOMO.md section 7).
+        It is if revenue, day and visitor agree (DESIGN.md); of a row whose personal
+        data were deleted only the first two are known still. Matomo keeps revenue in
+        single precision: beyond 130,000 a cent is lost (MATOMO.md section 7).
         """
         payload = self.payload or {
             "revenue": self.revenue,

@@ -156,7 +156,7 @@ class TestPoison(MatomoPosCommon):
             )
         )
 
-    def test_details_are_dropped_and_the_verdict_stays(self):
+    def test_visitor_is_blanked_and_the_verdict_stays(self):
         self.site.sudo().raw_data_days = 0
         order = self.confirm(self.make_order())
         self.run_sender()
@@ -164,11 +164,11 @@ class TestPoison(MatomoPosCommon):
         with self.at(days=200):
             self.env["matomo.request"].sudo()._gc_requests()
             # It is still to be looked for.
-            self.assertTrue(row.payload)
+            self.assertFalse(row.is_blanked)
             self.run_verifier()
             self.assertState(order, "verified")
             self.env["matomo.request"].sudo()._gc_requests()
-            self.assertFalse(row.payload or row.tracking_url)
+            self.assertEqual(row.payload["cid"], "XYZBLANKED")
             self.assertEqual(row.revenue, order.amount_total)
             order.action_matomo_retrack()
             self.run_cron("ir_cron_verify")
