@@ -25,6 +25,8 @@ UNFINISHED = (
     "SELECT count(*) FROM matomo_request WHERE state IN ('pending', 'sent')"
     " OR next_check_date IS NOT NULL"
 )
+# Whether the sender keeps away from Matomo at the moment.
+WAITING = "SELECT next_attempt_date > now() AT TIME ZONE 'utc' FROM matomo_site"
 
 
 # ---- Matomo --------------------------------------------------------------------------

@@ -149,6 +149,9 @@ class Chaos:
         Processes and connections live on meanwhile: what fails is our fault.
         """
         self.proxy.share = LESS_FAULTS
+        while comparison.ask(comparison.WAITING) == ("t",):
+            self._check_time()
+            time.sleep(0.5)
         sales = [self.offline_till.sell() for _number in range(self.offline)]
         start = server.log_size()
         for sale in sales:
