@@ -225,8 +225,13 @@ class MatomoOrderMixin(models.AbstractModel):
             row = rows.get(order._origin.id)
             order.matomo_tracking_url = row.tracking_url if row else False
 
-    def _search_matomo_row(self, domain):
-        """Domain of the orders whose verdict row matches ``domain``."""
+    def _search_matomo_row(self, field_name, domain):
+        """Domain of the orders whose verdict row matches ``domain``.
+
+        :param field_name: what is searched by; Odoo does not ask whether one may read
+            a field that is searched by a method
+        """
+        self._check_field_access(self._fields[field_name], "read")
         # sudo: see _get_matomo_rows.
         query = (
             self.env["matomo.request"]
@@ -242,32 +247,40 @@ class MatomoOrderMixin(models.AbstractModel):
     def _search_matomo_state(self, operator, value):
         if operator != "in":
             return NotImplemented
-        domain = self._search_matomo_row([("state", "in", [v for v in value if v])])
+        domain = self._search_matomo_row(
+            "matomo_state", [("state", "in", [v for v in value if v])]
+        )
         if False in value:
-            domain |= ~self._search_matomo_row(Domain.TRUE)
+            domain |= ~self._search_matomo_row("matomo_state", Domain.TRUE)
         return domain
 
     def _search_matomo_tracked(self, operator, value):
         if operator != "in":
             return NotImplemented
-        return self._search_matomo_row([("state", "in", ACCEPTED_STATES)])
+        return self._search_matomo_row(
+            "matomo_tracked", [("state", "in", ACCEPTED_STATES)]
+        )
 
     def _search_matomo_reason(self, operator, value):
-        return self._search_matomo_value("reason", operator, value)
+        return self._search_matomo_value("matomo_reason", "reason", operator, value)
 
     def _search_matomo_tracked_date(self, operator, value):
-        return self._search_matomo_value("sent_date", operator, value)
+        return self._search_matomo_value(
+            "matomo_tracked_date", "sent_date", operator, value
+        )
 
     def _search_matomo_order_ref(self, operator, value):
-        return self._search_matomo_value("order_ref", operator, value)
+        return self._search_matomo_value(
+            "matomo_order_ref", "order_ref", operator, value
+        )
 
-    def _search_matomo_value(self, name, operator, value):
+    def _search_matomo_value(self, field_name, name, operator, value):
         """An order without a row has no value either."""
         if operator in Domain.NEGATIVE_OPERATORS:
             return NotImplemented
-        domain = self._search_matomo_row([(name, operator, value)])
+        domain = self._search_matomo_row(field_name, [(name, operator, value)])
         if operator == "in" and False in value:
-            domain |= ~self._search_matomo_row(Domain.TRUE)
+            domain |= ~self._search_matomo_row(field_name, Domain.TRUE)
         return domain
 
     def _field_to_sql(self, alias, field_expr, query=None):

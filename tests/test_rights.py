@@ -148,18 +148,18 @@ class TestRights(RightsCommon):
         self.assertEqual(order.read(["name"])[0]["name"], self.order.name)
         self.assertFalse([name for name in order.fields_get() if "matomo" in name])
         for name in self.our_fields("sale.order"):
-            for action in (
-                lambda name=name: order.read([name]),
-                lambda name=name: order.web_read({name: {}}),
-                lambda name=name: order.search_read([], [name]),
-                lambda name=name: order.search([(name, "!=", False)]),
-                lambda name=name: order.search([], order=name),
-                lambda name=name: order.formatted_read_group([], [name]),
-                lambda name=name: order[name],
-            ):
-                with self.assertRaises(Exception) as caught, self.cr.savepoint():
-                    action()
-                self.assertIsInstance(caught.exception, (AccessError, ValueError), name)
+            for road, action in {
+                "read": lambda name=name: order.read([name]),
+                "web_read": lambda name=name: order.web_read({name: {}}),
+                "search_read": lambda name=name: order.search_read([], [name]),
+                "search": lambda name=name: order.search([(name, "!=", False)]),
+                "order": lambda name=name: order.search([], order=name),
+                "group": lambda name=name: order.formatted_read_group([], [name]),
+            }.items():
+                with self.subTest(name=name, road=road):
+                    with self.assertRaises(Exception) as caught, self.cr.savepoint():
+                        action()
+                    self.assertIsInstance(caught.exception, (AccessError, ValueError))
         for path in ("matomo_request_ids.payload", "matomo_request_ids.state"):
             with self.assertRaises(AccessError):
                 order.search([(path, "!=", False)])
