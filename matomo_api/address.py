@@ -31,7 +31,13 @@ _NEVER = [
 # IPv6 addresses whose last 32 bits are an IPv4 address.
 _IPV4_WITHIN = [
     ipaddress.ip_network(network)
-    for network in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")
+    for network in (
+        "::/96",
+        "::ffff:0:0/96",
+        "::ffff:0:0:0/96",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+    )
 ]
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\\]|\s")
 _HOST = re.compile(r"[\w.-]+")

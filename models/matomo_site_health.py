@@ -3,6 +3,7 @@ import random
 from datetime import timedelta
 
 from odoo import fields, models
+from odoo.tools import plaintext2html
 
 from ..matomo_api.errors import MatomoError, Misconfigured
 from .waiting import scaled
@@ -178,6 +179,7 @@ class MatomoSite(models.Model):
                 site.activity_schedule(
                     MANAGER_ACTIVITY,
                     summary=site.env._("Matomo does not accept orders"),
-                    note=message,
+                    # A text of ours may name a site, a host or an order.
+                    note=plaintext2html(message),
                     user_id=user.id,
                 )

@@ -171,8 +171,8 @@ class TestTokenRoads(MatomoCommon):
         self.assertEqual(self.site.sudo().token_auth, CANARY)
 
     def test_settings_hand_out_nothing(self):
-        self.env.ref("base.main_company").sudo().matomo_site_id = self.site
-        website = self.env["website"].search([], limit=1).sudo()
+        website = self.env["website"].sudo().create({"name": "Shop"})
+        website.company_id = self.company
         website.matomo_site_id = self.site
         settings = self.env["res.config.settings"].with_user(self.admin)
         names = [name for name in settings._fields if "matomo" in name]

@@ -1,0 +1,115 @@
+"""What strangers send is shown to those who run the shop: as text, whatever it is."""
+
+from contextlib import nullcontext
+
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from .browser import BrowserCase
+from .common import MODULE, MatomoCommon
+from .fake_matomo import FakeResponse
+
+# Each runs if it becomes part of a page; what is after it shows that it was shown.
+SCRIPT = (
+    '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>{{7*7}}'
+    "'\"><svg onload=window.hacked=1>"
+)
+TEXT = "document.body.innerText"
+
+
+@tagged("post_install", "-at_install")
+class TestBrowserScripts(MatomoCommon, BrowserCase):
+    def enter_registry_test_mode(self):
+        """Requests of an ``HttpCase`` are in it already."""
+        return nullcontext()
+
+    def setUp(self):
+        super().setUp()
+        admin = self.env.ref("base.user_admin")
+        admin.sudo().write(
+            {"company_ids": [(4, self.company.id)], "company_id": self.company.id}
+        )
+        self.chair.name = f"Chair {SCRIPT}"
+        self.site.sudo().name = f"Site {SCRIPT}"
+        self.order = self.make_order()
+        self.order.sudo().write(
+            {
+                "matomo_ip_address": SCRIPT,
+                "matomo_user_agent": f"Browser {SCRIPT}",
+                "matomo_accept_language": SCRIPT,
+                "matomo_client_hints": f"Hints {SCRIPT}",
+                "matomo_attribution_info": {
+                    "campaign": f"Campaign {SCRIPT}",
+                    "keyword": SCRIPT,
+                    "timestamp": 1772500000,
+                    "referrer": f"https://x.example/{SCRIPT}",
+                },
+                "matomo_consent_info": {
+                    "answer": True,
+                    "source": SCRIPT,
+                    "date": "2026-03-03 10:00:00",
+                },
+            }
+        )
+        self.confirm(self.order)
+        with mute_logger(
+            f"odoo.addons.{MODULE}.models.matomo_site_health",
+            f"odoo.addons.{MODULE}.models.matomo_request_send",
+            f"odoo.addons.{MODULE}.models.matomo_request_deliver",
+        ):
+            # Matomo's own error page, then a site and an order that need somebody.
+            page = f"<html>Errorpage {SCRIPT}</html>"
+            self.matomo.faults = [FakeResponse(500, page.encode())]
+            self.run_sender()
+            self.assertIn("Errorpage", self.row(self.order).answer_text)
+            self.site._tell_managers(f"Trouble {SCRIPT}")
+            self.row(self.order)._fail("data", f"Reason {SCRIPT}")
+            self.row(self.order).notes = f"Note {SCRIPT}"
+            self.row(self.order).order_ref = f"Ref {SCRIPT}"
+            self.site.sudo().write(
+                {"state": "error", "state_message": f"Message {SCRIPT}"}
+            )
+
+    def assertShown(self, page, path, *texts, click=None):
+        """A screen shows these texts, and the script after them as text."""
+        page.goto(path, is_ready="!!document.querySelector('.o_action_manager *')")
+        if click:
+            page.click(*click)
+        for text in texts:
+            page.wait(
+                f"[{TEXT}, ...[...document.querySelectorAll('input, textarea')].map("
+                f"e => e.value)].some(t => t.includes({text + ' <img src=x'!r}))"
+            )
+        # A picture that cannot be loaded says so a moment later.
+        page.evaluate("fetch('/web/health').then(answer => answer.text())")
+        self.assertFalse(page.evaluate("window.hacked"), path)
+        self.assertFalse(
+            page.evaluate("document.querySelectorAll('img[src=x], svg[onload]').length")
+        )
+
+    # A distribution's Odoo may lack a library for video calls, and says so.
+    @mute_logger(
+        "odoo.addons.base.models.assetsbundle",
+        f"{__name__}.TestBrowserScripts.test_scripts_do_not_run.browser",
+    )
+    def test_scripts_do_not_run(self):
+        session = self.authenticate("admin", "admin")
+        row = self.row(self.order)
+        with self.browse() as page:
+            page.set_cookie("session_id", session.sid)
+            form = f"/odoo/sales/{self.order.id}"
+            self.assertShown(page, form, "Chair", "Not in Matomo: Reason")
+            page.click("a[role='tab']", "Matomo")
+            for text in ("Browser", "Hints", "Campaign", "Reason", "Note", "Ref"):
+                page.wait(f"{TEXT}.includes({text + ' <img src=x'!r})", timeout=20)
+            self.assertFalse(page.evaluate("window.hacked"))
+            page.click("button[name='action_matomo_retrack']")
+            page.wait("!!document.querySelector('.o_notification')")
+            self.assertFalse(page.evaluate("window.hacked"))
+            self.assertShown(page, "/odoo/matomo-requests", "Ref", "Site")
+            requests = f"/odoo/matomo-requests/{row.id}"
+            self.assertShown(page, requests, "Errorpage", "Note")
+            self.assertShown(
+                page, f"/odoo/matomo-sites/{self.site.id}", "Site", "Message", "Trouble"
+            )
+            self.assertShown(page, "/odoo/matomo-sites", "Site", "Message")
