@@ -29,12 +29,14 @@ class Log(logging.Handler):
     def __enter__(self):
         root = logging.getLogger()
         self._usual = root.handlers, root.level
-        root.handlers, root.level = [self], logging.DEBUG
+        root.handlers = [self]
+        root.setLevel(logging.DEBUG)
         return self
 
     def __exit__(self, *_exc):
         root = logging.getLogger()
-        root.handlers, root.level = self._usual
+        root.handlers, level = self._usual
+        root.setLevel(level)
 
 
 @tagged("post_install", "-at_install")
