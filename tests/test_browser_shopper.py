@@ -33,6 +33,8 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
             }
         )
         self.website.matomo_tag = True
+        # While a page is open, its requests have the cursor.
+        self.paths = {product: product.website_url for product in self.products}
 
     def answer_bar(self, page, accept):
         name = "all" if accept else "essential"
@@ -43,7 +45,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         page.wait("document.cookie.includes('_pk_id.')")
 
     def put_into_cart(self, page, product):
-        page.goto(product.website_url)
+        page.goto(self.paths[product])
         quantity = "+(document.querySelector('.my_cart_quantity')?.textContent || 0)"
         before = page.evaluate(quantity)
         page.click("#add_to_cart")
@@ -351,7 +353,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         ):
             # Odoo's own inline code is forbidden, too: its scripts never get ready.
             page.set_cookie("website_cookies_bar", '{"optional":true}')
-            page.goto(self.chair.website_url, is_ready="true")
+            page.goto(self.paths[self.chair], is_ready="true")
             self.assertFalse(page.evaluate("'odoo' in window && 'csrf_token' in odoo"))
             self.wait_for_matomo_js(page)
             self.wait_for_page_views(1)
@@ -381,7 +383,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         </script>"""
         with self.browse() as page:
             page.set_cookie("website_cookies_bar", '{"optional":true}')
-            page.goto(self.chair.website_url)
+            page.goto(self.paths[self.chair])
             page.wait(f"document.cookie.includes('_pk_id.{idsite}.')")
             self.wait_for_page_views(1)
             page.goto("/shop")

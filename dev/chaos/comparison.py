@@ -79,10 +79,23 @@ def recorded_orders(idsite):
     ]
 
 
-def reported(idsite):
-    """The number of orders and the revenue of Matomo's own report."""
-    # Today's report is made anew when it is older than a second.
-    time.sleep(2)
+def reported(idsite, expected, patience=30):
+    """The number of orders and the revenue of Matomo's own report.
+
+    A report that was being made while the last orders came may lack one of them until
+    it is made anew (MATOMO.md section 10): it is asked for again for so many seconds,
+    or until it counts as many orders as expected.
+    """
+    end = time.monotonic() + patience
+    while True:
+        # Today's report is made anew when it is older than a second.
+        time.sleep(2)
+        report = _read_report(idsite)
+        if report[0] == expected or time.monotonic() > end:
+            return report
+
+
+def _read_report(idsite):
     today = datetime.now(timezone.utc).date()
     first, last = today - timedelta(days=12), today + timedelta(days=1)
     report = call_matomo(

@@ -250,7 +250,7 @@ class Chaos:
         parts = ", ".join(f"{len(orders)} {name}" for name, orders in channels.items())
         machine.say(f"Orders in Odoo: {total} ({parts})")
         machine.say(f"Orders in Matomo: {len(recorded)}")
-        self.report = comparison.reported(self.idsite)
+        self.report = comparison.reported(self.idsite, len(recorded))
         machine.say(f"Orders in Matomo's report: {self.report[0]}")
         (of_till, before), (_of_till, after) = self.sent_meanwhile
         machine.say(
