@@ -1,5 +1,4 @@
 import logging
-from decimal import Decimal
 from typing import NamedTuple
 
 from odoo import api, fields, models
@@ -187,7 +186,7 @@ class MatomoOrderMixin(models.AbstractModel):
             changes.append(
                 self.env._("Matomo has %s, the order no longer counts.", has)
             )
-        elif (now := order._get_matomo_revenue(row)) != Decimal(f"{row.revenue:.2f}"):
+        elif (now := order._get_matomo_revenue(row)) != row._get_sent_revenue():
             changes.append(
                 self.env._(
                     "Matomo has %(has)s, the order is now %(now)s.",
@@ -210,7 +209,7 @@ class MatomoOrderMixin(models.AbstractModel):
 
         Taxes are computed only for an order whose total is not what was sent.
         """
-        site, sent = row.site_id, Decimal(f"{row.revenue:.2f}")
+        site, sent = row.site_id, row._get_sent_revenue()
         if (
             row.currency_id == site.currency_id
             and self._get_matomo_converter(site)(self.amount_total) == sent

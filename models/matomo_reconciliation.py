@@ -9,12 +9,10 @@ from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
 
 from ..matomo_api.errors import MatomoError
-from ..matomo_api.items import round_cents
 from ..matomo_api.reading import day_totals, read_day_orders
 from ..matomo_api.tracking import order_ref_key
 from .matomo_request import ACCEPTED_STATES
 from .matomo_request_retrack import ORDER_MODELS
-from .matomo_site import to_decimal
 
 _logger = logging.getLogger(__name__)
 
@@ -255,11 +253,11 @@ class MatomoReconciliation(models.Model):
                 kind = "moved" if row.state in ACCEPTED_STATES else row.state
                 name = order._get_matomo_order_name()
                 causes.append(Cause(kind, name, -1, -revenue))
-            elif (sent := _sent(row)) != revenue:
+            elif (sent := row._get_sent_revenue()) != revenue:
                 causes.append(Cause("changed", row.order_ref, 0, sent - revenue))
         for row in accepted:
             if row._get_order() not in counted:
-                causes.append(Cause("gone", row.order_ref, 1, _sent(row)))
+                causes.append(Cause("gone", row.order_ref, 1, row._get_sent_revenue()))
         return causes
 
     @api.model
@@ -272,16 +270,16 @@ class MatomoReconciliation(models.Model):
         missing = accepted.browse()
         left = {order_ref_key(order.ref): order for order in recorded}
         for row in accepted:
+            sent = row._get_sent_revenue()
             order = left.pop(order_ref_key(row.order_ref), None)
             if not order and site.is_order_id_anonymised:
                 key = next((k for k, each in left.items() if row._is_ours(each)), None)
                 order = left.pop(key, None)
             if not order:
                 missing |= row
-                causes.append(Cause("missing", row.order_ref, -1, -_sent(row)))
-            elif abs(order.revenue - _sent(row)) > _tolerance(_sent(row)):
-                difference = order.revenue - _sent(row)
-                causes.append(Cause("recorded", row.order_ref, 0, difference))
+                causes.append(Cause("missing", row.order_ref, -1, -sent))
+            elif abs(order.revenue - sent) > _tolerance(sent):
+                causes.append(Cause("recorded", row.order_ref, 0, order.revenue - sent))
         if missing:
             missing.write({"next_check_date": fields.Datetime.now()})
             missing._wake_verifier()
@@ -334,11 +332,6 @@ class MatomoReconciliation(models.Model):
                 )
             )
         return sentences
-
-
-def _sent(row):
-    """The revenue a row has sent, in cents of the site's currency."""
-    return round_cents(to_decimal(row.revenue))
 
 
 def _tolerance(revenue):

@@ -1,4 +1,5 @@
 import logging
+from decimal import Decimal
 
 from odoo import SUPERUSER_ID, api, fields, models
 
@@ -166,6 +167,10 @@ class MatomoRequest(models.Model):
         """The sales order or the till sale of this row."""
         self.ensure_one()
         return self.sale_order_id or self.pos_order_id
+
+    def _get_sent_revenue(self):
+        """The revenue this row has sent, exact, in its currency; 0 of no row."""
+        return Decimal(f"{self.revenue:.2f}")
 
     # === TRACKING: INSIDE THE SALE'S TRANSACTION === #
 

@@ -5,11 +5,9 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from ..matomo_api.errors import MatomoError, ServerTrouble, Unreachable
-from ..matomo_api.items import round_cents
 from ..matomo_api.reading import is_refund_recorded
 from ..matomo_api.tracking import refund_parameters, tracking_url
 from .matomo_request import ACCEPTED_STATES
-from .matomo_site import to_decimal
 from .matomo_site_health import Unreadable
 from .waiting import scaled
 
@@ -213,7 +211,7 @@ class MatomoRequest(models.Model):
             ]
         )
         given = sum(row._get_refund(order)[0] for row in earlier)
-        return round_cents(to_decimal(origin.revenue)) - given, order
+        return origin._get_sent_revenue() - given, order
 
     def _set_refund_sent(self, answer=None):
         """Matomo has the event; there is nothing more to read back."""
