@@ -45,6 +45,11 @@ class RealMatomo:
             **{"idSites[]": str(self.idsite)},
         )
 
+    def receive_from(self, site, **values):
+        """Let a ``matomo.site`` of Odoo send here, with other values of it as given."""
+        way = {"url": self.url, "idsite": self.idsite, "token_auth": self.token}
+        site.sudo().write({**way, **values})
+
     def call(self, method, **parameters):
         """Matomo's Reporting API, as its superuser."""
         answer = requests.post(

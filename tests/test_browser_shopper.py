@@ -25,13 +25,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
     def setUp(self):
         super().setUp()
         self.real = RealMatomo(currency=self.company.currency_id.name)
-        self.site.sudo().write(
-            {
-                "url": self.real.url,
-                "idsite": self.real.idsite,
-                "token_auth": self.real.token,
-            }
-        )
+        self.real.receive_from(self.site)
         self.website.matomo_tag = True
         # While a page is open, its requests have the cursor.
         self.paths = {product: product.website_url for product in self.products}

@@ -42,13 +42,7 @@ class TestOddOrders(AmountsCommon):
     def setUp(self):
         super().setUp()
         self.real = RealMatomo(currency=self.company.currency_id.name)
-        self.site.sudo().write(
-            {
-                "url": self.real.url,
-                "idsite": self.real.idsite,
-                "token_auth": self.real.token,
-            }
-        )
+        self.real.receive_from(self.site)
 
     def make_taxes(self):
         deposit = {"kind": "fixed", "sequence": 0}

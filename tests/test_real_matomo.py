@@ -22,13 +22,7 @@ class TestRealMatomo(MatomoPosCommon):
     def setUp(self):
         super().setUp()
         self.real = RealMatomo(currency=self.company.currency_id.name)
-        self.site.sudo().write(
-            {
-                "url": self.real.url,
-                "idsite": self.real.idsite,
-                "token_auth": self.real.token,
-            }
-        )
+        self.real.receive_from(self.site)
 
     def assertInMatomo(self, ref, amounts, items):
         """Database and Reporting API have the order as given."""

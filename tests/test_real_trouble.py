@@ -38,13 +38,7 @@ class TestRealTrouble(MatomoCommon):
     def setUp(self):
         super().setUp()
         self.real = RealMatomo(currency=self.company.currency_id.name)
-        self.site.sudo().write(
-            {
-                "url": self.real.url,
-                "idsite": self.real.idsite,
-                "token_auth": self.real.token,
-            }
-        )
+        self.real.receive_from(self.site)
 
     def later(self, **later):
         return freeze_time(datetime.now() + timedelta(**later))

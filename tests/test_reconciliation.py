@@ -262,14 +262,10 @@ class TestRealReconciliation(LedgerCommon):
 
     def test_ledger(self):
         real = RealMatomo(timezone="America/New_York")
-        self.site.sudo().write(
-            {
-                "url": real.url,
-                "idsite": real.idsite,
-                "token_auth": real.token,
-                "timezone": "America/New_York",
-                "date_start": fields.Date.today() - timedelta(days=9),
-            }
+        real.receive_from(
+            self.site,
+            timezone="America/New_York",
+            date_start=fields.Date.today() - timedelta(days=9),
         )
         # Noon, and four in the morning, which is the day before in New York.
         noon = yesterday() - timedelta(days=1)

@@ -70,14 +70,8 @@ class TestThreeHundred(AmountsCommon):
             site = company.sudo().matomo_site_id or self.site.sudo().copy(
                 {"company_id": company.id, "idsite": real.idsite}
             )
-            site.write(
-                {
-                    "url": real.url,
-                    "idsite": real.idsite,
-                    "token_auth": real.token,
-                    "currency_id": self.env.ref(f"base.{code}").id,
-                    "batch_size": 200,
-                }
+            real.receive_from(
+                site, currency_id=self.env.ref(f"base.{code}").id, batch_size=200
             )
             company.sudo().matomo_site_id = site
             self.reals[site] = real

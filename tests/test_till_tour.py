@@ -44,16 +44,12 @@ class TestTillTour(MatomoPosCommon, HttpCase):
         self.real = RealMatomo(
             currency=self.company.currency_id.name, timezone="America/New_York"
         )
-        self.site.sudo().write(
-            {
-                "url": self.real.url,
-                "idsite": self.real.idsite,
-                "token_auth": self.real.token,
-                "timezone": "America/New_York",
-                # The till's sales are of a fixed day.
-                "raw_data_days": 0,
-                "track_refunds": True,
-            }
+        self.real.receive_from(
+            self.site,
+            timezone="America/New_York",
+            # The till's sales are of a fixed day.
+            raw_data_days=0,
+            track_refunds=True,
         )
 
     def enter_registry_test_mode(self):
