@@ -20,6 +20,7 @@ from . import matomo_order_amounts
 from . import matomo_order_privacy
 from . import account_move
 from . import sale_order
+from . import sale_order_settlement
 from . import sale_order_cart
 from . import pos_load_mixin
 from . import pos_session

@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from odoo import api, models
 from odoo.tools import hmac
@@ -37,6 +38,18 @@ class Amounts:
     tolerance: Decimal
 
 
+class ComputedLine(NamedTuple):
+    """What a line brings to its order, in the order's currency.
+
+    ``line`` is None for what is no line of the order but part of its total.
+    """
+
+    line: models.BaseModel | None
+    untaxed: float
+    tax: float
+    quantity: float
+
+
 class MatomoOrderMixin(models.AbstractModel):
     """From an order to what Matomo gets of it: amounts, items and the visitor.
 
@@ -70,7 +83,7 @@ class MatomoOrderMixin(models.AbstractModel):
         convert = self._get_matomo_converter(site)
         total = total_tax = total_shipping = total_discount = 0.0
         lines, left_out = [], []
-        for line, untaxed, tax in self._compute_matomo_lines():
+        for line, untaxed, tax, quantity in self._compute_matomo_lines():
             if line and self._get_matomo_line_fate(line) != "bought":
                 continue
             total += untaxed + tax
@@ -83,7 +96,9 @@ class MatomoOrderMixin(models.AbstractModel):
             elif self._is_matomo_discount(untaxed, tax):
                 total_discount -= untaxed
             elif line.product_id:
-                lines.append(self._prepare_matomo_line(line, convert(untaxed), site))
+                lines.append(
+                    self._prepare_matomo_line(line, convert(untaxed), quantity, site)
+                )
             else:
                 left_out.append(line.name or "")
         revenue, tax = convert(total), convert(total_tax)
@@ -122,8 +137,7 @@ class MatomoOrderMixin(models.AbstractModel):
         Odoo's own tax computation, rounding included, is split over the lines, so
         that any part of an order adds up with the rest of it.
 
-        :return: list of ``(line, untaxed, tax)``; the line is None for what is no
-            line of the order but part of its total
+        :return: list of ``ComputedLine``
         """
         base_lines = self._prepare_matomo_base_lines()
         AccountTax = self.env["account.tax"]
@@ -139,7 +153,8 @@ class MatomoOrderMixin(models.AbstractModel):
             )
             tax = sum(t["tax_amount_currency"] for t in details["taxes_data"])
             line = record if record._name == line_model else None
-            computed.append((line, untaxed, tax))
+            quantity = line[self._matomo_quantity_field] if line else 0.0
+            computed.append(ComputedLine(line, untaxed, tax, quantity))
         return computed
 
     def _get_matomo_converter(self, site):
@@ -153,7 +168,7 @@ class MatomoOrderMixin(models.AbstractModel):
 
         return convert
 
-    def _prepare_matomo_line(self, line, amount, site):
+    def _prepare_matomo_line(self, line, amount, quantity, site):
         """A bought line as an item, in the site's language."""
         product = line.product_id.with_context(lang=site.lang_id.code)
         return Line(
@@ -166,7 +181,7 @@ class MatomoOrderMixin(models.AbstractModel):
             ),
             categories=self._get_matomo_categories(product),
             amount=amount,
-            quantity=Decimal(str(line[self._matomo_quantity_field])),
+            quantity=Decimal(str(quantity)),
         )
 
     @api.model

@@ -403,13 +403,6 @@ class MatomoRequest(models.Model):
 
     # === THIS ONE === #
 
-    def _set_cancelled(self):
-        self._update_state(
-            "cancelled",
-            reason=self.env._("The order was cancelled before it was sent."),
-            next_attempt_date=False,
-        )
-
     def _fail(self, failure_type, reason, **values):
         failed = self._update_state(
             "failed",

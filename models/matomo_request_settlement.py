@@ -1,4 +1,5 @@
 from odoo import fields, models
+from odoo.tools import SQL
 
 from .matomo_request import ACCEPTED_STATES
 
@@ -11,15 +12,17 @@ class MatomoRequest(models.Model):
 
     They are counted where the sales order is, as long as it counts (``pos.order``
     asks ``sale.order._is_matomo_counted``). When it ceases to before Matomo has it,
-    its settlements count; and once one of them does, the sales order no longer may.
+    its settlements count; and of what one of them has brought to Matomo, the sales
+    order no longer counts anything (``sale.order._compute_matomo_lines``).
     """
 
     _inherit = "matomo.request"
 
-    counts_settled = fields.Boolean(
+    counted_order_ids = fields.Many2many(
+        "sale.order",
         string="Counts What It Settled",
         readonly=True,
-        help="This till sale was sent with the sales orders' lines it settled.",
+        help="The sales orders whose lines this till sale was sent with.",
     )
 
     def _update_state(self, state, **values):
@@ -43,7 +46,33 @@ class MatomoRequest(models.Model):
 
     def _build(self, order):
         """Override to remember which settlements Matomo gets from the till."""
+        if self.kind == "order" and self.pos_order_id:
+            self._hold_settled(order)
         is_built = super()._build(order)
-        if is_built and self.pos_order_id:
-            self.counts_settled = order._is_matomo_settlement_bought()
+        if is_built and self.kind == "order" and self.pos_order_id:
+            self.counted_order_ids = order._get_matomo_settled_here()
         return is_built
+
+    def _hold_settled(self, sale):
+        """Keep the sales orders that ``sale`` has settled from being built meanwhile.
+
+        Two lanes, each building one of both without seeing what the other does,
+        would send the same lines twice. A lane that comes second waits here, and
+        starts over with what the first has decided, or skips the locked row.
+        """
+        orders = self.env["sale.order"].union(
+            *(sale._get_matomo_settled_order(line) for line in sale.lines)
+        )
+        if orders:
+            self.env.cr.execute(
+                SQL(
+                    """
+                    SELECT id FROM matomo_request
+                     WHERE kind = 'order' AND sale_order_id IN %s
+                  ORDER BY id
+                       FOR NO KEY UPDATE
+                    """,
+                    orders._ids,
+                ),
+                log_exceptions=False,
+            )

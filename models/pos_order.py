@@ -78,17 +78,18 @@ class PosOrder(models.Model):
         """What the returned lines give back, with tax, in the site's currency."""
         returned = self._get_matomo_returned_lines()
         total = sum(
-            untaxed + tax
-            for line, untaxed, tax in self._compute_matomo_lines()
-            if line in returned
+            computed.untaxed + computed.tax
+            for computed in self._compute_matomo_lines()
+            if computed.line in returned
         )
         return -self._get_matomo_converter(site)(total)
 
     def _get_matomo_refunded_order(self):
         """The order that Matomo has of what is taken back first."""
         line = self._get_matomo_returned_lines()[:1].refunded_orderline_id
-        settled = self._get_matomo_settled_order(line)
-        return settled if settled and settled._is_matomo_counted() else line.order_id
+        if line.order_id._get_matomo_line_fate(line) == "settled":
+            return self._get_matomo_settled_order(line)
+        return line.order_id
 
     def _is_matomo_sale(self):
         """Override of `matomo.order.mixin`: paid sales count."""
@@ -169,7 +170,11 @@ class PosOrder(models.Model):
         if line.refunded_orderline_id:
             return "returned"
         settled = self._get_matomo_settled_order(line)
-        if settled and settled._is_matomo_counted():
+        if (
+            settled
+            and not self._is_matomo_counting(settled)
+            and settled._is_matomo_counted()
+        ):
             return "settled"
         if line.qty < 0 and not line.sale_order_line_id.is_downpayment:
             return "returned"
@@ -180,13 +185,20 @@ class PosOrder(models.Model):
         """The sales order that a line settles."""
         return line.sale_order_origin_id or line.sale_order_line_id.order_id
 
-    def _is_matomo_settlement_bought(self):
-        """Whether a line that settles a sales order counts here."""
-        return any(
-            self._get_matomo_settled_order(line)
-            and self._get_matomo_line_fate(line) == "bought"
-            for line in self.lines
+    def _get_matomo_settled_here(self):
+        """The sales orders of which this sale counts what it has settled."""
+        return self.env["sale.order"].union(
+            *(
+                self._get_matomo_settled_order(line)
+                for line in self.lines
+                if self._get_matomo_line_fate(line) == "bought"
+            )
         )
+
+    def _is_matomo_counting(self, order):
+        """Whether Matomo has what this sale has settled of a sales order from here."""
+        row = self.matomo_request_ids.filtered(lambda row: row.kind == "order")
+        return row._is_in_matomo() and order in row.counted_order_ids
 
     def _get_matomo_fate_reason(self, fate, lines):
         """Override of `matomo.order.mixin`."""

@@ -2,7 +2,6 @@ from odoo import fields, models
 from odoo.fields import Domain
 
 from ..matomo_api.tracking import Page
-from .matomo_order_mixin import Verdict
 
 
 class SaleOrder(models.Model):
@@ -24,19 +23,6 @@ class SaleOrder(models.Model):
         result = super()._action_cancel()
         self._matomo_track()
         return result
-
-    def _matomo_enqueue(self):
-        """Override of `matomo.order.mixin`: what a till has settled counts there
-        if its sales order is cancelled before Matomo has it.
-        """
-        rows = super()._matomo_enqueue()
-        # sudo: who cancels an order need not be able to see the till's sales.
-        cancelled = self.sudo().filtered(
-            lambda order: order.state == "cancel" and order._get_matomo_settlements()
-        )
-        if cancelled:
-            self.env["matomo.retrack"]._queue(cancelled)
-        return rows
 
     def _is_matomo_refund(self):
         """Override of `matomo.order.mixin`: an order that was cancelled too late."""
@@ -74,47 +60,6 @@ class SaleOrder(models.Model):
             "No Matomo site is set for salespeople's orders of %s.",
             self.company_id.name,
         )
-
-    # === SETTLED AT A TILL === #
-
-    def _get_matomo_settlements(self):
-        """The till's lines that settle these orders, of sales that are paid."""
-        lines = self.pos_order_line_ids | self.order_line.pos_order_line_ids
-        return lines.filtered(lambda line: line.order_id._is_matomo_sale())
-
-    def _is_matomo_counted(self):
-        """Whether Matomo has this order, or will have it (in sudo)."""
-        self.ensure_one()
-        row = self.matomo_request_ids.filtered(lambda row: row.kind == "order")
-        if row._is_in_matomo():
-            # Matomo forgets nothing: the cancellation is a refund's matter.
-            return True
-        if self.state == "cancel" or self._get_matomo_counted_settlements():
-            return False
-        if row:
-            return row.state in ("pending", "failed")
-        return self._get_matomo_verdict()[0].state != "excluded"
-
-    def _get_matomo_counted_settlements(self):
-        """The till sales that have brought this order to Matomo (in sudo)."""
-        sales = self._get_matomo_settlements().order_id
-        return sales.filtered(
-            lambda sale: sale.matomo_request_ids.filtered(
-                lambda row: row.counts_settled and row._is_in_matomo()
-            )
-        )
-
-    def _get_matomo_content_verdict(self):
-        """Override of `matomo.order.mixin`: a till may have counted it already."""
-        if sales := self._get_matomo_counted_settlements():
-            return Verdict(
-                "excluded",
-                self.env._(
-                    "Settled by %s, where it is counted.",
-                    ", ".join(sales.mapped("name")),
-                ),
-            )
-        return super()._get_matomo_content_verdict()
 
     def _get_matomo_channel(self):
         """Override of `matomo.order.mixin`."""

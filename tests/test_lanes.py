@@ -15,11 +15,12 @@ from .common import MODULE, MatomoCommon
 COUNT = 6
 
 
-@tagged("post_install", "-at_install")
-class TestLanes(BaseCase):
+class LanesCase(BaseCase):
     """Two lanes with connections of their own; what they see is committed."""
 
     # pylint: disable=invalid-commit
+
+    order_count = COUNT
 
     def setUp(self):
         super().setUp()
@@ -46,7 +47,7 @@ class TestLanes(BaseCase):
                     "partner_id": self.partner.id,
                     "order_line": [Command.create({"product_id": self.product.id})],
                 }
-                for _number in range(COUNT)
+                for _number in range(self.order_count)
             ]
         )
         self.orders.action_confirm()
@@ -68,16 +69,26 @@ class TestLanes(BaseCase):
                 env.cr.rollback()
         with closing(self.registry.cursor()) as cr:
             env = api.Environment(cr, SUPERUSER_ID, {})
-            orders = env["sale.order"].browse(self.orders.ids)
-            orders._action_cancel()
-            orders.unlink()
-            for record in (self.site, self.partner, self.product):
-                env[record._name].browse(record.id).exists().unlink()
+            self.remove_from(env)
             cr.commit()
+
+    def remove_from(self, env):
+        orders = env["sale.order"].browse(self.orders.ids)
+        orders._action_cancel()
+        orders.unlink()
+        for record in (self.site, self.partner, self.product):
+            env[record._name].browse(record.id).exists().unlink()
 
     def claim(self, env):
         requests = env["matomo.request"]
         return requests._claim(env["matomo.site"].browse(self.site.id)).ids
+
+
+@tagged("post_install", "-at_install")
+class TestLanes(LanesCase):
+    """Orders, their rows and the lanes that send them."""
+
+    # pylint: disable=invalid-commit
 
     def test_no_row_is_claimed_twice(self):
         first = self.claim(self.first)
@@ -137,6 +148,88 @@ class TestLanes(BaseCase):
         self.first.flush_all()
         self.first.cr.commit()
         self.assertEqual(set(rows.mapped("state")), {"failed"})
+
+
+@tagged("post_install", "-at_install")
+class TestSettlementLanes(LanesCase):
+    """A sales order and the till sale that settled it, built at the same time."""
+
+    # pylint: disable=invalid-commit
+
+    order_count = 1
+
+    def setUp(self):
+        super().setUp()
+        env = self.first
+        env.company.matomo_site_id = self.site
+        self.config = env["pos.config"].create(
+            {"name": "Lanes", "matomo_site_id": self.site.id}
+        )
+        self.session = env["pos.session"].create(
+            {"config_id": self.config.id, "user_id": SUPERUSER_ID}
+        )
+        self.orders._action_cancel()
+        self.sale = env["pos.order"].create(
+            {
+                "session_id": self.session.id,
+                "state": "paid",
+                "amount_total": 10,
+                "amount_tax": 0,
+                "amount_paid": 10,
+                "amount_return": 0,
+                "lines": [
+                    Command.create(
+                        {
+                            "product_id": self.product.id,
+                            "qty": 1,
+                            "price_unit": 10,
+                            "price_subtotal": 10,
+                            "price_subtotal_incl": 10,
+                            "sale_order_origin_id": self.orders.id,
+                            "sale_order_line_id": self.orders.order_line.id,
+                        }
+                    )
+                ],
+            }
+        )
+        self.rows.write({"state": "cancelled"})
+        env.cr.commit()
+
+    def remove_from(self, env):
+        env.company.matomo_site_id = False
+        # Odoo deletes no sale that is paid.
+        env.cr.execute("DELETE FROM pos_order WHERE id = %s", [self.sale.id])
+        env["pos.session"].browse(self.session.id).unlink()
+        env["pos.config"].browse(self.config.id).unlink()
+        return super().remove_from(env)
+
+    def test_order_is_confirmed_again_while_its_settlement_is_built(self):
+        # The first lane looks at the data before the order is confirmed again.
+        self.assertEqual(self.rows.state, "cancelled")
+        order = self.second["sale.order"].browse(self.orders.ids)
+        order.action_draft()
+        order.action_confirm()
+        self.second.cr.commit()
+        with self.assertRaises(psycopg2.errors.SerializationFailure):
+            self.claim(self.first)
+        self.first.cr.rollback()
+        requests = self.first["matomo.request"]
+        site = self.first["matomo.site"].browse(self.site.id)
+        claimed = requests._replay(lambda: requests._claim(site))
+        self.assertEqual(claimed.sale_order_id, self.orders)
+        self.assertIn("is counted there", self.sale.matomo_reason)
+
+    def test_nobody_builds_the_order_while_its_settlement_is_built(self):
+        self.rows.write({"state": "pending"})
+        self.first.cr.commit()
+        self.first.cr.execute(
+            "SELECT id FROM matomo_request WHERE id = %s FOR NO KEY UPDATE",
+            [self.rows.id],
+        )
+        # The second lane skips the order's row and builds the sale's, which waits.
+        self.second.cr.execute("SET LOCAL lock_timeout = '500ms'")
+        with self.assertRaises(psycopg2.errors.LockNotAvailable):
+            self.claim(self.second)
 
 
 @tagged("post_install", "-at_install")

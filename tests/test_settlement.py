@@ -16,14 +16,17 @@ SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request_send"
 class TestSettlement(AmountsCommon):
     """A sales order that a till has settled counts once: there, or at the till."""
 
-    def settle(self, *orders, own=()):
-        """A till sale that settles sales orders, and sells something of its own."""
+    def settle(self, *orders, own=(), quantity=None):
+        """A till sale that settles sales orders, and sells something of its own.
+
+        :param quantity: so much of each line; by default all of it
+        """
         return self.sync(
             self.make_sale(
                 *(
                     {
                         "product_id": line.product_id.id,
-                        "qty": line.product_uom_qty,
+                        "qty": quantity or line.product_uom_qty,
                         "price_unit": line.price_unit,
                         "taxes": line.tax_ids,
                         "sale_order_origin_id": line.order_id.id,
@@ -39,6 +42,15 @@ class TestSettlement(AmountsCommon):
     def cancel(self, order):
         order._action_cancel()
         self.end_transaction()
+
+    def wait(self, order):
+        """The order's row is not due for an hour."""
+        self.env.cr.execute(
+            "UPDATE matomo_request SET next_attempt_date = '2026-03-03 11:00:00'"
+            " WHERE sale_order_id = %s",
+            [order.id],
+        )
+        self.env.invalidate_all()
 
     def run_everything(self):
         """The scheduled actions, as often as they wake each other."""
@@ -152,12 +164,7 @@ class TestSettlement(AmountsCommon):
 
     def test_sale_of_its_own_is_sent_and_says_what_it_has_become(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        self.env.cr.execute(
-            "UPDATE matomo_request SET next_attempt_date = '2026-03-03 11:00:00'"
-            " WHERE sale_order_id = %s",
-            [order.id],
-        )
-        self.env.invalidate_all()
+        self.wait(order)
         sale = self.settle(order, own=[(self.lamp, 1)])
         self.run_sender()
         self.assertCounted("12.08", sale)
@@ -183,6 +190,108 @@ class TestSettlement(AmountsCommon):
         self.run_everything()
         self.assertState(order, "excluded", f"Settled by {sale.name}")
         self.assertCounted("230.00", sale)
+
+    def test_partly_counted_at_the_till_the_rest_counts_at_the_order(self):
+        self.company.sudo().matomo_site_id = False
+        order = self.confirm(self.make_order((self.chair, 5), (self.lamp, 2)))
+        sale = self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.chair.id,
+                    "qty": 2,
+                    "price_unit": 100.0,
+                    "taxes": self.tax,
+                    "sale_order_origin_id": order.id,
+                    "sale_order_line_id": order.order_line[0].id,
+                }
+            )
+        )
+        self.run_everything()
+        self.assertCounted("230.00", sale)
+        self.company.sudo().matomo_site_id = self.site
+        order.action_matomo_retrack()
+        self.run_everything()
+        self.assertExact(
+            order,
+            revenue="369.15",
+            ec_tx="48.15",
+            items={"CHAIR": ("100.00", 3), "LAMP": ("10.50", 2)},
+        )
+        self.assertCounted("599.15", order, sale)
+        self.assertIn(f"settled by {sale.name}", order.matomo_notes)
+        self.assertFalse(sale.matomo_notes)
+        # What is settled from now on is counted at the order.
+        rest = self.settle(order, quantity=3)
+        self.run_everything()
+        self.assertState(rest, "excluded", f"Settled sales order {order.name}")
+        self.assertCounted("599.15", order, sale)
+
+    def test_paid_down_at_the_till_before_the_order_is_tracked(self):
+        self.company.sudo().matomo_site_id = False
+        self.config.down_payment_product_id = self.make_product(
+            "Down payment", "DOWN", 0.0, type="service", taxes=self.env["account.tax"]
+        )
+        order = self.confirm(self.make_order((self.chair, 2)))
+        down = self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.config.down_payment_product_id.id,
+                    "price_unit": 100.0,
+                    "sale_order_origin_id": order.id,
+                }
+            )
+        )
+        self.run_everything()
+        self.company.sudo().matomo_site_id = self.site
+        order.action_matomo_retrack()
+        self.run_everything()
+        self.assertExact(
+            order, revenue="130.00", ec_dt="100.00", items={"CHAIR": ("100.00", 2)}
+        )
+        self.assertCounted("230.00", down, order)
+
+    def test_partly_settled_in_another_unit(self):
+        self.company.sudo().matomo_site_id = False
+        dozen = self.env.ref("uom.product_uom_dozen")
+        order = self.confirm(
+            self.make_order({**self.line(self.chair, 2), "product_uom_id": dozen.id})
+        )
+        line = order.order_line
+        line.price_unit = 1200.0
+        sale = self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.chair.id,
+                    "qty": 6,
+                    "price_unit": 100.0,
+                    "taxes": self.tax,
+                    "sale_order_origin_id": order.id,
+                    "sale_order_line_id": line.id,
+                }
+            )
+        )
+        self.run_everything()
+        self.company.sudo().matomo_site_id = self.site
+        order.action_matomo_retrack()
+        self.run_everything()
+        self.assertCounted("2760.00", sale, order)
+
+    def test_two_orders_settled_of_which_the_till_counted_one(self):
+        orders = [self.confirm(self.make_order((self.chair, n))) for n in (1, 2)]
+        sale = self.settle(*orders)
+        self.wait(orders[1])
+        self.cancel(orders[0])
+        self.run_everything()
+        self.assertCounted("115.00", sale)
+        # The other one waited meanwhile: the till has not counted it.
+        with freeze_time("2026-03-03 14:00:00"):
+            self.run_everything()
+        self.assertCounted("345.00", orders[1], sale)
+        orders[0].action_draft()
+        self.confirm(orders[0])
+        self.run_everything()
+        self.assertState(orders[0], "excluded", f"Settled by {sale.name}")
+        self.assertCounted("345.00", orders[1], sale)
 
     def test_of_a_site_that_is_gone(self):
         order = self.confirm(self.make_order((self.chair, 2)))
