@@ -1,6 +1,7 @@
 from odoo import fields, models
 
 from ..matomo_api.items import round_cents
+from .matomo_request_refund import Refund
 from .matomo_site import to_decimal
 
 
@@ -20,7 +21,7 @@ class AccountMove(models.Model):
         # sudo: an accountant need not know the log.
         moves = self.sudo().filtered(lambda move: move.state == "posted")
         refunds = [
-            (order, order._get_matomo_site(), fields.Datetime.now(), move)
+            Refund(order, order, fields.Datetime.now(), move)
             for move in moves
             for order in move.line_ids.sale_line_ids.order_id
         ]

@@ -6,6 +6,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, format_date
 
 from .matomo_request import ACCEPTED_STATES, STATES
+from .matomo_request_refund import Refund
 
 _logger = logging.getLogger(__name__)
 
@@ -333,13 +334,12 @@ class MatomoOrderMixin(models.AbstractModel):
 
     def _matomo_enqueue_refunds(self):
         """Queue the refunds these orders are, for sites that want them."""
-        requests = self.env["matomo.request"]
         moment = fields.Datetime.now()
-        requests._queue_refunds(
+        self.env["matomo.request"]._queue_refunds(
             [
-                (order, order._get_matomo_site(), moment, self.env["account.move"])
+                Refund(order, refunded, moment)
                 for order in self
-                if order._is_matomo_refund()
+                for refunded in order._get_matomo_refunded_orders()
             ]
         )
 
@@ -426,8 +426,8 @@ class MatomoOrderMixin(models.AbstractModel):
         """The domain of the orders for which ``_is_matomo_sale``."""
         raise NotImplementedError
 
-    def _is_matomo_refund(self):
-        """Whether something is given back by this order, or by its cancellation."""
+    def _get_matomo_refunded_orders(self):
+        """The orders of which this order, or its cancellation, gives something back."""
         raise NotImplementedError
 
     def _get_matomo_site(self):

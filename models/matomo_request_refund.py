@@ -1,5 +1,6 @@
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from odoo import api, fields, models
 from odoo.tools import SQL
@@ -15,6 +16,19 @@ _logger = logging.getLogger(__name__)
 
 # So long a refund waits for its order to be in Matomo.
 ORDER_WAIT = scaled(minutes=15)
+
+
+class Refund(NamedTuple):
+    """Something that is given back at a moment, in UTC.
+
+    ``order`` gives it back: a till sale, or a sales order that is cancelled or has a
+    credit note, ``move``. ``refunded`` is what it was bought with.
+    """
+
+    order: models.BaseModel
+    refunded: models.BaseModel
+    moment: datetime
+    move: models.BaseModel | None = None
 
 
 class MatomoRequest(models.Model):
@@ -35,12 +49,20 @@ class MatomoRequest(models.Model):
         index="btree_not_null",
         ondelete="set null",
     )
-    # One event for each cancellation, credit note and till refund.
+    refunded_id = fields.Reference(
+        [("sale.order", "Sales Order"), ("pos.order", "POS Order")],
+        string="Refund Of",
+        readonly=True,
+        help="The order of which this gives something back.",
+    )
+    # One event for each cancellation, credit note, and order a till takes back from.
     _sale_refund_unique = models.UniqueIndex(
         "(sale_order_id, COALESCE(refund_move_id, 0))"
         " WHERE kind = 'refund' AND sale_order_id IS NOT NULL"
     )
-    _pos_refund_unique = models.UniqueIndex("(pos_order_id) WHERE kind = 'refund'")
+    _pos_refund_unique = models.UniqueIndex(
+        "(pos_order_id, refunded_id) WHERE kind = 'refund'"
+    )
 
     # === QUEUEING: INSIDE THE REFUND'S TRANSACTION === #
 
@@ -48,13 +70,14 @@ class MatomoRequest(models.Model):
     def _queue_refunds(self, refunds):
         """Queue refunds that have no row yet, for sites that want them.
 
-        :param refunds: list of ``(order, site, moment, credit note)``
+        :param refunds: list of ``Refund``
         """
-        refunds = [refund for refund in refunds if refund[1].track_refunds]
+        sites = {refund.order: refund.order._get_matomo_site() for refund in refunds}
+        refunds = [refund for refund in refunds if sites[refund.order].track_refunds]
         if not refunds:
             return self.browse()
         known = {
-            (row._get_order(), row.refund_move_id)
+            (row._get_order(), row.refunded_id, row.refund_move_id)
             for row in self.search(
                 [
                     ("kind", "=", "refund"),
@@ -64,19 +87,21 @@ class MatomoRequest(models.Model):
                 ]
             )
         }
+        moves = self.env["account.move"]
         rows = self.create(
             [
                 {
                     "kind": "refund",
                     order._matomo_order_field: order.id,
-                    "refund_move_id": move.id,
+                    "refunded_id": f"{refunded._name},{refunded.id}",
+                    "refund_move_id": move and move.id,
                     "company_id": order.company_id.id,
-                    "site_id": site.id,
+                    "site_id": sites[order].id,
                     "channel": order._get_matomo_channel(),
                     "order_date": moment,
                 }
-                for order, site, moment, move in refunds
-                if (order, move) not in known
+                for order, refunded, moment, move in refunds
+                if (order, refunded, move or moves) not in known
             ]
         )
         self._wake_sender()
@@ -159,7 +184,7 @@ class MatomoRequest(models.Model):
         """Override of the sender: a refund is an event."""
         if self.kind != "refund":
             return super()._build(order)
-        amount, refunded = self._get_refund(order)
+        amount, refunded = self._get_refund_amount(order), self.refunded_id
         origin = self.search([("kind", "=", "order"), *_about(refunded)])
         if origin.state == "pending":
             self.next_attempt_date = fields.Datetime.now() + ORDER_WAIT
@@ -190,16 +215,13 @@ class MatomoRequest(models.Model):
         )
         return True
 
-    def _get_refund(self, order):
-        """The amount that is given back, and the order it was paid for."""
+    def _get_refund_amount(self, order):
+        """The amount that is given back."""
         site = self.site_id
         if self.pos_order_id:
-            return (
-                order._get_matomo_returned_amount(site),
-                order._get_matomo_refunded_order(),
-            )
+            return order._get_matomo_returned_amount(self.refunded_id, site)
         if self.refund_move_id:
-            return self.refund_move_id._get_matomo_refund_amount(order, site), order
+            return self.refund_move_id._get_matomo_refund_amount(order, site)
         # Cancelled: what Matomo has, less what was given back before.
         origin = self.search([("kind", "=", "order"), *_about(order)])
         earlier = self.search(
@@ -210,8 +232,8 @@ class MatomoRequest(models.Model):
                 *_about(order),
             ]
         )
-        given = sum(row._get_refund(order)[0] for row in earlier)
-        return origin._get_sent_revenue() - given, order
+        given = sum(row._get_refund_amount(order) for row in earlier)
+        return origin._get_sent_revenue() - given
 
     def _set_refund_sent(self, answer=None):
         """Matomo has the event; there is nothing more to read back."""
@@ -229,7 +251,7 @@ class MatomoRequest(models.Model):
 
 
 def _ids(refunds, model_name):
-    return [order.id for order, *_rest in refunds if order._name == model_name]
+    return [refund.order.id for refund in refunds if refund.order._name == model_name]
 
 
 def _about(order):

@@ -63,9 +63,16 @@ class PosOrder(models.Model):
 
     # === MATOMO === #
 
-    def _is_matomo_refund(self):
-        """Override of `matomo.order.mixin`: a sale that takes something back."""
-        return self._is_matomo_sale() and bool(self._get_matomo_returned_lines())
+    def _get_matomo_refunded_orders(self):
+        """Override of `matomo.order.mixin`: a sale may take back from several.
+
+        :return: list of the till sales, or the sales orders they settled, that
+            Matomo has of what is taken back
+        """
+        if not self._is_matomo_sale():
+            return []
+        lines = self._get_matomo_returned_lines()
+        return list(dict.fromkeys(map(self._get_matomo_refunded_order, lines)))
 
     def _get_matomo_returned_lines(self):
         """The lines that take back what an earlier sale has sold."""
@@ -74,22 +81,25 @@ class PosOrder(models.Model):
             and self._get_matomo_line_fate(line) == "returned"
         )
 
-    def _get_matomo_returned_amount(self, site):
-        """What the returned lines give back, with tax, in the site's currency."""
-        returned = self._get_matomo_returned_lines()
+    @api.model
+    def _get_matomo_refunded_order(self, line):
+        """The order that Matomo has of what a line takes back."""
+        sold = line.refunded_orderline_id
+        if sold.order_id._get_matomo_line_fate(sold) == "settled":
+            return self._get_matomo_settled_order(sold)
+        return sold.order_id
+
+    def _get_matomo_returned_amount(self, refunded, site):
+        """What is given back of ``refunded``, with tax, in the site's currency."""
+        returned = self._get_matomo_returned_lines().filtered(
+            lambda line: self._get_matomo_refunded_order(line) == refunded
+        )
         total = sum(
             computed.untaxed + computed.tax
             for computed in self._compute_matomo_lines()
             if computed.line in returned
         )
         return -self._get_matomo_converter(site)(total)
-
-    def _get_matomo_refunded_order(self):
-        """The order that Matomo has of what is taken back first."""
-        line = self._get_matomo_returned_lines()[:1].refunded_orderline_id
-        if line.order_id._get_matomo_line_fate(line) == "settled":
-            return self._get_matomo_settled_order(line)
-        return line.order_id
 
     def _is_matomo_sale(self):
         """Override of `matomo.order.mixin`: paid sales count."""

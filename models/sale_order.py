@@ -24,9 +24,11 @@ class SaleOrder(models.Model):
         self._matomo_track()
         return result
 
-    def _is_matomo_refund(self):
+    def _get_matomo_refunded_orders(self):
         """Override of `matomo.order.mixin`: an order that was cancelled too late."""
-        return self.state == "cancel" and self.matomo_tracked
+        return self.filtered(
+            lambda order: order.state == "cancel" and order.matomo_tracked
+        )
 
     def _is_matomo_sale(self):
         """Override of `matomo.order.mixin`: confirmed orders count."""

@@ -125,7 +125,7 @@ class TestPosSync(AmountsCommon):
             (orders, "_get_matomo_verdict"),
             (orders, "_get_matomo_line_fate"),
             (orders, "_get_matomo_site"),
-            (orders, "_is_matomo_refund"),
+            (orders, "_get_matomo_refunded_orders"),
             (requests, "create"),
             (requests, "_wake_sender"),
         )

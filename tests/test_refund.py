@@ -110,6 +110,37 @@ class TestRefund(MatomoPosCommon):
         self.assertState(refund, "excluded")
         self.assertRecorded(exchange, revenue="12.08")
 
+    def test_till_takes_back_what_two_orders_count(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.chair.id,
+                    "qty": 2,
+                    "sale_order_origin_id": order.id,
+                    "sale_order_line_id": order.order_line.id,
+                },
+                (self.lamp, 1),
+            )
+        )
+        self.run_sender()
+        values = self.make_sale(
+            *(
+                {
+                    "product_id": line.product_id.id,
+                    "qty": -line.qty,
+                    "price_unit": line.price_unit,
+                    "refunded_orderline_id": line.id,
+                }
+                for line in sale.lines
+            ),
+            is_refund=True,
+        )
+        refund = self.sync(dict(values))
+        self.assertEqual(self.sync(dict(values)), refund)
+        self.run_sender()
+        self.assertEvents((order.name, "230.00"), (sale.matomo_order_ref, "12.08"))
+
     def test_refund_waits_for_its_order(self):
         sale = self.sync(self.make_sale((self.chair, 1)))
         self.site.sudo().next_attempt_date = "2026-03-03 10:30:00"
