@@ -181,9 +181,12 @@ class MatomoRequest(models.Model):
             else:
                 yield self._settle_alone(site, client, row)
 
-    def _settle_alone(self, site, client, row):
+    def _settle_alone(self, site, client, row, accepted="_set_sent"):
         """Send a row alone, so that the answer is about it and no other.
 
+        :param accepted: the method that writes down that Matomo has taken it
+        :return: an outcome, see ``_deliver``
+        :raise Misconfigured: the token is wrong, or the site
         :raise MatomoError: when it cannot be found out now
         """
         try:
@@ -193,15 +196,8 @@ class MatomoRequest(models.Model):
                 raise
             answer = error
         if isinstance(answer, BulkAnswer) and answer.tracked:
-            return row, "_set_sent", {"answer": answer}
-        return self._settle_single_refusal(site, client, row, answer)
-
-    def _settle_single_refusal(self, site, client, row, answer):
-        """A row that was refused alone and is not there: whose fault is it?
-
-        :raise Misconfigured: the token's or the site's
-        :raise MatomoError: Matomo's own
-        """
+            return row, accepted, {"answer": answer}
+        # Refused alone, and not there: the token's or the site's fault, or its own?
         self._probe(site, client)
         return row._get_refusal(answer)
 
@@ -372,11 +368,7 @@ class MatomoRequest(models.Model):
         """Matomo refuses this very order."""
         self._fail(
             "refused",
-            self.env._(
-                "Matomo refused this order, although it accepts the token and the "
-                "site. Compare the audit URL with what Matomo expects, mend the "
-                "order and press Retrack."
-            ),
+            self._get_refused_reason(),
             duration_ms=answer.duration_ms,
             answer_status=answer.status,
             answer_text=answer.text,
@@ -389,11 +381,7 @@ class MatomoRequest(models.Model):
         if count >= MAX_ERRORS:
             self._fail(
                 "server",
-                self.env._(
-                    "Matomo's server failed %s times on this order, although it takes "
-                    "others: its error log says why. Then press Retrack.",
-                    count,
-                ),
+                self._get_broken_reason(count),
                 error_count=0,
                 **values,
             )
@@ -407,6 +395,20 @@ class MatomoRequest(models.Model):
             **values,
         )
         self._wake_sender(at=date)
+
+    def _get_refused_reason(self):
+        return self.env._(
+            "Matomo refused this order, although it accepts the token and the "
+            "site. Compare the audit URL with what Matomo expects, mend the "
+            "order and press Retrack."
+        )
+
+    def _get_broken_reason(self, count):
+        return self.env._(
+            "Matomo's server failed %s times on this order, although it takes "
+            "others: its error log says why. Then press Retrack.",
+            count,
+        )
 
     def _release(self, error):
         """Back to the queue: nothing is known, and nobody's attempts are used up."""

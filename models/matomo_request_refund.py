@@ -5,7 +5,12 @@ from typing import NamedTuple
 from odoo import api, fields, models
 from odoo.tools import SQL
 
-from ..matomo_api.errors import MatomoError, ServerTrouble, Unreachable
+from ..matomo_api.errors import (
+    MatomoError,
+    Misconfigured,
+    ServerTrouble,
+    Unreachable,
+)
 from ..matomo_api.reading import is_refund_recorded
 from ..matomo_api.tracking import refund_parameters, tracking_url
 from .matomo_request import ACCEPTED_STATES
@@ -16,6 +21,8 @@ _logger = logging.getLogger(__name__)
 
 # So long a refund waits for its order to be in Matomo.
 ORDER_WAIT = scaled(minutes=15)
+# So long one waits that Matomo may have, until the token may read whether it has.
+UNREADABLE_WAIT = scaled(hours=1)
 
 
 class Refund(NamedTuple):
@@ -154,14 +161,21 @@ class MatomoRequest(models.Model):
         :raise MatomoError: as the client does
         """
         if row.attempt_count > 1:
+            if not site.can_read:
+                return "_hold_refund", {}
             if site._is_waiting("next_read_date"):
                 return "_put_off", {}
-            if self._is_refund_recorded(site, client, row):
+            try:
+                is_recorded = self._is_refund_recorded(site, client, row)
+            except Misconfigured:
+                # The token may not read: may it record at all?
+                self._probe(site, client)
+                return "_hold_refund", {}
+            if is_recorded:
                 return "_set_refund_sent", {}
-        answer = self._post(site, client, row)
-        if answer.tracked:
-            return "_set_refund_sent", {"answer": answer}
-        _row, method, arguments = self._settle_single_refusal(site, client, row, answer)
+        _row, method, arguments = self._settle_alone(
+            site, client, row, accepted="_set_refund_sent"
+        )
         return method, arguments
 
     def _is_refund_recorded(self, site, client, row):
@@ -235,12 +249,71 @@ class MatomoRequest(models.Model):
         given = sum(row._get_refund_amount(order) for row in earlier)
         return origin._get_sent_revenue() - given
 
+    def _hold_refund(self):
+        """Matomo may have the event, and the token may not read whether it has."""
+        self._note_unreadable(self.site_id)
+        date = fields.Datetime.now() + UNREADABLE_WAIT
+        self._update_state(
+            "pending",
+            reason=self.env._(
+                "Matomo's answer to this refund was lost, and Matomo does not let the "
+                "token read whether it is there. It waits, because a refund that is "
+                "sent twice counts twice: let the token read the site in Matomo, then "
+                "test the connection here."
+            ),
+            next_attempt_date=date,
+        )
+        self._wake_sender(at=date)
+
+    def _get_refused_reason(self):
+        """Override of the sender: an event is refused for other reasons."""
+        if self.kind != "refund":
+            return super()._get_refused_reason()
+        return self.env._(
+            "Matomo refused this refund, although it accepts the token and the site. "
+            "Compare the refund's audit URL with what Matomo expects, then press "
+            "Retrack on the order."
+        )
+
+    def _get_broken_reason(self, count):
+        if self.kind != "refund":
+            return super()._get_broken_reason(count)
+        return self.env._(
+            "Matomo's server failed %s times on this refund, although it takes other "
+            "requests: its error log says why. Then press Retrack on the order.",
+            count,
+        )
+
+    @api.model
+    def _retrack_refunds(self, orders):
+        """Queue the failed refunds of ``orders``: Matomo is known not to have them.
+
+        :return: the rows
+        """
+        failed = self.search(
+            [
+                ("kind", "=", "refund"),
+                ("state", "=", "failed"),
+                (orders._matomo_order_field, "in", orders.ids),
+            ]
+        )
+        return failed._update_state(
+            "pending",
+            payload=False,
+            tracking_url=False,
+            reason=False,
+            failure_type=False,
+            next_attempt_date=False,
+        )
+
     def _set_refund_sent(self, answer=None):
         """Matomo has the event; there is nothing more to read back."""
         self._update_state(
             "sent",
+            reason=False,
             failure_type=False,
             next_attempt_date=False,
+            error_count=0,
             sent_date=fields.Datetime.now(),
             answer_status=answer.status if answer else 0,
             duration_ms=answer.duration_ms if answer else 0,

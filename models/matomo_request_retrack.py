@@ -83,6 +83,10 @@ class MatomoRequest(models.Model):
         )._matomo_enqueue()
         rows = requests.browse(row.id for row in orders._get_matomo_rows().values())
         outcomes = {row: row._retrack_row(row in new_rows) for row in rows}
+        for refund in requests._retrack_refunds(orders):
+            order = refund._get_order()
+            for row in rows.filtered(lambda row, o=order: row._get_order() == o):
+                outcomes[row] += " " + self.env._("Its refund is queued to be sent.")
         requests._wake_sender()
         requests._wake_verifier()
         if user and outcomes:

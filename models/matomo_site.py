@@ -381,7 +381,7 @@ class MatomoSite(models.Model):
         site = read_site(client, self.idsite)
         self._note_read()
         warnings = []
-        values = {}
+        values = {"can_read": True}
         currency = self.env["res.currency"].search(
             [("name", "=", site.currency)], limit=1
         )

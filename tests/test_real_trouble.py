@@ -1,3 +1,4 @@
+import json
 from datetime import datetime, timedelta
 from unittest.mock import patch
 
@@ -171,6 +172,40 @@ class TestRealTrouble(MatomoCommon):
         self.assertState(refused, "failed", "Matomo refused this order")
         self.assertState(breaking, "failed", "failed 3 times on this order")
         self.assertAllThereOnce(good)
+
+    @mute_logger(f"{MODELS}.matomo_request_send")
+    def test_poison_refunds_of_both_kinds(self):
+        self.site.sudo().track_refunds = True
+        orders = self.confirm_many(*(f"REFUND-{n}" for n in range(3)))
+        self.run_sender()
+        orders._action_cancel()
+        self.end_transaction()
+        breaks_php = {"idgoal": "0", "ec_items": '[["SKU","Name",[["Nested"]],1,1]]'}
+        spoilt = {"REFUND-0": {"cid": "no visitor"}, "REFUND-1": breaks_php}
+        with patch.object(requests.Session, "post", self.make_spoiling_post(spoilt)):
+            for hour in range(3):
+                with self.later(hours=hour):
+                    self.run_sender()
+                    self.assertEqual(self.site.state, "ok")
+        refunds = orders.sudo().matomo_request_ids.filtered(
+            lambda row: row.kind == "refund"
+        )
+        self.assertEqual(refunds.mapped("state"), ["failed", "failed", "sent"])
+        self.assertIn("Matomo refused this refund", refunds[0].reason)
+        self.assertIn("failed 3 times on this refund", refunds[1].reason)
+
+    def make_spoiling_post(self, spoilt):
+        """A ``requests.Session.post`` that changes the events of these orders."""
+
+        def spoiling(session, url, data, **options):
+            if isinstance(data, str):
+                body = json.loads(data)
+                for parameters in body["requests"]:
+                    parameters.update(spoilt.get(parameters.get("e_n"), {}))
+                data = json.dumps(body)
+            return post(session, url, data=data, **options)
+
+        return spoiling
 
     def build_rows(self, orders):
         """Let the sender build the requests, and lose the way to Matomo."""

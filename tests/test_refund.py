@@ -5,7 +5,12 @@ from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
 from .common import MatomoPosCommon
-from .test_delivery import SITE_LOGGER
+from .test_delivery import DELIVER_LOGGER, SEND_LOGGER, SITE_LOGGER
+
+
+def lose(answer):
+    """The request has arrived, its answer has not."""
+    raise requests.ConnectionError("connection reset")
 
 
 @tagged("post_install", "-at_install")
@@ -165,15 +170,84 @@ class TestRefund(MatomoPosCommon):
     def test_lost_answer_is_not_counted_twice(self):
         order = self.track(self.make_order())
         self.cancel(order)
-
-        def lose(answer):
-            raise requests.ConnectionError("connection reset")
-
         self.matomo.faults = [lose]
         self.run_sender()
         self.assertEqual(len(self.matomo.events), 1)
         with freeze_time("2026-03-03 12:00:00"):
             self.run_sender()
         self.assertEvents((order.name, "115.00"))
-        refund = order.sudo().matomo_request_ids.filtered(lambda r: r.kind == "refund")
-        self.assertEqual(refund.state, "sent")
+        self.assertEqual(self.refund(order).state, "sent")
+
+    # === ONE THAT MATOMO CANNOT TAKE === #
+
+    def refund(self, order):
+        rows = order.sudo().matomo_request_ids
+        return rows.filtered(lambda row: row.kind == "refund")
+
+    def make_refunds(self):
+        """Two tracked orders that were cancelled, the second a little later."""
+        orders = self.track(self.make_order()), self.track(self.make_order())
+        for order in orders:
+            self.cancel(order)
+        return orders
+
+    def assertRestGoesOn(self):
+        """Matomo takes other orders, so its site must not wait."""
+        order = self.track(self.make_order())
+        self.assertState(order, "sent")
+        self.assertEqual(self.site.state, "ok")
+        self.assertFalse(self.site.next_attempt_date)
+
+    @mute_logger(SEND_LOGGER)
+    def test_refund_that_breaks_matomo_fails_alone(self):
+        bad, good = self.make_refunds()
+        self.matomo.breaks = lambda p: p.get("e_n") == bad.name
+        self.run_sender()
+        self.assertEvents((good.name, "115.00"))
+        self.assertEqual(self.refund(bad).state, "pending")
+        self.assertRestGoesOn()
+        for hour in (11, 12):
+            with freeze_time(f"2026-03-03 {hour}:00:00"):
+                self.run_sender()
+        self.assertEqual(self.refund(bad).state, "failed")
+        self.assertEqual(self.refund(bad).failure_type, "server")
+        self.assertIn("failed 3 times on this refund", self.refund(bad).reason)
+        self.assertRestGoesOn()
+        # What was wrong is mended.
+        self.matomo.breaks = lambda p: False
+        message = bad.action_matomo_retrack()["params"]["message"]
+        self.assertIn("Its refund is queued to be sent.", message)
+        self.run_sender()
+        self.assertEvents((good.name, "115.00"), (bad.name, "115.00"))
+
+    @mute_logger(SEND_LOGGER)
+    def test_refused_refund_fails_alone(self):
+        bad, good = self.make_refunds()
+        self.matomo.refuses = lambda p: p.get("e_n") == bad.name
+        self.run_sender()
+        self.assertEvents((good.name, "115.00"))
+        self.assertEqual(self.refund(bad).state, "failed")
+        self.assertIn("Matomo refused this refund", self.refund(bad).reason)
+        self.assertRestGoesOn()
+
+    @mute_logger(SITE_LOGGER, DELIVER_LOGGER)
+    def test_refund_that_may_be_there_waits_until_the_token_may_read(self):
+        first, second = self.make_refunds()
+        self.matomo.faults = [lose]
+        self.run_sender()
+        self.matomo.may_read = False
+        with freeze_time("2026-03-03 12:00:00"):
+            self.run_sender()
+            self.assertEvents((first.name, "115.00"), (second.name, "115.00"))
+            self.assertEqual(self.refund(first).state, "pending")
+            self.assertIn("does not let the token read", self.refund(first).reason)
+            self.assertRestGoesOn()
+        with freeze_time("2026-03-03 15:00:00"):
+            self.run_sender()
+        self.matomo.may_read = True
+        with freeze_time("2026-03-03 18:00:00"):
+            self.site.with_user(self.make_manager()).action_test_connection()
+            self.run_sender()
+        self.assertEvents((first.name, "115.00"), (second.name, "115.00"))
+        self.assertEqual(self.refund(first).state, "sent")
+        self.assertFalse(self.refund(first).reason)
