@@ -125,6 +125,8 @@ class MatomoReconciliation(models.Model):
 
         Today is left out: Matomo's report of it may be a quarter of an hour old.
         """
+        if not self.env.registry.ready:
+            return
         for site in self.env["matomo.site"].search([("can_read", "=", True)]):
             if not site._may_send() or not site._get_token():
                 continue
