@@ -5,13 +5,16 @@ followed (it must not reach another host), certificates are always verified,
 every wait has an end, and answers are read up to a limit.
 """
 
+import html
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from urllib.parse import quote, quote_plus
 
 import requests
 import urllib3.exceptions
@@ -84,6 +87,7 @@ class Client:
     ):
         self.url = url
         self._token = token
+        self._secret = _secret_pattern(token)
         self._verify: str | bool = ca_bundle or True
         self._allow_private = allow_private
         self._report_timeout = report_timeout
@@ -265,11 +269,28 @@ class Client:
         return self._mask(text)[:MAX_TEXT_LENGTH]
 
     def _mask(self, text: str) -> str:
-        return text.replace(self._token, MASK) if self._token else text
+        return self._mask_bytes(text.encode("utf-8", "replace")).decode()
 
     def _mask_bytes(self, body: bytes) -> bytes:
-        token = self._token.encode("utf-8", "ignore")
-        return body.replace(token, MASK.encode()) if token else body
+        return self._secret.sub(MASK.encode(), body) if self._secret else body
+
+
+def _secret_pattern(token: str) -> re.Pattern[bytes] | None:
+    """What finds a token in what a server sends back, however it writes it.
+
+    That is as it was sent (in JSON or as a form), as PHP writes JSON, or in HTML.
+    """
+    spellings = {
+        token,
+        quote(token, safe=""),
+        quote_plus(token),
+        json.dumps(token)[1:-1],
+        json.dumps(token)[1:-1].replace("/", "\\/"),
+        html.escape(token),
+    } - {""}
+    parts = (re.escape(each.encode("utf-8", "ignore")) for each in spellings)
+    longest_first = sorted(parts, key=len, reverse=True)
+    return re.compile(b"|".join(longest_first), re.I) if longest_first else None
 
 
 def _trouble(answer: _Answer) -> ServerTrouble:

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from contextlib import suppress
+from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
@@ -88,8 +89,23 @@ class _TLSSocket(_Limited, ssl.SSLSocket):
     pass
 
 
+class _Response(HTTPResponse):
+    """An answer of whose headers nothing is kept that cannot be read.
+
+    urllib3 logs such a rest as it is, and a server may have written the token there.
+    """
+
+    # http.client's method returns nothing.
+    def begin(self):  # pylint: disable=missing-return
+        super().begin()
+        self.msg.defects.clear()
+        self.msg.set_payload(None)
+
+
 class _Guarded:
     """A connection that looks at the IP address it connects to."""
+
+    response_class = _Response
 
     def _new_conn(self):
         is_secure = isinstance(self, HTTPSConnection)

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 import traceback
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from urllib.parse import parse_qs
@@ -579,6 +580,36 @@ def assert_silent(error):
     assert TOKEN not in "".join(logged.format())
     assert TOKEN not in repr(error.args) + error.text + repr(vars(error))
     assert error.__context__ is None and error.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "a+b/c=d&e é",
+        "a%2Bb%2Fc%3Dd%26e%20%C3%A9",
+        "a%2bb%2fc%3dd%26e+%c3%a9",
+        "a+b/c=d&e \\u00e9",
+        "a+b\\/c=d&e \\u00e9",
+        "a+b/c=d&amp;e é",
+    ],
+)
+def test_the_token_is_masked_however_it_is_written(server, spelling):
+    client = Client(server.url, "a+b/c=d&e é")
+    server.say(500, f"<{spelling}>".encode())
+    with pytest.raises(ServerTrouble) as caught:
+        send(client)
+    assert caught.value.text == "<***>"
+
+
+def test_headers_that_cannot_be_read_are_not_logged(server, client, caplog):
+    body = json.dumps(SUCCESS).encode()
+    for echo in (TOKEN, f"{TOKEN} {TOKEN}", f"\u00e9{TOKEN}"):
+        head = HEAD + f"X: y\r\n{echo}\r\nContent-Length: {len(body)}\r\n".encode()
+        server.stream(head + b"\r\n" + body)
+        with suppress(MatomoError):
+            send(client)
+    assert len(server.requests) == 3
+    assert TOKEN not in caplog.text
 
 
 def test_the_token_travels_in_bodies_only(server, client):
