@@ -1,16 +1,10 @@
 """A real copy of the database, neutralised by Odoo's own command."""
 
 import json
-import os
-import subprocess
-import sys
-from contextlib import closing
 
-from odoo.service.db import _create_empty_database, _drop_conn
-from odoo.sql_db import close_db, db_connect
-from odoo.tests import BaseCase, tagged
-from odoo.tools import SQL, config
-from odoo.tools.misc import exec_pg_environ, find_pg_tool
+from odoo.tests import tagged
+
+from .copies import CopyCase
 
 CANARY = "canary0123456789abcdef0123456789"
 
@@ -73,73 +67,7 @@ print(json.dumps(facts))
 
 
 @tagged("post_install", "-at_install")
-class TestNeutralize(BaseCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.source = config["db_name"][0]
-        cls.copy = f"{cls.source}_copy"
-        cls.drop()
-        cls.addClassCleanup(cls.drop)
-        _create_empty_database(cls.copy)
-        with subprocess.Popen(
-            [find_pg_tool("pg_dump"), "--no-owner", cls.source],
-            stdout=subprocess.PIPE,
-            env=exec_pg_environ(),
-        ) as dump:
-            subprocess.run(
-                [find_pg_tool("psql"), "--quiet", "-v", "ON_ERROR_STOP=1", cls.copy],
-                stdin=dump.stdout,
-                stdout=subprocess.DEVNULL,
-                env=exec_pg_environ(),
-                check=True,
-            )
-
-    @classmethod
-    def drop(cls):
-        close_db(cls.copy)
-        with closing(db_connect("postgres").cursor()) as cr:
-            cr._cnx.autocommit = True
-            _drop_conn(cr, cls.copy)
-            cr.execute(SQL("DROP DATABASE IF EXISTS %s", SQL.identifier(cls.copy)))
-
-    def odoo(self, command, script="", **environment):
-        """Run a command of Odoo's on the copy; the last line it prints."""
-        done = subprocess.run(
-            # fmt: off
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "odoo",
-                command,
-                "-d",
-                self.copy,
-                "-c",
-                config["config"],
-                "--logfile",
-                os.devnull,
-            ],
-            # fmt: on
-            input=script,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **environment},
-            timeout=300,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
-        return done.stdout.strip().rpartition("\n")[2]
-
-    def dump(self):
-        return subprocess.run(
-            [find_pg_tool("pg_dump"), self.copy],
-            capture_output=True,
-            text=True,
-            env=exec_pg_environ(),
-            check=True,
-        ).stdout
-
+class TestNeutralize(CopyCase):
     def test_neutralised_copy_is_silent(self):
         site_id = self.odoo("shell", SELL)
         # The token stands in its column and nowhere else in the whole dump.

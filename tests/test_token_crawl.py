@@ -1,18 +1,15 @@
 """All that people get from Odoo, by RPC and as pages: the token is in none of it."""
 
 import re
-from base64 import b64encode
-from urllib.parse import quote
 
 from odoo.service.model import call_kw
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from .canary import CANARY, holds
 from .common import MODULE, MatomoPosCommon
 from .shopper import ShopperCommon
 
-# A token that is written in other ways in an address and in base64.
-CANARY = "canary+0123/456789=abcdef"
 # What is put where people may read it, to know that they have read it.
 BAIT = "bait+9876/543210=fedcba"
 
@@ -64,24 +61,6 @@ BUNDLES = {
     "point_of_sale.assets_prod.min.css",
     "point_of_sale.assets_prod.min.js",
 }
-
-
-def forms(secret):
-    """The ways a text may be written: plain, in an address, in base64.
-
-    In base64 it may begin at any of three places of a longer text; what depends on
-    the text around it is left out.
-    """
-    yield secret
-    yield quote(secret, safe="")
-    for before in range(3):
-        data = bytes(before) + secret.encode()
-        first, end = -(-before * 8 // 6), len(data) * 8 // 6
-        yield b64encode(data).decode()[first:end]
-
-
-def holds(text, secret):
-    return any(form in text for form in forms(secret))
 
 
 @tagged("post_install", "-at_install")
