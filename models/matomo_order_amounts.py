@@ -171,14 +171,14 @@ class MatomoOrderMixin(models.AbstractModel):
     def _prepare_matomo_line(self, line, amount, quantity, site):
         """A bought line as an item, in the site's language."""
         product = line.product_id.with_context(lang=site.lang_id.code)
+        sku = choose_sku(
+            (product.default_code, product.barcode), f"product-{product.id}"
+        )
+        name = product.with_context(display_default_code=False).display_name
         return Line(
-            sku=choose_sku(
-                (product.default_code, product.barcode), f"product-{product.id}"
-            ),
-            name=clean_text(
-                product.with_context(display_default_code=False).display_name,
-                MAX_NAME_LENGTH,
-            ),
+            sku=sku,
+            # Nothing may be left of a name of control characters.
+            name=clean_text(name, MAX_NAME_LENGTH) or sku,
             categories=self._get_matomo_categories(product),
             amount=amount,
             quantity=Decimal(str(quantity)),
