@@ -72,6 +72,37 @@ class AmountsCommon(MatomoPosCommon):
             )
         )
 
+    def make_rounding_till(self, **values):
+        """A second till that rounds to five cents."""
+        accounts = self.company_data
+        rounding = self.env["account.cash.rounding"].create(
+            {
+                "name": "Five cents",
+                "rounding": 0.05,
+                "rounding_method": "HALF-UP",
+                "strategy": "add_invoice_line",
+                "profit_account_id": accounts["default_account_revenue"].id,
+                "loss_account_id": accounts["default_account_expense"].id,
+            }
+        )
+        cash = self.cash.copy(
+            {"journal_id": accounts["default_journal_cash"].copy().id}
+        )
+        config = self.env["pos.config"].create(
+            {
+                "name": "Butcher",
+                "company_id": self.company.id,
+                "payment_method_ids": [Command.set(cash.ids)],
+                "matomo_site_id": self.site.id,
+                "cash_rounding": True,
+                "rounding_method": rounding.id,
+                **values,
+            }
+        )
+        config.open_ui()
+        config.current_session_id.set_opening_control(0, None)
+        return config.current_session_id
+
     def add_delivery(self, order, carrier):
         order.set_delivery_line(carrier, carrier.rate_shipment(order)["price"])
 

@@ -186,6 +186,112 @@ class TestOddOrders(AmountsCommon):
             self.real.items(order.name)["LAMP"], ("Lamp", Decimal("-0.50"), 2)
         )
 
+    # === THE TILL === #
+
+    def sell(self, *lines, **values):
+        return self.sync(self.make_sale(*lines, date_order=str(yesterday()), **values))
+
+    def test_tips_cards_rewards_and_exchanges(self):
+        none = self.env["account.tax"]
+        tip, card, reward, wallet = (
+            self.make_product(name, name.upper(), 0.0, type="service", taxes=none)
+            for name in ("Tip", "Card", "Reward", "Wallet")
+        )
+
+        def line(product, price, **values):
+            return {"product_id": product.id, "price_unit": price, **values}
+
+        tipped = self.sell((self.chair, 1), line(tip, 7.5))
+        cards = self.sell(line(card, 50.0, qty=2), line(wallet, 25.0))
+        paid_by_card = self.sell((self.chair, 1), line(card, -50.0))
+        from_wallet = self.sell((self.lamp, 3), line(wallet, -25.0))
+        free = self.sell((self.lamp, 1), line(card, -12.08))
+        rewarded = self.sell(
+            (self.chair, 2),
+            line(self.lamp, 10.5),
+            line(reward, -10.5, taxes=self.tax),
+            line(self.chair, 100.0, discount=100.0),
+        )
+        exchange = self.sell(
+            {
+                "product_id": self.chair.id,
+                "qty": -1,
+                "refunded_orderline_id": tipped.lines[0].id,
+            },
+            (self.lamp, 2),
+        )
+        self.deliver(tipped, cards, paid_by_card, from_wallet, free, rewarded, exchange)
+        for sale, off in (
+            (tipped, 0),
+            (cards, 0),
+            (paid_by_card, 50),
+            (from_wallet, 25),
+            (free, 12.08),
+            (rewarded, 10.5),
+        ):
+            self.assertOdoo(sale, off=off)
+        # What was taken back is no revenue, what was bought is.
+        self.assertEqual(exchange.amount_total, -90.85)
+        self.assertEqual(self.row(exchange).payload["revenue"], "24.15")
+        self.assertEqual(
+            self.real.items(cards.matomo_order_ref),
+            {"CARD": ("Card", Decimal(50), 2), "WALLET": ("Wallet", Decimal(25), 1)},
+        )
+
+    def test_cash_rounding(self):
+        session = self.make_rounding_till(only_round_cash_method=True)
+        values = self.make_sale(
+            (self.lamp, 1), session=session, date_order=str(yesterday())
+        )
+        # 10.50 and 1.58 tax.
+        values["payment_ids"][0][2].update(
+            amount=12.1, payment_method_id=session.payment_method_ids.id
+        )
+        sale = self.sync({**values, "amount_paid": 12.1})
+        self.deliver(sale)
+        self.assertOdoo(sale)
+        self.assertEqual(self.row(sale).payload["revenue"], "12.08")
+
+    def test_partly_settled_orders(self):
+        """Each chair and each dollar is in Matomo once, wherever it is counted."""
+        self.company.sudo().matomo_site_id = False
+        untracked = self.confirm(self.make_order((self.chair, 5)))
+        self.company.sudo().matomo_site_id = self.site
+        tracked = self.make_order((self.chair, 3), (self.lamp, 1))
+        settled = {
+            order: self.sell(
+                {
+                    "product_id": self.chair.id,
+                    "qty": 2,
+                    "price_unit": 100.0,
+                    "taxes": self.tax,
+                    "sale_order_origin_id": order.id,
+                    "sale_order_line_id": order.order_line[0].id,
+                }
+            )
+            for order in (untracked, tracked)
+        }
+        tracked.date_order = yesterday()
+        self.deliver(settled[untracked])
+        self.assertState(tracked, "verified")
+        self.assertOdoo(tracked)
+        self.assertState(settled[tracked], "excluded")
+        self.assertOdoo(settled[untracked])
+        # Looked at again, the rest of what nobody had counted is.
+        untracked.date_order = yesterday()
+        untracked.action_matomo_retrack()
+        self.run_sender()
+        self.run_verifier()
+        self.assertState(untracked, "verified")
+        orders = self.real.orders()
+        self.assertEqual(len(orders), 3)
+        self.assertEqual(
+            sum(Decimal(cents(order["revenue"])) for order in orders.values()),
+            Decimal(cents(tracked.amount_total + untracked.amount_total)),
+        )
+        chairs = [self.real.items(ref)["CHAIR"][2] for ref in orders]
+        self.assertEqual(sum(chairs), 8)
+
     # === PRODUCTS === #
 
     def test_kits_and_combos(self):

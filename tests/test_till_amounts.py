@@ -235,37 +235,6 @@ class TestTillAmounts(AmountsCommon):
             "Matomo has $\xa0115.00, the order is now $\xa0120.00.",
         )
 
-    def make_rounding_till(self, **values):
-        """A second till that rounds to five cents."""
-        accounts = self.company_data
-        rounding = self.env["account.cash.rounding"].create(
-            {
-                "name": "Five cents",
-                "rounding": 0.05,
-                "rounding_method": "HALF-UP",
-                "strategy": "add_invoice_line",
-                "profit_account_id": accounts["default_account_revenue"].id,
-                "loss_account_id": accounts["default_account_expense"].id,
-            }
-        )
-        cash = self.cash.copy(
-            {"journal_id": accounts["default_journal_cash"].copy().id}
-        )
-        config = self.env["pos.config"].create(
-            {
-                "name": "Butcher",
-                "company_id": self.company.id,
-                "payment_method_ids": [Command.set(cash.ids)],
-                "matomo_site_id": self.site.id,
-                "cash_rounding": True,
-                "rounding_method": rounding.id,
-                **values,
-            }
-        )
-        config.open_ui()
-        config.current_session_id.set_opening_control(0, None)
-        return config.current_session_id
-
     def test_cash_rounding_is_no_revenue_and_a_corrected_payment_no_change(self):
         for only_cash in (True, False):
             session = self.make_rounding_till(only_round_cash_method=only_cash)
