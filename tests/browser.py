@@ -27,9 +27,7 @@ class Page:
         self._base_url = base_url
         self.is_matomo_blocked = False
         browser._handlers["Fetch.requestPaused"] = self._pass_on
-        browser._websocket_request(
-            "Network.setUserAgentOverride", params={"userAgent": BROWSER}
-        )
+        self.set_user_agent(BROWSER)
 
     def _pass_on(self, **params):
         """Let a request pass, as an ad blocker would."""
@@ -67,6 +65,13 @@ class Page:
         self._browser._websocket_request(
             "Network.setCookie",
             params={"name": name, "value": value, "url": self._base_url},
+        )
+
+    def set_user_agent(self, user_agent, **options):
+        """Say something else than ``BROWSER``; options are the browser's own."""
+        self._browser._websocket_request(
+            "Network.setUserAgentOverride",
+            params={"userAgent": user_agent, **options},
         )
 
     def evaluate(self, expression):

@@ -1,5 +1,7 @@
 """A shop that can be paid in: delivery, payment providers, an address."""
 
+import json
+
 from odoo import Command
 
 from .shopper import ShopperCommon
@@ -98,3 +100,26 @@ class CheckoutCommon(ShopperCommon):
                 }
             )
         )
+
+    def check_out(self, page, provider, **address):
+        """From the cart to the confirmation, in a browser: address, delivery, payment.
+
+        :param address: what is written otherwise than in ``ADDRESS``
+        """
+        main_button = "a[name='website_sale_main_button']:not(.disabled)"
+        page.goto("/shop/cart")
+        page.click(main_button, leaves=True)
+        page.arrive("/shop/address")
+        page.fill(**{**ADDRESS, **address}, country_id=str(self.belgium.id))
+        page.click(main_button, leaves=True)
+        page.arrive("/shop/checkout")
+        page.click("[name='o_delivery_method'] input[type='radio']")
+        page.wait(f"!!document.querySelector({json.dumps(main_button)})")
+        page.click(main_button, leaves=True)
+        page.arrive("/shop/payment")
+        page.click(f"input[name='o_payment_radio'][data-provider-id='{provider.id}']")
+        if provider == self.demo:
+            page.wait("!!document.querySelector('[name=customer_input]')")
+            page.fill(customer_input="4242424242424242")
+        page.click("button[name='o_payment_submit_button']:not([disabled])")
+        page.arrive("/shop/confirmation")

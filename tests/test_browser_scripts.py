@@ -1,11 +1,14 @@
 """What strangers send is shown to those who run the shop: as text, whatever it is."""
 
+import json
 from contextlib import nullcontext
+from urllib.parse import quote
 
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
 from .browser import BrowserCase
+from .checkout import CheckoutCommon
 from .common import MODULE, MatomoCommon
 from .fake_matomo import FakeResponse
 
@@ -17,11 +20,8 @@ SCRIPT = (
 TEXT = "document.body.innerText"
 
 
-@tagged("post_install", "-at_install")
-class TestBrowserScripts(MatomoCommon, BrowserCase):
-    def enter_registry_test_mode(self):
-        """Requests of an ``HttpCase`` are in it already."""
-        return nullcontext()
+class ScreensCase(BrowserCase):
+    """An administrator looks at screens that show what strangers sent."""
 
     def setUp(self):
         super().setUp()
@@ -29,6 +29,43 @@ class TestBrowserScripts(MatomoCommon, BrowserCase):
         admin.sudo().write(
             {"company_ids": [(4, self.company.id)], "company_id": self.company.id}
         )
+
+    def log_in(self, page, session):
+        page.set_cookie("session_id", session.sid)
+
+    def assertShown(self, page, path, *texts, click=None):
+        """A screen shows these texts, and the script after them as text."""
+        page.goto(path, is_ready="!!document.querySelector('.o_action_manager *')")
+        if click:
+            page.click(*click)
+        for text in texts:
+            page.wait(
+                f"[{TEXT}, ...[...document.querySelectorAll('input, textarea')].map("
+                f"e => e.value)].some(t => t.includes({text + ' <img src=x'!r}))"
+            )
+        # A picture that cannot be loaded says so a moment later.
+        page.evaluate("fetch('/web/health').then(answer => answer.text())")
+        self.assertFalse(page.evaluate("window.hacked"), path)
+        self.assertFalse(
+            page.evaluate("document.querySelectorAll('img[src=x], svg[onload]').length")
+        )
+
+    def assertTabShown(self, page, *texts):
+        """The tab of the order that is open shows these, with the script as text."""
+        page.click("a[role='tab']", "Matomo")
+        for text in texts:
+            page.wait(f"{TEXT}.includes({text + ' <img src=x'!r})", timeout=20)
+        self.assertFalse(page.evaluate("window.hacked"))
+
+
+@tagged("post_install", "-at_install")
+class TestBrowserScripts(MatomoCommon, ScreensCase):
+    def enter_registry_test_mode(self):
+        """Requests of an ``HttpCase`` are in it already."""
+        return nullcontext()
+
+    def setUp(self):
+        super().setUp()
         self.chair.name = f"Chair {SCRIPT}"
         self.site.sudo().name = f"Site {SCRIPT}"
         self.order = self.make_order()
@@ -70,23 +107,6 @@ class TestBrowserScripts(MatomoCommon, BrowserCase):
                 {"state": "error", "state_message": f"Message {SCRIPT}"}
             )
 
-    def assertShown(self, page, path, *texts, click=None):
-        """A screen shows these texts, and the script after them as text."""
-        page.goto(path, is_ready="!!document.querySelector('.o_action_manager *')")
-        if click:
-            page.click(*click)
-        for text in texts:
-            page.wait(
-                f"[{TEXT}, ...[...document.querySelectorAll('input, textarea')].map("
-                f"e => e.value)].some(t => t.includes({text + ' <img src=x'!r}))"
-            )
-        # A picture that cannot be loaded says so a moment later.
-        page.evaluate("fetch('/web/health').then(answer => answer.text())")
-        self.assertFalse(page.evaluate("window.hacked"), path)
-        self.assertFalse(
-            page.evaluate("document.querySelectorAll('img[src=x], svg[onload]').length")
-        )
-
     # A distribution's Odoo may lack a library for video calls, and says so.
     @mute_logger(
         "odoo.addons.base.models.assetsbundle",
@@ -96,13 +116,12 @@ class TestBrowserScripts(MatomoCommon, BrowserCase):
         session = self.authenticate("admin", "admin")
         row = self.row(self.order)
         with self.browse() as page:
-            page.set_cookie("session_id", session.sid)
+            self.log_in(page, session)
             form = f"/odoo/sales/{self.order.id}"
             self.assertShown(page, form, "Chair", "Not in Matomo: Reason")
-            page.click("a[role='tab']", "Matomo")
-            for text in ("Browser", "Hints", "Campaign", "Reason", "Note", "Ref"):
-                page.wait(f"{TEXT}.includes({text + ' <img src=x'!r})", timeout=20)
-            self.assertFalse(page.evaluate("window.hacked"))
+            self.assertTabShown(
+                page, "Browser", "Hints", "Campaign", "Reason", "Note", "Ref"
+            )
             page.click("button[name='action_matomo_retrack']")
             page.wait("!!document.querySelector('.o_notification')")
             self.assertFalse(page.evaluate("window.hacked"))
@@ -113,3 +132,65 @@ class TestBrowserScripts(MatomoCommon, BrowserCase):
                 page, f"/odoo/matomo-sites/{self.site.id}", "Site", "Message", "Trouble"
             )
             self.assertShown(page, "/odoo/matomo-sites", "Site", "Message")
+
+
+@tagged("post_install", "-at_install")
+class TestBrowserScriptsOfShoppers(CheckoutCommon, ScreensCase):
+    """A real browser sends the scripts, and a real browser shows them."""
+
+    @mute_logger(
+        "odoo.addons.base.models.assetsbundle",
+        f"{__name__}.TestBrowserScriptsOfShoppers.test_checkout.browser",
+        f"odoo.addons.{MODULE}.models.matomo_site_health",
+    )
+    def test_checkout(self):
+        self.website.name = f"Website {SCRIPT}"
+        self.site.sudo().name = f"Site {SCRIPT}"
+        idsite = self.site.idsite
+        product = self.chair.website_url
+        with self.browse() as page:
+            page.set_user_agent(
+                f"Browser {SCRIPT}",
+                acceptLanguage=f"nl {SCRIPT}",
+                userAgentMetadata={
+                    "brands": [{"brand": f"Brand {SCRIPT}", "version": "1"}],
+                    "platform": f"Platform {SCRIPT}",
+                    "platformVersion": "",
+                    "architecture": "",
+                    "model": "",
+                    "mobile": False,
+                },
+            )
+            page.set_cookie(f"_pk_id.{idsite}.1fff", quote(f"Id {SCRIPT}", safe=""))
+            attribution = [
+                f"Campaign {SCRIPT}",
+                f"Keyword {SCRIPT}",
+                1772500000,
+                "https://x.example/?'\"><svg/onload=window.hacked=1>",
+            ]
+            page.set_cookie(
+                f"_pk_ref.{idsite}.1fff", quote(json.dumps(attribution), safe="")
+            )
+            page.goto(product, referrer=f"https://x.example/?{SCRIPT}")
+            page.click("#cookies-consent-all")
+            page.wait("document.cookie.includes('website_cookies_bar')")
+            page.click("#add_to_cart")
+            page.wait("+document.querySelector('.my_cart_quantity').textContent === 1")
+            self.check_out(page, self.demo, name=f"Shopper {SCRIPT}")
+        order = self.get_cart()
+        self.assertEqual(order.state, "sale")
+        self.assertIn("<svg/onload", order.matomo_attribution_info["referrer"])
+        # No id of a visitor: it may be one that the server has given since.
+        self.assertRegex(order.matomo_visitor_id or "", "^([0-9a-f]{16})?$")
+        page = f"<html>Errorpage {SCRIPT}</html>"
+        self.matomo.faults = [FakeResponse(500, page.encode())]
+        self.run_sender()
+        row = self.row(order)
+        session = self.authenticate("admin", "admin")
+        with self.browse() as page:
+            self.log_in(page, session)
+            self.assertShown(page, f"/odoo/sales/{order.id}", "Shopper")
+            self.assertTabShown(page, "Browser", "Platform", "Campaign", "Keyword")
+            self.assertShown(page, f"/odoo/matomo-requests/{row.id}", "Errorpage")
+            settings = "/odoo/action-website.action_website_configuration"
+            self.assertShown(page, settings, "Website", "Site")

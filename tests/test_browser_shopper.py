@@ -1,4 +1,3 @@
-import json
 import time
 from datetime import timedelta
 from unittest.mock import patch
@@ -8,7 +7,7 @@ from odoo.tests import tagged
 from odoo.addons.matomo_order_tracking.models import matomo_site_shopper
 
 from .browser import BrowserCase
-from .checkout import ADDRESS, CheckoutCommon
+from .checkout import CheckoutCommon
 from .real_matomo import RealMatomo
 
 CAMPAIGN = "/shop?mtm_campaign=spring-sale&mtm_kwd=chairs"
@@ -66,26 +65,6 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
             """,
             self.real.idsite,
         )
-
-    def check_out(self, page, provider):
-        """From the cart to the confirmation: address, delivery, payment."""
-        main_button = "a[name='website_sale_main_button']:not(.disabled)"
-        page.goto("/shop/cart")
-        page.click(main_button, leaves=True)
-        page.arrive("/shop/address")
-        page.fill(**ADDRESS, country_id=str(self.belgium.id))
-        page.click(main_button, leaves=True)
-        page.arrive("/shop/checkout")
-        page.click("[name='o_delivery_method'] input[type='radio']")
-        page.wait(f"!!document.querySelector({json.dumps(main_button)})")
-        page.click(main_button, leaves=True)
-        page.arrive("/shop/payment")
-        page.click(f"input[name='o_payment_radio'][data-provider-id='{provider.id}']")
-        if provider == self.demo:
-            page.wait("!!document.querySelector('[name=customer_input]')")
-            page.fill(customer_input="4242424242424242")
-        page.click("button[name='o_payment_submit_button']:not([disabled])")
-        page.arrive("/shop/confirmation")
 
     def send(self):
         """Let the scheduled actions send and read back."""
