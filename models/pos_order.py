@@ -101,6 +101,16 @@ class PosOrder(models.Model):
         )
         return -self._get_matomo_converter(site)(total)
 
+    def _get_matomo_revenue(self, row):
+        """Override of `matomo.order.mixin`: a tip may not be in Odoo's total.
+
+        Added after the payment, it is a line, and the till leaves the total as it was
+        (``pos_restaurant``: tip_screen.js).
+        """
+        if self.is_tipped:
+            return self._prepare_matomo_amounts(row.site_id).revenue
+        return super()._get_matomo_revenue(row)
+
     def _is_matomo_sale(self):
         """Override of `matomo.order.mixin`: paid sales count."""
         return self.state in ("paid", "done")

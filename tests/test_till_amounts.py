@@ -235,6 +235,36 @@ class TestTillAmounts(AmountsCommon):
             "Matomo has $\xa0115.00, the order is now $\xa0120.00.",
         )
 
+    def test_tip_after_the_payment_is_told_though_the_total_lacks_it(self):
+        tip = self.make_product(
+            "Tip", "TIPS", 0.0, type="service", taxes=self.env["account.tax"]
+        )
+        late = self.sell((self.chair, 1))
+        early = self.sync(self.make_sale((self.chair, 1)))
+        # As the till's tip screen does it.
+        for sale in early + late:
+            self.env["pos.order.line"].create(
+                {
+                    "order_id": sale.id,
+                    "product_id": tip.id,
+                    "qty": 1,
+                    "price_unit": 5.0,
+                    "price_subtotal": 5.0,
+                    "price_subtotal_incl": 5.0,
+                }
+            )
+            sale.write({"is_tipped": True, "tip_amount": 5.0})
+        self.end_transaction()
+        self.env.invalidate_all()
+        self.assertEqual(late.amount_total, 115.0)
+        self.assertRecorded(late, revenue="115.00")
+        self.assertEqual(
+            late.matomo_notes, "Matomo has $\xa0115.00, the order is now $\xa0120.00."
+        )
+        self.run_sender()
+        self.assertRecorded(early, revenue="120.00")
+        self.assertFalse(early.matomo_notes)
+
     def test_cash_rounding_is_no_revenue_and_a_corrected_payment_no_change(self):
         for only_cash in (True, False):
             session = self.make_rounding_till(only_round_cash_method=only_cash)
