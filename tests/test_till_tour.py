@@ -1,43 +1,18 @@
-from contextlib import nullcontext
 from datetime import date
 
 from odoo import Command
-from odoo.tests import HttpCase, tagged
+from odoo.tests import tagged
 
-from .common import MatomoPosCommon
 from .real_matomo import RealMatomo
+from .till import TillCase
 
 
 @tagged("post_install", "-at_install")
-class TestTillTour(MatomoPosCommon, HttpCase):
+class TestTillTour(TillCase):
     """A cashier at a real till in Chromium, seen by a real Matomo."""
 
     def startPatch(self, matomo):
         """The network ends at the real Matomo."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        # The name belongs to the browser's session from here on.
-        cls.session = None
-        accounts = cls.company_data
-        methods = cls.env["pos.payment.method"]
-        for name, kind in (("Cash", "cash"), ("Card", "bank"), ("Voucher", "bank")):
-            journal = accounts[f"default_journal_{kind}"].copy({"name": name})
-            methods += cls.cash.copy({"name": name, "journal_id": journal.id})
-        cls.shop = cls.env["pos.config"].create(
-            {
-                "name": "Shop",
-                "company_id": cls.company.id,
-                "payment_method_ids": [Command.set(methods.ids)],
-                "matomo_site_id": cls.site.id,
-            }
-        )
-        cls.seller = cls.make_user(
-            "cashier_at_till",
-            "base.group_user,point_of_sale.group_pos_user,"
-            "sales_team.group_sale_salesman_all_leads",
-        )
 
     def setUp(self):
         super().setUp()
@@ -52,23 +27,14 @@ class TestTillTour(MatomoPosCommon, HttpCase):
             track_refunds=True,
         )
 
-    def enter_registry_test_mode(self):
-        """Requests of an ``HttpCase`` are in it already."""
-        return nullcontext()
-
     def test_a_day_at_the_till(self):
         quotation = self.make_order((self.chair, 3))
-        self.shop.with_user(self.seller).open_ui()
-        session = self.shop.current_session_id
-        session.set_opening_control(0, None)
-        self.start_tour(
-            f"/pos/ui/{self.shop.id}", "matomo_till", login=self.seller.login
-        )
-        self.env.invalidate_all()
+        session = self.open_till(self.shop)
+        self.run_tour(self.shop, "matomo_till")
         self.run_sender()
         self.run_verifier()
 
-        sales = session.order_ids.sorted(lambda sale: (sale.date_order, sale.id))
+        sales = self.till_sales(session)
         self.assertEqual(len(sales), 6)
         expected = [
             ("2026-03-01 10:00:00", "115.00", {"CHAIR": ("Chair", 100, 1)}),
@@ -119,3 +85,66 @@ class TestTillTour(MatomoPosCommon, HttpCase):
         )
         self.assertEqual({row["ip"] for row in rows}, {"00000000"})
         self.assertEqual(len({row["idvisitor"] for row in rows}), 5)
+
+    def make_restaurant(self):
+        """A till with one table, and tips that are added after payment."""
+        restaurant = self.env["pos.config"].create(
+            {
+                "name": "Restaurant",
+                "company_id": self.company.id,
+                "payment_method_ids": [
+                    Command.set(
+                        self.methods.copy(
+                            {"journal_id": self.methods[-1].journal_id.id}
+                        ).ids
+                    )
+                ],
+                "matomo_site_id": self.site.id,
+                "module_pos_restaurant": True,
+                "iface_splitbill": True,
+                "iface_tipproduct": True,
+                "tip_product_id": self.tip.id,
+                "set_tip_after_payment": True,
+            }
+        )
+        restaurant.floor_ids.unlink()
+        self.env["restaurant.floor"].create(
+            {
+                "name": "Garden",
+                "pos_config_ids": [Command.set(restaurant.ids)],
+                "table_ids": [
+                    Command.create({"table_number": 2, "seats": 4, "position_h": 100})
+                ],
+            }
+        )
+        return restaurant
+
+    def test_a_table_with_a_split_bill_and_a_later_tip(self):
+        restaurant = self.make_restaurant()
+        session = self.open_till(restaurant)
+        self.run_tour(restaurant, "matomo_till_table")
+        self.run_sender()
+        self.run_verifier()
+        lamp, rest = self.till_sales(session)
+        recorded = self.real.orders()
+        self.assertEqual(len(recorded), 2)
+        for sale, revenue, items in (
+            (lamp, "12.08", {"LAMP": ("Lamp", 10.5, 1)}),
+            # A later tip is a line, which Odoo leaves out of its total.
+            (
+                rest,
+                "132.08",
+                {
+                    "CHAIR": ("Chair", 100, 1),
+                    "LAMP": ("Lamp", 10.5, 1),
+                    "TIPS": ("Tip", 5, 1),
+                },
+            ),
+        ):
+            self.assertState(sale, "verified")
+            self.assertFalse(sale.matomo_notes)
+            order = recorded[sale.matomo_order_ref]
+            self.assertEqual(str(order["server_time"]), str(sale.date_order))
+            self.assertEqual(f"{order['revenue']:.2f}", revenue)
+            self.assertEqual(f"{sale.amount_total + sale.tip_amount:.2f}", revenue)
+            self.assertEqual(self.real.items(sale.matomo_order_ref), items)

@@ -1,7 +1,6 @@
-/* global posmodel, luxon */
+/* global luxon */
 
 import * as Chrome from "@point_of_sale/../tests/pos/tours/utils/chrome_util";
-import * as Dialog from "@point_of_sale/../tests/generic_helpers/dialog_util";
 import * as Offline from "@point_of_sale/../tests/generic_helpers/offline_util";
 import * as Order from "@point_of_sale/../tests/generic_helpers/order_widget_util";
 import * as PaymentScreen from "@point_of_sale/../tests/pos/tours/utils/payment_screen_util";
@@ -11,6 +10,7 @@ import * as ReceiptScreen from "@point_of_sale/../tests/pos/tours/utils/receipt_
 import * as TicketScreen from "@point_of_sale/../tests/pos/tours/utils/ticket_screen_util";
 import {inLeftSide} from "@point_of_sale/../tests/pos/tours/utils/common";
 import {refresh, run} from "@point_of_sale/../tests/generic_helpers/utils";
+import {pay, sell, unsynced} from "@matomo_order_tracking/../tests/tours/till_util";
 import {registry} from "@web/core/registry";
 
 const OFFLINE = "matomo_till_offline";
@@ -44,36 +44,6 @@ function setClock(time) {
         luxon.Settings.defaultZone = "Asia/Tokyo";
         luxon.Settings.now = () => Date.parse(time);
     }, `it is ${time}`);
-}
-
-/**
- * Wait until so many paid sales are only in the till.
- */
-function unsynced(count) {
-    return {
-        content: `${count} paid sales are not synced`,
-        trigger: "body",
-        async run({waitUntil}) {
-            const paid = () =>
-                posmodel.models["pos.order"].filter(
-                    (order) => order.state === "paid" && !order.isSynced
-                );
-            await waitUntil(() => paid().length === count, {timeout: 20000});
-        },
-    };
-}
-
-function sell(products, method, {confirms = false} = {}) {
-    return [
-        ...products.flatMap((name) => ProductScreen.clickDisplayedProduct(name)),
-        ...ProductScreen.clickPayButton(),
-        ...PaymentScreen.clickPaymentMethod(method),
-        ...PaymentScreen.clickValidate(),
-        ...(confirms ? [Dialog.confirm("Continue with limited functionality")] : []),
-        ...ReceiptScreen.isShown(),
-        ...ReceiptScreen.clickNextOrder(),
-        ...ProductScreen.isShown(),
-    ];
 }
 
 registry.category("web_tour.tours").add("matomo_till", {
@@ -110,15 +80,11 @@ registry.category("web_tour.tours").add("matomo_till", {
             TicketScreen.toRefundTextContains("To Refund: 1"),
             TicketScreen.confirmRefund(),
             PaymentScreen.isShown(),
-            PaymentScreen.clickPaymentMethod("Cash"),
-            PaymentScreen.clickValidate(),
-            ReceiptScreen.isShown(),
+            pay("Cash"),
             ReceiptScreen.clickNextOrder(),
             PosSale.settleNthOrder(1),
             ProductScreen.clickPayButton(),
-            PaymentScreen.clickPaymentMethod("Card"),
-            PaymentScreen.clickValidate(),
-            ReceiptScreen.isShown(),
+            pay("Card"),
             unsynced(0),
         ].flat(),
 });
