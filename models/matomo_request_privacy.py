@@ -146,23 +146,25 @@ class MatomoRequest(models.Model):
 
         :return: how many rows were cleaned, and whether there are more
         """
-        domain = [*self._settled_domain(), ("is_blanked", "=", False)]
-        old = self.search([*domain, ("is_forgotten", "=", True)], limit=GC_BATCH)
-        old._blank()
-        done, is_more = len(old), len(old) == GC_BATCH
+        settled = [*self._settled_domain(), ("is_blanked", "=", False)]
+        steps = [("_blank", [*settled, ("is_forgotten", "=", True)])]
         sites = self.env["matomo.site"].with_context(active_test=False)
         for site in sites.search([("retention_days", ">", 0)]):
             age = [
                 ("site_id", "=", site.id),
                 ("order_date", "<", site._get_retention_limit()),
             ]
-            old = self.search([*domain, ("payload", "!=", False), *age], limit=GC_BATCH)
-            old._blank()
-            carts = self.search(
-                [("kind", "=", "cart"), ("state", "!=", "pending"), *age],
-                limit=GC_BATCH,
-            )
-            carts.unlink()
-            done += len(old) + len(carts)
-            is_more = is_more or GC_BATCH in (len(old), len(carts))
+            carts = [("kind", "=", "cart"), ("state", "!=", "pending")]
+            steps += [
+                ("_blank", [*settled, ("payload", "!=", False), *age]),
+                ("unlink", [*carts, *age]),
+            ]
+        done, is_more = 0, False
+        for clean, domain in steps:
+            found = self.search(domain, limit=GC_BATCH)
+            # A row that somebody works on is left for tomorrow.
+            free = found.try_lock_for_update()
+            getattr(free, clean)()
+            done += len(free)
+            is_more = is_more or bool(free and len(found) == GC_BATCH)
         return done, is_more

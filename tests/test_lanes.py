@@ -8,7 +8,7 @@ import requests
 from odoo import SUPERUSER_ID, Command, api
 from odoo.modules.registry import Registry
 from odoo.tests import BaseCase, HttpCase, get_db_name, tagged
-from odoo.tools import mute_logger
+from odoo.tools import SQL, mute_logger
 
 from .common import MODULE, MatomoCommon
 
@@ -230,6 +230,90 @@ class TestSettlementLanes(LanesCase):
         self.second.cr.execute("SET LOCAL lock_timeout = '500ms'")
         with self.assertRaises(psycopg2.errors.LockNotAvailable):
             self.claim(self.second)
+
+
+@tagged("post_install", "-at_install")
+class TestRetentionLanes(LanesCase):
+    """The autovacuum meets rows and orders that somebody works on."""
+
+    # pylint: disable=invalid-commit
+
+    def setUp(self):
+        super().setUp()
+        env, old = self.first, "2025-01-01"
+        self.orders.write({"date_order": old, "matomo_ip_address": "203.0.113.9"})
+        payload = {"cid": "0123456789abcdef", "cip": "203.0.113.9"}
+        self.rows.write(
+            {
+                "state": "verified",
+                "order_date": old,
+                "payload": payload,
+                "tracking_url": "https://matomo.example.com/?cip=203.0.113.9",
+            }
+        )
+        self.carts = env["matomo.request"].create(
+            [
+                {
+                    "kind": "cart",
+                    "state": "sent",
+                    "company_id": order.company_id.id,
+                    "site_id": self.site.id,
+                    "sale_order_id": order.id,
+                    "order_date": old,
+                    "payload": payload,
+                }
+                for order in self.orders
+            ]
+        )
+        env.cr.commit()
+
+    def lock(self, *records):
+        for record in records:
+            self.second.cr.execute(
+                SQL(
+                    "SELECT id FROM %s WHERE id = %s FOR UPDATE",
+                    SQL.identifier(record._table),
+                    record.id,
+                )
+            )
+
+    def vacuum(self):
+        """Run the autovacuum's methods until they are done, without any wait."""
+        for vacuum in (
+            self.first["matomo.request"]._gc_requests,
+            self.first["matomo.site"]._gc_shoppers,
+        ):
+            self.first.cr.execute("SET LOCAL lock_timeout = '100ms'")
+            while vacuum()[1]:
+                pass
+            self.first.cr.commit()
+        self.first.invalidate_all()
+
+    def test_what_is_worked_on_is_left_for_the_next_time(self):
+        order, row, cart = self.orders[0], self.rows[0], self.carts[0]
+        self.lock(order, row, cart)
+        self.vacuum()
+        self.assertFalse(any((self.orders - order).mapped("matomo_ip_address")))
+        self.assertEqual(set((self.rows - row).mapped("is_blanked")), {True})
+        self.assertEqual(self.carts.exists(), cart)
+        self.assertEqual(order.matomo_ip_address, "203.0.113.9")
+        self.assertEqual(row.payload["cip"], "203.0.113.9")
+        self.second.cr.rollback()
+        self.vacuum()
+        self.assertFalse(order.matomo_ip_address)
+        self.assertTrue(row.is_blanked)
+        self.assertNotIn("203.0.113.9", f"{row.payload} {row.tracking_url}")
+        self.assertFalse(self.carts.exists())
+
+    def test_who_wants_to_be_forgotten_waits_for_who_works_on_it(self):
+        self.rows.write({"is_forgotten": True})
+        self.first.cr.commit()
+        self.lock(self.rows[0])
+        self.vacuum()
+        self.assertEqual(self.rows.filtered("is_blanked"), self.rows[1:])
+        self.second.cr.rollback()
+        self.vacuum()
+        self.assertEqual(self.rows.filtered("is_blanked"), self.rows)
 
 
 @tagged("post_install", "-at_install")
