@@ -250,8 +250,9 @@ class MatomoReconciliation(models.Model):
     def _get_causes(self, counted, accepted):
         """What Odoo itself knows of the differences."""
         causes = []
+        accepted_ids = set(accepted._ids)
         for order, (row, revenue) in counted.items():
-            if row not in accepted:
+            if row.id not in accepted_ids:
                 kind = "moved" if row.state in ACCEPTED_STATES else row.state
                 name = order._get_matomo_order_name()
                 causes.append(Cause(kind, name, -1, -revenue))
@@ -269,6 +270,7 @@ class MatomoReconciliation(models.Model):
         An order that is missing there is given to the verifier, which settles it.
         """
         causes = []
+        accepted_ids = set(accepted._ids)
         missing = accepted.browse()
         left = {order_ref_key(order.ref): order for order in recorded}
         for row in accepted:
