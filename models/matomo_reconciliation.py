@@ -270,7 +270,6 @@ class MatomoReconciliation(models.Model):
         An order that is missing there is given to the verifier, which settles it.
         """
         causes = []
-        accepted_ids = set(accepted._ids)
         missing = accepted.browse()
         left = {order_ref_key(order.ref): order for order in recorded}
         for row in accepted:
