@@ -9,6 +9,9 @@ _logger = logging.getLogger(__name__)
 
 # Key of cr.precommit.data: {model name: ids of orders to be tracked}.
 NOTED = "matomo_order_tracking.noted"
+# Key of cr.postcommit.data, which lasts as long as a transaction: {code of scheduled
+# actions: the triggers that will run them}.
+WOKEN = "matomo_order_tracking.woken"
 
 STATES = [
     ("excluded", "Not Tracked"),
@@ -273,9 +276,21 @@ class MatomoRequest(models.Model):
 
     @api.model
     def _wake(self, code, at=None):
+        """Run the scheduled actions of this code; at once is once a transaction.
+
+        A till that syncs a hundred sales comes here with each of them, and each
+        trigger costs a connection when the transaction is committed.
+        """
+        woken = self.env.cr.postcommit.data.setdefault(WOKEN, {})
+        # A savepoint that was rolled back took its triggers with it.
+        if not at and code in woken and woken[code].exists():
+            return
         # sudo: a shopper or a cashier wakes the sender without any right to it.
         crons = self.env["ir.cron"].sudo()
+        triggers = crons.env["ir.cron.trigger"]
         for cron in crons.search(
             [("model_id.model", "=", self._name), ("code", "=", code)]
         ):
-            cron._trigger(at)
+            triggers |= cron._trigger(at)
+        if not at:
+            woken[code] = triggers
