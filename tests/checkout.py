@@ -101,6 +101,47 @@ class CheckoutCommon(ShopperCommon):
             )
         )
 
+    def fill_cart(self):
+        """A cart with address and delivery, and nobody met since it was filled."""
+        cart = self.add(self.chair)
+        cart.partner_id = self.env["res.partner"].create(
+            {**ADDRESS, "country_id": self.belgium.id}
+        )
+        cart.sudo()._set_delivery_method(self.post)
+        cart._portal_ensure_token()
+        self.end_transaction()
+        return cart
+
+    def pay(self, order, provider, route="/shop/payment/transaction", **parameters):
+        """What the payment form does when "Pay" is clicked; the transaction."""
+        method = provider.payment_method_ids[:1]
+        values = self.call(
+            f"{route}/{order.id}",
+            access_token=order.access_token,
+            provider_id=provider.id,
+            payment_method_id=method.id,
+            token_id=None,
+            flow="direct",
+            tokenization_requested=False,
+            landing_route="/shop/payment/validate",
+            **parameters,
+        )
+        transactions = self.env["payment.transaction"].sudo()
+        return transactions.search([("reference", "=", values["reference"])])
+
+    def simulate(self, transaction, state):
+        self.call(
+            "/payment/demo/simulate_payment",
+            reference=transaction.reference,
+            payment_details="4242",
+            simulated_state=state,
+        )
+
+    def come_back(self):
+        """The shopper's browser returns from paying."""
+        self.call("/payment/status/poll")
+        self.open("/shop/payment/validate")
+
     def check_out(self, page, provider, **address):
         """From the cart to the confirmation, in a browser: address, delivery, payment.
 

@@ -391,21 +391,3 @@ class TestPublicMethods(RightsCommon):
         self.assertTrue(answered)
         self.assertEqual(self.snapshot(), before)
         self.assertFalse(self.matomo.requests)
-
-
-@tagged("post_install", "-at_install")
-class TestWithoutRights(RightsCommon):
-    def test_a_cashier_triggers_tracking(self):
-        sale = self.sync(self.make_sale(), user=self.users["cashier"])
-        self.run_sender()
-        self.assertState(sale, "sent")
-        with self.assertRaises(AccessError):
-            sale.with_user(self.users["cashier"]).action_matomo_retrack()
-
-    def test_a_salesperson_triggers_tracking(self):
-        order = self.make_order().with_user(self.users["salesperson"])
-        self.confirm(order)
-        self.run_sender()
-        self.assertState(order, "sent")
-        with self.assertRaises(AccessError):
-            order.matomo_request_ids.read(["state"])
