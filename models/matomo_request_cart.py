@@ -198,15 +198,10 @@ class MatomoRequest(models.Model):
 
     def _get_last_cart(self, order):
         """The last update of the cart that Matomo has, empty if it has none."""
-        return self.search(
-            [
-                ("kind", "=", "cart"),
-                ("state", "=", "sent"),
-                ("sale_order_id", "=", order.id),
-            ],
-            order="order_date DESC, id DESC",
-            limit=1,
+        sent = order.matomo_request_ids.filtered(
+            lambda row: row.kind == "cart" and row.state == "sent"
         )
+        return sent.sorted(lambda row: (row.order_date, row.id))[-1:]
 
     def _is_cart_sent(self, payload, last):
         """Whether Matomo has this very content of this visit already."""

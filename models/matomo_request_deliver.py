@@ -170,11 +170,14 @@ class MatomoRequest(models.Model):
             yield self.browse(), "_note_unreadable", {"site": site}
             yield from self._settle_unread(site, client, rows, answer)
             return
-        for row in rows:
-            order = recorded.get(row.order_ref)
-            if order and row._is_ours(order):
-                yield row, "_set_sent", {"answer": answer}
-            elif order:
+        ours = rows.filtered(
+            lambda row: row.order_ref in recorded
+            and row._is_ours(recorded[row.order_ref])
+        )
+        if ours:
+            yield ours, "_set_sent", {"answer": answer}
+        for row in rows - ours:
+            if order := recorded.get(row.order_ref):
                 yield row, "_set_foreign", {"recorded": order}
             elif len(rows) == 1:
                 yield row._get_refusal(answer)

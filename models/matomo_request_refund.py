@@ -1,5 +1,5 @@
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from odoo import api, fields, models
@@ -14,6 +14,7 @@ from ..matomo_api.errors import (
 from ..matomo_api.reading import is_refund_recorded
 from ..matomo_api.tracking import refund_parameters, tracking_url
 from .matomo_request import ACCEPTED_STATES
+from .matomo_request_send import LEASE
 from .matomo_site_health import Unreadable
 from .waiting import scaled
 
@@ -144,13 +145,7 @@ class MatomoRequest(models.Model):
         while taken := self._lock_due(
             site, now, SQL("kind = 'refund'"), SQL("order_date, id")
         ):
-            rows = taken[:1].filtered(lambda row: row._prepare_attempt())
-            for row in rows:
-                row._update_state(
-                    "pending",
-                    next_attempt_date=now + timedelta(minutes=10),
-                    attempt_count=row.attempt_count + 1,
-                )
+            if row := taken[:1]._take(now + LEASE):
                 return row
         return self.browse()
 

@@ -221,6 +221,8 @@ class MatomoRequest(models.Model):
             for model_name in ORDER_MODELS:
                 if not self._sweep(model_name, company, start):
                     return
+        # A last full batch has said that there may be more.
+        self.env["ir.cron"]._commit_progress(remaining=0)
         self.env["matomo.reconciliation"]._reconcile()
 
     @api.model

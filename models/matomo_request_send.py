@@ -31,6 +31,8 @@ WAITING_BUDGET = 10
 # So long Matomo may think about what it has recorded (seconds).
 READ_TIMEOUT = WAITING_BUDGET
 REPLAYS = 5
+# With such an id Matomo takes an order for a cart.
+NO_ORDER_REFS = ("", "0")
 # The scheduler is told of so many rows at most: counting millions takes long.
 MAX_REMAINING = 10_000
 
@@ -251,8 +253,7 @@ class MatomoRequest(models.Model):
             )
         ):
             rows = (taken - taken._hold_for_carts(now)).sorted("order_date")
-            rows = rows.filtered(lambda row: row._take(now + LEASE))
-            if rows:
+            if rows := rows._take(now + LEASE):
                 return rows
         return self.browse()
 
@@ -286,49 +287,53 @@ class MatomoRequest(models.Model):
         return rows
 
     def _take(self, until):
-        """Build the row's request and keep it from the other lanes until then.
+        """Build the rows' requests and keep them from the other lanes until then.
 
-        Both in one UPDATE: after a second one in a transaction PostgreSQL looks at
-        the foreign keys again, and would lock the order's row for that.
+        An order that cannot be built fails alone.
+
+        :return: the rows that have something to send
+        """
+        try:
+            with self.env.cr.savepoint():
+                return self._prepare_attempts(until)
+        except (*NOT_TO_SWALLOW, errors.UniqueViolation):
+            # Not an order's fault: a conflict, or the connection is gone.
+            raise
+        except Exception as error:
+            if len(self) > 1:
+                # One by one, so that one order's trouble is no other's.
+                return self.browse().union(*(row._take(until) for row in self))
+            # Whatever an order's data breaks, it is said on the row, and the
+            # queue goes on.
+            _logger.exception("%s cannot be prepared for Matomo", self._get_order())
+            self._fail(
+                "data",
+                self.env._("The order could not be prepared for Matomo: %s", error),
+            )
+            return self.browse()
+
+    def _prepare_attempts(self, until):
+        """Prepare an attempt to send each row; those with something to send."""
+        unsent = self._assign_order_refs()
+        rows = self.filtered(lambda row: row._prepare_attempt(until))
+        (unsent - rows).write({"order_ref": False, "order_ref_key": False})
+        return rows
+
+    def _prepare_attempt(self, until):
+        """Decide once more whether this row is sent, and build its request.
+
+        All is written in one UPDATE: after a second one in a transaction PostgreSQL
+        looks at the foreign keys again, and would lock the order's row for that.
 
         :return: whether there is something to send
         """
-        if not self._prepare_attempt():
+        self.ensure_one()
+        if not self._get_payload_visitor() and not self._build(self._get_order()):
             return False
         self._update_state(
             "pending", next_attempt_date=until, attempt_count=self.attempt_count + 1
         )
         return True
-
-    def _prepare_attempt(self):
-        """Decide once more whether this row is sent, and build its request.
-
-        An order that cannot be built fails alone.
-
-        :return: whether there is something to send
-        """
-        self.ensure_one()
-        if self._get_payload_visitor():
-            return True
-        order = self._get_order()
-        try:
-            # The savepoint keeps one order's trouble from the rest of the batch. What
-            # is built is not flushed with it (see _take), what was before is.
-            self.env.flush_all()
-            with self.env.cr.savepoint(flush=False):
-                return self._build(order)
-        except (*NOT_TO_SWALLOW, errors.UniqueViolation):
-            # Not the order's fault: a conflict, or the connection is gone.
-            raise
-        except Exception as error:
-            # Whatever an order's data breaks, it is said on the row, and the
-            # queue goes on.
-            _logger.exception("%s cannot be prepared for Matomo", order)
-            self._fail(
-                "data",
-                self.env._("The order could not be prepared for Matomo: %s", error),
-            )
-            return False
 
     def _build(self, order):
         if not order._is_matomo_sale():
@@ -378,6 +383,25 @@ class MatomoRequest(models.Model):
         )
         return True
 
+    def _assign_order_refs(self):
+        """Give each row its order's own name as order id, where that is free.
+
+        One look for all rows; who comes second is given a suffix as it is built.
+
+        :return: the rows that were given one
+        """
+        wanted = {}
+        for row in self.filtered(lambda r: r.kind == "order" and not r.order_ref):
+            ref = fit_order_ref(row._get_order()._get_matomo_order_name(), "")
+            if ref not in NO_ORDER_REFS:
+                key = row.site_id._get_order_ref_key(ref)
+                wanted.setdefault(key, (row, ref))
+        taken = self.search([("order_ref_key", "in", list(wanted))])
+        for key in wanted.keys() - set(taken.mapped("order_ref_key")):
+            row, ref = wanted[key]
+            row.write({"order_ref": ref, "order_ref_key": key})
+        return self.browse(row.id for row, _ref in wanted.values())
+
     def _get_free_order_ref(self, order, avoid=()):
         """An order id that no other order has on the row's Matomo site.
 
@@ -392,8 +416,7 @@ class MatomoRequest(models.Model):
         name = order._get_matomo_order_name()
         for number in count(1):
             ref = fit_order_ref(name, "" if number == 1 else f"-{number}")
-            if ref in (*avoid, "", "0"):
-                # Matomo takes an order with such an id for a cart.
+            if ref in (*avoid, *NO_ORDER_REFS):
                 continue
             key = self.site_id._get_order_ref_key(ref)
             taken = [("order_ref_key", "=", key), ("id", "!=", self.id)]

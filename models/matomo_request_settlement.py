@@ -50,7 +50,10 @@ class MatomoRequest(models.Model):
             self._hold_settled(order)
         is_built = super()._build(order)
         if is_built and self.kind == "order" and self.pos_order_id:
-            self.counted_order_ids = order._get_matomo_settled_here()
+            settled = order._get_matomo_settled_here()
+            # Writing it looks it up for this row alone; reading it does for all.
+            if self.counted_order_ids != settled:
+                self.counted_order_ids = settled
         return is_built
 
     def _hold_settled(self, sale):

@@ -98,10 +98,9 @@ class SaleOrder(models.Model):
 
     def _prepare_matomo_base_lines(self):
         """Override of `matomo.order.mixin`: what ``_compute_amounts`` adds up."""
+        # Filtered lines no longer know those of the other orders that are looked at.
+        lines = self._get_priced_lines().with_prefetch(self.order_line._prefetch_ids)
         return [
-            *(
-                line._prepare_base_line_for_taxes_computation()
-                for line in self._get_priced_lines()
-            ),
+            *(line._prepare_base_line_for_taxes_computation() for line in lines),
             *self._add_base_lines_for_early_payment_discount(),
         ]

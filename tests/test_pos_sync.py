@@ -259,22 +259,3 @@ class TestPosSync(AmountsCommon):
         self.session = self.config.current_session_id
         self.session.set_opening_control(0, None)
         return figures
-
-    def clone_sales(self, sale, count):
-        """As many copies of a till sale as fast as a database makes them."""
-        self.env.flush_all()
-        unique = {"uuid": "gen_random_uuid()::text"}
-        orders = self._clone_rows(
-            sale,
-            count,
-            **unique,
-            name="t.name || '-' || n",
-            pos_reference="t.pos_reference || '-' || n",
-            access_token="gen_random_uuid()::text",
-        )
-        first = orders[0].id
-        self._clone_rows(sale.lines, count, **unique, order_id=f"{first} + n - 1")
-        self._clone_rows(
-            sale.payment_ids, count, **unique, pos_order_id=f"{first} + n - 1"
-        )
-        self.env.invalidate_all()

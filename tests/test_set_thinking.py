@@ -1,0 +1,134 @@
+from datetime import timedelta
+
+from odoo import fields
+from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
+
+from .test_delivery import SITE_LOGGER
+from .test_waiting import lose
+from .verdicts import VerdictsCommon
+
+NOW = "2026-03-03 10:00:00"
+FEW, MANY = 100, 1000
+# A thousand orders in so many requests take as many queries as a hundred do.
+BULKS = 5
+
+
+@tagged("post_install", "-at_install")
+@freeze_time(NOW)
+class TestSetThinking(VerdictsCommon):
+    """What is done to a set of orders is done in few queries, not in some for each."""
+
+    def clone(self, count):
+        """Confirmed orders without a verdict."""
+        return self.clone_orders(self.make_order((self.chair, 1), state="sale"), count)
+
+    def clone_till(self, count):
+        return self.clone_sales(self.sync(self.make_sale((self.chair, 1))), count)
+
+    def queue(self, orders):
+        """Let orders wait to be sent, in as many requests as any other number."""
+        self.site.sudo().batch_size = len(orders) // BULKS
+        self.env["matomo.request"]._note(orders)
+        self.end_transaction()
+        return orders
+
+    def assertStates(self, orders, state):
+        self.assertEqual(set(orders.mapped("matomo_state")), {state})
+
+    def assertGrowsBy(self, queries, step):
+        """``step(count)`` needs so many queries more for 1,000 than for 100 at most."""
+        few, many = step(FEW), step(MANY)
+        self.assertLessEqual(many - few, queries, (few, many))
+
+    # === THE SENDER === #
+
+    def send(self, orders):
+        cost = self.counted(self.run_sender)
+        self.assertStates(orders, "sent")
+        return cost
+
+    def test_sending_sales_orders(self):
+        # PostgreSQL is given a hundred changed rows at a time.
+        self.assertGrowsBy(20, lambda count: self.send(self.queue(self.clone(count))))
+
+    def test_sending_till_sales(self):
+        self.assertGrowsBy(
+            20, lambda count: self.send(self.queue(self.clone_till(count)))
+        )
+
+    @mute_logger(SITE_LOGGER)
+    def test_sending_again(self):
+        """Their answers were lost: they are refused, read back and settled."""
+
+        def send_again(count):
+            orders = self.queue(self.clone(count))
+            self.matomo.faults = [lose]
+            self.run_sender()
+            with freeze_time(fields.Datetime.to_datetime(NOW) + timedelta(hours=1)):
+                return self.send(orders)
+
+        self.assertGrowsBy(20, send_again)
+
+    # === THE VERIFIER === #
+
+    def test_verifying(self):
+        def verify(count):
+            orders = self.queue(self.clone(count))
+            self.run_sender()
+            cost = self.counted(self.run_verifier)
+            self.assertStates(orders, "verified")
+            return cost
+
+        # Matomo is asked for fifty orders at a time.
+        self.assertGrowsBy(18 * 12, verify)
+
+    # === THE SWEEP === #
+
+    def sweep(self, orders):
+        cost = self.counted(lambda: self.run_cron("ir_cron_sweep"))
+        self.assertStates(orders, "pending")
+        return cost
+
+    def test_sweeping_sales_orders(self):
+        self.run_cron("ir_cron_sweep")
+        self.assertGrowsBy(40, lambda count: self.sweep(self.clone(count)))
+
+    def test_sweeping_till_sales(self):
+        self.run_cron("ir_cron_sweep")
+        self.assertGrowsBy(40, lambda count: self.sweep(self.clone_till(count)))
+
+    # === LISTS === #
+
+    def list(self, orders):
+        self.queue(orders)
+        self.run_sender()
+        names = [name for name in orders._fields if name.startswith("matomo_")]
+        self.assertGreater(len(names), 10)
+        cost = self.counted(lambda: orders.read(names))
+        self.assertLess(cost, 40)
+        return cost
+
+    def test_list_of_sales_orders(self):
+        self.assertGrowsBy(5, lambda count: self.list(self.clone(count)))
+
+    def test_list_of_till_sales(self):
+        self.assertGrowsBy(5, lambda count: self.list(self.clone_till(count)))
+
+    def test_list_of_changed_orders(self):
+        """Amounts are computed anew for all that are not what was sent."""
+
+        def read(count):
+            orders = self.queue(self.clone(count))
+            self.run_sender()
+            self.env.cr.execute(
+                "UPDATE sale_order_line SET price_unit = 50 WHERE order_id IN %s",
+                [orders._ids],
+            )
+            orders.flush_recordset()
+            orders.write({"amount_total": 57.5})
+            cost = self.counted(lambda: orders.read(["matomo_notes"]))
+            self.assertTrue(all(orders.mapped("matomo_notes")))
+            return cost
+
+        self.assertGrowsBy(5, read)
