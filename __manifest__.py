@@ -7,7 +7,7 @@
     "website": "https://github.com/matomo-order-tracking/matomo_order_tracking",
     "author": "Matomo Order Tracking contributors",
     "license": "LGPL-3",
-    "depends": ["website_sale", "pos_sale", "base_automation"],
+    "depends": ["website_sale", "pos_sale", "base_automation", "privacy_lookup"],
     "external_dependencies": {"python": ["requests"]},
     "data": [
         "security/matomo_order_tracking_groups.xml",

@@ -22,8 +22,8 @@ class MatomoRequest(models.Model):
 
     _inherit = "matomo.request"
 
-    # Not related: a sale that changes its customer must not meet the sender here.
-    # By this Odoo's privacy lookup finds the row.
+    # Whose order it was when the row was made. Not related: a sale that changes its
+    # customer must not meet the sender here; who it is now is found by the order.
     partner_id = fields.Many2one(
         "res.partner",
         string="Customer",

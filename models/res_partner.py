@@ -19,28 +19,45 @@ class ResPartner(models.Model):
         """
         if "name" in vals and "email" in vals and not vals["email"]:
             named = self.filtered(lambda partner: partner.name != vals["name"])
-            named._forget_in_matomo(Domain("partner_id", "in", named.ids))
+            named._forget_in_matomo()
         return super().write(vals)
 
-    def _forget_in_matomo(self, domain):
+    def _forget_in_matomo(self, *args):
         """Delete the personal data of these people's orders.
 
+        :param args: of ``_find_matomo_orders``
         :return: how many orders were concerned
         """
-        count = 0
-        for model_name in ORDER_MODELS if self else ():
-            # sudo: whoever deletes a customer need not see all their orders.
-            orders = self.env[model_name].sudo().search(domain)
-            orders._forget_matomo_shopper()
-            count += len(orders)
-        return count
+        orders = self._find_matomo_orders(*args) if self else ()
+        for each in orders:
+            each._forget_matomo_shopper()
+        return sum(map(len, orders))
+
+    def _find_matomo_orders(self, operator="in", domain=Domain.TRUE):
+        """The orders that are these people's now, or were when they were queued.
+
+        An order may get another customer later; what it knows of its shopper stays.
+
+        :return: for each model of orders a recordset, in sudo
+        """
+        return [
+            # sudo: whoever asks for a person's data need not see all their orders.
+            # Two searches, for each has an index.
+            (orders := self.env[model_name].sudo()).union(
+                *(
+                    orders.search(Domain(path, operator, self.ids) & domain)
+                    for path in ("partner_id", "matomo_request_ids.partner_id")
+                )
+            )
+            for model_name in ORDER_MODELS
+        ]
 
     # === ACTIONS === #
 
     def action_matomo_forget(self):
         """Delete what is kept of this person, at a manager's click."""
         for partner in self:
-            count = partner._forget_in_matomo(partner._get_matomo_order_domain())
+            count = partner._forget_in_matomo(*partner._get_matomo_criteria())
             partner._message_log(
                 body=self.env._(
                     "The personal data for Matomo of %s orders were deleted.", count
@@ -62,7 +79,7 @@ class ResPartner(models.Model):
     def action_matomo_export(self):
         """Download what is kept of this person, at a manager's click."""
         self.ensure_one()
-        self._get_matomo_order_domain()
+        self._get_matomo_criteria()
         return {
             "type": "ir.actions.act_url",
             "url": f"/matomo_order_tracking/partner/{self.id}",
@@ -72,22 +89,18 @@ class ResPartner(models.Model):
     def _export_matomo_data(self):
         """All Matomo data of this person and their addresses, for JSON."""
         self.ensure_one()
-        domain = self._get_matomo_order_domain()
+        found = self._find_matomo_orders(*self._get_matomo_criteria())
         return {
             "customer": self.display_name,
-            **{
-                # sudo: a Matomo manager may have no right to sales.
-                model_name: self.env[model_name]
-                .sudo()
-                .search(domain)
-                ._export_matomo_data()
-                for model_name in ORDER_MODELS
-            },
+            **{orders._name: orders._export_matomo_data() for orders in found},
         }
 
-    def _get_matomo_order_domain(self):
-        """The orders of these people in the companies of the manager who asks.
+    def _get_matomo_criteria(self):
+        """Which orders a manager means who asks for these people.
 
+        Those of their addresses, too, in the companies of the manager.
+
+        :return: the arguments of ``_find_matomo_orders``
         :raise AccessError: for anybody else
         """
         if not self.env.user.has_group("matomo_order_tracking.group_matomo_manager"):
@@ -98,6 +111,5 @@ class ResPartner(models.Model):
                 )
             )
         self.check_access("read")
-        return Domain("partner_id", "child_of", self.ids) & Domain(
-            "company_id", "in", self.env.user.company_ids.ids
-        )
+        companies = self.env.user.company_ids
+        return "child_of", Domain("company_id", "in", companies.ids)

@@ -1,5 +1,4 @@
 from odoo import models
-from odoo.fields import Domain
 
 
 class ResUsers(models.Model):
@@ -10,6 +9,5 @@ class ResUsers(models.Model):
 
         Their contact stays where orders name it.
         """
-        partners = self.filtered("share").partner_id
-        partners._forget_in_matomo(Domain("partner_id", "in", partners.ids))
+        self.filtered("share").partner_id._forget_in_matomo()
         return super()._deactivate_portal_user(**post)

@@ -250,12 +250,13 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         super().setUpClass()
         cls.customer.sudo().write({"email": "nora@example.com"})
 
-    def look_up(self):
-        """Odoo's privacy lookup of the customer: its lines, by model."""
+    def look_up(self, customer=None):
+        """Odoo's privacy lookup of a customer: its lines, by model."""
+        customer = customer or self.customer
         wizard = (
             self.env["privacy.lookup.wizard"]
             .with_user(self.env.ref("base.user_admin"))
-            .create({"name": self.customer.name, "email": self.customer.email})
+            .create({"name": customer.name, "email": customer.email})
         )
         wizard.action_lookup()
         return wizard.line_ids.grouped("res_model")
@@ -306,6 +307,96 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         quotation = self.make_personal(self.make_order())
         self.look_up()["sale.order"].action_unlink_all()
         self.assertFalse(quotation.exists())
+
+    def change_customer(self, order):
+        """Let an order be somebody else's; who that is."""
+        other = self.customer.copy({"name": "Paula", "email": "paula@example.com"})
+        order.partner_id = other
+        self.end_transaction()
+        return other
+
+    def test_lookup_finds_who_was_and_who_is_the_customer(self):
+        for sell in (self.sell, self.sell_at_till):
+            order = sell()
+            self.run_sender()
+            self.run_verifier()
+            rows = order.sudo().matomo_request_ids
+            both = self.customer + self.change_customer(order)
+            for partner in both:
+                lines = self.look_up(partner)
+                found = lines["matomo.request"].filtered(
+                    lambda line, rows=rows: line.res_id in rows.ids
+                )
+                self.assertEqual(sorted(found.mapped("res_id")), sorted(rows.ids))
+                self.assertTrue(self.traces(order))
+            lines["matomo.request"].action_unlink_all()
+            self.assertForgotten(order)
+            self.assertState(order, "verified")
+            for partner in both:
+                self.assertNotIn("matomo.request", self.look_up(partner))
+
+    def sell_at_till(self):
+        return self.make_personal(
+            self.sync(self.make_sale(partner_id=self.customer.id))
+        )
+
+    def test_cart_is_found_by_whose_order_it_became(self):
+        public = self.env.ref("base.public_partner")
+        cart = self.make_personal(self.make_order(partner_id=public.id))
+        row = self.env["matomo.request"].sudo()
+        row = row.create(
+            {
+                "kind": "cart",
+                "state": "sent",
+                "company_id": self.company.id,
+                "site_id": self.site.id,
+                "sale_order_id": cart.id,
+                "payload": {"cip": SECRETS["matomo_ip_address"]},
+            }
+        )
+        cart.partner_id = self.customer
+        self.end_transaction()
+        self.assertEqual(row.partner_id, public)
+        lines = self.look_up()
+        self.assertEqual(lines["matomo.request"].mapped("res_id"), row.ids)
+        lines["matomo.request"].action_unlink_all()
+        self.assertFalse(row.exists())
+
+    def test_manager_asks_for_who_was_and_who_is_the_customer(self):
+        manager = self.make_manager()
+        for sell in (self.sell, self.sell_at_till):
+            for is_old in (True, False):
+                order = sell()
+                self.run_sender()
+                self.run_verifier()
+                other = self.change_customer(order)
+                asked = (self.customer if is_old else other).with_user(manager)
+                exported = asked._export_matomo_data()[order._name]
+                (data,) = [each for each in exported if each["order"] == order.name]
+                self.assertEqual(data["matomo_ip_address"], "203.0.113.9")
+                self.assertEqual(data["requests"][0]["payload"]["cid"], VISITOR)
+                asked.action_matomo_forget()
+                self.assertForgotten(order)
+
+    def test_anonymised_customer_of_before_is_forgotten(self):
+        order = self.sell()
+        self.change_customer(order)
+        self.customer.sudo().write({"name": "Anonymous", "email": False})
+        self.assertForgotten(order)
+
+    def test_merged_customers_are_one(self):
+        order = self.sell()
+        twin = self.customer.sudo().copy({"name": "N. Shopper"})
+        merge = self.env["base.partner.merge.automatic.wizard"].sudo()
+        merge._merge((self.customer + twin).ids, twin)
+        self.env.invalidate_all()
+        self.assertFalse(self.customer.exists())
+        self.assertEqual(self.row(order).partner_id, twin)
+        lines = self.look_up(twin)
+        self.assertEqual(lines["matomo.request"].mapped("res_id"), self.row(order).ids)
+        self.assertTrue(self.traces(order))
+        twin.with_user(self.make_manager()).action_matomo_forget()
+        self.assertForgotten(order)
 
     def test_till_sale_is_forgotten_and_handed_out(self):
         order = self.sync(self.make_sale(partner_id=self.customer.id))
