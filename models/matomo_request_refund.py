@@ -1,5 +1,6 @@
 import logging
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 
 from odoo import api, fields, models
@@ -71,6 +72,8 @@ class MatomoRequest(models.Model):
     _pos_refund_unique = models.UniqueIndex(
         "(pos_order_id, refunded_id) WHERE kind = 'refund'"
     )
+    # All that is given back of an order.
+    _refunded_index = models.Index("(refunded_id) WHERE kind = 'refund'")
 
     # === QUEUEING: INSIDE THE REFUND'S TRANSACTION === #
 
@@ -85,7 +88,7 @@ class MatomoRequest(models.Model):
         if not refunds:
             return self.browse()
         known = {
-            (row._get_order(), row.refunded_id, row.refund_move_id)
+            (row._get_order(), row.refunded_id, row.refund_move_id): row
             for row in self.search(
                 [
                     ("kind", "=", "refund"),
@@ -96,22 +99,26 @@ class MatomoRequest(models.Model):
             )
         }
         moves = self.env["account.move"]
-        rows = self.create(
-            [
-                {
-                    "kind": "refund",
-                    order._matomo_order_field: order.id,
-                    "refunded_id": f"{refunded._name},{refunded.id}",
-                    "refund_move_id": move and move.id,
-                    "company_id": order.company_id.id,
-                    "site_id": sites[order].id,
-                    "channel": order._get_matomo_channel(),
-                    "order_date": moment,
-                }
-                for order, refunded, moment, move in refunds
-                if (order, refunded, move or moves) not in known
-            ]
-        )
+        rows, values = self.browse(), []
+        for order, refunded, moment, move in refunds:
+            row = known.get((order, refunded, move or moves))
+            if not row:
+                values.append(
+                    {
+                        "kind": "refund",
+                        order._matomo_order_field: order.id,
+                        "refunded_id": _reference(refunded),
+                        "refund_move_id": move and move.id,
+                        "company_id": order.company_id.id,
+                        "site_id": sites[order].id,
+                        "channel": order._get_matomo_channel(),
+                        "order_date": moment,
+                    }
+                )
+            elif row.state == "cancelled":
+                # It was taken back, or its order was not in Matomo then.
+                rows |= row._update_state("pending", reason=False, order_date=moment)
+        rows |= self.create(values)
         self._wake_sender()
         return rows
 
@@ -193,17 +200,21 @@ class MatomoRequest(models.Model):
         """Override of the sender: a refund is an event."""
         if self.kind != "refund":
             return super()._build(order)
-        amount, refunded = self._get_refund_amount(order), self.refunded_id
-        origin = self.search([("kind", "=", "order"), *_about(refunded)])
+        refunded = self.refunded_id
+        origin = self._get_origin(refunded)
+        if reason := self._get_withdrawn_reason(order):
+            return self._drop(reason)
         if origin.state == "pending":
             self.next_attempt_date = fields.Datetime.now() + ORDER_WAIT
             return False
-        if origin.state not in ACCEPTED_STATES or amount <= 0:
-            self._update_state(
-                "cancelled",
-                reason=self.env._("What is refunded is not in Matomo."),
+        if origin.state not in ACCEPTED_STATES:
+            return self._drop(self.env._("What is refunded is not in Matomo."))
+        left = origin._get_sent_revenue() - self._get_given(refunded)
+        amount = min(self._get_refund_amount(order, left), left)
+        if amount <= 0:
+            return self._drop(
+                self.env._("All that Matomo has of it is given back already.")
             )
-            return False
         site = self.site_id
         payload = refund_parameters(
             site.idsite,
@@ -224,25 +235,53 @@ class MatomoRequest(models.Model):
         )
         return True
 
-    def _get_refund_amount(self, order):
-        """The amount that is given back."""
+    def _drop(self, reason):
+        """There is nothing to send, for now; it may be queued again."""
+        self._update_state("cancelled", reason=reason)
+        return False
+
+    def _get_withdrawn_reason(self, order):
+        """Why a cancellation or a credit note gives nothing back any more, or False."""
+        if self.refund_move_id:
+            is_withdrawn = self.refund_move_id.state != "posted"
+            return is_withdrawn and self.env._("The credit note was withdrawn.")
+        is_withdrawn = self.sale_order_id and order.state != "cancel"
+        return is_withdrawn and self.env._("The order was confirmed again.")
+
+    @api.model
+    def _get_origin(self, refunded):
+        """The row by which Matomo has what is refunded."""
+        return self.search(
+            [
+                ("kind", "=", "order"),
+                (refunded._matomo_order_field, "=", refunded.id),
+            ]
+        )
+
+    def _get_given(self, refunded):
+        """What Matomo has been told, or may have been, of what was given back."""
+        rows = self.search(
+            [
+                ("kind", "=", "refund"),
+                ("refunded_id", "=", _reference(refunded)),
+                ("id", "!=", self.id),
+            ]
+        )
+        rows = rows.filtered(lambda row: row._is_in_matomo())
+        return sum((row._get_sent_revenue() for row in rows), Decimal(0))
+
+    def _get_refund_amount(self, order, left):
+        """The amount that is given back.
+
+        :param left: what Matomo has of what is refunded, less what was given back
+        """
         site = self.site_id
         if self.pos_order_id:
             return order._get_matomo_returned_amount(self.refunded_id, site)
         if self.refund_move_id:
             return self.refund_move_id._get_matomo_refund_amount(order, site)
-        # Cancelled: what Matomo has, less what was given back before.
-        origin = self.search([("kind", "=", "order"), *_about(order)])
-        earlier = self.search(
-            [
-                ("kind", "=", "refund"),
-                ("id", "!=", self.id),
-                ("state", "in", ("pending", *ACCEPTED_STATES)),
-                *_about(order),
-            ]
-        )
-        given = sum(row._get_refund_amount(order) for row in earlier)
-        return origin._get_sent_revenue() - given
+        # Cancelled: all of it, but for what a till has sold.
+        return left - order._get_matomo_sold_at_tills(site)
 
     def _hold_refund(self):
         """Matomo may have the event, and the token may not read whether it has."""
@@ -322,5 +361,5 @@ def _ids(refunds, model_name):
     return [refund.order.id for refund in refunds if refund.order._name == model_name]
 
 
-def _about(order):
-    return [(order._matomo_order_field, "=", order.id)]
+def _reference(order):
+    return f"{order._name},{order.id}"

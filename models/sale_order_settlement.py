@@ -111,7 +111,7 @@ class SaleOrder(models.Model):
         )
 
     def _get_matomo_amounts_at_till(self, lines):
-        """What the till's ``lines`` have brought to Matomo: untaxed and tax."""
+        """What the tills' ``lines`` come to: untaxed and tax."""
         totals = [0.0, 0.0]
         for sale in lines.order_id:
             for computed in sale._compute_matomo_lines():
@@ -121,6 +121,20 @@ class SaleOrder(models.Model):
                             amount, self.currency_id, self.company_id, sale.date_order
                         )
         return totals
+
+    def _get_matomo_sold_at_tills(self, site):
+        """What tills have sold of this order and have not taken back, with tax.
+
+        Only what is counted here, in the site's currency.
+        """
+        settled = self._get_matomo_settlements().filtered(
+            lambda line: line.order_id._get_matomo_line_fate(line) == "settled"
+        )
+        returned = settled.refund_orderline_ids.filtered(
+            lambda line: line.order_id._is_matomo_sale()
+        )
+        amounts = self._get_matomo_amounts_at_till(settled | returned)
+        return self._get_matomo_converter(site)(sum(amounts))
 
     def _get_matomo_amount_notes(self, amounts):
         """Override of `matomo.order.mixin`."""

@@ -99,6 +99,82 @@ class TestRefund(MatomoPosCommon):
         self.run_sender()
         self.assertEvents((order.name, "46.00"), (order.name, "184.00"))
 
+    def test_cancelled_and_then_credited(self):
+        order = self.track(self.make_order((self.chair, 2)))
+        self.cancel(order)
+        self.run_sender()
+        for amount in (150.0, 50.0):
+            self.credit(order, amount)
+        self.run_sender()
+        self.assertEvents((order.name, "230.00"))
+        self.assertEqual(
+            self.refund(order).filtered("refund_move_id").mapped("reason"),
+            ["All that Matomo has of it is given back already."] * 2,
+        )
+
+    def test_cancelled_and_confirmed_again_before_it_is_told(self):
+        order = self.track(self.make_order((self.chair, 2)))
+        self.cancel(order)
+        order.action_draft()
+        self.confirm(order)
+        self.run_sender()
+        self.assertEvents()
+        self.assertEqual(self.refund(order).reason, "The order was confirmed again.")
+        self.cancel(order)
+        self.run_sender()
+        self.assertEvents((order.name, "230.00"))
+
+    def test_credit_note_withdrawn_before_it_is_told(self):
+        order = self.track(self.make_order((self.chair, 2)))
+        move = self.credit(order, 100.0)
+        move.button_draft()
+        self.run_sender()
+        self.assertEvents()
+        self.assertEqual(self.refund(order).reason, "The credit note was withdrawn.")
+        move.action_post()
+        self.end_transaction()
+        self.run_sender()
+        self.assertEvents((order.name, "115.00"))
+
+    def settle_at_till(self, order, quantity):
+        return self.sync(
+            self.make_sale(
+                {
+                    "product_id": order.order_line.product_id.id,
+                    "qty": quantity,
+                    "sale_order_origin_id": order.id,
+                    "sale_order_line_id": order.order_line.id,
+                }
+            )
+        )
+
+    def take_back_at_till(self, sale, quantity):
+        return self.sync(
+            self.make_sale(
+                {
+                    "product_id": sale.lines.product_id.id,
+                    "qty": -quantity,
+                    "refunded_orderline_id": sale.lines.id,
+                },
+                is_refund=True,
+            )
+        )
+
+    def test_cancelled_order_of_which_a_till_has_sold_a_part(self):
+        order = self.track(self.make_order((self.chair, 5)))
+        sale = self.settle_at_till(order, 3)
+        self.take_back_at_till(sale, 1)
+        self.credit(order, 100.0)
+        self.run_sender()
+        self.cancel(order)
+        self.run_sender()
+        events = [(order.name, amount) for amount in ("115.00", "115.00", "115.00")]
+        # Two chairs of the five are sold, and stay so until the till takes them back.
+        self.assertEvents(*events)
+        self.take_back_at_till(sale, 2)
+        self.run_sender()
+        self.assertEvents(*events, (order.name, "230.00"))
+
     def test_till_refund(self):
         sale = self.sync(self.make_sale((self.chair, 3)))
         self.run_sender()
