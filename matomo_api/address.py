@@ -7,12 +7,20 @@ anywhere and elsewhere the next time.
 
 import ipaddress
 import re
+import unicodedata
 from urllib.parse import urlsplit
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Loopback is this machine: nothing travels over a network there.
 LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
+# A proxy might look these up for us: they are refused as names, too.
+CLOUD_NAMES = (
+    "metadata.google.internal",
+    "metadata.goog",
+    "instance-data",
+    "instance-data.ec2.internal",
+)
 
 # Link-local, where most clouds answer with credentials, is refused as a whole;
 # these are the places where some clouds do so besides, and what is no host.
@@ -77,7 +85,7 @@ def check_address(url: str, allow_private: bool = True) -> None:
         or port == 0
         or _UNPRINTABLE.search(url)
         or not (ip or ("[" not in parts.netloc and _HOST.fullmatch(host)))
-        or (not ip and _NUMERIC_HOST.fullmatch(host))
+        or (not ip and _NUMERIC_HOST.fullmatch(unicodedata.normalize("NFKC", host)))
     ):
         raise AddressRefused("malformed", "This is not a web address.")
     if "@" in parts.netloc or "?" in url or "#" in url:
@@ -87,6 +95,8 @@ def check_address(url: str, allow_private: bool = True) -> None:
         )
     if ip:
         check_ip(ip, is_secure=parts.scheme == "https", allow_private=allow_private)
+    elif host.rstrip(".") in CLOUD_NAMES:
+        raise _forbidden(host)
     elif host in LOOPBACK_NAMES:
         if not allow_private:
             raise AddressRefused("private", f"{host} is this machine.")
@@ -111,14 +121,19 @@ def check_ip(ip: str | IPAddress, *, is_secure: bool, allow_private: bool) -> No
             or each.is_unspecified
             or any(each in network for network in _NEVER)
         ):
-            raise AddressRefused("forbidden", f"No Matomo can be at {ip}.")
+            raise _forbidden(ip)
     target = _get_ipv4_within(ip) or ip
     if not allow_private and not target.is_global:
         raise AddressRefused(
             "private", f"{ip} is in a private network, which is not allowed here."
         )
-    if not is_secure and not target.is_loopback:
+    # Other addresses with 127.0.0.1 within are translated somewhere in a network.
+    if not is_secure and not (getattr(ip, "ipv4_mapped", None) or ip).is_loopback:
         raise _insecure(ip)
+
+
+def _forbidden(host) -> AddressRefused:
+    return AddressRefused("forbidden", f"No Matomo can be at {host}.")
 
 
 def _insecure(host) -> AddressRefused:
@@ -141,4 +156,4 @@ def _get_ipv4_within(ip: IPAddress) -> ipaddress.IPv4Address | None:
         return None
     if any(ip in network for network in _IPV4_WITHIN):
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.sixtofour
+    return ip.sixtofour or (ip.teredo and ip.teredo[1])

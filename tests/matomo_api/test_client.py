@@ -296,12 +296,35 @@ def names(monkeypatch):
         "fd00:ec2::254",
         "::ffff:169.254.169.254",
         "0.0.0.0",
+        "64:ff9b::169.254.169.254",
+        "2002:a9fe:a9fe::1",
     ],
 )
 def test_a_name_may_not_lead_to_a_cloud_service(names, ip):
     names["matomo.example.com"] = [ip], 0
     with pytest.raises(Misconfigured, match="may not be used"):
         send(Client("https://matomo.example.com/", TOKEN))
+
+
+def test_a_name_is_looked_up_once_and_looked_at_each_time(server, monkeypatch):
+    """Rebinding: a name that leads elsewhere as soon as it was found harmless."""
+    server.say(body=SUCCESS, Connection="close")
+    answers = ["127.0.0.1", "169.254.169.254"]
+    original = socket.getaddrinfo
+
+    def getaddrinfo(host, port, flags=0, **kwargs):
+        if host == "localhost" and not flags:
+            host = answers.pop(0)
+        return original(host, port, flags=flags, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    client = Client(server.url.replace("127.0.0.1", "localhost"), TOKEN)
+    assert send(client).tracked == 1
+    assert answers == ["169.254.169.254"]
+    with pytest.raises(Misconfigured, match="may not be used"):
+        send(client)
+    assert len(server.requests) == 1
+    assert not answers
 
 
 def test_localhost_may_not_lead_elsewhere(names):
@@ -339,6 +362,11 @@ def test_the_deadline_holds_while_a_name_is_looked_up(names):
         "https://169.254.169.254/",
         "ftp://x/",
         "https://a\n/",
+        "https://2852039166/",
+        "https://0xa9fea9fe/",
+        "https://0251.0376.0251.0376/",
+        "https://[::ffff:169.254.169.254]/",
+        "https://metadata.google.internal/",
     ],
 )
 def test_refused_addresses(url):
