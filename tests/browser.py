@@ -2,7 +2,9 @@
 
 import json
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+
+import websocket
 
 from odoo.tests.common import ChromeBrowser, HttpCase
 
@@ -117,6 +119,40 @@ class Page:
                     field.dispatchEvent(new Event("change", {{bubbles: true}}));
                 }})()"""
             )
+
+    @contextmanager
+    def offline(self):
+        """The browser without network: this tab, and the workers that act for it."""
+        with ExitStack() as stack:
+            workers = [
+                stack.enter_context(
+                    closing(
+                        websocket.create_connection(
+                            target["webSocketDebuggerUrl"], suppress_origin=True
+                        )
+                    )
+                )
+                for target in self._browser._json_command("list")
+                if target["type"].endswith("worker")
+            ]
+            self._take_network(True, workers)
+            yield
+            self._take_network(False, workers)
+
+    def _take_network(self, offline, workers):
+        conditions = {
+            "offline": offline,
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": -1,
+        }
+        for method, params in (
+            ("Network.enable", {}),
+            ("Network.emulateNetworkConditions", conditions),
+        ):
+            for worker in workers:
+                worker.send(json.dumps({"id": 1, "method": method, "params": params}))
+            self._browser._websocket_request(method, params=params)
 
     def cookies(self):
         """The cookies scripts may read."""

@@ -2,13 +2,15 @@ from datetime import date
 
 from odoo import Command
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
+from .browser import BrowserCase
 from .real_matomo import RealMatomo
-from .till import TillCase
+from .till import IS_KEPT, UNSYNCED, TillCase, open_register, ring_up
 
 
 @tagged("post_install", "-at_install")
-class TestTillTour(TillCase):
+class TestTillTour(TillCase, BrowserCase):
     """A cashier at a real till in Chromium, seen by a real Matomo."""
 
     def startPatch(self, matomo):
@@ -30,8 +32,11 @@ class TestTillTour(TillCase):
     def test_a_day_at_the_till(self):
         quotation = self.make_order((self.chair, 3))
         session = self.open_till(self.shop)
+        self.let_crons_sleep()
         self.run_tour(self.shop, "matomo_till")
-        self.run_sender()
+        # The sales have woken the sender, and nothing else.
+        self.assertEqual(self.run_scheduler(), ["model._cron_send()"])
+        self.assertEqual(self.run_scheduler(), [])
         self.run_verifier()
 
         sales = self.till_sales(session)
@@ -148,3 +153,56 @@ class TestTillTour(TillCase):
             self.assertEqual(f"{order['revenue']:.2f}", revenue)
             self.assertEqual(f"{sale.amount_total + sale.tip_amount:.2f}", revenue)
             self.assertEqual(self.real.items(sale.matomo_order_ref), items)
+
+    # === WITHOUT NETWORK === #
+
+    def test_sold_without_network_and_synced_later(self):
+        """Chromium itself has no network, and shows the till from its own cache."""
+        path = f"/pos/ui/{self.shop.id}"
+        session = self.open_till(self.shop)
+        self.let_crons_sleep()
+        sold = (
+            ("2026-03-01 15:30:00", ("Chair", "Lamp"), "Cash", "127.08"),
+            # Around midnight in Tokyo, in London, in New York.
+            ("2026-03-01 23:59:30", ("Lamp",), "Card", "12.08"),
+            ("2026-03-02 05:30:00", ("Lamp", "Chair", "Lamp"), "Voucher", "139.15"),
+        )
+        with self.browse() as page:
+            page.goto(f"/web/login?redirect={path}", is_ready="true")
+            page.fill(login=self.seller.login, password=self.seller.login)
+            page.click(".oe_login_form button[type='submit']")
+            open_register(page)
+            # Once more, so that the browser keeps all it needs to open the till.
+            page.wait("navigator.serviceWorker.ready.then(() => true)")
+            page.goto(path, is_ready="true")
+            open_register(page)
+            # The till itself says on the console that it has no network.
+            console = mute_logger(f"{self._logger.name}.browser")
+            with page.offline(), console:
+                page.wait("fetch('/pos/ping').then(() => false, () => true)")
+                for number, (moment, products, method, _revenue) in enumerate(sold):
+                    ring_up(page, products, method, at=moment)
+                    page.wait(f"{UNSYNCED} === {number + 1}")
+                # The tab is left and opened again.
+                page.wait(IS_KEPT)
+                page.goto(path, is_ready="true")
+                open_register(page)
+                page.wait(f"{UNSYNCED} === 3")
+            page.goto(path, is_ready="true")
+            open_register(page)
+            page.wait(f"{UNSYNCED} === 0")
+        self.assertEqual(self.run_scheduler(), ["model._cron_send()"])
+        self.run_verifier()
+
+        sales = self.till_sales(session)
+        self.assertEqual(len(sales), 3)
+        recorded = self.real.orders()
+        self.assertEqual(len(recorded), 3)
+        for sale, (moment, _products, method, revenue) in zip(sales, sold, strict=True):
+            self.assertState(sale, "verified")
+            self.assertEqual(sale.payment_ids.payment_method_id.name, method)
+            order = recorded[sale.matomo_order_ref]
+            self.assertEqual(str(sale.date_order), moment)
+            self.assertEqual(str(order["server_time"]), moment)
+            self.assertEqual(f"{sale.amount_total:.2f}", revenue)
+            self.assertEqual(f"{order['revenue']:.2f}", revenue)

@@ -1,11 +1,57 @@
 """A real till in Chromium, driven by a tour (static/tests/tours)."""
 
 from contextlib import nullcontext
+from datetime import timedelta
 
-from odoo import Command
+from odoo import Command, fields
 from odoo.tests import HttpCase
 
 from .common import MatomoPosCommon
+
+# The till shows its products, and a function to say how many paid sales are only there.
+IS_OPEN = "!!document.querySelector('.product-list .product')"
+UNSYNCED = """
+posmodel.models["pos.order"].filter((sale) => sale.state === "paid" && !sale.isSynced)
+    .length
+"""
+
+# The till has written its sales into the browser's database, 300 ms after them.
+IS_KEPT = """
+new Promise((resolve) => setTimeout(resolve, 400)).then(
+    () => posmodel.data.indexedDB.activeTransactions.size === 0
+)
+"""
+
+
+def open_register(page):
+    """Pass the till's greeting, which it shows to who comes from elsewhere."""
+    greeting = ".screen-login .open-register-btn"
+    page.wait(f"{IS_OPEN} || !!document.querySelector('{greeting}')")
+    if not page.evaluate(IS_OPEN):
+        page.click(greeting)
+        page.wait(IS_OPEN)
+
+
+def ring_up(page, products, method, at):
+    """Ring up a sale when the till's clock, in Tokyo, shows a moment in UTC."""
+    page.evaluate(
+        f"""(() => {{
+            luxon.Settings.defaultZone = "Asia/Tokyo";
+            luxon.Settings.now = () => Date.parse("{at.replace(" ", "T")}Z");
+        }})()"""
+    )
+    for name in products:
+        page.click(".product-list .product", name)
+    page.click(".pay-order-button")
+    page.click(".paymentmethods .paymentmethod", method)
+    page.click(".payment-screen button.validation-button.next.highlight")
+    # A till that has just lost its network says so first.
+    receipt, dialog = ".receipt-screen button.next", ".modal .btn-primary"
+    page.wait(f"!!document.querySelector('{receipt}, {dialog}')")
+    if page.evaluate(f"!!document.querySelector('{dialog}')"):
+        page.click(dialog)
+    page.click(receipt)
+    page.wait(IS_OPEN)
 
 
 class TillCase(MatomoPosCommon, HttpCase):
@@ -49,6 +95,35 @@ class TillCase(MatomoPosCommon, HttpCase):
         till.with_user(self.seller).open_ui()
         till.current_session_id.set_opening_control(0, None)
         return till.current_session_id
+
+    def let_crons_sleep(self):
+        """From here on our scheduled actions run only if something wakes them."""
+        crons = self.env["ir.cron"].sudo().search([("code", "like", "_cron_")])
+        self.crons = crons.filtered(
+            lambda cron: cron.model_id.model == "matomo.request"
+        )
+        self.crons.nextcall = fields.Datetime.now() + timedelta(days=1)
+        triggers = self.env["ir.cron.trigger"].sudo()
+        triggers.search([("cron_id", "in", self.crons.ids)]).unlink()
+
+    def run_scheduler(self):
+        """Odoo's scheduler runs those of them that are due; their names.
+
+        As ``ir.cron._process_jobs`` does, which every server calls, without the
+        scheduled actions of other modules; in the test's transaction, where a commit
+        is a savepoint.
+        """
+        runner = self.registry["ir.cron"]
+        self.env.invalidate_all()
+        with self.registry.cursor() as cr:
+            due = [
+                job["id"]
+                for job in runner._get_all_ready_jobs(cr)
+                if job["id"] in self.crons.ids
+            ]
+            runner._process_jobs_loop(cr, job_ids=due)
+        self.env.invalidate_all()
+        return self.crons.browse(due).mapped("code")
 
     def run_tour(self, till, tour):
         self.start_tour(f"/pos/ui/{till.id}", tour, login=self.seller.login)

@@ -1,6 +1,5 @@
 /* global posmodel */
 
-import * as Dialog from "@point_of_sale/../tests/generic_helpers/dialog_util";
 import * as PaymentScreen from "@point_of_sale/../tests/pos/tours/utils/payment_screen_util";
 import * as ProductScreen from "@point_of_sale/../tests/pos/tours/utils/product_screen_util";
 import * as ReceiptScreen from "@point_of_sale/../tests/pos/tours/utils/receipt_screen_util";
@@ -30,11 +29,10 @@ export function unsynced(count) {
     };
 }
 
-export function pay(method, {confirms = false} = {}) {
+export function pay(method) {
     return [
         ...PaymentScreen.clickPaymentMethod(method),
         ...PaymentScreen.clickValidate(),
-        ...(confirms ? [Dialog.confirm("Continue with limited functionality")] : []),
         ...ReceiptScreen.isShown(),
     ];
 }
@@ -47,11 +45,11 @@ export function addProducts(...names) {
     return names.flatMap((name) => ProductScreen.clickDisplayedProduct(name));
 }
 
-export function sell(products, method, options = {}) {
+export function sell(products, method) {
     return [
         ...addProducts(...products),
         ...ProductScreen.clickPayButton(),
-        ...pay(method, options),
+        ...pay(method),
         ...nextOrder(),
     ];
 }
