@@ -32,7 +32,7 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
                 "journal_id": bank.id,
             }
         )
-        online = cls.env["pos.payment.method"].create(
+        cls.online = cls.env["pos.payment.method"].create(
             {
                 "name": "Online",
                 "is_online_payment": True,
@@ -44,7 +44,7 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
             {
                 "name": "Kiosk",
                 "company_id": cls.company.id,
-                "payment_method_ids": [Command.set((cls.card + online).ids)],
+                "payment_method_ids": [Command.set((cls.card + cls.online).ids)],
                 "matomo_site_id": cls.site.id,
                 "self_ordering_mode": "kiosk",
                 "self_ordering_default_user_id": cls.cashier.id,
@@ -58,8 +58,28 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
         """Requests of an ``HttpCase`` are in it already."""
         return nullcontext()
 
+    def ask(self, method, path, **options):
+        """A request of somebody that the server does not know; its answer."""
+        # Not by `post`, where the tests' network to Matomo ends.
+        response = self.opener.request(
+            method, self.base_url() + path, headers=STRANGER, timeout=60, **options
+        )
+        response.raise_for_status()
+        self.env.invalidate_all()
+        return response
+
+    def call(self, path, **params):
+        """The result of a JSON-RPC request of a stranger."""
+        answer = self.ask("POST", path, json={"params": params}).json()
+        self.assertNotIn("error", answer)
+        self.assertNotIn("matomo", str(answer))
+        return answer.get("result")
+
     def order_at_kiosk(self, product, **values):
-        """What a kiosk sends when the customer has chosen; the order."""
+        return self.order_oneself(self.kiosk, "kiosk", product, **values)
+
+    def order_oneself(self, till, device, product, table=None, **values):
+        """What a kiosk or a phone sends when the customer has chosen; the order."""
         line = {
             "product_id": product.id,
             "qty": 1,
@@ -72,7 +92,7 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
         }
         order = {
             "uuid": str(uuid4()),
-            "session_id": self.kiosk.current_session_id.id,
+            "session_id": till.current_session_id.id,
             "company_id": self.company.id,
             "partner_id": False,
             "date_order": fields.Datetime.to_string(fields.Datetime.now()),
@@ -87,23 +107,12 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
             "preset_id": False,
             **values,
         }
-        # Not by `post`, where the tests' network to Matomo ends.
-        response = self.opener.request(
-            "POST",
-            f"{self.base_url()}/pos-self-order/process-order/kiosk",
-            json={
-                "params": {
-                    "order": order,
-                    "access_token": self.kiosk.access_token,
-                    "table_identifier": None,
-                }
-            },
-            headers=STRANGER,
-            timeout=60,
+        answer = self.call(
+            f"/pos-self-order/process-order/{device}",
+            order=order,
+            access_token=till.access_token,
+            table_identifier=table and table.identifier,
         )
-        answer = response.json()["result"]
-        self.assertNotIn("matomo", str(answer))
-        self.env.invalidate_all()
         return self.env["pos.order"].browse(answer["pos.order"][0]["id"])
 
     def assertNobody(self, order):
@@ -162,6 +171,88 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
         self.run_sender()
         self.assertRecorded(order, revenue="115.00")
         self.assertNobody(order)
+
+    def make_terrace(self):
+        """Guests order and pay with their phones at the only table of a restaurant."""
+        terrace = self.env["pos.config"].create(
+            {
+                "name": "Terrace",
+                "company_id": self.company.id,
+                "payment_method_ids": [
+                    Command.set(self.card.copy({"name": "Terrace card"}).ids)
+                ],
+                "matomo_site_id": self.site.id,
+                "module_pos_restaurant": True,
+                "self_ordering_mode": "mobile",
+                "self_ordering_service_mode": "table",
+                "self_ordering_pay_after": "each",
+                "self_ordering_default_user_id": self.cashier.id,
+                "self_order_online_payment_method_id": self.online.id,
+                "use_presets": False,
+            }
+        )
+        terrace.floor_ids.unlink()
+        floor = self.env["restaurant.floor"].create(
+            {
+                "name": "Terrace",
+                "pos_config_ids": [Command.set(terrace.ids)],
+                "table_ids": [Command.create({"table_number": 1, "seats": 4})],
+            }
+        )
+        terrace.open_ui()
+        terrace.current_session_id.set_opening_control(0, None)
+        return terrace, floor.table_ids
+
+    def pay_online(self, order):
+        """Pay with the demo provider as the browser of a guest does, to its end."""
+        payment = self.call(
+            f"/pos/pay/transaction/{order.id}",
+            access_token=order.access_token,
+            provider_id=self.provider.id,
+            payment_method_id=self.method.id,
+            token_id=None,
+            amount=order.amount_total,
+            flow="direct",
+            tokenization_requested=False,
+            landing_route="",
+            is_validation=False,
+        )
+        self.call(
+            "/payment/demo/simulate_payment",
+            reference=payment["reference"],
+            payment_details="4242",
+            simulated_state="done",
+        )
+        transaction = self.env["payment.transaction"].sudo()
+        transaction = transaction.search([("reference", "=", payment["reference"])])
+        return (
+            f"/pos/pay/confirmation/{order.id}"
+            f"?access_token={order.access_token}&tx_id={transaction.id}"
+        )
+
+    def test_ordered_and_paid_by_phone(self):
+        terrace, table = self.make_terrace()
+        order = self.order_oneself(terrace, "mobile", self.chair, table)
+        self.run_sender()
+        self.assertEqual((order.state, order.source), ("draft", "mobile"))
+        self.assertFalse(order.matomo_state)
+        confirmation = self.pay_online(order)
+        # The guest comes back, and reloads the page; Odoo's own action looks, too.
+        for _ in range(2):
+            self.assertIn(order.pos_reference, self.ask("GET", confirmation).text)
+        self.env.ref("payment.cron_post_process_payment_tx").method_direct_trigger()
+        self.env.invalidate_all()
+        self.assertEqual(order.state, "paid")
+        self.run_sender()
+        self.assertRecorded(
+            order,
+            revenue="115.00",
+            cdt=str(order.date_order),
+            url=f"{self.site.page_url}/pos/terrace",
+        )
+        self.assertNobody(order)
+        self.run_sender()
+        self.assertEqual(len(self.matomo.bulks), 1)
 
     def test_nothing_to_pay(self):
         free = self.make_product("Water", "WATER", 0.0)
