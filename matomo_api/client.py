@@ -8,6 +8,7 @@ every wait has an end, and answers are read up to a limit.
 import html
 import json
 import re
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -132,13 +133,15 @@ class Client:
         ):
             raise _trouble(answer)
         if not tracked and not invalid and requests_parameters:
-            raise ServerTrouble(
+            error = ServerTrouble(
                 "Matomo answered, but recorded nothing: it is set to record nothing at"
                 " the moment (record_statistics), or its database was locked.",
                 retry_after=answer.retry_after,
                 status=answer.status,
                 text=answer.text,
             )
+            error.may_be_recorded = False
+            raise error
         return BulkAnswer(
             tracked, invalid, answer.status, answer.text, answer.duration_ms
         )
@@ -154,9 +157,13 @@ class Client:
         :raise Unreachable: no answer
         :raise ServerTrouble: an answer that is not Matomo's, or Matomo is ill
         """
-        answer = self.send_bulk(
-            [{"idsite": str(idsite), "rec": "0", "cip": NO_ADDRESS}], timeout
-        )
+        try:
+            answer = self.send_bulk(
+                [{"idsite": str(idsite), "rec": "0", "cip": NO_ADDRESS}], timeout
+            )
+        except MatomoError as error:
+            error.may_be_recorded = False
+            raise
         if answer.invalid:
             raise Misconfigured(
                 f"Matomo refuses the token for site id {idsite}: the token is wrong,"
@@ -240,17 +247,20 @@ class Client:
         except AddressRefused as error:
             return Misconfigured(f"The address of Matomo may not be used: {error}")
         except requests.exceptions.SSLError as error:
-            return Unreachable(
+            return _unreachable(
                 "The connection to Matomo's server could not be secured: "
-                + self._explain(error)
+                + self._explain(error),
+                error,
             )
         except (
             requests.exceptions.RequestException,
             urllib3.exceptions.HTTPError,
         ) as error:
             if _is_timeout(error):
-                return Unreachable(f"Matomo did not answer within {timeout:g} seconds.")
-            return Unreachable("Matomo cannot be reached: " + self._explain(error))
+                text = f"Matomo did not answer within {timeout:g} seconds."
+            else:
+                text = "Matomo cannot be reached: " + self._explain(error)
+            return _unreachable(text, error)
         except (OSError, ValueError) as error:
             # The certificate authority's file is missing, or the host is none.
             return Misconfigured(
@@ -291,6 +301,12 @@ def _secret_pattern(token: str) -> re.Pattern[bytes] | None:
     parts = (re.escape(each.encode("utf-8", "ignore")) for each in spellings)
     longest_first = sorted(parts, key=len, reverse=True)
     return re.compile(b"|".join(longest_first), re.I) if longest_first else None
+
+
+def _unreachable(message: str, error: Exception) -> Unreachable:
+    unreachable = Unreachable(message)
+    unreachable.may_be_recorded = not _is_unsent(error)
+    return unreachable
 
 
 def _trouble(answer: _Answer) -> ServerTrouble:
@@ -334,6 +350,21 @@ def _is_timeout(error: Exception) -> bool:
                 requests.exceptions.Timeout,
                 urllib3.exceptions.ReadTimeoutError,
                 TimeoutError,
+            ),
+        )
+        for each in _chain(error)
+    )
+
+
+def _is_unsent(error: Exception) -> bool:
+    """Whether there was no connection yet on which anything could be sent."""
+    return any(
+        isinstance(
+            each,
+            (
+                urllib3.exceptions.NewConnectionError,
+                urllib3.exceptions.ConnectTimeoutError,
+                ssl.SSLCertVerificationError,
             ),
         )
         for each in _chain(error)

@@ -8,6 +8,7 @@ from . import matomo_request_send
 from . import matomo_request_deliver
 from . import matomo_request_cart
 from . import matomo_request_refund
+from . import matomo_request_unsettled
 from . import matomo_request_verify
 from . import matomo_order_mixin
 from . import matomo_request_retrack

@@ -122,8 +122,14 @@ class MatomoRequest(models.Model):
         cancelled = rows.filtered(lambda row: not row._get_order()._is_matomo_sale())
         doubtful = cancelled | rows.filtered(
             lambda row: row.check_first
-            or (site.is_order_id_anonymised and row.attempt_count > 1)
+            or (site.is_order_id_anonymised and row.unsettled_count > 1)
         )
+        # Not sent unless it is seen that Matomo does not have them.
+        risky = doubtful.filtered(
+            lambda row: row.check_first and not site._has_raw_data(row.order_date)
+        )
+        if not site.can_read and risky:
+            yield risky, "_set_unsure", {}
         if not doubtful or not site.can_read:
             return
         if site._is_waiting("next_read_date"):
@@ -135,6 +141,8 @@ class MatomoRequest(models.Model):
             # The token may not read: may it record at all?
             self._probe(site, client)
             yield self.browse(), "_note_unreadable", {"site": site}
+            if risky:
+                yield risky, "_set_unsure", {}
             return
         for row in doubtful:
             order = recorded.get(row.order_ref)
@@ -144,6 +152,8 @@ class MatomoRequest(models.Model):
                 yield row, "_set_cancelled", {}
             elif order:
                 yield row, "_set_foreign", {"recorded": order}
+            elif row in risky:
+                yield row, "_set_unsure", {}
             elif row.check_first:
                 yield row, "_set_absent", {}
 
@@ -166,7 +176,12 @@ class MatomoRequest(models.Model):
             recorded = self._read_back(site, client, rows)
         except Misconfigured:
             # The token may not read: may it record at all?
-            self._probe(site, client)
+            try:
+                self._probe(site, client)
+            except MatomoError as error:
+                # Before it was asked, some of them may have been recorded.
+                error.may_be_recorded = True
+                raise
             yield self.browse(), "_note_unreadable", {"site": site}
             yield from self._settle_unread(site, client, rows, answer)
             return
@@ -323,6 +338,7 @@ class MatomoRequest(models.Model):
             next_attempt_date=False,
             check_first=False,
             error_count=0,
+            unsettled_count=0,
             sent_date=fields.Datetime.now(),
             next_check_date=check_date,
             duration_ms=getattr(answer, "duration_ms", 0),
@@ -346,6 +362,7 @@ class MatomoRequest(models.Model):
             payload=False,
             tracking_url=False,
             check_first=False,
+            unsettled_count=0,
             next_attempt_date=False,
         )
 
@@ -356,6 +373,7 @@ class MatomoRequest(models.Model):
             "pending",
             payload=False,
             tracking_url=False,
+            unsettled_count=0,
             next_attempt_date=False,
             **self._get_free_order_ref(self._get_order(), avoid=(taken,)),
         )
@@ -381,6 +399,7 @@ class MatomoRequest(models.Model):
         """Matomo's server failed on this very order, while it takes others."""
         count = self.error_count + 1
         values = {"answer_status": error.status, "answer_text": error.text}
+        self._note_unrecorded()
         if count >= MAX_ERRORS:
             self._fail(
                 "server",
@@ -422,6 +441,8 @@ class MatomoRequest(models.Model):
             answer_status=error.status,
             answer_text=error.text,
         )
+        if not error.may_be_recorded:
+            self._note_unrecorded()
 
     def _put_off(self, error=None):
         """Back to the queue until Matomo can be read again; others go on."""

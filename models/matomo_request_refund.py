@@ -162,9 +162,11 @@ class MatomoRequest(models.Model):
         :return: the method that writes down the outcome, and its arguments
         :raise MatomoError: as the client does
         """
-        if row.attempt_count > 1:
+        if row.unsettled_count > 1:
+            # Too old to be seen there ever, or only until the token may read.
+            unseen = "_set_unsure" if row.check_first else "_hold_refund"
             if not site.can_read:
-                return "_hold_refund", {}
+                return unseen, {}
             if site._is_waiting("next_read_date"):
                 return "_put_off", {}
             try:
@@ -172,9 +174,11 @@ class MatomoRequest(models.Model):
             except Misconfigured:
                 # The token may not read: may it record at all?
                 self._probe(site, client)
-                return "_hold_refund", {}
+                return unseen, {}
             if is_recorded:
                 return "_set_refund_sent", {}
+            if row.check_first:
+                return "_set_unsure", {}
         _row, method, arguments = self._settle_alone(
             site, client, row, accepted="_set_refund_sent"
         )
@@ -297,6 +301,7 @@ class MatomoRequest(models.Model):
             ),
             next_attempt_date=date,
         )
+        self._note_unrecorded()
         self._wake_sender(at=date)
 
     def _get_refused_reason(self):
@@ -331,7 +336,7 @@ class MatomoRequest(models.Model):
                 (orders._matomo_order_field, "in", orders.ids),
             ]
         )
-        return failed._update_state(
+        return failed.filtered(lambda row: not row._may_count_twice())._update_state(
             "pending",
             payload=False,
             tracking_url=False,
@@ -347,7 +352,9 @@ class MatomoRequest(models.Model):
             reason=False,
             failure_type=False,
             next_attempt_date=False,
+            check_first=False,
             error_count=0,
+            unsettled_count=0,
             sent_date=fields.Datetime.now(),
             answer_status=answer.status if answer else 0,
             duration_ms=answer.duration_ms if answer else 0,

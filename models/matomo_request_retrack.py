@@ -138,14 +138,6 @@ class MatomoRequest(models.Model):
         self._requeue(site)
         return self.env._("it is queued to be sent.")
 
-    def _get_too_old_reason(self):
-        # As every verdict, in the company's language.
-        env = self.with_context(lang=self.company_id.partner_id.lang).env
-        return env._(
-            "It is older than Matomo keeps its raw data: it cannot be looked for "
-            "there, and sent again it might count twice."
-        )
-
     def _requeue(self, site):
         """Have the row sent to ``site``, where it may be already."""
         values = {"check_first": bool(self.attempt_count)}
@@ -153,6 +145,7 @@ class MatomoRequest(models.Model):
             # Nothing of it is known on the other site.
             values = {
                 "check_first": False,
+                "unsettled_count": 0,
                 "payload": False,
                 "tracking_url": False,
                 "order_ref": False,

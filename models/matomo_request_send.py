@@ -331,7 +331,11 @@ class MatomoRequest(models.Model):
         if not self._get_payload_visitor() and not self._build(self._get_order()):
             return False
         self._update_state(
-            "pending", next_attempt_date=until, attempt_count=self.attempt_count + 1
+            "pending",
+            next_attempt_date=until,
+            attempt_count=self.attempt_count + 1,
+            unsettled_count=self.unsettled_count + 1,
+            check_first=self.check_first or self._may_count_twice(),
         )
         return True
 

@@ -194,6 +194,7 @@ class MatomoRequest(models.Model):
             verified_date=fields.Datetime.now(),
             next_check_date=False,
             missing_count=0,
+            unsettled_count=0,
         )
 
     def _get_differences(self, recorded):

@@ -170,14 +170,33 @@ def test_retry_after_takes_any_text(value):
 def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(Unreachable, match="refused"):
+    with pytest.raises(Unreachable, match="refused") as caught:
         send(Client(f"http://127.0.0.1:{port}/", TOKEN))
+    assert not caught.value.may_be_recorded
 
 
 def test_closed_before_the_answer(server, client):
     server.stream(b"")
-    with pytest.raises(Unreachable, match="cannot be reached"):
+    with pytest.raises(Unreachable, match="cannot be reached") as caught:
         send(client)
+    assert caught.value.may_be_recorded
+    with pytest.raises(Unreachable) as caught:
+        client.probe(1)
+    assert not caught.value.may_be_recorded
+
+
+@pytest.mark.parametrize(
+    ("status", "may_be_recorded"),
+    [
+        *((200, True), (204, True), (302, False), (403, False), (413, False)),
+        *((429, False), (500, False), (502, True), (503, False), (504, True)),
+    ],
+)
+def test_whether_an_answer_leaves_a_doubt(server, client, status, may_be_recorded):
+    server.say(status, "no answer of a tracker")
+    with pytest.raises(ServerTrouble) as caught:
+        send(client)
+    assert caught.value.may_be_recorded is may_be_recorded
 
 
 def test_closed_within_the_answer(server, client):
@@ -468,8 +487,11 @@ def test_a_certificate_authority_of_ones_own(secure_server, certificate):
 
 def test_an_unknown_certificate_authority(secure_server, monkeypatch, certificate):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
-    with pytest.raises(Unreachable, match="secured.*certificate verify failed"):
+    with pytest.raises(
+        Unreachable, match="secured.*certificate verify failed"
+    ) as caught:
         send(Client(secure_url(secure_server), TOKEN))
+    assert not caught.value.may_be_recorded
     assert secure_server.requests == []
 
 
