@@ -399,16 +399,36 @@ class MatomoOrderMixin(models.AbstractModel):
     # === CONTENT === #
 
     def _get_matomo_content_verdict(self):
-        """A verdict that follows from the order's lines, or None."""
+        """A verdict that follows from the order's lines, or None.
+
+        Lines that only take something off are no order: its revenue would be
+        negative, and Matomo would count one more (MATOMO.md section 12).
+        """
         self.ensure_one()
         lines = self._matomo_lines()
         fates = {line: self._get_matomo_line_fate(line) for line in lines}
-        if "bought" in fates.values() or not fates:
+        counted = lines.filtered(
+            lambda line: fates[line] == "bought" and line[self._matomo_quantity_field]
+        )
+        if any(line.price_unit >= 0 for line in counted):
             return None
         for fate in ("settled", "returned"):
             affected = lines.filtered(lambda line, fate=fate: fates[line] == fate)
             if affected:
-                return Verdict("excluded", self._get_matomo_fate_reason(fate, affected))
+                reason = self._get_matomo_fate_reason(fate, affected)
+                if counted:
+                    reason += " " + self.env._(
+                        "What it takes off besides is not told to Matomo."
+                    )
+                return Verdict("excluded", reason)
+        if counted:
+            return Verdict(
+                "excluded",
+                self.env._(
+                    "Nothing is bought, something is given back: Matomo counts no "
+                    "refunds."
+                ),
+            )
         return None
 
     # === HOOKS === #

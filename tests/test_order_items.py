@@ -155,6 +155,14 @@ class TestOrderItems(AmountsCommon):
         )
         self.assertFalse(order.matomo_notes)
 
+    def test_nothing_bought_is_no_order(self):
+        returned = self.make_order((self.chair, -2), (self.lamp, 0))
+        credit = self.make_order(self.line(self.lamp, 1, -50.0))
+        self.deliver(returned, credit)
+        self.assertState(returned, "excluded", "A return: Matomo counts no refunds.")
+        self.assertState(credit, "excluded", "Nothing is bought, something is given")
+        self.assertFalse(self.matomo.orders)
+
     # === PRODUCTS === #
 
     def test_same_product_at_several_prices_is_one_item(self):

@@ -189,6 +189,34 @@ class TestTillAmounts(AmountsCommon):
         refund = self.sell({"product_id": self.chair.id, "qty": -1})
         self.assertState(refund, "excluded", "A return: Matomo counts no refunds.")
 
+    def test_line_of_quantity_zero_makes_a_refund_no_order(self):
+        sale = self.sell((self.chair, 2))
+        refund = self.sell(self.take_back(sale.lines), (self.lamp, 0))
+        self.assertState(refund, "excluded", f"Refund of {sale.name}")
+        self.assertEqual(len(self.matomo.orders), 1)
+
+    def test_what_only_takes_off_is_no_order(self):
+        empties = self.make_product("Empties", "EMPTIES", 0.0)
+        back = self.sell({"product_id": empties.id, "price_unit": -5.0})
+        self.assertState(
+            back,
+            "excluded",
+            "Nothing is bought, something is given back: Matomo counts no refunds.",
+        )
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.sell(
+            self.settle(order.order_line, 2),
+            {"product_id": empties.id, "price_unit": -5.0},
+        )
+        self.assertState(
+            sale,
+            "excluded",
+            f"Settled sales order {order.name}, which is counted there. What it takes"
+            " off besides is not told to Matomo.",
+        )
+        self.assertExact(order, revenue="230.00")
+        self.assertEqual(len(self.matomo.orders), 1)
+
     def test_refund_of_a_discounted_sale_is_wholly_a_refund(self):
         sale = self.sell(
             (self.chair, 1), {"product_id": self.lamp.id, "price_unit": -9.0}
