@@ -34,7 +34,8 @@ class Line:
     """A bought line of a sale, as the shop counts it.
 
     ``amount`` is before tax and after the line's own discount, in the Matomo
-    site's currency; ``quantity`` is what was bought, in the line's own unit.
+    site's currency; ``quantity`` is what was bought, in the line's own ``unit``, and
+    ``product_quantity`` the same in the product's.
     """
 
     sku: str
@@ -42,6 +43,8 @@ class Line:
     categories: tuple[str, ...]
     amount: Decimal
     quantity: Decimal
+    unit: int
+    product_quantity: Decimal
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,9 @@ def choose_categories(names: Iterable[str | None]) -> tuple[str, ...]:
 def merge_lines(lines: Iterable[Line]) -> list[MergedItem]:
     """One item for each SKU, in the order of the lines.
 
+    Lines in different units are added up in the product's: a dozen and three pieces
+    are fifteen.
+
     A sum of quantities that is no whole number from 1 to 65,535, or whose
     two-decimal unit price would miss the amount by more than 1 %, becomes
     quantity 1 at the amount. Lines of quantity zero bought nothing and are
@@ -141,7 +147,11 @@ def merge_lines(lines: Iterable[Line]) -> list[MergedItem]:
 def _make_item(sku: str, lines: list[Line]) -> MergedItem:
     first = lines[0]
     amount = sum((line.amount for line in lines), Decimal(0))
-    quantity = sum((line.quantity for line in lines), Decimal(0))
+    is_mixed = len({line.unit for line in lines}) > 1
+    quantity = sum(
+        (line.product_quantity if is_mixed else line.quantity for line in lines),
+        Decimal(0),
+    )
     price = round_cents(amount / quantity) if quantity else amount
     is_countable = (
         quantity == quantity.to_integral_value() and 1 <= quantity <= MAX_QUANTITY

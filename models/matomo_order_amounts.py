@@ -175,6 +175,8 @@ class MatomoOrderMixin(models.AbstractModel):
             (product.default_code, product.barcode), f"product-{product.id}"
         )
         name = product.with_context(display_default_code=False).display_name
+        unit = line.product_uom_id
+        in_product_unit = unit._compute_quantity(quantity, product.uom_id, round=False)
         return Line(
             sku=sku,
             # Nothing may be left of a name of control characters.
@@ -182,6 +184,8 @@ class MatomoOrderMixin(models.AbstractModel):
             categories=self._get_matomo_categories(product),
             amount=amount,
             quantity=Decimal(str(quantity)),
+            unit=unit.id,
+            product_quantity=Decimal(f"{in_product_unit:.6f}"),
         )
 
     @api.model

@@ -140,6 +140,15 @@ class TestOrderItems(AmountsCommon):
             "Chair: 3 x 16.67 make 50.01 in Matomo, +0.01 from the order's 50.00.",
         )
 
+    def test_units(self):
+        dozen = self.env.ref("uom.product_uom_dozen").id
+        by_the_dozen = self.line(self.chair, 2, 1000.0, product_uom_id=dozen)
+        alone = self.make_order(by_the_dozen)
+        mixed = self.make_order(by_the_dozen, (self.chair, 3))
+        self.deliver(alone, mixed)
+        self.assertExact(alone, items={"CHAIR": ("1000.00", 2)})
+        self.assertExact(mixed, items={"CHAIR": ("85.19", 27)})
+
     def test_quantity_zero_bought_nothing(self):
         order = self.make_order((self.chair, 1), (self.lamp, 0))
         self.deliver(order)
