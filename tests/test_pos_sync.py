@@ -4,6 +4,7 @@ from copy import deepcopy
 from unittest.mock import patch
 
 from odoo import Command
+from odoo.exceptions import UserError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
@@ -67,6 +68,57 @@ class TestPosSync(AmountsCommon):
             order = self.sync(deepcopy(late))
         self.assertEqual(order.session_id, new)
         self.assertOnce(early, late)
+
+    def test_without_an_open_session_the_till_keeps_the_whole_call(self):
+        """Odoo refuses it, and what is refused was never sold for Matomo."""
+        early = self.make_sale(date_order="2026-03-01 09:00:00")
+        late = self.make_sale(date_order="2026-03-01 10:00:00")
+        neighbour = self.make_rounding_till()
+        early["session_id"] = neighbour.id
+        payment = early["payment_ids"][0][2]
+        payment["payment_method_id"] = neighbour.payment_method_ids.id
+        self.session.close_session_from_ui()
+        self.end_transaction()
+        with (
+            mute_logger("odoo.addons.point_of_sale.models.pos_order"),
+            self.assertRaisesRegex(UserError, "No open session"),
+            self.env.cr.savepoint(),
+        ):
+            self.sync(deepcopy(early), deepcopy(late))
+        self.end_transaction()
+        self.run_sender()
+        self.assertFalse(self.matomo.bulks)
+        self.config.open_ui()
+        self.config.current_session_id.set_opening_control(0, None)
+        with mute_logger("odoo.addons.point_of_sale.models.pos_order"):
+            self.sync(deepcopy(early), deepcopy(late))
+        self.assertOnce(early, late)
+
+    def test_two_devices_with_the_same_receipt_number(self):
+        sales = [
+            self.make_sale(date_order=moment, pos_reference="261-1-000001")
+            for moment in ("2026-03-01 09:00:00", "2026-03-01 09:00:01")
+        ]
+        self.sync(*deepcopy(sales))
+        third = self.make_sale(
+            date_order="2026-03-01 09:00:02", pos_reference="261-1-000001"
+        )
+        self.sync(deepcopy(third), user=self.cashier)
+        self.assertOnce(*sales, third)
+
+    def test_two_devices_at_one_sale(self):
+        """One saves it, the other one takes the money, the first one is behind."""
+        sale = self.make_sale(date_order="2026-03-01 09:00:00", access_token="shared")
+        draft = {**sale, "state": "draft", "payment_ids": [], "amount_paid": 0}
+        draft["date_order"] = "2026-03-01 08:00:00"
+        self.sync(deepcopy(draft))
+        paid = {**deepcopy(sale), "lines": []}
+        self.sync(paid, user=self.cashier)
+        self.sync(deepcopy(draft))
+        self.assertOnce(sale)
+        self.sync(deepcopy(draft), deepcopy(sale))
+        self.assertOnce(sale)
+        self.assertEqual(len(self.matomo.bulks), 1)
 
     def test_clock_ahead_is_told_on_the_order(self):
         sale = self.make_sale(date_order="2026-03-05 10:00:00")
