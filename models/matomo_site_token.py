@@ -133,14 +133,14 @@ class MatomoSite(models.Model):
         """Override of the ORM to keep the token with the host it was entered for.
 
         Somebody who may change the address but not see the token must not be
-        able to have it sent elsewhere.
+        able to have it sent elsewhere, nor scripts of elsewhere run in the shop.
         """
         self._check_required(vals)
         vals = self._clean_values(dict(vals))
         has_token = "token_auth" in vals
         token = self._take_token(vals)
         if vals.get("url") and not self.env.is_system():
-            self._leave_token(vals["url"])
+            self._leave_address(vals["url"])
         result = super().write(vals)
         if has_token:
             self._set_token(token)
@@ -173,8 +173,8 @@ class MatomoSite(models.Model):
                     )
                 )
 
-    def _leave_token(self, url):
-        """Take the token away from sites that move to another address.
+    def _leave_address(self, url):
+        """Take token and tag away from sites that move to another address.
 
         :raise AccessError: when it is kept where only an administrator can do so
         """
@@ -188,6 +188,12 @@ class MatomoSite(models.Model):
             )
         # sudo: the token is the administrators'; here it is only taken away.
         moved.sudo().filtered("token_auth")._set_token(False)
+        # sudo: the tag loads a script from there, for all visitors, administrators
+        # included; it is the website designers' to put scripts into a shop.
+        websites = self.env["website"].sudo()
+        websites.search(
+            [("matomo_site_id", "in", moved.ids), ("matomo_tag", "=", True)]
+        ).matomo_tag = False
 
     def _set_token(self, token):
         """Store the token by a statement that no constraint can make fail.

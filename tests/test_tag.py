@@ -2,6 +2,7 @@ import json
 
 from lxml import html
 
+from odoo.exceptions import AccessError
 from odoo.tests import tagged
 
 from .shopper import ShopperCommon
@@ -64,6 +65,22 @@ class TestTag(ShopperCommon):
     def test_silent_in_a_copy(self):
         self.site.sudo().database_uuid = "another"
         self.assertIsNone(self.get_tag())
+
+    def test_manager_can_have_no_script_of_elsewhere_run(self):
+        """Whoever may change the address need not be one who may change the shop."""
+        manager, admin = self.make_manager(), self.env.ref("base.user_admin")
+        admin.sudo().company_ids += self.company
+        site = self.site.with_user(manager)
+        site.url = "https://matomo.example.com/matomo.php"
+        self.assertTrue(self.get_tag())
+        site.url = "https://evil.example.com/"
+        self.assertIsNone(self.get_tag())
+        with self.assertRaises(AccessError):
+            self.website.with_user(manager).matomo_tag = True
+        self.website.with_user(admin).matomo_tag = True
+        self.assertIn("evil", self.get_tag()["data-script"])
+        self.site.with_user(admin).url = "https://new.example.com/"
+        self.assertIn("new", self.get_tag()["data-script"])
 
     def test_product_view_says_what_orders_say(self):
         self.assertEqual(
