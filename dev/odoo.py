@@ -1,6 +1,7 @@
 """A real Odoo 19: its source, its Python packages, its databases and its server."""
 
 import configparser
+import hashlib
 import os
 import re
 import shutil
@@ -15,6 +16,9 @@ ADDON = "matomo_order_tracking"
 SERVER = "odoo"
 DEMO_DATABASE = "mot_demo"
 TEMPLATE_PREFIX = "mot_base_"
+INSTALLED_PREFIX = "mot_installed_"
+# Folders of the checkout that a database with the addon does not depend on.
+NOT_INSTALLED = ("dev", "tests")
 
 # What the addon needs, and what its tests and the demo sell with.
 MODULES = """
@@ -211,20 +215,48 @@ def template():
     return name
 
 
-def fresh_database(name, log="install"):
+def fresh_database(name):
     """A new database with the addon installed, which must not log a warning."""
     base = template()
-    with machine.step(f"Install {ADDON} into a fresh copy, {name}"):
+    with machine.alone("installed"):
+        installed = _installed(base)
+        with machine.step(f"Copy {installed} to {name}"):
+            clone(installed, name)
+    return name
+
+
+def _installed(base):
+    """A database with the addon installed; made once for what the addon is now."""
+    name = INSTALLED_PREFIX + machine.digest(base, *_installed_code())
+    finished = machine.folder("templates") / name
+    if finished.exists() and name in postgres.databases():
+        return name
+    for old in postgres.databases():
+        if old.startswith(INSTALLED_PREFIX):
+            discard(old)
+    with machine.step(f"Install {ADDON} into a copy of {base}"):
         clone(base, name)
         # fmt: off
         text = run(
             "server", "-d", name, "-i", ADDON,
             "--stop-after-init", "--no-http", "--max-cron-threads=0",
-            log=log,
+            log="install",
         )
         # fmt: on
     complain(text)
+    finished.touch()
     return name
+
+
+def _installed_code():
+    """What an installed database depends on: names and contents of the files."""
+    for folder in sorted(machine.ROOT.iterdir()):
+        if folder.name.startswith(".") or folder.name in NOT_INSTALLED:
+            continue
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
+            if path.is_file():
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                yield f"{path.relative_to(machine.ROOT)} {content}"
 
 
 def complain(text):

@@ -21,7 +21,7 @@ def main(arguments):
         machine.together(
             lambda: machine.apt_install(["chromium"]), matomo.start, odoo.template
         )
-        odoo.fresh_database(DATABASE, log="test-install")
+        odoo.fresh_database(DATABASE)
         if not _paths(arguments)[0]:
             translations.check(DATABASE)
         return subprocess.call(

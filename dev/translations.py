@@ -15,7 +15,7 @@ TEMPLATE = machine.ROOT / "i18n" / f"{odoo.ADDON}.pot"
 
 def write():
     """Write the template anew."""
-    odoo.fresh_database(DATABASE, log="translations-install")
+    odoo.fresh_database(DATABASE)
     with machine.step(f"Write {TEMPLATE.relative_to(machine.ROOT)}"):
         TEMPLATE.parent.mkdir(exist_ok=True)
         TEMPLATE.write_text(_export(DATABASE))

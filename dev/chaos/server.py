@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 def start():
     """A fresh database and its server; the server's address."""
     machine.stop(NAME)
-    odoo.fresh_database(DATABASE, log="chaos-install")
+    odoo.fresh_database(DATABASE)
     _only_our_actions()
     address = f"http://127.0.0.1:{machine.free_port(NAME)}"
     limits = dict.fromkeys(("limit_time_cpu", "limit_time_real"), 1800)
