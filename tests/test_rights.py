@@ -391,3 +391,41 @@ class TestPublicMethods(RightsCommon):
         self.assertTrue(answered)
         self.assertEqual(self.snapshot(), before)
         self.assertFalse(self.matomo.requests)
+
+    @mute_logger("odoo.sql_db", "odoo.addons.base.models.ir_rule")
+    def test_hostile_selections_are_not_retracked(self):
+        """Those who may retrack do so for orders they may read, and for no others."""
+        sister = self.env["res.company"].sudo().create({"name": "Sister"})
+        foreign = self.env["sale.order"].sudo().with_company(sister)
+        foreign = foreign.create({"partner_id": self.customer.id})
+        foreign.action_confirm()
+        self.end_transaction()
+        order = self.order
+        before, messages = self.snapshot(), foreign.message_ids
+        for name in ("user", "manager"):
+            env = self.env(user=self.users[name])
+            for ids in (
+                [None],
+                [-1],
+                [0],
+                [10**9],
+                [10**30],
+                ["1 OR 1=1"],
+                [order.id, foreign.id],
+                [*range(order.id, order.id + 300)],
+                [[order.id]],
+                [{"id": order.id}],
+                "all",
+                {"a": 1},
+            ):
+                for model in ("sale.order", "pos.order"):
+                    try:
+                        with self.cr.savepoint():
+                            call_kw(env[model], "action_matomo_retrack", [ids], {})
+                            self.end_transaction()
+                    except Exception as error:  # noqa: BLE001
+                        self.assertNotIn(TOKEN, str(error))
+                    self.env.invalidate_all()
+                    self.assertEqual(self.snapshot(), before, (name, model, ids))
+                    self.assertEqual(foreign.message_ids, messages)
+        self.assertFalse(self.matomo.requests)
