@@ -26,6 +26,7 @@ from . import sale_order_cart
 from . import pos_load_mixin
 from . import pos_session
 from . import pos_order
+from . import pos_order_settlement
 from . import website
 from . import ir_http
 from . import ir_model_fields

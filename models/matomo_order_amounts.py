@@ -49,6 +49,15 @@ class ComputedLine(NamedTuple):
     tax: float
     quantity: float
 
+    def take(self, quantity, currency):
+        """The part of this line that is ``quantity`` of it."""
+        share = quantity / self.quantity if self.quantity else 0.0
+        return self._replace(
+            untaxed=currency.round(self.untaxed * share),
+            tax=currency.round(self.tax * share),
+            quantity=quantity,
+        )
+
 
 class MatomoOrderMixin(models.AbstractModel):
     """From an order to what Matomo gets of it: amounts, items and the visitor.
@@ -83,9 +92,7 @@ class MatomoOrderMixin(models.AbstractModel):
         convert = self._get_matomo_converter(site)
         total = total_tax = total_shipping = total_discount = 0.0
         lines, left_out = [], []
-        for line, untaxed, tax, quantity in self._compute_matomo_lines():
-            if line and self._get_matomo_line_fate(line) != "bought":
-                continue
+        for line, untaxed, tax, quantity in self._compute_matomo_bought_lines():
             total += untaxed + tax
             total_tax += tax
             if not line:
@@ -156,6 +163,15 @@ class MatomoOrderMixin(models.AbstractModel):
             quantity = line[self._matomo_quantity_field] if line else 0.0
             computed.append(ComputedLine(line, untaxed, tax, quantity))
         return computed
+
+    def _compute_matomo_bought_lines(self):
+        """Those of ``_compute_matomo_lines`` that are counted with this order."""
+        return [
+            computed
+            for computed in self._compute_matomo_lines()
+            if not computed.line
+            or self._get_matomo_line_fate(computed.line) == "bought"
+        ]
 
     def _get_matomo_converter(self, site):
         """A function from an amount of the order to cents of the site's currency."""

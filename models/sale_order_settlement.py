@@ -31,10 +31,13 @@ class SaleOrder(models.Model):
         lines = self.pos_order_line_ids | self.order_line.pos_order_line_ids
         return lines.filtered(lambda line: line.order_id._is_matomo_sale())
 
+    def _get_matomo_row(self):
+        return self.matomo_request_ids.filtered(lambda row: row.kind == "order")
+
     def _is_matomo_counted(self):
         """Whether Matomo has this order, or will have it (in sudo)."""
         self.ensure_one()
-        row = self.matomo_request_ids.filtered(lambda row: row.kind == "order")
+        row = self._get_matomo_row()
         if row._is_in_matomo():
             # Matomo forgets nothing: the cancellation is a refund's matter.
             return True
@@ -57,9 +60,7 @@ class SaleOrder(models.Model):
         if counted := self._get_matomo_counted_lines():
             left = sum(
                 computed.untaxed + computed.tax
-                for computed in self._compute_matomo_lines()
-                if not computed.line
-                or self._get_matomo_line_fate(computed.line) == "bought"
+                for computed in self._compute_matomo_bought_lines()
             )
             if self.currency_id.compare_amounts(left, 0) <= 0:
                 return Verdict(
@@ -101,21 +102,19 @@ class SaleOrder(models.Model):
             line._convert_qty(line, quantity, "p2s")
             for quantity in counted.mapped("qty")
         )
-        quantity = max(computed.quantity - done, 0.0)
-        share = quantity / computed.quantity if computed.quantity else 0.0
-        return ComputedLine(
-            line,
-            self.currency_id.round(computed.untaxed * share),
-            self.currency_id.round(computed.tax * share),
-            quantity,
-        )
+        left = max(line.product_uom_id.round(computed.quantity - done), 0.0)
+        return computed.take(left, self.currency_id)
 
     def _get_matomo_amounts_at_till(self, lines):
         """What the tills' ``lines`` come to: untaxed and tax."""
         totals = [0.0, 0.0]
         for sale in lines.order_id:
+            surplus = sale._get_matomo_surplus()
             for computed in sale._compute_matomo_lines():
                 if computed.line in lines:
+                    if computed.line in surplus:
+                        left = computed.quantity - surplus[computed.line]
+                        computed = computed.take(left, sale.currency_id)
                     for number, amount in enumerate((computed.untaxed, computed.tax)):
                         totals[number] += sale.currency_id._convert(
                             amount, self.currency_id, self.company_id, sale.date_order

@@ -368,6 +368,36 @@ class TestTillAmounts(AmountsCommon):
         self.assertExact(order, revenue="575.00")
         self.assertEqual(len(self.matomo.orders), 1)
 
+    def test_more_settled_than_was_ordered(self):
+        order = self.confirm(self.make_order((self.chair, 3)))
+        first = self.sell(self.settle(order.order_line, 2))
+        second = self.sell({**self.settle(order.order_line, 4), "price_unit": 90.0})
+        third = self.sell(self.settle(order.order_line, 1), (self.lamp, 1))
+        self.assertExact(order, revenue="345.00")
+        self.assertState(first, "excluded", f"Settled sales order {order.name}")
+        # Of these four one was ordered.
+        self.assertExact(
+            second, revenue="310.50", ec_tx="40.50", items={"CHAIR": ("90.00", 3)}
+        )
+        self.assertEqual(
+            second.matomo_notes,
+            f"Chair: 3 more than sales order {order.name} has; only these are counted "
+            "here.",
+        )
+        self.assertExact(
+            third,
+            revenue="127.08",
+            items={"CHAIR": ("100.00", 1), "LAMP": ("10.50", 1)},
+        )
+
+    def test_settled_once_more_after_the_till_took_it_back(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.sell(self.settle(order.order_line, 2))
+        self.sell(self.take_back(sale.lines, 2))
+        again = self.sell(self.settle(order.order_line, 2))
+        self.assertExact(order, again, revenue="230.00")
+        self.assertEqual(len(self.matomo.orders), 2)
+
     def test_refund_of_what_was_settled(self):
         order = self.confirm(self.make_order((self.chair, 2)))
         sale = self.sell(self.settle(order.order_line, 2))
