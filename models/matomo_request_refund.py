@@ -212,6 +212,8 @@ class MatomoRequest(models.Model):
             self.next_attempt_date = fields.Datetime.now() + ORDER_WAIT
             return False
         if origin.state not in ACCEPTED_STATES:
+            # What a till has settled may be counted elsewhere by now.
+            order._matomo_enqueue_refunds()
             return self._drop(self.env._("What is refunded is not in Matomo."))
         left = origin._get_sent_revenue() - self._get_given(refunded)
         amount = min(self._get_refund_amount(order, left), left)

@@ -34,7 +34,8 @@ class MatomoRequest(models.Model):
             orders = orders.filtered(
                 lambda order: state == "failed" and order.state == "cancel"
             )
-        if sales := orders._get_matomo_settlements().order_id:
+        settled = orders._get_matomo_settlements()
+        if sales := (settled | settled.refund_orderline_ids).order_id:
             self.env["matomo.retrack"]._queue(sales)
         return changed
 

@@ -1,4 +1,4 @@
-from odoo import models
+from odoo import api, models
 
 from .matomo_order_amounts import ComputedLine
 from .matomo_order_mixin import Verdict
@@ -25,6 +25,17 @@ class SaleOrder(models.Model):
         if cancelled:
             self.env["matomo.retrack"]._queue(cancelled)
         return rows
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_matomo(self):
+        """What a till has settled counts there if the order is gone unsent."""
+        # sudo: see _matomo_enqueue.
+        orders = self.sudo().filtered(
+            lambda order: order._get_matomo_settlements()
+            and not order._get_matomo_row()._is_in_matomo()
+        )
+        if sales := orders._get_matomo_settlements().order_id:
+            self.env["matomo.retrack"]._queue(sales)
 
     def _get_matomo_settlements(self):
         """The till's lines that settle these orders, of sales that are paid."""
@@ -102,8 +113,10 @@ class SaleOrder(models.Model):
             line._convert_qty(line, quantity, "p2s")
             for quantity in counted.mapped("qty")
         )
-        left = max(line.product_uom_id.round(computed.quantity - done), 0.0)
-        return computed.take(left, self.currency_id)
+        left = computed.quantity - done
+        # 0.8 less 0.1 and 0.7 is a little more than nothing for a computer.
+        is_left = line.product_uom_id.compare(left, 0.0) > 0
+        return computed.take(left if is_left else 0.0, self.currency_id)
 
     def _get_matomo_amounts_at_till(self, lines):
         """What the tills' ``lines`` come to: untaxed and tax."""

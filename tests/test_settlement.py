@@ -135,6 +135,25 @@ class TestSettlement(AmountsCommon):
         self.assertState(order, "cancelled")
         self.assertCounted("230.00", sale)
 
+    def test_deleted_before_it_is_sent_counts_at_the_till(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.settle(order)
+        order._action_cancel()
+        self.end_transaction()
+        order.unlink()
+        self.run_everything()
+        self.assertCounted("230.00", sale)
+
+    def test_deleted_after_it_was_sent_stays_there(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        sale = self.settle(order)
+        self.run_everything()
+        self.cancel(order)
+        order.unlink()
+        self.run_everything()
+        self.assertState(sale, "excluded")
+        self.assertEqual(len(self.matomo.orders), 1)
+
     def test_confirmed_again_before_the_till_sale_is_sent(self):
         order = self.confirm(self.make_order((self.chair, 2)))
         sale = self.settle(order)
@@ -221,7 +240,7 @@ class TestSettlement(AmountsCommon):
         self.assertIn(f"settled by {sale.name}", order.matomo_notes)
         self.assertFalse(sale.matomo_notes)
         # What is settled from now on is counted at the order.
-        rest = self.settle(order, quantity=3)
+        rest = self.settle(order, quantity=2)
         self.run_everything()
         self.assertState(rest, "excluded", f"Settled sales order {order.name}")
         self.assertCounted("599.15", order, sale)
@@ -262,7 +281,7 @@ class TestSettlement(AmountsCommon):
             self.make_sale(
                 {
                     "product_id": self.chair.id,
-                    "qty": 6,
+                    "qty": 7,
                     "price_unit": 100.0,
                     "taxes": self.tax,
                     "sale_order_origin_id": order.id,
@@ -275,6 +294,32 @@ class TestSettlement(AmountsCommon):
         order.action_matomo_retrack()
         self.run_everything()
         self.assertCounted("2760.00", sale, order)
+
+    def test_parts_that_make_the_whole_leave_nothing(self):
+        self.company.sudo().matomo_site_id = False
+        order = self.confirm(self.make_order((self.chair, 0.8), (self.lamp, 1)))
+        sales = [
+            self.sync(
+                self.make_sale(
+                    {
+                        "product_id": self.chair.id,
+                        "qty": quantity,
+                        "taxes": self.tax,
+                        "sale_order_origin_id": order.id,
+                        "sale_order_line_id": order.order_line[0].id,
+                    }
+                )
+            )
+            for quantity in (0.1, 0.7)
+        ]
+        self.run_everything()
+        self.company.sudo().matomo_site_id = self.site
+        order.action_matomo_retrack()
+        self.run_everything()
+        self.assertExact(
+            order, revenue="12.08", ec_tx="1.58", items={"LAMP": ("10.50", 1)}
+        )
+        self.assertCounted("104.08", *sales, order)
 
     def test_two_orders_settled_of_which_the_till_counted_one(self):
         orders = [self.confirm(self.make_order((self.chair, n))) for n in (1, 2)]
@@ -341,6 +386,33 @@ class TestSettlement(AmountsCommon):
         self.run_sender()
         (event,) = self.matomo.events
         self.assertEqual((event["e_n"], event["e_v"]), (order.name, "115.00"))
+
+    def test_refund_of_what_has_come_to_count_at_the_till(self):
+        self.site.sudo().track_refunds = True
+        order = self.confirm(self.make_order((self.chair, 2)))
+        self.wait(order)
+        sale = self.settle(order)
+        self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.chair.id,
+                    "qty": -1,
+                    "taxes": sale.lines.tax_ids,
+                    "refunded_orderline_id": sale.lines.id,
+                },
+                is_refund=True,
+            )
+        )
+        self.run_sender()
+        self.assertFalse(self.matomo.events)
+        self.cancel(order)
+        with freeze_time("2026-03-03 14:00:00"):
+            self.run_everything()
+        self.assertCounted("230.00", sale)
+        (event,) = self.matomo.events
+        self.assertEqual(
+            (event["e_n"], event["e_v"]), (sale.matomo_order_ref, "115.00")
+        )
 
     def test_cancelling_a_thousand_orders_locks_none_of_their_rows(self):
         orders = self.clone_orders(self.make_order(state="sale"), 300)
