@@ -1,5 +1,7 @@
 import json
 
+from werkzeug.exceptions import NotFound
+
 from odoo.http import Controller, content_disposition, request, route
 from odoo.tools.json import json_default
 
@@ -13,6 +15,9 @@ class Privacy(Controller):
     )
     def export_partner(self, partner):
         """All Matomo data of a customer as a JSON file, for Matomo managers."""
+        if not partner:
+            # Number 0 is nobody.
+            raise NotFound()
         data = json.dumps(partner._export_matomo_data(), indent=2, default=json_default)
         return request.make_response(
             data,

@@ -502,6 +502,16 @@ class TestExport(PrivacyCommon, HttpCase):
         self.authenticate(None, None)
         self.assertNotIn("Rare", self.url_open(self.url).text)
 
+    @mute_logger("odoo.http")
+    def test_hostile_addresses(self):
+        self.log_in(self.make_manager())
+        for customer in ("0", "x", "999999999", "1 OR 1=1", "1;1", "9" * 30):
+            answer = self.url_open(f"/matomo_order_tracking/partner/{customer}")
+            self.assertEqual(answer.status_code, 404, customer)
+            self.assertNotIn("Rare", answer.text)
+        answer = self.url_open(self.url, data={"a": "form"})
+        self.assertEqual(answer.status_code, 405)
+
     def test_orders_of_other_companies_are_not_the_managers(self):
         other = self.env["res.company"].sudo().create({"name": "Other"})
         manager = self.make_manager()
