@@ -1,4 +1,5 @@
 from . import matomo_site
+from . import matomo_site_connection
 from . import matomo_site_token
 from . import matomo_site_health
 from . import matomo_site_shopper
