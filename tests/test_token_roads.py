@@ -2,8 +2,11 @@
 
 import json
 import logging
+from datetime import timedelta
 from unittest.mock import patch
+from xmlrpc.client import Fault
 
+from odoo import fields
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Domain
 from odoo.tests import Form, HttpCase, tagged
@@ -301,6 +304,51 @@ class TestTokenInTheLog(MatomoCommon, HttpCase):
             self.assertNotIn(CANARY, text)
         self.assertIn("POST /web/dataset/call_kw/matomo.site/web_save", log.text)
         self.assertIn("call of a method with a token: not shown", log.text)
+
+    def test_saving_the_token_by_other_protocols(self):
+        """Programs save it, too: by JSON-2, JSON-RPC and XML-RPC, well and wrongly."""
+        admin = self.env.ref("base.user_admin")
+        keys = self.env["res.users.apikeys"].with_user(admin)
+        key = keys._generate("rpc", "Test", fields.Datetime.now() + timedelta(days=1))
+        ids, secret = self.site.ids, {"token_auth": f"{CANARY}2"}
+        tries = [secret, {**secret, "idsite": 77}, {**secret, "nothing": 1}]
+        login = self.env.cr.dbname, admin.id, key
+        answers = []
+        with Log() as log:
+            for values in tries:
+                answers += [
+                    self.url_open(
+                        "/json/2/matomo.site/write",
+                        json={"ids": ids, "vals": values},
+                        headers={"Authorization": f"Bearer {key}"},
+                    ).text,
+                    self.url_open(
+                        "/jsonrpc",
+                        json={
+                            "jsonrpc": "2.0",
+                            "params": {
+                                "service": "object",
+                                "method": "execute_kw",
+                                "args": [*login, "matomo.site", "write", [ids, values]],
+                            },
+                        },
+                    ).text,
+                ]
+                try:
+                    answers.append(
+                        self.xmlrpc_object.execute_kw(
+                            *login, "matomo.site", "write", [ids, values]
+                        )
+                    )
+                except Fault as fault:
+                    answers.append(repr(fault))
+        self.assertEqual(self.site.sudo().token_auth, f"{CANARY}2")
+        self.assertEqual(answers[0], "true")
+        self.assertIs(answers[2], True)
+        self.assertIn("already exists", str(answers[3:6]))
+        for text in (*map(str, answers), log.text):
+            self.assertNotIn(CANARY, text)
+        self.assertIn("POST /json/2/matomo.site/write", log.text)
 
     def test_a_row_that_is_refused_is_not_shown(self):
         """PostgreSQL shows the whole row that violates a NOT NULL or a CHECK."""
