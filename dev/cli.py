@@ -9,9 +9,9 @@ import machine
 
 def demo():
     """Sell in Odoo and compare with Matomo, on real servers"""
-    import demo as demonstration
+    from demo import program
 
-    return demonstration.main()
+    return program.main()
 
 
 def test():

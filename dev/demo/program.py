@@ -1,0 +1,80 @@
+"""Set up, sell, wait and compare: what `make demo` runs."""
+
+import time
+
+import browser
+import machine
+import matomo
+from machine import say, step
+
+import odoo
+
+from .clients import Matomo, Odoo, poll
+from .comparison import compare
+from .figures import odoo_sales
+from .merchant import Shop, connect, furnish, new_matomo_site
+from .sales import buy_as_guest, order_by_telephone, sell_at_the_till
+
+# How long the scheduled actions may take to have Matomo accept everything (they run at
+# once, and every minute), and then to prove it by reading Matomo back.
+DELIVERY_PATIENCE = 180
+PROOF_PATIENCE = 100
+WAITING = (False, "pending")
+
+
+def set_up():
+    """Both servers, and a shop that is connected to a Matomo site of its own."""
+    access = matomo.start()
+    client = Odoo(odoo.start(new=True), odoo.DEMO_DATABASE)
+    with step("Set up the shop, as a merchant would"):
+        products, till = furnish(client)
+        [company] = client.read("res.company", ["currency_id"])
+        currency = company["currency_id"][1]
+        idsite = new_matomo_site(access, client.url, currency)
+        connect(client, till, access, idsite)
+    return access, Shop(client, idsite, till, products)
+
+
+def sell(shop):
+    """Sales through the running servers, from outside."""
+    with browser.Browser() as chromium:
+        with step("A guest buys in the web shop"):
+            page = chromium.page()
+            buy_as_guest(page, shop)
+            page.close()
+        with step("A salesperson keys in an order"):
+            order_by_telephone(shop.odoo, shop.products)
+        with step("A cashier sells at the till, partly without network"):
+            page = chromium.page()
+            sell_at_the_till(page, shop)
+            page.close()
+
+
+def wait_for_delivery(client):
+    """Wait for the server's scheduled actions; the sales as they then are."""
+    with step("Wait for the scheduled actions to send the orders"):
+        poll(
+            lambda: all(sale.state not in WAITING for sale in odoo_sales(client)),
+            DELIVERY_PATIENCE,
+        )
+    with step("Wait for them to read Matomo back"):
+        poll(
+            lambda: all(sale.state != "sent" for sale in odoo_sales(client)),
+            PROOF_PATIENCE,
+        )
+    return odoo_sales(client)
+
+
+def main():
+    begun = time.monotonic()
+    access, shop = set_up()
+    sell(shop)
+    sales = wait_for_delivery(shop.odoo)
+    reports = Matomo(access["url"], access["token"])
+    equal = compare(sales, reports, shop.idsite)
+    say(f"\nOdoo    {shop.odoo.url} (login admin, password admin)")
+    say(f"Matomo  {access['url']} (site {shop.idsite}, login {access['login']},")
+    say(f"        password {access['password']})")
+    say(f"Pictures of the sales: {machine.folder('demo')}")
+    say(f"\nDone in {time.monotonic() - begun:.0f} s. The servers stay up: make stop")
+    return 0 if equal else 1
