@@ -75,10 +75,18 @@ class PosOrder(models.Model):
         return list(dict.fromkeys(map(self._get_matomo_refunded_order, lines)))
 
     def _get_matomo_returned_lines(self):
-        """The lines that take back what an earlier sale has sold."""
-        return self.lines.filtered(
+        """The lines that take back what an earlier sale has sold.
+
+        A down payment on a sales order is none, as long as that order stands.
+        """
+        lines = self.lines.filtered(
             lambda line: line.refunded_orderline_id
             and self._get_matomo_line_fate(line) == "returned"
+        )
+        return lines - lines.filtered(
+            lambda line: line.refunded_orderline_id.sale_order_line_id.is_downpayment
+            # "sale", not "paid" or "done": the sales order counts it, and stands.
+            and self._get_matomo_refunded_order(line).state == "sale"
         )
 
     @api.model

@@ -175,6 +175,54 @@ class TestRefund(MatomoPosCommon):
         self.run_sender()
         self.assertEvents(*events, (order.name, "230.00"))
 
+    def test_down_payment_given_back(self):
+        product = self.make_product(
+            "Down payment", "DOWN", 0.0, type="service", taxes=self.env["account.tax"]
+        )
+        self.config.down_payment_product_id = product
+
+        def pay_down(order):
+            return self.sync(
+                self.make_sale(
+                    {
+                        "product_id": product.id,
+                        "price_unit": 100.0,
+                        "sale_order_origin_id": order.id,
+                    }
+                )
+            )
+
+        def give_back(sale):
+            self.sync(
+                self.make_sale(
+                    {
+                        "product_id": product.id,
+                        "qty": -1,
+                        "price_unit": 100.0,
+                        "refunded_orderline_id": sale.lines.id,
+                    },
+                    is_refund=True,
+                )
+            )
+
+        first, second = (self.track(self.make_order((self.chair, 2))) for _ in "12")
+        # The order stands: it may be paid in another way.
+        give_back(pay_down(first))
+        self.run_sender()
+        self.assertEvents()
+        self.cancel(first)
+        self.run_sender()
+        self.assertEvents((first.name, "230.00"))
+        # Cancelled first: the shop keeps the down payment, until it gives it back.
+        paid = pay_down(second)
+        self.cancel(second)
+        self.run_sender()
+        give_back(paid)
+        self.run_sender()
+        self.assertEvents(
+            (first.name, "230.00"), (second.name, "130.00"), (second.name, "100.00")
+        )
+
     def test_till_refund(self):
         sale = self.sync(self.make_sale((self.chair, 3)))
         self.run_sender()
