@@ -234,7 +234,9 @@ class MatomoRequest(models.Model):
         )
         for row in rows:
             # The guide: "Tracked ecommerce cart update: URL was %s".
-            _logger.info("Tracked ecommerce cart update: URL was %s", row.tracking_url)
+            _logger.info(
+                "Tracked ecommerce cart update: URL was %s", row._get_url_for_log()
+            )
 
     def _release_carts(self, error):
         self.write({"answer_status": error.status, "answer_text": error.text})

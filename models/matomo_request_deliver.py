@@ -352,7 +352,7 @@ class MatomoRequest(models.Model):
             _logger.info(
                 "Tracked ecommerce order %s: URL was %s",
                 row.order_ref,
-                row.tracking_url,
+                row._get_url_for_log(),
             )
 
     def _set_absent(self):

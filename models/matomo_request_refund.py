@@ -362,7 +362,7 @@ class MatomoRequest(models.Model):
             duration_ms=answer.duration_ms if answer else 0,
         )
         _logger.info(
-            "Tracked refund of %s: URL was %s", self.order_ref, self.tracking_url
+            "Tracked refund of %s: URL was %s", self.order_ref, self._get_url_for_log()
         )
 
 

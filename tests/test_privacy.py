@@ -1,6 +1,7 @@
 """Personal data: how long they are kept, who is forgotten, who gets them."""
 
 import json
+import logging
 
 from odoo.exceptions import AccessError
 from odoo.tests import HttpCase, freeze_time, tagged
@@ -111,6 +112,41 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertState(order, "verified")
         self.assertEqual(order.write_date, stamp)
         self.assertEqual(order.message_ids, messages)
+
+    def queue_cart(self):
+        """An update of a cart of the shop, whose shopper agreed, that is due."""
+        shop = self.env["website"].sudo()
+        shop = shop.create({"name": "Shop", "company_id": self.company.id})
+        shop.matomo_site_id = self.site
+        cart = self.make_personal(self.make_order(website_id=shop.id))
+        self.env["matomo.request"].sudo().create(
+            {
+                "kind": "cart",
+                "sale_order_id": cart.id,
+                "company_id": self.company.id,
+                "site_id": self.site.id,
+                "channel": "web",
+                "order_date": cart.date_order,
+            }
+        )
+
+    def test_log_of_odoo_keeps_nobody(self):
+        """The log says what was sent; its files are not cleaned after the retention."""
+        self.site.sudo().track_refunds = True
+        with self.assertLogs(f"odoo.addons.{MODULE}", level=logging.DEBUG) as logs:
+            order = self.sell_and_send()
+            order.action_cancel()
+            self.end_transaction()
+            self.run_sender()
+            self.queue_cart()
+            with freeze_time("2026-03-03 12:00:00"):
+                self.run_sender()
+        text = "\n".join(logs.output)
+        for line in ("order", "cart update"):
+            self.assertRegex(text, f"Tracked ecommerce {line}.*URL was https.*revenue=")
+        self.assertRegex(text, "Tracked refund.*URL was https")
+        self.assertIn("token_auth=XYZANONYMIZED", text)
+        self.assertFalse([trace for trace in TRACES if trace in text])
 
     def test_till_sale_is_blanked(self):
         order = self.make_personal(self.sync(self.make_sale()))
