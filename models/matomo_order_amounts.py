@@ -1,3 +1,4 @@
+import json
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from odoo.tools import hmac
 from ..matomo_api.items import (
     CENT,
     MAX_NAME_LENGTH,
+    Item,
     Line,
     MergedItem,
     choose_categories,
@@ -57,6 +59,10 @@ class ComputedLine(NamedTuple):
             tax=currency.round(self.tax * share),
             quantity=quantity,
         )
+
+
+# So many items are named where they have changed.
+NAMED = 5
 
 
 class MatomoOrderMixin(models.AbstractModel):
@@ -261,6 +267,32 @@ class MatomoOrderMixin(models.AbstractModel):
             )
         return notes
 
+    def _get_matomo_item_changes(self, row):
+        """A sentence on what was bought, if it is other than what Matomo has.
+
+        For an order of the same revenue. Taxes are computed only if one of its lines
+        was touched since the order was queued.
+        """
+        lines = self._matomo_lines()
+        if not any(line.write_date > row.create_date for line in lines):
+            return []
+        # An old row has no payload any more.
+        if not (payload := row.payload):
+            return []
+        has = [Item(*item) for item in json.loads(payload["ec_items"])]
+        now = [each.item for each in self._prepare_matomo_amounts(row.site_id).items]
+        only_there, only_here = _describe_rest(has, now), _describe_rest(now, has)
+        if not only_there and not only_here:
+            return []
+        nothing = self.env._("nothing of it")
+        return [
+            self.env._(
+                "Matomo has %(has)s where the order now has %(now)s.",
+                has=", ".join(only_there) or nothing,
+                now=", ".join(only_here) or nothing,
+            )
+        ]
+
     def _get_matomo_visitor_key(self, site):
         """What makes the visitor of an order whose shopper is unknown: the order."""
         return self._name, self.id
@@ -288,3 +320,13 @@ class MatomoOrderMixin(models.AbstractModel):
             ),
             dimensions=site._get_dimensions(self),
         )
+
+
+def _describe_rest(items, others):
+    """Which of ``items`` are not among ``others``, for people."""
+    known = {(item.sku, float(item.price), item.quantity) for item in others}
+    return [
+        f"{item.quantity} x {item.name} ({item.price:.2f})"
+        for item in items
+        if (item.sku, float(item.price), item.quantity) not in known
+    ][:NAMED]

@@ -195,6 +195,8 @@ class MatomoOrderMixin(models.AbstractModel):
                     now=format_amount(self.env, float(now), row.currency_id),
                 )
             )
+        else:
+            changes += order._get_matomo_item_changes(row)
         if order.date_order.date() != row.order_date.date():
             changes.append(
                 self.env._(

@@ -1,3 +1,4 @@
+from odoo import Command
 from odoo.tests import freeze_time, tagged
 
 from .amounts import AmountsCommon
@@ -71,6 +72,30 @@ class TestOrderLife(AmountsCommon):
         self.assertIn("the order is now", order.with_user(salesperson).matomo_notes)
         order.order_line[0].product_uom_qty = 2
         self.assertFalse(order.matomo_notes)
+
+    def test_change_of_what_is_bought_for_the_same_total_is_told(self):
+        order, other = self.make_order((self.chair, 1)), self.make_order()
+        self.deliver(order, other)
+        # A test is one transaction, and its clock stands still.
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE matomo_request SET create_date = create_date - interval '1 minute'"
+        )
+        self.env.invalidate_all()
+        self.assertFalse(order.matomo_notes)
+        order.order_line.write({"price_unit": 50.0, "product_uom_qty": 2})
+        table = self.make_product("Table", "TABLE", 100.0)
+        other.order_line.product_uom_qty = 0
+        other.order_line = [Command.create(self.line(table, 1))]
+        self.env.invalidate_all()
+        self.assertEqual(
+            order.matomo_notes,
+            "Matomo has 1 x Chair (100.00) where the order now has 2 x Chair (50.00).",
+        )
+        self.assertEqual(
+            other.matomo_notes,
+            "Matomo has 1 x Chair (100.00) where the order now has 1 x Table (100.00).",
+        )
 
     def test_change_before_it_is_sent_is_sent(self):
         order = self.confirm(self.make_order((self.chair, 2)))
