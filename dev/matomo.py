@@ -15,20 +15,15 @@ import shutil
 import sys
 import tempfile
 import urllib.request
-from pathlib import Path
 
 import machine
+import matomo_programs
 from machine import DEV, Trouble, say, step
+from matomo_programs import APP, HERE, HOME, PREFIX, php, sbin
 
-HERE = Path(__file__).resolve().parent / "matomo"
-HOME = DEV / "matomo"
-# Matomo finds files by patterns and PHP has lists of folders: not every name will do.
-PLAIN = re.fullmatch(r"[\w/ .,+=@~-]+", str(HOME))
-PREFIX = (HOME if PLAIN else machine.fallback_dir()) / "matomo-prefix"
 DATA = HOME / "mariadb"
 ANSWER = DEV / "matomo.json"
 
-APP = PREFIX / "usr/share/matomo"
 CONFIG = APP / "config/config.ini.php"
 # The configuration as set up; start() goes back to it.
 PRISTINE = HOME / "config.ini.php"
@@ -44,30 +39,6 @@ SITE = {
     "timezone": "Europe/Brussels",
 }
 
-SUITE = "trixie"
-PACKAGES = """
-    matomo
-    less.php libphp-phpmailer matomo-component-ini matomo-php-tracker
-    matomo-referrer-spam-list matomo-searchengine-and-social-list php-composer-ca-bundle
-    php-composer-semver php-di php-di-invoker php-jshrink 
-    php-laravel-serializable-closure
-    php-matomo-component-cache php-matomo-component-decompress
-    php-matomo-component-network php-matomo-device-detector php-matomo-doctrine-cache
-    php-monolog php-pear php-psr-container php-psr-event-dispatcher php-psr-log
-    php-sparkline php-spyc php-symfony-console php-symfony-deprecation-contracts
-    php-symfony-error-handler php-symfony-event-dispatcher
-    php-symfony-event-dispatcher-contracts php-symfony-http-foundation
-    php-symfony-http-kernel php-symfony-monolog-bridge php-symfony-process
-    php-symfony-service-contracts php-symfony-string php-symfony-var-dumper php-tcpdf
-    php-twig
-    libjs-jquery libjs-jquery-ui libjs-jquery-mousewheel libjs-jquery-scrollto
-    libjs-mousetrap libjs-raphael libjs-sprintf-js
-""".split()
-
-PHP_EXTENSIONS = ["curl", "gd", "intl", "mbstring", "pdo_mysql", "xml"]
-PHP_PACKAGES = "php-cli php-curl php-gd php-intl php-mbstring php-mysql php-xml".split()
-MARIADB_PACKAGES = ["mariadb-server-core", "mariadb-client-core"]
-
 
 # ---- Public
 
@@ -80,8 +51,8 @@ def start():
     """
     with machine.alone("matomo"):
         HOME.mkdir(parents=True, exist_ok=True)
-        _install_programs()
-        _unpack()
+        matomo_programs.install()
+        matomo_programs.unpack(stop)
         _start_mariadb()
         _provision()
         port = machine.free_port(WEB_SERVER)
@@ -131,7 +102,7 @@ def query(sql):
     """The rows, as dicts, of an SQL statement on Matomo's tables (`matomo_…`)."""
     task = json.dumps({"database": _database(), "sql": sql})
     done = machine.run(
-        [*_php(), HERE / "query.php"], input=task, capture_output=True, stdin=None
+        [*php(), HERE / "query.php"], input=task, capture_output=True, stdin=None
     )
     if done.returncode:
         raise Trouble(f"Matomo's database refused the statement: {done.stderr.strip()}")
@@ -141,66 +112,6 @@ def query(sql):
 def unlock():
     """Forget the wrong tokens that were tried: after 20 Matomo locks the sender out."""
     query("TRUNCATE matomo_brute_force_log")
-
-
-# ---- Programs
-
-
-def _install_programs():
-    """PHP with its extensions, and MariaDB, unless the machine has them already."""
-    code = "exit(array_filter($argv, 'extension_loaded') == $argv ? 0 : 1);"
-    check = ["php", "-r", f"array_shift($argv); {code}", "--", *PHP_EXTENSIONS]
-    if not shutil.which("php") or machine.run(check).returncode:
-        machine.apt_install(PHP_PACKAGES)
-    if not _sbin("mariadbd") or not _sbin("mariadb-install-db"):
-        machine.apt_install(MARIADB_PACKAGES)
-
-
-def _sbin(program):
-    """Where a program is that need not be on an ordinary account's PATH."""
-    return shutil.which(
-        program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin"
-    )
-
-
-def _php():
-    """The beginning of a command that runs a PHP script with Matomo's settings."""
-    # A scan folder without a name is the machine's own: its extensions stay.
-    return ["env", f"PHP_INI_SCAN_DIR=:{PREFIX}/ini", f"MATOMO_PREFIX={PREFIX}", "php"]
-
-
-def _unpack():
-    """Matomo and its libraries in PREFIX, their absolute paths led there."""
-    place, ready = HOME / "place", PREFIX / ".ready"
-    if place.exists() and place.read_text() != str(PREFIX):
-        say("    The checkout was moved: Matomo is unpacked anew.")
-        stop()
-        shutil.rmtree(PREFIX, ignore_errors=True)
-    PREFIX.parent.mkdir(mode=0o711, exist_ok=True)
-    if PREFIX.parent.lstat().st_uid != os.geteuid():
-        raise Trouble(f"{PREFIX.parent} belongs to somebody else: remove it.")
-    PREFIX.mkdir(exist_ok=True)
-    place.write_text(str(PREFIX))
-    (PREFIX / "ini").mkdir(exist_ok=True)
-    shutil.copy(HERE / "php.ini", PREFIX / "ini")
-    wanted = machine.digest(*PACKAGES)
-    if ready.exists() and ready.read_text() == wanted:
-        return
-    machine.fetch_debian(SUITE, PACKAGES, PREFIX)
-    # All stand right behind a quote: a path that was led there already does not match.
-    absolute = re.compile(rb"'(/usr/share/(?:php|matomo)|/var/cache/matomo)\b")
-    for script in (PREFIX / "usr/share").rglob("*.php"):
-        if script.is_file():
-            code = script.read_bytes()
-            changed = absolute.sub(rb"'%b\1" % bytes(PREFIX), code)
-            if changed != code:
-                script.write_bytes(changed)
-    (PREFIX / "var/cache/matomo/tmp").mkdir(parents=True, exist_ok=True)
-    # The archiver starts Matomo by this name, from the console.
-    index = APP / "index.php"
-    index.unlink(missing_ok=True)
-    index.symlink_to("public/index.php")
-    ready.write_text(wanted)
 
 
 # ---- Secrets
@@ -275,7 +186,7 @@ def _start_mariadb():
     machine.start(
         DATABASE_SERVER,
         [
-            _sbin("mariadbd"),
+            sbin("mariadbd"),
             "--no-defaults",
             f"--user={account}",
             f"--datadir={DATA}",
@@ -303,7 +214,7 @@ def _create_mariadb(account):
     with tempfile.TemporaryDirectory() as scratch:
         machine.run(
             [
-                _sbin("mariadb-install-db"),
+                sbin("mariadb-install-db"),
                 "--no-defaults",
                 f"--user={account}",
                 f"--datadir={scratch}/mariadb",
@@ -379,7 +290,7 @@ def _provision():
         _write(CONFIG, text)
         task = json.dumps({"site": SITE, "users": _users()})
         machine.run(
-            [*_php(), HERE / "provision.php"],
+            [*php(), HERE / "provision.php"],
             input=task,
             stdin=None,
             capture_output=True,
@@ -430,7 +341,7 @@ def _with_setting(text, section, key, value):
 
 def _start_web(port):
     """PHP's own web server on Matomo's public folder, four requests at a time."""
-    environment = dict(part.split("=", 1) for part in _php()[1:-1])
+    environment = dict(part.split("=", 1) for part in php()[1:-1])
     machine.start(
         WEB_SERVER,
         ["php", "-S", f"127.0.0.1:{port}", "-t", APP / "public"],
@@ -470,8 +381,8 @@ def _answer(port):
         "login": "analyst",
         "password": users["analyst"]["password"],
         "database": _database(),
-        "php": _php(),
-        "console": [*_php(), str(APP / "console")],
+        "php": php(),
+        "console": [*php(), str(APP / "console")],
         "sdk": str(
             PREFIX / "usr/share/php/matomo/matomo-php-tracker/MatomoTracker.php"
         ),
