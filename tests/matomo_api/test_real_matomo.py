@@ -185,6 +185,8 @@ def test_items_and_reports(client, idsite):
             choose_categories(names[n % 3 : n % 3 + 6]),
             Decimal("10.00"),
             Decimal(n + 1),
+            1,
+            Decimal(n + 1),
         )
         for n, sku in enumerate(skus)
     ]
