@@ -75,10 +75,10 @@ class Chaos:
 
     def _open_shop(self, address, token):
         with machine.step("Open the shop"):
-            admin = odoo_client.Client(address, server.DATABASE, "admin", "admin")
+            self.admin = odoo_client.Client(address, server.DATABASE, "admin", "admin")
             start = datetime.now(timezone.utc).date() - timedelta(days=10)
-            tills = shop.set_up(
-                admin,
+            self.site, tills = shop.set_up(
+                self.admin,
                 {
                     "name": "Chaos",
                     "url": self.proxy.url,
@@ -149,9 +149,10 @@ class Chaos:
         Processes and connections live on meanwhile: what fails is our fault.
         """
         self.proxy.share = LESS_FAULTS
+        # The sender is to be at it: somebody sees it wait and tests the connection.
         while comparison.ask(comparison.WAITING) == ("t",):
             self._check_time()
-            time.sleep(0.5)
+            self.admin.call("matomo.site", "action_test_connection", [self.site])
         sales = [self.offline_till.sell() for _number in range(self.offline)]
         start = server.log_size()
         for sale in sales:

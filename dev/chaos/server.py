@@ -15,8 +15,8 @@ import odoo
 
 NAME = "odoo-chaos"
 DATABASE = "mot_chaos"
-# A minute becomes a second: see models/waiting.py.
-TIME_FACTOR = 1 / 60
+# A minute becomes half a second: see models/waiting.py.
+TIME_FACTOR = 1 / 120
 # A prefork server starts its own program anew for the web sockets, which `python -m` is
 # not fit for. Nobody has one open here.
 LAUNCHER = """\

@@ -29,6 +29,7 @@ def set_up(admin, site):
     """Make products, people and tills, and send their sales to a new Matomo site.
 
     :param site: values of the ``matomo.site``
+    :return: the ids of the site and of the tills
     """
     admin.call("res.users", "write", [admin.uid], {"tz": "UTC"})
     for name, price in PRODUCTS.items():
@@ -59,7 +60,7 @@ def set_up(admin, site):
     # The tills here round each line's tax, so Odoo must, too.
     rounding = {"tax_calculation_rounding_method": "round_per_line"}
     admin.call("res.company", "write", [1], {"matomo_site_id": site_id, **rounding})
-    return tills
+    return site_id, tills
 
 
 def _make_user(admin, login, group):
