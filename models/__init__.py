@@ -7,6 +7,7 @@ from . import matomo_site_visit
 from . import matomo_request
 from . import matomo_request_send
 from . import matomo_request_deliver
+from . import matomo_request_read
 from . import matomo_request_cart
 from . import matomo_request_refund
 from . import matomo_request_unsettled
