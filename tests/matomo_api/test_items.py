@@ -19,8 +19,10 @@ from matomo_api.items import (
 )
 
 
-def line(sku="SKU", amount="10.00", quantity="1", categories=(), name="Chair"):
-    return Line(sku, name, categories, Decimal(amount), Decimal(quantity))
+def line(sku="SKU", amount="10.00", quantity="1", categories=(), name="Chair", unit=1):
+    """A line in a unit of so many of the product's."""
+    quantity = Decimal(quantity)
+    return Line(sku, name, categories, Decimal(amount), quantity, unit, quantity * unit)
 
 
 def merge(*lines):
@@ -63,6 +65,12 @@ def test_lines_of_one_sku_are_one_item():
     assert second.item.sku == "B"
 
 
+def test_lines_in_several_units_are_counted_in_the_products():
+    dozen = line(amount="108.00", quantity="1", unit=12)
+    assert merge(dozen) == [("108.00", 1, False)]
+    assert merge(dozen, line(amount="27.00", quantity="3")) == [("9.00", 15, False)]
+
+
 def test_quantity_zero_bought_nothing():
     assert merge(line(quantity="0")) == []
     assert merge(line(quantity="1"), line(quantity="-1")) == [("20.00", 1, True)]
@@ -89,12 +97,13 @@ QUANTITIES = st.one_of(
     st.integers(1, 70_000).map(Decimal), st.decimals("0.001", 1000, places=3)
 )
 LINES = st.builds(
-    Line,
+    line,
     sku=st.sampled_from(["A", "B", "1", "01", "1.0", "#1", "#01", "é", "e"]),
     name=st.text(max_size=5),
     categories=st.just(()),
     amount=AMOUNTS,
     quantity=QUANTITIES,
+    unit=st.sampled_from([1, 1, 1, 12]),
 )
 
 
@@ -106,7 +115,13 @@ def test_merged_lines(lines):
     numbers = [Decimal(sku) for sku in skus if re.fullmatch(r"[0-9.]+", sku)]
     assert len(numbers) == len(set(numbers))
     assert sum(m.amount for m in merged) == sum(each.amount for each in lines)
-    assert sum(m.quantity for m in merged) == sum(each.quantity for each in lines)
+    units = {}
+    for each in lines:
+        units.setdefault(each.sku, set()).add(each.unit)
+    assert sum(m.quantity for m in merged) == sum(
+        each.quantity if len(units[each.sku]) == 1 else each.product_quantity
+        for each in lines
+    )
     for m in merged:
         assert type(m.item.quantity) is int and 1 <= m.item.quantity <= MAX_QUANTITY
         assert m.item.price == m.item.price.quantize(CENT)
