@@ -122,6 +122,19 @@ class MatomoRequest(models.Model):
         self._wake_sender()
         return rows
 
+    def _update_state(self, state, **values):
+        """Override to give back what was cancelled while it was on its way."""
+        before = self.filtered(
+            lambda row: row.kind == "order"
+            and row.state not in ACCEPTED_STATES
+            and row.site_id.track_refunds
+        )
+        changed = super()._update_state(state, **values)
+        if state in ACCEPTED_STATES:
+            orders = (changed & before).sale_order_id
+            orders.filtered(lambda o: o.state == "cancel")._matomo_enqueue_refunds()
+        return changed
+
     # === SENDING === #
 
     def _send_refunds(self, site, client):
@@ -215,7 +228,11 @@ class MatomoRequest(models.Model):
             # What a till has settled may be counted elsewhere by now.
             order._matomo_enqueue_refunds()
             return self._drop(self.env._("What is refunded is not in Matomo."))
-        left = origin._get_sent_revenue() - self._get_given(refunded)
+        others = self._get_other_refunds(refunded)
+        told = others.filtered(lambda row: row._is_in_matomo())
+        left = origin._get_sent_revenue() - sum(
+            (row._get_sent_revenue() for row in told), Decimal(0)
+        )
         amount = min(self._get_refund_amount(order, left), left)
         if amount <= 0:
             return self._drop(
@@ -264,17 +281,14 @@ class MatomoRequest(models.Model):
             ]
         )
 
-    def _get_given(self, refunded):
-        """What Matomo has been told, or may have been, of what was given back."""
-        rows = self.search(
+    def _get_other_refunds(self, refunded):
+        return self.search(
             [
                 ("kind", "=", "refund"),
                 ("refunded_id", "=", _reference(refunded)),
                 ("id", "!=", self.id),
             ]
         )
-        rows = rows.filtered(lambda row: row._is_in_matomo())
-        return sum((row._get_sent_revenue() for row in rows), Decimal(0))
 
     def _get_refund_amount(self, order, left):
         """The amount that is given back.
@@ -286,8 +300,12 @@ class MatomoRequest(models.Model):
             return order._get_matomo_returned_amount(self.refunded_id, site)
         if self.refund_move_id:
             return self.refund_move_id._get_matomo_refund_amount(order, site)
-        # Cancelled: all of it, but for what a till has sold.
-        return left - order._get_matomo_sold_at_tills(site)
+        # Cancelled: all of it, but for what a till has sold. What that has taken back
+        # without Matomo having been told by now it will be told by the till's refund.
+        untold = self._get_other_refunds(order).filtered(
+            lambda row: row.state == "pending" and not row._is_in_matomo()
+        )
+        return left - order._get_matomo_sold_at_tills(site, untold.pos_order_id)
 
     def _hold_refund(self):
         """Matomo may have the event, and the token may not read whether it has."""

@@ -134,16 +134,18 @@ class SaleOrder(models.Model):
                         )
         return totals
 
-    def _get_matomo_sold_at_tills(self, site):
+    def _get_matomo_sold_at_tills(self, site, untold):
         """What tills have sold of this order and have not taken back, with tax.
 
         Only what is counted here, in the site's currency.
+
+        :param untold: till sales that have taken back, and are left out
         """
         settled = self._get_matomo_settlements().filtered(
             lambda line: line.order_id._get_matomo_line_fate(line) == "settled"
         )
         returned = settled.refund_orderline_ids.filtered(
-            lambda line: line.order_id._is_matomo_sale()
+            lambda line: line.order_id._is_matomo_sale() and line.order_id not in untold
         )
         amounts = self._get_matomo_amounts_at_till(settled | returned)
         return self._get_matomo_converter(site)(sum(amounts))

@@ -175,6 +175,26 @@ class TestRefund(MatomoPosCommon):
         self.run_sender()
         self.assertEvents(*events, (order.name, "230.00"))
 
+    def test_till_refund_and_cancellation_told_together(self):
+        order = self.track(self.make_order((self.chair, 5)))
+        sale = self.settle_at_till(order, 3)
+        self.cancel(order)
+        self.take_back_at_till(sale, 1)
+        self.run_sender()
+        self.assertEvents((order.name, "230.00"), (order.name, "115.00"))
+
+    @mute_logger(SITE_LOGGER)
+    def test_cancelled_while_it_was_on_its_way(self):
+        order = self.confirm(self.make_order((self.chair, 2)))
+        self.matomo.faults = [lose]
+        self.run_sender()
+        self.assertState(order, "pending")
+        self.cancel(order)
+        with freeze_time("2026-03-03 12:00:00"):
+            self.run_sender()
+        self.assertRecorded(order, revenue="230.00")
+        self.assertEvents((order.name, "230.00"))
+
     def test_down_payment_given_back(self):
         product = self.make_product(
             "Down payment", "DOWN", 0.0, type="service", taxes=self.env["account.tax"]
