@@ -97,6 +97,42 @@ class TestSaleAmounts(AmountsCommon):
             items={"CHAIR": ("100.00", 2)},
         )
 
+    def test_early_payment_discount_of_an_invoice_changes_nothing(self):
+        for mode in ("included", "excluded"):
+            term = self.env["account.payment.term"].create(
+                {
+                    "name": "2/7 Net 30",
+                    "early_discount": True,
+                    "discount_days": 7,
+                    "discount_percentage": 2,
+                    "early_pay_discount_computation": mode,
+                }
+            )
+            order = self.make_order((self.chair, 2), payment_term_id=term.id)
+            self.deliver(order)
+            self.assertExact(order, revenue="230.00", ec_tx="30.00")
+
+    def test_fiscal_position_maps_a_tax_in_the_price(self):
+        included = self.make_tax(21, included=True)
+        tin = self.make_product("Tin", "TIN", 121.0, taxes=included)
+        for tax, revenue in (
+            (self.make_tax(6), "318.00"),
+            (self.make_tax(0), "300.00"),
+            (self.make_tax(8, included=True), "324.00"),
+        ):
+            position = self.env["account.fiscal.position"].create(
+                {"name": tax.name, "company_id": self.company.id}
+            )
+            tax.write(
+                {
+                    "fiscal_position_ids": [Command.link(position.id)],
+                    "original_tax_ids": [Command.link(included.id)],
+                }
+            )
+            order = self.make_order((tin, 3), fiscal_position_id=position.id)
+            self.deliver(order)
+            self.assertExact(order, revenue=revenue, items={"TIN": ("100.00", 3)})
+
     # === DISCOUNTS === #
 
     def test_line_discount_lowers_the_price_of_its_item(self):
