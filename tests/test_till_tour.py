@@ -167,9 +167,11 @@ class TestTillTour(TillCase, BrowserCase):
             ("2026-03-01 23:59:30", ("Lamp",), "Card", "12.08"),
             ("2026-03-02 05:30:00", ("Lamp", "Chair", "Lamp"), "Voucher", "139.15"),
         )
+        # Read before the page is open: from then on its requests have the cursor.
+        login = self.seller.login
         with self.browse() as page:
             page.goto(f"/web/login?redirect={path}", is_ready="true")
-            page.fill(login=self.seller.login, password=self.seller.login)
+            page.fill(login=login, password=login)
             page.click(".oe_login_form button[type='submit']")
             open_register(page)
             # Once more, so that the browser keeps all it needs to open the till.
