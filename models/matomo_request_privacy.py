@@ -86,7 +86,7 @@ class MatomoRequest(models.Model):
 
     def _get_url_for_log(self):
         """The audit URL without the person: files of a log know no retention."""
-        return blank_url(self.tracking_url)
+        return self.tracking_url and blank_url(self.tracking_url)
 
     def _get_untraceable_reason(self):
         """Why the order cannot be looked for in Matomo, or None."""
