@@ -133,6 +133,10 @@ class MatomoOrderMixin(models.AbstractModel):
         )
         return {row[self._matomo_order_field].id: row for row in rows}
 
+    def _get_matomo_row(self):
+        """The verdict row of an order, empty if it has none (in sudo)."""
+        return self.matomo_request_ids.filtered(lambda row: row.kind == "order")
+
     @api.depends("matomo_attribution_info")
     def _compute_matomo_attribution(self):
         for order in self:

@@ -64,10 +64,7 @@ class MatomoRequest(models.Model):
         would send the same lines twice. A lane that comes second waits here, and
         starts over with what the first has decided, or skips the locked row.
         """
-        orders = self.env["sale.order"].union(
-            *(sale._get_matomo_settled_order(line) for line in sale.lines)
-        )
-        if orders:
+        if orders := sale._get_matomo_settled_orders(sale.lines):
             self.env.cr.execute(
                 SQL(
                     """

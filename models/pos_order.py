@@ -213,27 +213,28 @@ class PosOrder(models.Model):
         """The sales order that a line settles."""
         return line.sale_order_origin_id or line.sale_order_line_id.order_id
 
+    @api.model
+    def _get_matomo_settled_orders(self, lines):
+        """The sales orders that some lines settle."""
+        return self.env["sale.order"].union(*map(self._get_matomo_settled_order, lines))
+
     def _get_matomo_settled_here(self):
         """The sales orders of which this sale counts what it has settled."""
-        return self.env["sale.order"].union(
-            *(
-                self._get_matomo_settled_order(line)
-                for line in self.lines
-                if self._get_matomo_line_fate(line) == "bought"
+        return self._get_matomo_settled_orders(
+            self.lines.filtered(
+                lambda line: self._get_matomo_line_fate(line) == "bought"
             )
         )
 
     def _is_matomo_counting(self, order):
         """Whether Matomo has what this sale has settled of a sales order from here."""
-        row = self.matomo_request_ids.filtered(lambda row: row.kind == "order")
+        row = self._get_matomo_row()
         return row._is_in_matomo() and order in row.counted_order_ids
 
     def _get_matomo_fate_reason(self, fate, lines):
         """Override of `matomo.order.mixin`."""
         if fate == "settled":
-            orders = self.env["sale.order"].union(
-                *(self._get_matomo_settled_order(line) for line in lines)
-            )
+            orders = self._get_matomo_settled_orders(lines)
             return self.env._(
                 "Settled sales order %s, which is counted there.",
                 ", ".join(orders.mapped("name")),

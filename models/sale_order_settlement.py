@@ -42,9 +42,6 @@ class SaleOrder(models.Model):
         lines = self.pos_order_line_ids | self.order_line.pos_order_line_ids
         return lines.filtered(lambda line: line.order_id._is_matomo_sale())
 
-    def _get_matomo_row(self):
-        return self.matomo_request_ids.filtered(lambda row: row.kind == "order")
-
     def _is_matomo_counted(self):
         """Whether Matomo has this order, or will have it (in sudo)."""
         self.ensure_one()
