@@ -43,6 +43,20 @@ class TestSettlement(AmountsCommon):
         order._action_cancel()
         self.end_transaction()
 
+    def take_back_one(self, sale):
+        """A till refund of one chair of a sale of nothing else."""
+        return self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.chair.id,
+                    "qty": -1,
+                    "taxes": sale.lines.tax_ids,
+                    "refunded_orderline_id": sale.lines.id,
+                },
+                is_refund=True,
+            )
+        )
+
     def wait(self, order):
         """The order's row is not due for an hour."""
         self.env.cr.execute(
@@ -372,17 +386,7 @@ class TestSettlement(AmountsCommon):
         order = self.confirm(self.make_order((self.chair, 2)))
         sale = self.settle(order)
         self.run_sender()
-        self.sync(
-            self.make_sale(
-                {
-                    "product_id": self.chair.id,
-                    "qty": -1,
-                    "taxes": sale.lines.tax_ids,
-                    "refunded_orderline_id": sale.lines.id,
-                },
-                is_refund=True,
-            )
-        )
+        self.take_back_one(sale)
         self.run_sender()
         (event,) = self.matomo.events
         self.assertEqual((event["e_n"], event["e_v"]), (order.name, "115.00"))
@@ -392,17 +396,7 @@ class TestSettlement(AmountsCommon):
         order = self.confirm(self.make_order((self.chair, 2)))
         self.wait(order)
         sale = self.settle(order)
-        self.sync(
-            self.make_sale(
-                {
-                    "product_id": self.chair.id,
-                    "qty": -1,
-                    "taxes": sale.lines.tax_ids,
-                    "refunded_orderline_id": sale.lines.id,
-                },
-                is_refund=True,
-            )
-        )
+        self.take_back_one(sale)
         self.run_sender()
         self.assertFalse(self.matomo.events)
         self.cancel(order)
