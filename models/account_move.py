@@ -1,7 +1,7 @@
 from odoo import fields, models
 
 from ..matomo_api.items import round_cents
-from .matomo_request_refund import Refund
+from .matomo_request import Refund
 from .matomo_site import to_decimal
 
 

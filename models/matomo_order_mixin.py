@@ -1,23 +1,13 @@
 import logging
-from typing import NamedTuple
 
 from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, format_date
 
-from .matomo_request import ACCEPTED_STATES, STATES
-from .matomo_request_refund import Refund
+from ..const import ACCEPTED_STATES, STATES, USER_GROUP, Verdict
+from .matomo_request import Refund
 
 _logger = logging.getLogger(__name__)
-
-USER_GROUP = "matomo_order_tracking.group_matomo_user"
-
-
-class Verdict(NamedTuple):
-    """What is to become of an order: a state of its row, and why, if excluded."""
-
-    state: str
-    reason: str | bool = False
 
 
 class MatomoOrderMixin(models.AbstractModel):

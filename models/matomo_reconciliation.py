@@ -8,11 +8,10 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
 
+from ..const import ACCEPTED_STATES, ORDER_MODELS
 from ..matomo_api.errors import MatomoError
 from ..matomo_api.reading import day_totals, read_day_orders
 from ..matomo_api.tracking import order_ref_key
-from .matomo_request import ACCEPTED_STATES
-from .matomo_request_retrack import ORDER_MODELS
 
 _logger = logging.getLogger(__name__)
 

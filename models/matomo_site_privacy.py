@@ -4,8 +4,8 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.fields import Domain
 
+from ..const import ORDER_MODELS
 from ..matomo_api.privacy import mask_ip_address
-from .matomo_request_retrack import ORDER_MODELS
 
 # How long the data of shoppers are kept whose orders belong to no site (days).
 RETENTION_DAYS = 180

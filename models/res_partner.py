@@ -2,7 +2,7 @@ from odoo import models
 from odoo.exceptions import AccessError
 from odoo.fields import Domain
 
-from .matomo_request_retrack import ORDER_MODELS
+from ..const import ORDER_MODELS
 
 
 class ResPartner(models.Model):

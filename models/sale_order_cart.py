@@ -4,9 +4,9 @@ from odoo import api, fields, models
 from odoo.http import request
 from odoo.tools import format_datetime
 
+from ..const import USER_GROUP
 from ..matomo_api.tracking import Cart
 from .guard import NOT_TO_SWALLOW
-from .matomo_order_mixin import USER_GROUP
 from .matomo_order_privacy import SHOPPER_FIELDS, personal_index
 
 _logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 from odoo import api, models
 
+from ..const import Verdict
 from .matomo_order_amounts import ComputedLine
-from .matomo_order_mixin import Verdict
 
 
 class SaleOrder(models.Model):

@@ -1,0 +1,36 @@
+"""What several models name: states, groups, the fields of a shopper."""
+
+from typing import NamedTuple
+
+USER_GROUP = "matomo_order_tracking.group_matomo_user"
+
+STATES = [
+    ("excluded", "Not Tracked"),
+    ("pending", "Waiting"),
+    ("sent", "Sent"),
+    ("verified", "Verified"),
+    ("failed", "Failed"),
+    ("cancelled", "Cancelled"),
+]
+# What Matomo has accepted.
+ACCEPTED_STATES = ("sent", "verified")
+# A sales order whose row is in one of these states counts nowhere.
+UNCOUNTED_STATES = ("excluded", "cancelled")
+ALLOWED_STATES = {
+    "excluded": {"pending"},
+    "pending": {"excluded", "sent", "verified", "failed", "cancelled"},
+    "sent": {"pending", "verified", "failed"},
+    "verified": {"pending"},
+    "failed": {"excluded", "pending", "sent", "verified", "cancelled"},
+    "cancelled": {"excluded", "pending"},
+}
+
+# The models whose orders are tracked.
+ORDER_MODELS = ("sale.order", "pos.order")
+
+
+class Verdict(NamedTuple):
+    """What is to become of an order: a state of its row, and why, if excluded."""
+
+    state: str
+    reason: str | bool = False
