@@ -21,6 +21,14 @@ def test():
     return testing.main(shlex.split(os.environ.get("PYTEST_ARGS", "")))
 
 
+def golden():
+    """Write the record of what the addon does, which `make test` compares with"""
+    import testing
+
+    os.environ["MATOMO_GOLDEN"] = "write"
+    return testing.main(["tests/golden"])
+
+
 def test_odoo():
     """Run Odoo's own tests without and with the addon, and compare"""
     import suites
@@ -85,7 +93,20 @@ def clean():
     machine.clean()
 
 
-COMMANDS = [demo, test, chaos, test_odoo, lint, format, pot, odoo, matomo, stop, clean]
+COMMANDS = [
+    demo,
+    test,
+    golden,
+    chaos,
+    test_odoo,
+    lint,
+    format,
+    pot,
+    odoo,
+    matomo,
+    stop,
+    clean,
+]
 
 
 def _name(command):

@@ -1,0 +1,202 @@
+"""What all golden tests share: a world in which nothing is left to chance."""
+
+import random
+from datetime import datetime
+from itertools import count
+from unittest.mock import patch
+
+import requests
+
+from odoo import Command, fields
+from odoo.sql_db import BaseCursor
+from odoo.tests import freeze_time
+from odoo.tests.test_cursor import TestCursor
+from odoo.tools import mute_logger
+
+from ..common import MODULE, MatomoCommon
+from . import record
+
+TODAY = "2026-03-03"
+NOW = f"{TODAY} 10:00:00"
+
+
+def lose(answer):
+    """The request has arrived, its answer has not."""
+    raise requests.ConnectionError("connection reset")
+
+
+@freeze_time(NOW)
+class GoldenCommon(MatomoCommon):
+    """Orders with names of their own, at fixed times, written into a record.
+
+    A subclass mixes it in before the vocabulary it needs. A test takes steps, and
+    ends with ``assertGolden``.
+    """
+
+    maxDiff = None
+
+    def setUp(self):
+        # Nobody's order of names, sites or moments depends on the test before.
+        type(self).numbers = {kind: count(1) for kind in ("SO", "till", "CN")}
+        super().setUp()
+        for module, name, stand_in in (
+            (random, "shuffle", lambda items: None),
+            (random, "uniform", lambda low, high: (low + high) / 2),
+            # When a record was created and written, too.
+            (BaseCursor, "now", lambda cursor: datetime.utcnow()),
+            (TestCursor, "now", lambda cursor: datetime.utcnow()),
+        ):
+            self.startPatcher(patch.object(module, name, stand_in))
+        # Warnings are part of many stories here.
+        muted = mute_logger(f"odoo.addons.{MODULE}")
+        muted.__enter__()
+        self.addCleanup(muted.__exit__)
+        self.record = record.Record(self.env, self.matomo)
+
+    def at(self, moment):
+        """Odoo's clock at a moment of the day, or of another one."""
+        return freeze_time(moment if "-" in moment else f"{TODAY} {moment}")
+
+    # === RECORDING === #
+
+    def step(self, title):
+        self.end_transaction()
+        self.record.step(title)
+
+    def assertGolden(self, name):
+        difference = record.compare(name, self.record.text())
+        if difference:
+            self.fail(
+                "The addon behaves otherwise than the golden record says. If that is"
+                f" meant, run `make golden`.\n{difference}"
+            )
+
+    # === MAKING === #
+
+    @classmethod
+    def make_order(cls, *lines, **values):
+        values.setdefault("name", f"SO-{next(cls.numbers['SO']):03}")
+        return super().make_order(*lines, **values)
+
+    def make_sale(self, *lines, **values):
+        reference = f"00001-001-{next(self.numbers['till']):04}"
+        return super().make_sale(*lines, **{"pos_reference": reference, **values})
+
+    def confirm_many(self, number):
+        """Orders of one chair, of two chairs..."""
+        return self.confirm(
+            self.env["sale.order"].concat(
+                *(self.make_order((self.chair, n + 1)) for n in range(number))
+            )
+        )
+
+    def cancel(self, *orders):
+        for order in orders:
+            order._action_cancel()
+        self.end_transaction()
+
+    def confirm_again(self, order):
+        order.action_draft()
+        return self.confirm(order)
+
+    def credit(self, order, amount):
+        """A posted credit note that gives back a part of the order's first line."""
+        line = order.order_line[:1]
+        move = self.env["account.move"].create(
+            {
+                "move_type": "out_refund",
+                "ref": f"CN-{next(self.numbers['CN'])}",
+                "partner_id": order.partner_id.id,
+                "invoice_date": fields.Date.today(),
+                "invoice_line_ids": [
+                    Command.create(
+                        {
+                            "product_id": line.product_id.id,
+                            "quantity": 1,
+                            "price_unit": amount,
+                            "tax_ids": [Command.set(line.tax_ids.ids)],
+                            "sale_line_ids": [Command.link(line.id)],
+                        }
+                    )
+                ],
+            }
+        )
+        move.action_post()
+        self.end_transaction()
+        return move
+
+    def settle(self, *orders, own=(), quantity=None):
+        """A till sale that settles sales orders, and sells something of its own.
+
+        :param quantity: so much of each line; by default all of it
+        """
+        return self.sync(
+            self.make_sale(
+                *(
+                    {
+                        "product_id": line.product_id.id,
+                        "qty": quantity or line.product_uom_qty,
+                        "price_unit": line.price_unit,
+                        "taxes": line.tax_ids,
+                        "sale_order_origin_id": line.order_id.id,
+                        "sale_order_line_id": line.id,
+                    }
+                    for order in orders
+                    for line in order.order_line
+                ),
+                *own,
+            )
+        )
+
+    def pay_down(self, order, amount):
+        """A till sale that pays a part of a sales order in advance."""
+        return self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.config.down_payment_product_id.id,
+                    "price_unit": amount,
+                    "sale_order_origin_id": order.id,
+                }
+            )
+        )
+
+    def take_back(self, sale, quantity=1, own=()):
+        """A till refund, or an exchange, of a sale's first line."""
+        line = sale.lines[:1]
+        back = {
+            "product_id": line.product_id.id,
+            "qty": -quantity,
+            "price_unit": line.price_unit,
+            "taxes": line.tax_ids,
+            "refunded_orderline_id": line.id,
+        }
+        values = {} if own else {"is_refund": True}
+        return self.sync(self.make_sale(back, *own, **values)) - sale
+
+    def record_foreign(self, order, **values):
+        """Somebody else has sent an order under our id."""
+        self.matomo.orders["1", order.name.casefold()] = {
+            "ec_id": order.name,
+            "revenue": "5.00",
+            "ec_st": "5.00",
+            "ec_tx": "0.00",
+            "ec_sh": "0.00",
+            "ec_dt": "0.00",
+            "ec_items": "[]",
+            "cid": "f" * 16,
+            "cdt": NOW,
+            **values,
+        }
+
+    # === RUNNING === #
+
+    def run_all(self):
+        """The scheduled actions, as often as they wake each other."""
+        for _round in range(3):
+            self.run_sender()
+            self.run_cron("ir_cron_retrack")
+
+    def retrack(self, orders):
+        message = orders.action_matomo_retrack()["params"]["message"]
+        self.end_transaction()
+        self.record.say(f"told: {message}")
