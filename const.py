@@ -25,9 +25,6 @@ ALLOWED_STATES = {
     "cancelled": {"excluded", "pending"},
 }
 
-# The models whose orders are tracked.
-ORDER_MODELS = ("sale.order", "pos.order")
-
 
 class Verdict(NamedTuple):
     """What is to become of an order: a state of its row, and why, if excluded."""

@@ -3,6 +3,10 @@
 UPDATE matomo_site
    SET token_auth = NULL, active = false;
 
+UPDATE matomo_cart_update
+   SET state = 'cancelled'
+ WHERE state = 'pending';
+
 UPDATE matomo_request
    SET state = CASE state WHEN 'pending' THEN 'cancelled' ELSE state END,
        next_check_date = NULL

@@ -5,6 +5,7 @@ from . import matomo_site_health
 from . import matomo_site_shopper
 from . import matomo_site_visit
 from . import matomo_request
+from . import matomo_cart_update
 from . import matomo_order_mixin
 from . import matomo_retrack
 from . import matomo_reconciliation

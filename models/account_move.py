@@ -1,7 +1,8 @@
 from odoo import fields, models
 
 from ..matomo_api.items import round_cents
-from .matomo_request import Refund
+from ..outbox import refunds
+from ..outbox.refunds import Refund
 from .matomo_site import to_decimal
 
 
@@ -13,19 +14,21 @@ class AccountMove(models.Model):
         posted = super()._post(soft)
         credit_notes = posted.filtered(lambda move: move.move_type == "out_refund")
         if credit_notes:
-            self.env["matomo.request"]._note(credit_notes)
+            self.env["matomo.request"]._schedule(credit_notes)
         return posted
 
     def _matomo_enqueue(self):
         """Queue the refunds of the sales orders these credit notes give back."""
         # sudo: an accountant need not know the log.
         moves = self.sudo().filtered(lambda move: move.state == "posted")
-        refunds = [
-            Refund(order, order, fields.Datetime.now(), move)
-            for move in moves
-            for order in move.line_ids.sale_line_ids.order_id
-        ]
-        self.env["matomo.request"].sudo()._queue_refunds(refunds)
+        refunds.queue(
+            moves.env,
+            [
+                Refund(order, order, fields.Datetime.now(), move)
+                for move in moves
+                for order in move.line_ids.sale_line_ids.order_id
+            ],
+        )
 
     def _get_matomo_refund_amount(self, order, site):
         """What this credit note gives back of an order, in the site's currency."""

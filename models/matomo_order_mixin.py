@@ -5,7 +5,8 @@ from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, format_date
 
 from ..const import ACCEPTED_STATES, STATES, USER_GROUP, Verdict
-from .matomo_request import Refund
+from ..outbox import refunds
+from ..outbox.refunds import Refund
 
 _logger = logging.getLogger(__name__)
 
@@ -294,11 +295,11 @@ class MatomoOrderMixin(models.AbstractModel):
     # === TRACKING === #
 
     def _matomo_track(self):
-        """Note these orders to be tracked; called by the automation rules.
+        """Schedule these orders to be tracked; called by the automation rules.
 
-        Costs nothing and reads nothing: see ``matomo.request._note``.
+        Costs nothing and reads nothing: see ``matomo.request._schedule``.
         """
-        self.env["matomo.request"]._note(self)
+        self.env["matomo.request"]._schedule(self)
 
     def _matomo_enqueue(self):
         """Give each order that counts and has no verdict its row, and wake the sender.
@@ -331,12 +332,13 @@ class MatomoOrderMixin(models.AbstractModel):
     def _matomo_enqueue_refunds(self):
         """Queue the refunds these orders are, for sites that want them."""
         moment = fields.Datetime.now()
-        self.env["matomo.request"]._queue_refunds(
+        refunds.queue(
+            self.env,
             [
                 Refund(order, refunded, moment)
                 for order in self
                 for refunded in order._get_matomo_refunded_orders()
-            ]
+            ],
         )
 
     def _prepare_matomo_request_values(self):
@@ -390,7 +392,7 @@ class MatomoOrderMixin(models.AbstractModel):
     def action_matomo_retrack(self):
         """Look at these orders again: send what should be in Matomo and is not."""
         self.check_access("read")
-        return self.env["matomo.request"]._retrack(self)
+        return self.env["matomo.retrack"]._retrack(self)
 
     # === CONTENT === #
 
@@ -427,6 +429,14 @@ class MatomoOrderMixin(models.AbstractModel):
             )
         return None
 
+    # === CHANNELS === #
+
+    @api.model
+    def _get_matomo_order_models(self):
+        """Return an empty recordset of each model whose orders are tracked."""
+        names = self.pool.descendants([MatomoOrderMixin._name], "_inherit")
+        return [self.env[name] for name in names if not self.env[name]._abstract]
+
     # === HOOKS === #
 
     # The field of the log that names an order of this model.
@@ -442,9 +452,36 @@ class MatomoOrderMixin(models.AbstractModel):
         """The domain of the orders for which ``_is_matomo_sale``."""
         raise NotImplementedError
 
+    def _is_matomo_withdrawn(self):
+        """Return whether this order counts no longer, or not yet again."""
+        return not self._is_matomo_sale()
+
     def _get_matomo_refunded_orders(self):
-        """The orders of which this order, or its cancellation, gives something back."""
-        raise NotImplementedError
+        """Return the orders of which these orders give something back.
+
+        By default an order gives itself back when it is withdrawn after Matomo has
+        accepted it.
+        """
+        return self.filtered(
+            lambda order: order._is_matomo_withdrawn() and order.matomo_tracked
+        )
+
+    def _get_matomo_refund_amount(self, original, site, left):
+        """Return what this order gives back of another one, or of itself.
+
+        :param original: the order that Matomo has
+        :param left: what Matomo has of it, less what was given back so far
+        :return: positive, with tax, in the site's currency
+        """
+        return left
+
+    def _get_matomo_settled_orders(self):
+        """Return the sales orders that this order settles."""
+        return self.env["sale.order"]
+
+    def _get_matomo_settled_here(self):
+        """Return those of them that this order counts."""
+        return self.env["sale.order"]
 
     def _get_matomo_site(self):
         """The Matomo site this order belongs to, empty if none is set."""

@@ -51,7 +51,7 @@ class MatomoOrderMixin(models.AbstractModel):
         ]
         return SQL("num_nonnulls(%s) > 0", SQL(", ").join(columns))
 
-    def _blank_matomo_shopper(self):
+    def _anonymize_matomo_shopper(self):
         """Delete the shopper's metadata.
 
         By SQL: an order of long ago must not look as if somebody had worked on it,
@@ -75,7 +75,7 @@ class MatomoOrderMixin(models.AbstractModel):
 
     def _forget_matomo_shopper(self):
         """Delete all that is personal of these orders, in the log, too."""
-        self._blank_matomo_shopper()
+        self._anonymize_matomo_shopper()
         # sudo: nobody may write the log; whoever deletes a customer need not see it.
         rows = self.env["matomo.request"].sudo()
         rows.search([(self._matomo_order_field, "in", self.ids)])._forget()

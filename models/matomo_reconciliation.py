@@ -8,10 +8,11 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
 
-from ..const import ACCEPTED_STATES, ORDER_MODELS
+from ..const import ACCEPTED_STATES
 from ..matomo_api.errors import MatomoError
 from ..matomo_api.reading import day_totals, read_day_orders
 from ..matomo_api.tracking import order_ref_key
+from ..outbox.transactions import end_transaction, run_in_transaction
 
 _logger = logging.getLogger(__name__)
 
@@ -143,25 +144,27 @@ class MatomoReconciliation(models.Model):
         No transaction is open while Matomo is asked. What keeps it from being
         asked is for the sender to note: the ledger keeps what it has.
         """
-        requests, idsite = self.env["matomo.request"], site.idsite
-        requests._end_transaction()
+        idsite = site.idsite
+        end_transaction(self.env)
         if last < first:
             return
         try:
             with closing(site._get_client()) as client:
-                requests._end_transaction()
+                end_transaction(self.env)
                 for day, totals in day_totals(client, idsite, first, last).items():
-                    row = requests._replay(
-                        lambda d=day, t=totals: self._compare_day(site, d, t)
+                    row = run_in_transaction(
+                        self.env,
+                        lambda d=day, t=totals: self._compare_day(site, d, t),
                     )
                     if row.state != "different":
                         continue
-                    requests._end_transaction()
+                    end_transaction(self.env)
                     recorded = read_day_orders(client, idsite, day)
-                    requests._replay(
+                    run_in_transaction(
+                        self.env,
                         lambda d=day, t=totals, r=recorded: self._compare_day(
                             site, d, t, r
-                        )
+                        ),
                     )
         except MatomoError as error:
             _logger.warning(
@@ -224,8 +227,7 @@ class MatomoReconciliation(models.Model):
         :return: ``{order: (its row, its revenue now)}``
         """
         counted = {}
-        for model_name in ORDER_MODELS:
-            orders = self.env[model_name]
+        for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
             orders = orders.search(
                 Domain.AND(
                     [

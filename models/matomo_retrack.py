@@ -1,17 +1,31 @@
-from odoo import api, fields, models
+import logging
 
-# So many orders are looked at in one transaction.
+from odoo import api, fields, models
+from odoo.exceptions import AccessError
+from odoo.fields import Domain
+
+from ..const import ACCEPTED_STATES, Verdict
+from ..outbox import refunds
+from ..outbox.transactions import one_by_one
+
+_logger = logging.getLogger(__name__)
+
+# A person waits while so many orders are looked at; more are queued.
+AT_ONCE = 100
+# So many queued orders are looked at in one transaction.
 BATCH = 200
+SWEEP_BATCH = 500
 
 
 class MatomoRetrack(models.Model):
-    """Orders that are to be looked at again while nobody waits for it.
+    """Orders that are looked at again: by a person (Retrack) and every night (sweep).
 
-    One row for each large selection of a person, or for what the addon itself has to
-    reconsider (a sales order that a till has settled is cancelled). Asking costs one
-    statement, however many orders there are, and locks none of them. What is done is
-    taken off the row in the transaction that does it: after a crash the rest is still
-    there, and looking at an order twice does no harm.
+    A record is a selection that is looked at while nobody waits for it: of a person,
+    or of what the addon itself has to reconsider (a sales order that a till has
+    settled is cancelled). Asking costs one statement, however many orders there are,
+    and locks none of them. What is done is removed from the record in the transaction
+    that does it: after a crash the rest is still there, and looking at an order twice
+    does no harm.
     """
 
     _name = "matomo.retrack"
@@ -28,6 +42,72 @@ class MatomoRetrack(models.Model):
     queued_count = fields.Integer(readonly=True)
     checked_count = fields.Integer(readonly=True)
 
+    # === A PERSON ASKS === #
+
+    @api.model
+    def _retrack(self, orders):
+        """Re-evaluate the verdicts of ``orders`` for the person who asks.
+
+        What Matomo should have is looked for there first and sent only if it is
+        missing. A few orders are answered at once, many are queued.
+
+        :return: a notification that says what happened
+        :raise AccessError: for somebody who may not retrack
+        """
+        if not self.env.user.has_group("matomo_order_tracking.group_matomo_user"):
+            raise AccessError(
+                self.env._("Only users of Matomo Order Tracking may retrack orders.")
+            )
+        if len(orders) > AT_ONCE:
+            self._queue(orders, is_asked=True)
+            message = self.env._(
+                "%(count)s orders are queued to be looked at again. You will be told "
+                "when it is done; each order's chatter says what came of it.",
+                count=len(orders),
+            )
+        else:
+            message = self._get_message(
+                orders, self._retrack_now(orders, self.env.user)
+            )
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "info",
+                "message": message,
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
+
+    @api.model
+    def _get_message(self, orders, outcomes):
+        if len(orders) > 1:
+            return self._get_summary(
+                len(orders), _count_queued(outcomes), _count_checked(outcomes)
+            )
+        sentence = next(iter(outcomes.values()), None)
+        if sentence is None:
+            return self.env._(
+                "%s is not confirmed: only confirmed orders are tracked.",
+                orders.display_name,
+            )
+        return self.env._(
+            "%(order)s: %(what)s", order=orders.display_name, what=sentence
+        )
+
+    @api.model
+    def _get_summary(self, count, queued, checked):
+        return self.env._(
+            "Of %(count)s orders, %(queued)s are queued to be sent, %(checked)s are "
+            "looked for in Matomo and %(rest)s are not tracked.",
+            count=count,
+            queued=queued,
+            checked=checked,
+            rest=count - queued - checked,
+        )
+
+    # === QUEUED SELECTIONS === #
+
     @api.model
     def _queue(self, orders, is_asked=False):
         """Have ``orders`` looked at soon, without reading any of them now."""
@@ -42,43 +122,233 @@ class MatomoRetrack(models.Model):
         )
         self.env["matomo.request"]._wake_retrack()
 
+    @api.model
+    def _retrack_queued(self):
+        """Look at the orders that are queued, as long as there is time."""
+        while queued := self.search([], limit=1):
+            done = queued._retrack_next()
+            left = sum(len(each.res_ids) for each in self.search([]))
+            if not self.env["ir.cron"]._commit_progress(done, remaining=left):
+                return
+
     def _retrack_next(self):
-        """Look at the next batch of this request; how many orders it had."""
+        """Look at the next batch of this selection; return how many orders it had."""
         ids = self.res_ids[:BATCH]
         orders = self.env[self.res_model].browse(ids).exists()
-        failed = self.env["matomo.request"]._do_each(orders, self._retrack)
+        done = one_by_one(orders, self._retrack_batch, _log_broken)
         # What broke was logged; what is gone needs nothing.
-        if gone := set(ids) - set((orders - failed).ids):
-            self._take_off(gone)
+        if left := set(ids) - set(done.ids):
+            self._remove_done(left)
         if not self.res_ids:
-            self._tell()
+            self._notify()
             self.unlink()
         return len(ids)
 
-    def _retrack(self, orders):
-        """Look at ``orders`` and take them off, in one transaction."""
+    def _retrack_batch(self, orders):
+        """Look at ``orders`` and remove them from the selection."""
         user = self.create_uid
-        requests = self.env["matomo.request"].with_context(lang=user.lang)
-        outcomes = requests._retrack_now(
+        outcomes = self.with_context(lang=user.lang)._retrack_now(
             # What was sold long ago lets today's sales pass.
             orders.with_context(matomo_is_backfill=True),
             user if self.is_asked else None,
         )
-        self.queued_count += requests._count_queued(outcomes)
-        self.checked_count += requests._count_checked(outcomes)
-        self._take_off(orders.ids)
+        self.queued_count += _count_queued(outcomes)
+        self.checked_count += _count_checked(outcomes)
+        self._remove_done(orders.ids)
+        return orders
 
-    def _take_off(self, ids):
+    def _remove_done(self, ids):
         self.res_ids = [id_ for id_ in self.res_ids if id_ not in set(ids)]
 
-    def _tell(self):
-        """Say to the person, if they are still there, what came of it."""
-        user = self.create_uid
+    def _notify(self):
+        """Tell the person who asked, if they are still there, what came of it."""
         if not self.is_asked:
             return
-        message = (
-            self.env["matomo.request"]
-            .with_context(lang=user.lang)
-            ._get_summary(self.order_count, self.queued_count, self.checked_count)
+        user = self.create_uid
+        message = self.with_context(lang=user.lang)._get_summary(
+            self.order_count, self.queued_count, self.checked_count
         )
         user._bus_send("simple_notification", {"type": "info", "message": message})
+
+    # === LOOKING AT ORDERS === #
+
+    @api.model
+    def _retrack_now(self, orders, user=None):
+        """Re-evaluate the verdicts of ``orders``, and write it to their chatter.
+
+        :param user: who asked; nobody if the addon itself did
+        :return: ``{request: sentence}``; orders that never counted have none
+        """
+        # sudo: nobody may write the log; pressing the button is the one way, and
+        # whoever may press it need not be allowed to write the order.
+        retracks, orders = self.sudo(), orders.sudo()
+        new = orders.filtered(lambda order: order._is_matomo_sale())._matomo_enqueue()
+        requests = self.env["matomo.request"].sudo()
+        found = requests.browse(each.id for each in orders._get_matomo_rows().values())
+        outcomes = {
+            request: retracks._retrack_request(request, request in new)
+            for request in found
+        }
+        for refund in refunds.retrack(orders):
+            order = refund._get_order()
+            for request in found:
+                if request._get_order() == order:
+                    outcomes[request] += " " + self.env._(
+                        "Its refund is queued to be sent."
+                    )
+        requests._wake_sender()
+        requests._wake_verifier()
+        if user and outcomes:
+            bodies = {
+                request._get_order().id: self.env._("Retrack in Matomo: %s", what)
+                for request, what in outcomes.items()
+            }
+            orders.browse(bodies)._message_log_batch(
+                bodies=bodies, author_id=user.partner_id.id
+            )
+        return outcomes
+
+    @api.model
+    def _retrack_request(self, request, is_new):
+        """Re-evaluate one request.
+
+        :param is_new: whether it was made, or woken, by this very retrack
+        :return: a sentence on what happens now
+        """
+        if request.state in ACCEPTED_STATES:
+            return self._verify_again(request)
+        order = request._get_order()
+        is_waiting = request.state == "pending" and not is_new
+        if is_waiting and request.payload:
+            # It may be on its way at this moment.
+            return self.env._("it is waiting to be sent.")
+        if not order._is_matomo_sale():
+            if request.state in ("pending", "failed"):
+                request._cancel()
+            return request.reason or ""
+        verdict, site = order._get_matomo_verdict()
+        if verdict.state == "pending" and not is_waiting:
+            verdict = self._refuse_too_old(request, order, site) or verdict
+        if verdict.state != "pending":
+            request._update_state(verdict.state, reason=verdict.reason, site_id=site.id)
+            return verdict.reason
+        if is_waiting and request.site_id == site:
+            return self.env._("it is waiting to be sent.")
+        if request.site_id == site and request.attempt_count:
+            if reason := request._get_untraceable_reason():
+                return reason
+        self._send_again(request, site)
+        return self.env._("it is queued to be sent.")
+
+    @api.model
+    def _verify_again(self, request):
+        """Look for an accepted order in Matomo now, if it can be found there."""
+        if not request.site_id._has_raw_data(request.order_date):
+            return request._get_too_old_reason()
+        if reason := request._get_untraceable_reason():
+            return reason
+        request.next_check_date = fields.Datetime.now()
+        return self.env._("Matomo has accepted it; it is looked for there now.")
+
+    @api.model
+    def _refuse_too_old(self, request, order, site):
+        """Return the verdict on an order of which Matomo keeps no raw data, or None."""
+        if site._has_raw_data(order.date_order):
+            return None
+        state = "failed" if request.state == "failed" else "excluded"
+        return Verdict(state, request._get_too_old_reason())
+
+    @api.model
+    def _send_again(self, request, site):
+        """Have the order sent to ``site``, where it may be already."""
+        values = {"look_up_first": bool(request.attempt_count)}
+        if request.site_id != site:
+            # Nothing of it is known on the other site.
+            values = {
+                "look_up_first": False,
+                "unconfirmed_count": 0,
+                "payload": False,
+                "tracking_url": False,
+                "order_ref": False,
+                "order_ref_key": False,
+            }
+        request._update_state(
+            "pending",
+            reason=False,
+            site_id=site.id,
+            failure_type=False,
+            next_attempt_date=False,
+            missing_count=0,
+            **values,
+        )
+
+    # === SWEEP === #
+
+    @api.model
+    def _sweep(self):
+        """Give every order since the tracking start a verdict.
+
+        An automation rule may have been switched off, an order inserted by SQL,
+        the addon away during an upgrade.
+
+        :return: whether the scheduled action has time left
+        """
+        sites = self.env["matomo.site"].search([("active", "=", True)])
+        for company, company_sites in sites.grouped("company_id").items():
+            start = min(site._get_start() for site in company_sites)
+            for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
+                if not self._sweep_orders(orders, company, start):
+                    return False
+        # A last full batch has said that there may be more.
+        self.env["ir.cron"]._commit_progress(remaining=0)
+        return True
+
+    @api.model
+    def _sweep_orders(self, orders, company, start):
+        """Sweep a company's orders of one model, in the order of their ids.
+
+        :param orders: an empty recordset of the model
+        :param start: naive UTC; older orders need no verdict
+        :return: whether the scheduled action has time left
+        """
+        domain = Domain.AND(
+            [
+                orders._get_matomo_sale_domain(),
+                [
+                    ("company_id", "=", company.id),
+                    ("date_order", ">=", start),
+                    ("matomo_state", "=", False),
+                ],
+            ]
+        )
+
+        def enqueue(part):
+            part.with_context(matomo_is_backfill=True)._matomo_enqueue()
+            return part
+
+        last_id = 0
+        while found := orders.search(
+            domain & Domain("id", ">", last_id), order="id", limit=SWEEP_BATCH
+        ):
+            last_id = found[-1].id
+            done = len(one_by_one(found, enqueue, _log_broken))
+            _logger.info(
+                "Of %s orders without a verdict, %s have one now", len(found), done
+            )
+            # Orders that cannot have any stay: they are no reason to come back.
+            remaining = int(done and len(found) == SWEEP_BATCH)
+            if not self.env["ir.cron"]._commit_progress(done, remaining=remaining):
+                return False
+        return True
+
+
+def _log_broken(order, _error):
+    _logger.exception("%s cannot be given a verdict for Matomo", order)
+
+
+def _count_queued(outcomes):
+    return sum(request.state == "pending" for request in outcomes)
+
+
+def _count_checked(outcomes):
+    return sum(request.state in ACCEPTED_STATES for request in outcomes)

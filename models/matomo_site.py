@@ -14,6 +14,11 @@ def to_decimal(amount):
     return Decimal(f"{amount:.6f}")
 
 
+def to_utc(zone, moment):
+    """Return a wall-clock time of a pytz time zone as naive UTC."""
+    return zone.localize(moment).astimezone(pytz.utc).replace(tzinfo=None)
+
+
 class MatomoSite(models.Model):
     """A Matomo website and how to reach it.
 
@@ -294,10 +299,9 @@ class MatomoSite(models.Model):
         return not kept or moment > fields.Datetime.now() - kept
 
     def _to_utc(self, moment):
-        """A wall-clock time of the site's time zone as naive UTC."""
+        """Return a wall-clock time of the site's time zone as naive UTC."""
         self.ensure_one()
-        local = pytz.timezone(self.timezone).localize(moment)
-        return local.astimezone(pytz.utc).replace(tzinfo=None)
+        return to_utc(pytz.timezone(self.timezone), moment)
 
     def _get_start(self):
         """The moment tracking starts, naive in UTC."""

@@ -134,7 +134,7 @@ class MatomoSite(models.Model):
         try:
             self._test_connection()
         except MatomoError as error:
-            self._note_trouble(error)
+            self._report_trouble(error)
         is_ok = self.state in ("ok", "warning")
         return {
             "type": "ir.actions.client",
@@ -160,7 +160,7 @@ class MatomoSite(models.Model):
         client = self._get_client()
         client.probe(self.idsite, timeout=self.order_timeout)
         site = read_site(client, self.idsite)
-        self._note_read()
+        self._report_read()
         warnings = []
         values = {"can_read": True}
         currency = self.env["res.currency"].search(
@@ -188,7 +188,7 @@ class MatomoSite(models.Model):
             )
         # sudo: what Matomo says is not entered by the user; health is readonly.
         self.sudo().write(values)
-        self._note_success(
+        self._report_success(
             message=" ".join(warnings)
             or self.env._("Connected to “%s”.", site.name or self.name),
             state="warning" if warnings else "ok",

@@ -1,36 +1,27 @@
 import logging
-import random
-from datetime import timedelta
+from functools import partial
+
+import pytz
 
 from odoo import fields, models
 from odoo.tools import plaintext2html
 
-from ..matomo_api.errors import MatomoError, Misconfigured
-from .waiting import scaled
+from ..matomo_api.delivery import (
+    Policy,
+    SiteRead,
+    SiteReadRefused,
+    SiteTrouble,
+    SiteUnreadable,
+    SiteWorks,
+    bulk_timeout,
+)
+from ..matomo_api.errors import Misconfigured
+from ..outbox import schedule
+from .matomo_site import to_utc
 
 _logger = logging.getLogger(__name__)
 
-FIRST_BACKOFF = scaled(seconds=30)
-MAX_BACKOFF = scaled(hours=1)
-# A wrong token is tried again this often: 20 failures an hour lock the sender
-# out of Matomo (MATOMO.md section 5).
-MISCONFIGURED_BACKOFF = scaled(hours=1)
-# No site waits longer, so one that seems to was put off by a clock that was wrong.
-LONGEST_WAIT = timedelta(hours=25)
-# What one more order in a bulk adds to the timeout of one (seconds). Matomo
-# needs about 2 ms (MATOMO.md section 11).
-TIMEOUT_PER_ORDER = 0.06
-# The last success is noted this often at most, or all lanes would write one row.
-SUCCESS_NOTED = timedelta(minutes=1)
 MANAGER_ACTIVITY = "mail.mail_activity_data_warning"
-
-
-class Unreadable(MatomoError):
-    """Matomo cannot be read back now; it may take orders all the same."""
-
-    def __init__(self, error):
-        super().__init__(str(error), status=error.status, text=error.text)
-        self.retry_after = getattr(error, "retry_after", 0)
 
 
 class MatomoSite(models.Model):
@@ -52,31 +43,56 @@ class MatomoSite(models.Model):
     # === WAITING === #
 
     def _get_timeout(self, count):
-        """How long an answer to so many orders may take (seconds)."""
+        """Return how long an answer to ``count`` orders may take (seconds)."""
         self.ensure_one()
-        return self.order_timeout + TIMEOUT_PER_ORDER * (count - 1)
+        return bulk_timeout(self.order_timeout, count)
 
     def _is_waiting(self, name):
         """Whether the moment in the field ``name`` is still to come."""
         self.ensure_one()
         now = fields.Datetime.now()
-        return bool(self[name]) and now < self[name] <= now + LONGEST_WAIT
+        return bool(self[name]) and now < self[name] <= now + schedule.LONGEST_SITE_WAIT
 
-    def _get_backoff(self, count, error=None):
-        """How long to wait after ``count`` failures in a row."""
-        wait = min(FIRST_BACKOFF * 2 ** min(count - 1, 10), MAX_BACKOFF)
-        # Jitter, so that many databases do not come back at the same moment.
-        wait *= random.uniform(0.75, 1.25)
-        return max(wait, timedelta(seconds=getattr(error, "retry_after", 0)))
+    def _get_policy(self):
+        """Return what the delivery has to know of this site."""
+        self.ensure_one()
+        return Policy(
+            idsite=self.idsite,
+            can_read=self.can_read,
+            is_readable_now=not self._is_waiting("next_read_date"),
+            anonymises=self.is_order_id_anonymised,
+            read_failure_count=self.read_failure_count,
+            order_timeout=self.order_timeout,
+            cart_timeout=self.cart_timeout,
+            now=fields.Datetime.now(),
+            to_utc=partial(to_utc, pytz.timezone(self.timezone)),
+        )
 
-    # === NOTES === #
+    # === HEALTH === #
 
-    def _note_success(self, message=False, state="ok"):
+    def _apply(self, outcome):
+        """Write down what a delivery has learnt of this site."""
+        match outcome:
+            case SiteWorks():
+                self._report_success()
+            case SiteTrouble(error=error):
+                self._report_trouble(error)
+            case SiteRead():
+                self._report_read()
+            case SiteUnreadable(error=error):
+                self._report_unreadable(error)
+            case SiteReadRefused():
+                self._report_read_refused()
+
+    def _report_success(self, message=False, state="ok"):
         """Matomo has taken requests; a site that goes on working is hardly written."""
         self.ensure_one()
         now = fields.Datetime.now()
         values = {}
-        if not self.last_success_date or self.last_success_date < now - SUCCESS_NOTED:
+        if (
+            not self.last_success_date
+            or self.last_success_date < now - schedule.SUCCESS_INTERVAL
+        ):
             values["last_success_date"] = now
         if self.state in ("error", "unknown") or self.failure_count or message:
             # sudo: the activities are the managers', whoever sees it mended.
@@ -92,7 +108,7 @@ class MatomoSite(models.Model):
             # sudo: health is readonly for everybody but the sender.
             self.sudo().write(values)
 
-    def _note_anonymised(self):
+    def _report_anonymised(self):
         """Say once that Matomo cannot tell two orders of one id apart."""
         message = self.env._(
             "Matomo anonymises order IDs (Administration, Privacy): it would count an "
@@ -105,7 +121,7 @@ class MatomoSite(models.Model):
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write({"is_order_id_anonymised": True, "state_message": message})
 
-    def _note_trouble(self, error):
+    def _report_trouble(self, error):
         """Stop sending to this site for a while.
 
         What is interrupted is tried again soon, then later each time. Wrong
@@ -120,9 +136,9 @@ class MatomoSite(models.Model):
             self._tell_managers(str(error))
         count = self.failure_count + 1
         if is_misconfigured:
-            wait = MISCONFIGURED_BACKOFF
+            wait = schedule.MISCONFIGURED_BACKOFF
         else:
-            wait = self._get_backoff(count, error)
+            wait = schedule.backoff(count, getattr(error, "retry_after", 0))
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write(
             {
@@ -133,7 +149,7 @@ class MatomoSite(models.Model):
             }
         )
 
-    def _note_unread(self, error):
+    def _report_unreadable(self, error):
         """Matomo cannot be read back: try again soon, then later each time.
 
         :param Unreadable error: what happened
@@ -143,7 +159,9 @@ class MatomoSite(models.Model):
             "Matomo site %s (%s) is not read back: %s", self.id, self.url, error
         )
         count = self.read_failure_count + 1
-        date = fields.Datetime.now() + self._get_backoff(count, error)
+        date = fields.Datetime.now() + schedule.backoff(
+            count, getattr(error, "retry_after", 0)
+        )
         values = {"next_read_date": date, "read_failure_count": count}
         if self.state in ("ok", "unknown"):
             values |= {
@@ -156,8 +174,8 @@ class MatomoSite(models.Model):
         self.sudo().write(values)
         self.env["matomo.request"]._wake_verifier(at=date)
 
-    def _note_read(self):
-        """Matomo was read back; this ends what ``_note_unread`` began."""
+    def _report_read(self):
+        """Matomo was read back; this ends what ``_report_unreadable`` began."""
         self.ensure_one()
         if not self.read_failure_count:
             return
@@ -166,6 +184,12 @@ class MatomoSite(models.Model):
             values |= {"state": "ok", "state_message": False}
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write(values)
+
+    def _report_read_refused(self):
+        """The token may not read: log it once."""
+        if self.can_read:
+            _logger.warning("The token of Matomo site %s may not read it.", self.id)
+            self.can_read = False
 
     def _tell_managers(self, message):
         """One activity for each manager of the site's company, as long as it lasts."""

@@ -4,7 +4,6 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.fields import Domain
 
-from ..const import ORDER_MODELS
 from ..matomo_api.privacy import mask_ip_address
 
 # How long the data of shoppers are kept whose orders belong to no site (days).
@@ -73,8 +72,7 @@ class MatomoSite(models.Model):
         done, is_more = 0, False
         sites = self.with_context(active_test=False)
         for site in (*sites.search([("retention_days", ">", 0)]), self.browse()):
-            for model_name in ORDER_MODELS:
-                orders = self.env[model_name]
+            for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
                 found = orders.search(
                     Domain("date_order", "<", site._get_retention_limit())
                     & Domain.custom(to_sql=orders._matomo_personal_sql)
@@ -84,7 +82,7 @@ class MatomoSite(models.Model):
                 )
                 # An order that somebody works on is left for tomorrow.
                 free = found.try_lock_for_update(allow_referencing=True)
-                free._blank_matomo_shopper()
+                free._anonymize_matomo_shopper()
                 done += len(free)
                 is_more = is_more or bool(free and len(found) == GC_BATCH)
         return done, is_more

@@ -15,12 +15,10 @@ from ..matomo_api.tracking import (
     MAX_USER_AGENT_LENGTH,
     Attribution,
 )
-from .waiting import scaled
+from ..outbox import schedule
 
 # matomo.js keeps its cookie this long (seconds).
 VISITOR_COOKIE_AGE = 33_955_200
-# A matomo.js that has not started on a page by then is not there, or blocked.
-VISITOR_PATIENCE = scaled(seconds=2)
 # Key of the session: since when it is open whose visit this is.
 UNKNOWN_SINCE = "matomo_unknown_since"
 # One name and version of a Sec-CH-UA header.
@@ -159,7 +157,8 @@ class MatomoSite(models.Model):
         elif (
             consent.answer
             and _is_page()
-            and now - session[UNKNOWN_SINCE] >= VISITOR_PATIENCE.total_seconds()
+            and now - session[UNKNOWN_SINCE]
+            >= schedule.VISITOR_PATIENCE.total_seconds()
         ):
             visitor_id = order._prepare_matomo_visitor(self).visitor_id
             name, value = cookies.visitor_cookie(

@@ -97,8 +97,8 @@ class PosOrder(models.Model):
             return self._get_matomo_settled_order(sold)
         return sold.order_id
 
-    def _get_matomo_returned_amount(self, refunded, site):
-        """What is given back of ``refunded``, with tax, in the site's currency."""
+    def _get_matomo_refund_amount(self, refunded, site, left):
+        """Override of `matomo.order.mixin`: what its lines take back."""
         returned = self._get_matomo_returned_lines().filtered(
             lambda line: self._get_matomo_refunded_order(line) == refunded
         )
@@ -214,8 +214,9 @@ class PosOrder(models.Model):
         return line.sale_order_origin_id or line.sale_order_line_id.order_id
 
     @api.model
-    def _get_matomo_settled_orders(self, lines):
-        """The sales orders that some lines settle."""
+    def _get_matomo_settled_orders(self, lines=None):
+        """Override of `matomo.order.mixin`: of all its lines, or of some."""
+        lines = self.lines if lines is None else lines
         return self.env["sale.order"].union(*map(self._get_matomo_settled_order, lines))
 
     def _get_matomo_settled_here(self):

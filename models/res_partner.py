@@ -2,8 +2,6 @@ from odoo import models
 from odoo.exceptions import AccessError
 from odoo.fields import Domain
 
-from ..const import ORDER_MODELS
-
 
 class ResPartner(models.Model):
     """The right to know what is kept, and the right to be forgotten."""
@@ -43,13 +41,13 @@ class ResPartner(models.Model):
         return [
             # sudo: whoever asks for a person's data need not see all their orders.
             # Two searches, for each has an index.
-            (orders := self.env[model_name].sudo()).union(
+            (orders := model.sudo()).union(
                 *(
                     orders.search(Domain(path, operator, self.ids) & domain)
                     for path in ("partner_id", "matomo_request_ids.partner_id")
                 )
             )
-            for model_name in ORDER_MODELS
+            for model in self.env["matomo.order.mixin"]._get_matomo_order_models()
         ]
 
     # === ACTIONS === #

@@ -18,17 +18,22 @@ class SaleOrder(models.Model):
         groups="matomo_order_tracking.group_matomo_user",
     )
 
+    matomo_cart_update_ids = fields.One2many(
+        "matomo.cart.update",
+        "sale_order_id",
+        string="Matomo Cart Updates",
+        groups="matomo_order_tracking.group_matomo_user",
+    )
+
     def _action_cancel(self):
         """Override of `sale` to note what is given back, for Matomo."""
         result = super()._action_cancel()
         self._matomo_track()
         return result
 
-    def _get_matomo_refunded_orders(self):
-        """Override of `matomo.order.mixin`: an order that was cancelled too late."""
-        return self.filtered(
-            lambda order: order.state == "cancel" and order.matomo_tracked
-        )
+    def _is_matomo_withdrawn(self):
+        """Override of `matomo.order.mixin`: a quotation is not withdrawn."""
+        return self.state == "cancel"
 
     def _is_matomo_sale(self):
         """Override of `matomo.order.mixin`: confirmed orders count."""
@@ -103,4 +108,20 @@ class SaleOrder(models.Model):
         return [
             *(line._prepare_base_line_for_taxes_computation() for line in lines),
             *self._add_base_lines_for_early_payment_discount(),
+        ]
+
+    def _forget_matomo_shopper(self):
+        """Override of `matomo.order.mixin`: carts are deleted."""
+        # sudo: whoever deletes a customer need not see the log.
+        self.sudo().matomo_cart_update_ids.unlink()
+        return super()._forget_matomo_shopper()
+
+    def _export_matomo_data(self):
+        """Override of `matomo.order.mixin` to add the carts."""
+        # sudo: a Matomo manager, who asks, may have no right to sales.
+        return [
+            {**data, "cart_updates": order.matomo_cart_update_ids._export_data()}
+            for order, data in zip(
+                self.sudo(), super()._export_matomo_data(), strict=True
+            )
         ]

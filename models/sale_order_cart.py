@@ -1,15 +1,12 @@
-import logging
-
 from odoo import api, fields, models
 from odoo.http import request
 from odoo.tools import format_datetime
 
 from ..const import USER_GROUP
 from ..matomo_api.tracking import Cart
-from .guard import NOT_TO_SWALLOW
+from ..outbox import carts
+from ..outbox.transactions import guarded
 from .matomo_order_privacy import SHOPPER_FIELDS, personal_index
-
-_logger = logging.getLogger(__name__)
 
 # While it is one of these, an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
@@ -116,20 +113,10 @@ class SaleOrder(models.Model):
 
         :param changed: ids of the carts that changed
         """
-        cr = self.env.cr
-        # The request's own pending writes must not fail inside our guard.
-        savepoint = cr.savepoint()
-        try:
-            with savepoint:
-                for order in self._fetch_matomo_open_orders():
-                    order._meet_matomo_shopper_now(order.id in changed)
-        except NOT_TO_SWALLOW:
-            # Odoo replays the whole request, this step included, or fails it.
-            raise
-        except Exception:
-            if cr.closed:
-                raise
-            _logger.exception("The shopper of %s could not be stored for Matomo", self)
+        message = "The shopper of %s could not be stored for Matomo"
+        with guarded(self.env.cr, message, self):
+            for order in self._fetch_matomo_open_orders():
+                order._meet_matomo_shopper_now(order.id in changed)
 
     def _fetch_matomo_open_orders(self):
         """Those of these orders that exist and are open, in one query."""
@@ -158,11 +145,10 @@ class SaleOrder(models.Model):
             or consent.source == "not_asked"
         )
         site._follow_unknown(self, consent, is_known, "matomo_consent_info" in new)
-        requests = self.env["matomo.request"]
         if site.track_carts and (
-            is_changed or (new and is_known and requests._has_waiting_cart(self))
+            is_changed or (new and is_known and carts.has_waiting(self))
         ):
-            requests._queue_cart(self, site, is_known)
+            carts.queue(self, site, is_known)
 
     def _prepare_matomo_shopper_values(self, site, consent):
         """What is stored from now on."""

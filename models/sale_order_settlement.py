@@ -131,6 +131,18 @@ class SaleOrder(models.Model):
                         )
         return totals
 
+    def _get_matomo_refund_amount(self, original, site, left):
+        """Override of `matomo.order.mixin`: all of it, but for what a till has sold.
+
+        What a till has taken back and Matomo does not know of yet, the till's own
+        refund will report.
+        """
+        refunds = self.env["matomo.request"]._get_refunds_of(self)
+        pending = refunds.filtered(
+            lambda refund: refund.state == "pending" and not refund._is_in_matomo()
+        )
+        return left - self._get_matomo_sold_at_tills(site, pending.pos_order_id)
+
     def _get_matomo_sold_at_tills(self, site, untold):
         """What tills have sold of this order and have not taken back, with tax.
 

@@ -9,7 +9,7 @@ from .common import MODULE, MatomoPosCommon
 from .real_matomo import RealMatomo, yesterday
 
 LEDGER_LOG = f"odoo.addons.{MODULE}.models.matomo_reconciliation"
-VERIFY_LOG = f"odoo.addons.{MODULE}.models.matomo_request_verify"
+VERIFY_LOG = f"odoo.addons.{MODULE}.models.matomo_request"
 MORNING = "2026-03-03 09:00:00"
 
 
@@ -80,7 +80,7 @@ class TestReconciliation(LedgerCommon):
         self.matomo.refuses = lambda parameters: parameters["ec_id"] == failed.name
         sent = self.sell(MORNING)
         self.row(waiting).next_attempt_date = "2026-03-05 03:00:00"
-        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request_send"):
+        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request"):
             self.run_sender()
         self.assertState(failed, "failed")
         self.assertState(sent, "sent")

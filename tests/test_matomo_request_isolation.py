@@ -156,7 +156,7 @@ class TestPoison(MatomoPosCommon):
             )
         )
 
-    def test_visitor_is_blanked_and_the_verdict_stays(self):
+    def test_visitor_is_anonymized_and_the_verdict_stays(self):
         self.site.sudo().raw_data_days = 0
         order = self.confirm(self.make_order())
         self.run_sender()
@@ -164,7 +164,7 @@ class TestPoison(MatomoPosCommon):
         with self.at(days=200):
             self.env["matomo.request"].sudo()._gc_requests()
             # It is still to be looked for.
-            self.assertFalse(row.is_blanked)
+            self.assertFalse(row.is_anonymized)
             self.run_verifier()
             self.assertState(order, "verified")
             self.env["matomo.request"].sudo()._gc_requests()

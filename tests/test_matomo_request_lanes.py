@@ -146,7 +146,7 @@ class TestLanes(LanesCase):
         rows = self.first["matomo.request"].browse(self.claim(self.first))
         self.first.cr.commit()
         self.first.cr.execute("SET LOCAL lock_timeout = '2s'")
-        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request_send"):
+        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request"):
             rows._fail("refused", "Matomo refused this order")
         self.first.flush_all()
         self.first.cr.commit()
@@ -297,26 +297,26 @@ class TestRetentionLanes(LanesCase):
         self.lock(order, row, cart)
         self.vacuum()
         self.assertFalse(any((self.orders - order).mapped("matomo_ip_address")))
-        self.assertEqual(set((self.rows - row).mapped("is_blanked")), {True})
+        self.assertEqual(set((self.rows - row).mapped("is_anonymized")), {True})
         self.assertEqual(self.carts.exists(), cart)
         self.assertEqual(order.matomo_ip_address, "203.0.113.9")
         self.assertEqual(row.payload["cip"], "203.0.113.9")
         self.second.cr.rollback()
         self.vacuum()
         self.assertFalse(order.matomo_ip_address)
-        self.assertTrue(row.is_blanked)
+        self.assertTrue(row.is_anonymized)
         self.assertNotIn("203.0.113.9", f"{row.payload} {row.tracking_url}")
         self.assertFalse(self.carts.exists())
 
     def test_who_wants_to_be_forgotten_waits_for_who_works_on_it(self):
-        self.rows.write({"is_forgotten": True})
+        self.rows.write({"to_anonymize": True})
         self.first.cr.commit()
         self.lock(self.rows[0])
         self.vacuum()
-        self.assertEqual(self.rows.filtered("is_blanked"), self.rows[1:])
+        self.assertEqual(self.rows.filtered("is_anonymized"), self.rows[1:])
         self.second.cr.rollback()
         self.vacuum()
-        self.assertEqual(self.rows.filtered("is_blanked"), self.rows)
+        self.assertEqual(self.rows.filtered("is_anonymized"), self.rows)
 
 
 @tagged("post_install", "-at_install")

@@ -88,7 +88,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertState(order, "verified")
         return order
 
-    def test_person_is_blanked_and_the_sale_stays(self):
+    def test_person_is_anonymized_and_the_sale_stays(self):
         order = self.sell_and_send()
         before = self.row(order).read(["revenue", "order_ref", "state", "sent_date"])
         payload = self.row(order).payload
@@ -148,7 +148,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertIn("token_auth=XYZANONYMIZED", text)
         self.assertFalse([trace for trace in TRACES if trace in text])
 
-    def test_till_sale_is_blanked(self):
+    def test_till_sale_is_anonymized(self):
         order = self.make_personal(self.sync(self.make_sale()))
         self.run_sender()
         self.run_verifier()
@@ -261,7 +261,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
 
         def explain(cr, query, *args, **kwargs):
             text = getattr(query, "code", query)
-            if "SELECT" in text and ("num_nonnulls" in text or "is_blanked" in text):
+            if "SELECT" in text and ("num_nonnulls" in text or "is_anonymized" in text):
                 execute(cr, "EXPLAIN " + cr.mogrify(query).decode())
                 plans.append("\n".join(line for (line,) in cr.fetchall()))
             return execute(cr, query, *args, **kwargs)
@@ -339,7 +339,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         self.assertState(order, "verified")
         self.assertForgotten(order)
 
-    def test_deleted_order_is_forgotten(self):
+    def test_deleted_order_to_anonymize(self):
         quotation = self.make_personal(self.make_order())
         self.look_up()["sale.order"].action_unlink_all()
         self.assertFalse(quotation.exists())
@@ -414,7 +414,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
                 asked.action_matomo_forget()
                 self.assertForgotten(order)
 
-    def test_anonymised_customer_of_before_is_forgotten(self):
+    def test_anonymised_customer_of_before_to_anonymize(self):
         order = self.sell()
         self.change_customer(order)
         self.customer.sudo().write({"name": "Anonymous", "email": False})
@@ -434,7 +434,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         twin.with_user(self.make_manager()).action_matomo_forget()
         self.assertForgotten(order)
 
-    def test_till_sale_is_forgotten_and_handed_out(self):
+    def test_till_sale_to_anonymize_and_handed_out(self):
         order = self.sync(self.make_sale(partner_id=self.customer.id))
         self.make_personal(order)
         self.run_sender()
@@ -448,7 +448,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         self.assertForgotten(order)
         self.assertState(order, "verified")
 
-    def test_anonymised_customer_is_forgotten(self):
+    def test_anonymised_customer_to_anonymize(self):
         order = self.sell()
         self.run_sender()
         self.run_verifier()
@@ -458,7 +458,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         self.customer.sudo().write({"name": "Anonymous", "email": False})
         self.assertForgotten(order)
 
-    def test_deleted_portal_account_is_forgotten(self):
+    def test_deleted_portal_account_to_anonymize(self):
         user = self.make_user("nora", "base.group_portal")
         order = self.sell(partner_id=user.partner_id.id)
         self.run_sender()

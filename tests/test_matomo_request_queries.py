@@ -29,7 +29,7 @@ class TestSetThinking(VerdictsCommon):
     def queue(self, orders):
         """Let orders wait to be sent, in as many requests as any other number."""
         self.site.sudo().batch_size = len(orders) // BULKS
-        self.env["matomo.request"]._note(orders)
+        self.env["matomo.request"]._schedule(orders)
         self.end_transaction()
         return orders
 

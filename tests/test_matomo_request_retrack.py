@@ -85,7 +85,7 @@ class TestRetrack(VerdictsCommon):
         # Somebody has deleted it in Matomo.
         self.matomo.orders.clear()
         self.retrack(order)
-        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request_verify"):
+        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request"):
             self.run_cron("ir_cron_verify")
         self.run_sender()
         self.assertExact(order, revenue="115.00")
@@ -209,7 +209,7 @@ class TestRetrack(VerdictsCommon):
         order = self.make_failed()
         self.matomo.may_read = False
         self.retrack(order)
-        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request_deliver"):
+        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request"):
             self.run_sender()
         self.assertExact(order, revenue="115.00")
         self.assertEqual(self.site.state, "ok")
@@ -336,9 +336,7 @@ class TestRetrack(VerdictsCommon):
             patch.object(
                 self.env.registry["sale.order"], "_get_matomo_verdict", break_one
             ),
-            self.assertLogs(
-                f"odoo.addons.{MODULE}.models.matomo_request_retrack"
-            ) as logs,
+            self.assertLogs(f"odoo.addons.{MODULE}.models.matomo_request") as logs,
         ):
             self.run_cron("ir_cron_retrack")
         self.assertIn(f"sale.order({broken.id},)", "".join(logs.output))

@@ -14,9 +14,9 @@ from .common import MODULE, MatomoCommon
 from .fake_matomo import FakeResponse
 
 SITE_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_site_health"
-SEND_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request_send"
-DELIVER_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request_deliver"
-VERIFY_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request_verify"
+SEND_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request"
+DELIVER_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request"
+VERIFY_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request"
 REQUEST_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request"
 NOW = "2026-03-03 10:00:00"
 

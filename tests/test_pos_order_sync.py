@@ -298,7 +298,7 @@ class TestPosSync(AmountsCommon):
         sale = self.sync(self.make_sale((self.untaxed, 1)))
         self.clone_sales(sale, count - 1)
         sales = self.session.order_ids
-        self.env["matomo.request"]._note(sales)
+        self.env["matomo.request"]._schedule(sales)
         self.end_transaction()
         self.assertEqual(len(sales.sudo().matomo_request_ids), count)
         with self.measure() as figures:

@@ -6,7 +6,7 @@ from odoo.tests import freeze_time, tagged
 from .amounts import AmountsCommon
 from .common import MODULE
 
-SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request_send"
+SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request"
 
 
 @tagged("post_install", "-at_install")

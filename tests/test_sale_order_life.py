@@ -149,7 +149,7 @@ class TestOrderLife(AmountsCommon):
     def test_a_thousand_orders_confirmed_at_once(self):
         order = self.make_order((self.chair, 1), state="sale")
         orders = self.clone_orders(order, 1000)
-        self.env["matomo.request"]._note(orders)
+        self.env["matomo.request"]._schedule(orders)
         with self.assertQueryCount(40):
             self.env.cr.precommit.run()
         self.assertEqual(len(orders.sudo().matomo_request_ids), 1000)

@@ -8,7 +8,7 @@ from .common import MODULE
 from .fake_matomo import FakeResponse
 
 HEALTH_LOG = f"odoo.addons.{MODULE}.models.matomo_site_health"
-SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request_send"
+SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request"
 
 
 @tagged("post_install", "-at_install")
@@ -417,7 +417,7 @@ class TestSettlement(AmountsCommon):
         )
         before = self.env.cr.fetchall()
         orders.write({"state": "cancel"})
-        self.env["matomo.request"]._note(orders)
+        self.env["matomo.request"]._schedule(orders)
         self.env.flush_all()
         with self.assertQueryCount(15):
             self.env.cr.precommit.run()

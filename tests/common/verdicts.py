@@ -3,7 +3,7 @@ from odoo.tools import mute_logger
 from .amounts import AmountsCommon
 from .common import MODULE
 
-SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request_send"
+SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request"
 
 
 class VerdictsCommon(AmountsCommon):

@@ -91,8 +91,8 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
         self.confirm(self.order)
         with mute_logger(
             f"odoo.addons.{MODULE}.models.matomo_site_health",
-            f"odoo.addons.{MODULE}.models.matomo_request_send",
-            f"odoo.addons.{MODULE}.models.matomo_request_deliver",
+            f"odoo.addons.{MODULE}.models.matomo_request",
+            f"odoo.addons.{MODULE}.models.matomo_request",
         ):
             # Matomo's own error page, then a site and an order that need somebody.
             page = f"<html>Errorpage {SCRIPT}</html>"

@@ -181,7 +181,7 @@ class TestSdk(AmountsCommon):
         cancelled = self.confirm(self.make_order((self.chair, 1)))
         cancelled._action_cancel()
         orders = quotation + sent_quotation + cancelled
-        self.env["matomo.request"]._note(orders)
+        self.env["matomo.request"]._schedule(orders)
         self.end_transaction()
         self.run_sender()
         for order in orders:

@@ -40,10 +40,13 @@ VISITOR_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 def find_requests(env):
     """Return ``(kind, record)`` of everything in the log, oldest first."""
     rows = env["matomo.request"].sudo().search([], order="id")
-    return [(row.kind, row) for row in rows]
+    carts = env["matomo.cart.update"].sudo().search([], order="id")
+    return [(row.kind, row) for row in rows] + [("cart", row) for row in carts]
 
 
 def get_order(row):
+    if row._name == "matomo.cart.update":
+        return row.sale_order_id
     return row.sale_order_id or row.pos_order_id
 
 
@@ -82,6 +85,15 @@ REQUEST_FACTS = {
     and f"{row.revenue:.2f} {row.currency_id.name}",
     "answer": lambda row: row.answer_status
     and f"{row.answer_status} {row.answer_text or ''}".rstrip(),
+}
+# Of a cart update. Before carts had a table of their own, it was a request.
+CART_FACTS = {
+    name: {
+        "channel": lambda row: "web",
+        "order date": lambda row: row.changed_date,
+    }.get(name, read)
+    for name, read in REQUEST_FACTS.items()
+    if name not in ("notes", "order id", "sent later", "next check", "verified")
 }
 # What the order itself shows; where it repeats its request, it is left out.
 ORDER_FACTS = {
@@ -247,7 +259,8 @@ class Record:
         return f"cart {_name(order)} update {self.cart_numbers[key]}"
 
     def _request_facts(self, row):
-        facts = _texts(REQUEST_FACTS, row)
+        is_cart = row._name == "matomo.cart.update"
+        facts = _texts(CART_FACTS if is_cart else REQUEST_FACTS, row)
         payload = get_payload(row)
         if payload:
             sent = [place for place, other in self.places if other == payload]

@@ -1,0 +1,251 @@
+import logging
+
+from odoo import api, fields, models
+
+from ..matomo_api.delivery import (
+    Accepted,
+    Attempt,
+    Refused,
+    Requeued,
+    get_failure_type,
+)
+from ..matomo_api.privacy import blank_url
+from ..outbox import schedule
+
+_logger = logging.getLogger(__name__)
+
+# How many updates of a site the autovacuum deletes at once.
+GC_BATCH = 1000
+
+
+class MatomoCartUpdate(models.Model):
+    """A change of a web shop cart: sent soon, read back never, deleted in time.
+
+    It has no verdict: if a cart becomes an order, the order has one. Nobody may
+    create, write or delete updates through the interface.
+    """
+
+    _name = "matomo.cart.update"
+    _description = "Matomo Cart Update"
+    _order = "changed_date desc, id desc"
+    _rec_name = "sale_order_id"
+
+    # === FIELDS === #
+
+    company_id = fields.Many2one(
+        "res.company", required=True, readonly=True, index=True
+    )
+    site_id = fields.Many2one(
+        "matomo.site", required=True, readonly=True, ondelete="cascade"
+    )
+    sale_order_id = fields.Many2one(
+        "sale.order",
+        string="Cart",
+        required=True,
+        readonly=True,
+        index=True,
+        ondelete="cascade",
+    )
+    # See matomo.request.partner_id.
+    partner_id = fields.Many2one(
+        "res.partner",
+        string="Customer",
+        compute="_compute_partner_id",
+        store=True,
+        precompute=True,
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+        help="Whose personal data the update may hold.",
+    )
+    changed_date = fields.Datetime(required=True, readonly=True)
+    state = fields.Selection(
+        [("pending", "Waiting"), ("sent", "Sent"), ("cancelled", "Cancelled")],
+        required=True,
+        default="pending",
+        readonly=True,
+    )
+    reason = fields.Text(readonly=True)
+    attempt_count = fields.Integer(string="Attempts", readonly=True, aggregator=None)
+    next_attempt_date = fields.Datetime(readonly=True)
+    failure_type = fields.Selection(
+        [
+            ("network", "Network"),
+            ("server", "Matomo's Server"),
+            ("refused", "Refused by Matomo"),
+            ("config", "Settings"),
+        ],
+        readonly=True,
+    )
+    payload = fields.Json(
+        readonly=True, prefetch=False, groups="matomo_order_tracking.group_matomo_user"
+    )
+    tracking_url = fields.Text(
+        string="Audit URL",
+        readonly=True,
+        prefetch=False,
+        groups="matomo_order_tracking.group_matomo_user",
+        help="A GET address equal to what was sent, its token masked.",
+    )
+    revenue = fields.Monetary(
+        readonly=True, help="The amount sent, in the currency of the Matomo site."
+    )
+    currency_id = fields.Many2one("res.currency", readonly=True)
+    sent_date = fields.Datetime(readonly=True)
+    duration_ms = fields.Integer(
+        string="Duration (ms)", readonly=True, aggregator="avg"
+    )
+    answer_status = fields.Integer(string="HTTP Status", readonly=True, aggregator=None)
+    answer_text = fields.Text(string="Answer", readonly=True, prefetch=False)
+
+    # The sender's query: the updates of a site that are due, the newest first.
+    _due_index = models.Index("(site_id, changed_date, id) WHERE state = 'pending'")
+    # The autovacuum's query: the old updates of a site.
+    _age_index = models.Index("(site_id, changed_date)")
+
+    @api.depends("sale_order_id")
+    def _compute_partner_id(self):
+        for update in self:
+            # sudo: a shopper has no right to their own cart.
+            update.partner_id = update.sudo().sale_order_id.partner_id
+
+    # === ATTEMPTS === #
+
+    def _get_order(self):
+        self.ensure_one()
+        return self.sale_order_id
+
+    def _start_attempt(self, until, build):
+        """Build the update's request and lease it, in one UPDATE.
+
+        :param until: naive UTC; after that it is due again
+        :param build: takes the update; whether there is something to send
+        :return: whether there is something to send
+        """
+        self.ensure_one()
+        if not build(self):
+            return False
+        self.write(
+            {
+                "next_attempt_date": until,
+                "attempt_count": self.attempt_count + 1,
+                "failure_type": False,
+            }
+        )
+        return True
+
+    def _fail_to_build(self, error):
+        """Cancel an update that could not be built: its order will say why."""
+        self._cancel(self.env._("The cart could not be prepared for Matomo."))
+
+    def _prepare_attempts(self):
+        """Return the updates as ``Attempt`` objects of the delivery."""
+        return [Attempt(key=update.id, payload=update.payload) for update in self]
+
+    # === OUTCOMES === #
+
+    def _apply(self, outcome):
+        """Write down what became of an attempt to send these updates."""
+        match outcome:
+            case Accepted(answer=answer):
+                self._accept(answer)
+            case Refused(answer=answer):
+                self.write(describe_answer(answer))
+                self._retry("refused")
+            case Requeued(error=error):
+                _logger.info("Carts are not in Matomo: %s", error)
+                self.write(describe_answer(error))
+                self._retry(get_failure_type(error))
+
+    def _accept(self, answer):
+        self.write(
+            {
+                "state": "sent",
+                "next_attempt_date": False,
+                "failure_type": False,
+                "sent_date": fields.Datetime.now(),
+                **describe_answer(answer),
+            }
+        )
+        for update in self:
+            # The guide: "Tracked ecommerce cart update: URL was %s".
+            _logger.info(
+                "Tracked ecommerce cart update: URL was %s",
+                blank_url(update.tracking_url),
+            )
+
+    def _retry(self, failure_type):
+        """Send the updates a second time, then never: the next change is the retry."""
+        last = self.filtered(
+            lambda update: update.attempt_count >= schedule.MAX_CART_ATTEMPTS
+        )
+        last._give_up(failure_type=failure_type)
+        (self - last).write(
+            {
+                "next_attempt_date": fields.Datetime.now() + schedule.CART_RETRY,
+                "failure_type": failure_type,
+            }
+        )
+
+    def _give_up(self, **values):
+        self._cancel(
+            self.env._("Sending it failed; the next change is sent again."), **values
+        )
+
+    def _cancel(self, reason, **values):
+        self.write(
+            {
+                "state": "cancelled",
+                "reason": reason,
+                "next_attempt_date": False,
+                **values,
+            }
+        )
+
+    # === PRIVACY === #
+
+    def _export_data(self):
+        """Return these updates for somebody who asks what is kept of them, as JSON."""
+        names = ("state", "reason", "revenue", "changed_date", "sent_date")
+        names += ("payload", "tracking_url")
+        return [
+            {
+                "site": update.site_id.name or None,
+                "currency": update.currency_id.name or None,
+                **{name: update[name] or None for name in names},
+            }
+            for update in self
+        ]
+
+    @api.autovacuum
+    def _gc_updates(self):
+        """Delete updates older than their site keeps personal data.
+
+        :return: how many were deleted, and whether there are more
+        """
+        done, is_more = 0, False
+        sites = self.env["matomo.site"].with_context(active_test=False)
+        for site in sites.search([("retention_days", ">", 0)]):
+            found = self.search(
+                [
+                    ("site_id", "=", site.id),
+                    ("state", "!=", "pending"),
+                    ("changed_date", "<", site._get_retention_limit()),
+                ],
+                limit=GC_BATCH,
+            )
+            # An update that somebody works on is left for tomorrow.
+            free = found.try_lock_for_update()
+            free.unlink()
+            done += len(free)
+            is_more = is_more or bool(free and len(found) == GC_BATCH)
+        return done, is_more
+
+
+def describe_answer(answer):
+    """Return the values that tell what Matomo answered, or how it failed to."""
+    return {
+        "duration_ms": getattr(answer, "duration_ms", 0),
+        "answer_status": answer.status,
+        "answer_text": answer.text,
+    }

@@ -1,0 +1,190 @@
+"""Cart updates: queued by the shopper's request, sent when no order waits.
+
+A change only ever adds an update: nothing the sender may hold is touched, so that
+a shopper and the sender never wait for each other. What a cart holds is read when it
+is sent, and all updates of a cart that wait by then become one. Nothing wakes the
+sender for a cart: its next run, within the minute, gathers what quick clicks have
+changed.
+"""
+
+from datetime import timedelta
+
+from odoo import fields
+from odoo.tools import SQL, format_datetime
+
+from ..matomo_api.delivery import Delivery
+from ..matomo_api.tracking import Page, cart_parameters, tracking_url
+from . import kinds, schedule
+
+# === QUEUEING: INSIDE THE SHOPPER'S REQUEST === #
+
+
+def queue(cart, site, is_known):
+    """Queue an update of a cart.
+
+    :param is_known: whether it is clear whose the cart is; else the update waits
+    """
+    now = fields.Datetime.now()
+    cart.env["matomo.cart.update"].create(
+        {
+            "sale_order_id": cart.id,
+            "company_id": cart.company_id.id,
+            "site_id": site.id,
+            "changed_date": now,
+            "next_attempt_date": not is_known and now + schedule.VISITOR_WAIT,
+        }
+    )
+
+
+def has_waiting(cart):
+    """Return whether an update of the cart waits to learn whose it is."""
+    domain = [("next_attempt_date", "!=", False), ("attempt_count", "=", 0)]
+    updates = cart.env["matomo.cart.update"]
+    return bool(updates.search_count(_pending_domain(cart) + domain, limit=1))
+
+
+def _pending_domain(carts):
+    return [("state", "=", "pending"), ("sale_order_id", "in", carts.ids)]
+
+
+# === CLAIMING AND BUILDING === #
+
+
+def claim(env, site):
+    """Claim due updates of a site, one for each cart, and build them."""
+    updates = env["matomo.cart.update"]
+    now = fields.Datetime.now()
+    until = now + timedelta(seconds=site.cart_timeout) + schedule.CART_LEASE_MARGIN
+
+    def start(part):
+        return part.filtered(lambda update: update._start_attempt(until, _build))
+
+    while due := kinds.lock_due(
+        updates, site, now, SQL("TRUE"), SQL("changed_date DESC, id DESC")
+    ):
+        if started := kinds.start_attempts(_unite(due, now), start):
+            return started
+    return updates
+
+
+KIND = kinds.register(
+    kinds.Kind("cart", "matomo.cart.update", claim, Delivery.send_carts)
+)
+
+
+def _unite(updates, now):
+    """Return the newest update of each cart; what changed before is in it."""
+    newest = updates.browse(
+        max(same.ids) for same in updates.grouped("sale_order_id").values()
+    )
+    waiting = updates.search(
+        [
+            *_pending_domain(newest.sale_order_id),
+            ("attempt_count", "=", 0),
+            ("next_attempt_date", ">", now),
+        ]
+    )
+    newest_ids = {update.sale_order_id: update.id for update in newest}
+    older = waiting.filtered(
+        lambda update: update.id < newest_ids[update.sale_order_id]
+    )
+    (updates - newest + older).unlink()
+    return newest
+
+
+def _build(update):
+    """Build the request of an update, unless it is no longer worth sending.
+
+    :return: whether there is something to send
+    """
+    order, site = update.sale_order_id, update.site_id
+    if not order._is_matomo_cart():
+        update._cancel(update.env._("The cart has become an order or was cancelled."))
+        return False
+    if update.attempt_count >= schedule.MAX_CART_ATTEMPTS:
+        # A crash ended the last attempt.
+        update._give_up()
+        return False
+    cart = order._prepare_matomo_cart(site, update.changed_date)
+    payload = cart_parameters(
+        site.idsite,
+        cart,
+        order._prepare_matomo_visitor(site),
+        Page(site._get_page_url("shop", "cart"), "Web shop cart"),
+    )
+    last = get_last_sent(order)
+    if _is_sent(update, payload, last):
+        update.unlink()
+        return False
+    if not cart.items and not last:
+        update._cancel(update.env._("The cart was emptied before Matomo knew of it."))
+        return False
+    update.write(
+        {
+            "payload": payload,
+            "tracking_url": tracking_url(site.url, payload),
+            "revenue": float(cart.revenue),
+            "currency_id": site.currency_id.id,
+        }
+    )
+    return True
+
+
+def get_last_sent(order):
+    """Return the last update of a cart that Matomo has, empty if it has none."""
+    sent = order.matomo_cart_update_ids.filtered(lambda each: each.state == "sent")
+    return sent.sorted(lambda each: (each.changed_date, each.id))[-1:]
+
+
+def _is_sent(update, payload, last):
+    """Return whether Matomo has this very content of this visit already."""
+    sent = last.payload or {}
+    names = ("cid", "revenue", "ec_items")
+    return (
+        all(payload[name] == sent.get(name) for name in names)
+        and update.changed_date - last.changed_date < schedule.VISIT
+    )
+
+
+# === CARTS AND THEIR ORDERS === #
+
+
+def defer_orders(requests, now):
+    """Defer orders whose cart another lane is sending; return their requests.
+
+    A cart that arrived after its order would stand beside it as abandoned.
+    """
+    in_flight = requests.env["matomo.cart.update"].search(
+        [
+            *_pending_domain(requests.sale_order_id),
+            ("attempt_count", ">", 0),
+            ("failure_type", "=", False),
+            ("next_attempt_date", ">", now),
+        ]
+    )
+    deferred = requests.filtered(
+        lambda request: request.sale_order_id in in_flight.sale_order_id
+    )
+    if deferred:
+        until = max(in_flight.mapped("next_attempt_date"))
+        deferred.write({"next_attempt_date": until})
+        deferred._wake_sender(at=until)
+    return deferred
+
+
+def get_adjustments(order):
+    """Return sentences on what an order's cart leaves behind in Matomo.
+
+    :param order: of any model; only web shop orders have carts
+    """
+    last = get_last_sent(order) if order._name == "sale.order" else None
+    if not last or order.date_order - last.changed_date < schedule.VISIT:
+        return []
+    # Matomo keeps one cart for each visit (docs/matomo.md section 12).
+    return [
+        order.env._(
+            "Matomo goes on counting the cart of %s as abandoned: the order was "
+            "confirmed in another visit.",
+            format_datetime(order.env, last.changed_date),
+        )
+    ]

@@ -1,0 +1,116 @@
+"""The kinds of requests, and what they share: to claim what is due, and to start it.
+
+Another module adds a kind with ``register``.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from odoo.tools import SQL
+
+from ..matomo_api.delivery import Attempt, Delivery, Report
+from . import schedule
+from .transactions import isolate
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of requests that the sender sends.
+
+    :param name: of the kind
+    :param model: where its requests are; it has the fields ``site_id``, ``state`` and
+        ``next_attempt_date``, and the methods ``_prepare_attempts()``, which returns
+        ``Attempt`` objects, and ``_apply(outcome)``
+    :param claim: ``claim(env, site)`` leases and builds due requests of a site and
+        returns them, at most a batch; none if none is due
+    :param send: the method of ``Delivery`` that sends its attempts
+    """
+
+    name: str
+    model: str
+    claim: Callable
+    send: Callable[[Delivery, list[Attempt]], Report]
+
+
+# In the order in which the sender sends them.
+KINDS: list[Kind] = []
+
+
+def register(kind: Kind) -> Kind:
+    """Have the sender send a kind of requests, after those it sends already."""
+    KINDS.append(kind)
+    return kind
+
+
+def get_models(env):
+    """Return an empty recordset of each model that holds requests."""
+    return [env[name] for name in dict.fromkeys(kind.model for kind in KINDS)]
+
+
+def get_due_domain(now):
+    """Return the domain of requests that may be sent now.
+
+    :param now: naive UTC
+    """
+    return [
+        ("state", "=", "pending"),
+        "|",
+        ("next_attempt_date", "=", False),
+        *schedule.due_domain("next_attempt_date", now),
+    ]
+
+
+def lock_due(requests, site, now, condition, order):
+    """Lock the first due requests of a site that no other lane holds.
+
+    :param requests: an empty recordset of the model
+    :param now: naive UTC
+    :param condition: SQL, which of them
+    :param order: SQL, which first
+    :return: at most as many as go into one request to Matomo
+    """
+    # Requests that another lane has claimed meanwhile conflict: that is run again,
+    # and no error.
+    requests.env.cr.execute(
+        SQL(
+            """
+            SELECT id FROM %s
+             WHERE site_id = %s AND state = 'pending' AND %s
+               AND (next_attempt_date IS NULL OR next_attempt_date <= %s
+                    OR next_attempt_date > %s)
+          ORDER BY %s
+             LIMIT %s
+               FOR NO KEY UPDATE SKIP LOCKED
+            """,
+            SQL.identifier(requests._table),
+            site.id,
+            condition,
+            now,
+            now + schedule.LONGEST_WAIT,
+            order,
+            site._get_batch_size(),
+        ),
+        log_exceptions=False,
+    )
+    claimed = requests.browse(id_ for (id_,) in requests.env.cr.fetchall())
+    # What another lane has committed meanwhile.
+    claimed.invalidate_recordset()
+    return claimed
+
+
+def start_attempts(requests, start):
+    """Start an attempt of each request; return those that have something to send.
+
+    :param start: takes and returns requests; what one of them breaks fails alone
+    """
+
+    def give_up(request, error):
+        # Whatever an order's data breaks, it is said on its request, and the queue
+        # goes on.
+        _logger.exception("%s cannot be prepared for Matomo", request._get_order())
+        request._fail_to_build(error)
+
+    return isolate(requests, start, give_up)

@@ -1,0 +1,194 @@
+"""Orders: which are due, what they are called in Matomo, and their request."""
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+
+from odoo import fields
+from odoo.tools import SQL, format_datetime
+
+from ..matomo_api.delivery import Delivery
+from ..matomo_api.tracking import fit_order_ref, order_parameters, tracking_url
+from . import carts, kinds, schedule
+
+_logger = logging.getLogger(__name__)
+
+# With such an id Matomo takes an order for a cart.
+NO_ORDER_REFS = ("", "0")
+
+
+def claim(env, site):
+    """Claim due orders of a site and build their requests.
+
+    Orders in the sequence they were made; then, when none waits, those of a
+    backfill, the newest first. SKIP LOCKED keeps the lanes apart while they claim,
+    the lease while they send. What is built is frozen: whatever happens, the same
+    is sent again.
+
+    :return: the requests to send, at most ``batch_size``
+    """
+    requests = env["matomo.request"]
+    now = fields.Datetime.now()
+    until = now + schedule.LEASE
+    while due := (
+        kinds.lock_due(
+            requests,
+            site,
+            now,
+            SQL("kind = 'order' AND NOT is_backfill"),
+            SQL("order_date, id"),
+        )
+        or kinds.lock_due(
+            requests, site, now, SQL("is_backfill"), SQL("order_date DESC, id DESC")
+        )
+    ):
+        ready = (due - carts.defer_orders(due, now)).sorted("order_date")
+        if started := kinds.start_attempts(ready, lambda part: _start(part, until)):
+            return started
+    return requests
+
+
+KIND = kinds.register(
+    kinds.Kind("order", "matomo.request", claim, Delivery.send_orders)
+)
+
+
+def _start(requests, until):
+    named = _assign_order_refs(requests)
+    started = requests.filtered(lambda request: request._start_attempt(until, _build))
+    (named - started).write({"order_ref": False, "order_ref_key": False})
+    return started
+
+
+# === THE REQUEST === #
+
+
+def _build(request):
+    """Build the request of an order, unless the order is no longer sent.
+
+    :return: whether there is something to send
+    """
+    order = request._get_order()
+    _lock_settled_orders(request, order)
+    if not order._is_matomo_sale():
+        request._cancel()
+        return False
+    company_order = order.with_context(lang=order.company_id.partner_id.lang)
+    verdict = company_order._get_matomo_content_verdict()
+    if verdict:
+        request._update_state(verdict.state, reason=verdict.reason)
+        _logger.info("%s is not tracked in Matomo: %s", order, verdict.reason)
+        return False
+    values = get_free_order_ref(request)
+    ref = values.get("order_ref", request.order_ref)
+    request.write({**values, **_prepare_values(request, company_order, ref)})
+    # Writing queries the relation for this request alone; reading, for the batch.
+    settled = order._get_matomo_settled_here()
+    if request.counted_order_ids != settled:
+        request.counted_order_ids = settled
+    return True
+
+
+def _prepare_values(request, order, ref):
+    """Return the values of a request: what is sent, and with which adjustments.
+
+    :param order: in the company's language
+    :param ref: the order id
+    """
+    site = request.site_id
+    matomo_order, notes = order._prepare_matomo_order(ref, site)
+    if order.date_order > fields.Datetime.now() + timedelta(minutes=1):
+        notes.append(
+            order.env._(
+                "The time of the sale, %s, was in the future: Matomo books it at "
+                "the moment it arrives. Is the till's clock right?",
+                format_datetime(order.env, order.date_order),
+            )
+        )
+    notes += carts.get_adjustments(order)
+    for note in notes:
+        _logger.info("%s in Matomo: %s", order, note)
+    visitor = order._prepare_matomo_visitor(site)
+    if request.missing_count:
+        # Accepted and not recorded: its address may be excluded in Matomo.
+        visitor = replace(visitor, ip_address="")
+    payload = order_parameters(
+        site.idsite, matomo_order, visitor, order._get_matomo_page(site)
+    )
+    return {
+        "order_date": order.date_order,
+        "payload": payload,
+        "tracking_url": tracking_url(site.url, payload),
+        "revenue": float(matomo_order.revenue),
+        "currency_id": site.currency_id.id,
+        "notes": "\n".join(notes) or False,
+    }
+
+
+def _lock_settled_orders(request, order):
+    """Keep the sales orders that a POS order has settled from being built meanwhile.
+
+    Two lanes, each building one of both without seeing what the other does, would
+    send the same lines twice. A lane that comes second waits here, and starts over
+    with what the first has decided, or skips the locked request.
+    """
+    if settled := order._get_matomo_settled_orders():
+        request.env.cr.execute(
+            SQL(
+                """
+                SELECT id FROM matomo_request
+                 WHERE kind = 'order' AND sale_order_id IN %s
+              ORDER BY id
+                   FOR NO KEY UPDATE
+                """,
+                settled._ids,
+            ),
+            log_exceptions=False,
+        )
+
+
+# === THE ORDER ID === #
+
+
+def _assign_order_refs(requests):
+    """Give each request its order's own name as order id, where that is free.
+
+    One query for all; a second order of one name is given a suffix as it is built.
+
+    :return: the requests that were without an order id
+    """
+    wanted = {}
+    for request in requests.filtered(lambda each: not each.order_ref):
+        ref = fit_order_ref(request._get_order()._get_matomo_order_name(), "")
+        if ref not in NO_ORDER_REFS:
+            key = request.site_id._get_order_ref_key(ref)
+            wanted.setdefault(key, (request, ref))
+    used = requests.search([("order_ref_key", "in", list(wanted))])
+    for key in wanted.keys() - set(used.mapped("order_ref_key")):
+        request, ref = wanted[key]
+        request.write({"order_ref": ref, "order_ref_key": key})
+    return requests.browse(request.id for request, _ref in wanted.values())
+
+
+def get_free_order_ref(request, avoid=()):
+    """Return an order id that no other order has on the request's Matomo site.
+
+    Once assigned it stays, except if it turns out to be used in Matomo. Another lane
+    may assign the same one at this moment: that is run again.
+
+    :param avoid: the ids that are used in Matomo
+    :return: values of the request; empty if it keeps its id
+    """
+    if request.order_ref and request.order_ref not in avoid:
+        return {}
+    name = request._get_order()._get_matomo_order_name()
+    for number in count(1):
+        ref = fit_order_ref(name, "" if number == 1 else f"-{number}")
+        if ref in (*avoid, *NO_ORDER_REFS):
+            continue
+        key = request.site_id._get_order_ref_key(ref)
+        used = [("order_ref_key", "=", key), ("id", "!=", request.id)]
+        if not request.search_count(used, limit=1):
+            return {"order_ref": ref, "order_ref_key": key}
+    return {}

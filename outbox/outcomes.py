@@ -1,0 +1,20 @@
+"""What a delivery has found out is written down, in one transaction."""
+
+from ..matomo_api.delivery import Report, SiteOutcome
+
+
+def apply_report(requests, site, report: Report):
+    """Apply the outcomes of a report to the site and to the requests.
+
+    :param requests: an empty recordset of the model of the requests
+    """
+    keys = [each.key for outcome in report.outcomes for each in outcome.attempts]
+    # An order may have been deleted meanwhile, and its requests with it.
+    known = set(requests.browse(keys).exists()._ids) if keys else set()
+    for outcome in report.outcomes:
+        if isinstance(outcome, SiteOutcome):
+            site._apply(outcome)
+            continue
+        ids = [each.key for each in outcome.attempts if each.key in known]
+        if ids:
+            requests.browse(ids)._apply(outcome)

@@ -1,0 +1,89 @@
+"""How long the delivery waits: leases, back-off, and how often it tries.
+
+Read these as attributes of the module (``schedule.LEASE``): a program that proves
+the delivery cannot wait as long as people can, and sets shorter times.
+"""
+
+import random
+from datetime import timedelta
+
+# === A REQUEST === #
+
+# A claimed request is nobody else's for this long; after a crash it is due again.
+LEASE = timedelta(minutes=10)
+# No request is ever deferred further. A later date was written while the server's
+# clock was wrong: the request is due.
+LONGEST_WAIT = timedelta(hours=2)
+# The verifier reads an accepted order back after this time.
+GRACE = timedelta(minutes=1)
+# A little later, when the last order accepted in this second is due as well.
+VERIFIER_SLACK = timedelta(seconds=1)
+# An order that broke Matomo's server so often is given up.
+MAX_ERRORS = 3
+# An order accepted so often and never recorded is given up.
+MAX_MISSING = 3
+
+# === REFUNDS AND CARTS === #
+
+# A refund waits this long for its order to be in Matomo.
+ORDER_WAIT = timedelta(minutes=15)
+# A refund that Matomo may have waits this long until the token may read whether.
+UNREADABLE_WAIT = timedelta(hours=1)
+# A cart waits this long to learn whose it is.
+VISITOR_WAIT = timedelta(minutes=30)
+# A second attempt to send a cart follows after this time, a third one never.
+CART_RETRY = timedelta(seconds=30)
+MAX_CART_ATTEMPTS = 2
+# A claimed cart update gets this beyond its timeout before it is due again.
+CART_LEASE_MARGIN = timedelta(seconds=5)
+# In Matomo a visit ends after this time without action; until then its cart can
+# become its order.
+VISIT = timedelta(minutes=30)
+
+# === A SITE === #
+
+FIRST_BACKOFF = timedelta(seconds=30)
+MAX_BACKOFF = timedelta(hours=1)
+# A wrong token is tried again this often: 20 failures an hour lock the sender out
+# of Matomo (docs/matomo.md section 5).
+MISCONFIGURED_BACKOFF = timedelta(hours=1)
+# No site waits longer; see LONGEST_WAIT.
+LONGEST_SITE_WAIT = timedelta(hours=25)
+# The last success is written down this often at most, or all lanes would write one
+# row.
+SUCCESS_INTERVAL = timedelta(minutes=1)
+
+# === A RUN === #
+
+# A run waits this long for silent servers in all, so that Odoo's other scheduled
+# actions are not starved (seconds); a site's own timeout may be longer.
+WAITING_BUDGET = 10
+# Matomo may think this long about what it has recorded (seconds).
+READ_TIMEOUT = WAITING_BUDGET
+# The scheduler is told of so many requests at most: counting millions takes long.
+MAX_REMAINING = 10_000
+
+# === A BROWSER === #
+
+# A matomo.js that has not started on a page by then is not there, or blocked.
+VISITOR_PATIENCE = timedelta(seconds=2)
+
+
+def backoff(count, retry_after=0):
+    """Return how long to wait after ``count`` failures in a row.
+
+    :param retry_after: what the server asked for (seconds)
+    """
+    wait = min(FIRST_BACKOFF * 2 ** min(count - 1, 10), MAX_BACKOFF)
+    # Jitter, so that many databases do not come back at the same moment.
+    wait *= random.uniform(0.75, 1.25)
+    return max(wait, timedelta(seconds=retry_after))
+
+
+def due_domain(name, now):
+    """Return the domain of rows that are due by the date field ``name``, if set."""
+    return [
+        "|",
+        (name, "<=", now),
+        (name, ">", now + LONGEST_WAIT),
+    ]

@@ -1,0 +1,185 @@
+"""The sender: from requests that are due to orders in Matomo."""
+
+import logging
+import random
+import time
+from contextlib import closing
+
+from odoo import fields
+
+from ..matomo_api.delivery import Delivery
+from ..matomo_api.errors import MatomoError, Misconfigured
+
+# The kinds it sends, in this order: orders, refunds, carts.
+from . import carts, orders, refunds, schedule  # noqa: F401, I001
+from .kinds import KINDS, get_due_domain, get_models
+from .outcomes import apply_report
+from .transactions import MUST_PROPAGATE, run_in_transaction
+
+_logger = logging.getLogger(__name__)
+
+
+class Sender:
+    """One run of a scheduled action; any number of lanes may run at once.
+
+    Three kinds of trouble are kept apart. *Later* (network, server): the site waits,
+    longer each time, and its requests with it. *This one* (data): the request fails,
+    the others go on. *The site* (token, site id, rights): the site stops until a
+    person corrects the settings. No order is ever locked or written.
+    """
+
+    def __init__(self, env):
+        self.env = env
+        # Seconds in which nothing came.
+        self.waited = 0.0
+
+    def run(self):
+        """Send what is due, as long as there is time."""
+        for site in self._get_due_sites():
+            patience = site._get_timeout(site.batch_size)
+            if self.waited and self.waited + patience > schedule.WAITING_BUDGET:
+                self._hand_over()
+                break
+            if not self._send_site_guarded(site):
+                break
+        self._rearm()
+
+    # === SITES === #
+
+    def _get_due_sites(self):
+        """Return the sites that may be sent to now and have requests that are due."""
+        due = get_due_domain(fields.Datetime.now())
+        # A look at each, not a count of all requests: millions may wait.
+        sites = [
+            site
+            for site in self.env["matomo.site"].search([])
+            if not site._is_waiting("next_attempt_date")
+            and site._may_send()
+            and any(
+                requests.search_count([*due, ("site_id", "=", site.id)], limit=1)
+                for requests in get_models(self.env)
+            )
+        ]
+        # In random order, so that one with a long queue keeps no other back.
+        random.shuffle(sites)
+        return self.env["matomo.site"].union(*sites)
+
+    def _send_site_guarded(self, site):
+        """Send a site's due requests; what nobody foresaw is this site's trouble alone.
+
+        Otherwise it would keep all other sites back, and Odoo would switch the
+        scheduled action off after a week of it.
+
+        :return: whether the scheduled action has time left
+        """
+        try:
+            return self._send_site(site)
+        except MUST_PROPAGATE:
+            # The database's trouble: nothing could be written down.
+            raise
+        except Exception as error:
+            self.env.cr.rollback()
+            _logger.exception("Nothing can be sent to Matomo site %s", site.id)
+            trouble = MatomoError(self.env._("Orders cannot be sent: %s", error))
+            run_in_transaction(self.env, lambda: site._report_trouble(trouble))
+            return self._report_progress(0)
+
+    def _send_site(self, site):
+        """Send a site's due requests, kind after kind, batch after batch.
+
+        :return: whether the scheduled action has time left
+        """
+        start = time.monotonic()
+        try:
+            client = site._get_client(report_timeout=schedule.READ_TIMEOUT)
+        except Misconfigured as error:
+            run_in_transaction(self.env, lambda e=error: site._report_trouble(e))
+            return self._report_progress(0)
+        with closing(client):
+            if site.state == "error" and not recover(self.env, site, client):
+                self.waited += time.monotonic() - start
+                return self._report_progress(0)
+            for kind in KINDS:
+                is_done, is_time_left = self._send_kind(kind, site, client)
+                if not is_done:
+                    break
+        return is_time_left
+
+    def _send_kind(self, kind, site, client):
+        """Send a site's due requests of one kind.
+
+        :return: whether all were sent, and whether the scheduled action has time left
+        """
+
+        def claim():
+            requests = kind.claim(self.env, site)
+            return len(requests), requests._prepare_attempts(), site._get_policy()
+
+        while True:
+            count, attempts, policy = run_in_transaction(self.env, claim)
+            if not count:
+                return True, True
+            # Here no transaction is open, and nothing below reads the database.
+            start = time.monotonic()
+            report = kind.send(Delivery(client, policy), attempts)
+            if report.error:
+                self.waited += time.monotonic() - start
+            run_in_transaction(
+                self.env,
+                lambda r=report: apply_report(self.env[kind.model], site, r),
+            )
+            is_time_left = self._report_progress(count)
+            if report.error or not is_time_left:
+                return False, is_time_left
+
+    # === THE SCHEDULED ACTION === #
+
+    def _report_progress(self, processed):
+        """Commit and tell the scheduler how much is due; false if time is up.
+
+        Requests of a site that waits are not due: reporting them would make the
+        scheduler call again and again.
+        """
+        remaining = 0
+        if sites := self._get_due_sites():
+            domain = [
+                *get_due_domain(fields.Datetime.now()),
+                ("site_id", "in", sites.ids),
+            ]
+            remaining = sum(
+                requests.search_count(domain, limit=schedule.MAX_REMAINING)
+                for requests in get_models(self.env)
+            )
+        crons = self.env["ir.cron"]
+        return bool(crons._commit_progress(processed, remaining=remaining))
+
+    def _hand_over(self):
+        """Go on in a next run, after Odoo's other scheduled actions."""
+        self.env["matomo.request"]._wake_sender()
+        self.env["ir.cron"]._commit_progress(remaining=0)
+
+    def _rearm(self):
+        """Come back when the first waiting site may be tried again."""
+        now = fields.Datetime.now()
+        waiting = self.env["matomo.site"].search([("next_attempt_date", ">", now)])
+        domain = [("state", "=", "pending"), ("site_id", "in", waiting.ids)]
+        dates = [
+            site.next_attempt_date
+            for requests in get_models(self.env)
+            for (site,) in requests._read_group(domain, ["site_id"])
+        ]
+        if dates:
+            self.env["matomo.request"]._wake_sender(at=min(dates))
+
+
+def recover(env, site, client):
+    """Ask Matomo whether it accepts token and site by now, and write it down.
+
+    Sending at once would be three requests with a wrong token instead of one.
+
+    :return: whether it does
+    """
+    policy = run_in_transaction(env, site._get_policy)
+    report = Delivery(client, policy).probe()
+    run_in_transaction(env, lambda: apply_report(env["matomo.request"], site, report))
+    return not report.error
