@@ -13,17 +13,8 @@ _logger = logging.getLogger(__name__)
 
 # While it is one of these, an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
-# What changes what a cart holds or costs.
+# Writing one of these changes what a cart costs.
 CART_FIELDS = {"fiscal_position_id", "partner_id", "pricelist_id"}
-CART_LINE_FIELDS = {
-    "discount",
-    "order_id",
-    "price_unit",
-    "product_id",
-    "product_uom_id",
-    "product_uom_qty",
-    "tax_ids",
-}
 
 
 class SaleOrder(models.Model):
@@ -241,26 +232,3 @@ class SaleOrder(models.Model):
             revenue=amounts.revenue if items else amounts.revenue * 0,
             items=items,
         )
-
-
-class SaleOrderLine(models.Model):
-    _inherit = "sale.order.line"
-
-    @api.model_create_multi
-    def create(self, vals_list):
-        lines = super().create(vals_list)
-        lines.order_id._note_matomo_carts()
-        return lines
-
-    def write(self, vals):
-        if not CART_LINE_FIELDS & vals.keys():
-            return super().write(vals)
-        self.order_id._note_matomo_carts()
-        result = super().write(vals)
-        if "order_id" in vals:
-            self.order_id._note_matomo_carts()
-        return result
-
-    def unlink(self):
-        self.order_id._note_matomo_carts()
-        return super().unlink()
