@@ -7,11 +7,12 @@ from odoo.addons.payment.controllers import portal as payment_portal
 from odoo.addons.sale.controllers import portal as sale_portal
 
 
-def meet_shopper(order):
-    """Store who signs or pays a quotation in the portal: a shopper, too."""
-    if request.env["ir.http"]._is_matomo_shopper():
+def register_visit(order):
+    """Store the visit of a shopper who signs or pays a quotation in the portal."""
+    ir_http = request.env["ir.http"]
+    if ir_http._is_matomo_shopper():
         # sudo: a customer may not write their own quotation.
-        order.sudo()._meet_matomo_shopper()
+        ir_http._register_matomo_visit(order.sudo())
 
 
 class CustomerPortal(sale_portal.CustomerPortal):
@@ -21,9 +22,9 @@ class CustomerPortal(sale_portal.CustomerPortal):
     ):
         """Override of `sale`: signing may confirm the quotation."""
         token = access_token or request.httprequest.args.get("access_token")
-        # An access that is refused is answered below.
+        # Odoo itself answers a refused access, below.
         with suppress(AccessError, MissingError):
-            meet_shopper(self._document_check_access("sale.order", order_id, token))
+            register_visit(self._document_check_access("sale.order", order_id, token))
         return super().portal_quote_accept(
             order_id, access_token=access_token, name=name, signature=signature
         )
@@ -33,8 +34,8 @@ class PaymentPortal(payment_portal.PaymentPortal):
     def _create_transaction(self, *args, **kwargs):
         """Override of `payment`: a saved card may be charged and confirm the order.
 
-        Whoever calls this with an order has checked the access to it.
+        The callers have checked the access to the order.
         """
         if order_id := kwargs.get("sale_order_id"):
-            meet_shopper(request.env["sale.order"].browse(order_id))
+            register_visit(request.env["sale.order"].browse(order_id))
         return super()._create_transaction(*args, **kwargs)

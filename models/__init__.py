@@ -16,6 +16,7 @@ from . import account_move
 from . import sale_order
 from . import sale_order_settlement
 from . import sale_order_cart
+from . import sale_order_line
 from . import pos_load_mixin
 from . import pos_session
 from . import pos_order

@@ -4,8 +4,6 @@ from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.fields import Domain
 
-from ..matomo_api.privacy import mask_ip_address
-
 # How long the data of shoppers are kept whose orders belong to no site (days).
 RETENTION_DAYS = 180
 # How many orders of a site the autovacuum cleans at once.
@@ -47,13 +45,6 @@ class MatomoSite(models.Model):
             raise ValidationError(
                 self.env._("Personal data cannot be kept for less than no days.")
             )
-
-    def _read_shopper(self):
-        """Override of `matomo.site` to shorten the IP address."""
-        values = super()._read_shopper()
-        if address := values["matomo_ip_address"]:
-            values["matomo_ip_address"] = mask_ip_address(address, int(self.ip_mask))
-        return values
 
     def _get_retention_limit(self):
         """What is older than this moment (naive, UTC) is personal no more."""

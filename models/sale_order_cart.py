@@ -5,22 +5,13 @@ from odoo.tools import format_datetime
 from ..const import USER_GROUP
 from ..matomo_api.tracking import Cart
 from ..outbox import carts
-from ..outbox.transactions import guarded
+from ..tools.shopper import is_visitor_known, merge_visit
 from .matomo_order_privacy import SHOPPER_FIELDS, personal_index
 
 # While it is one of these, an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
-# What changes what a cart holds or costs.
+# Writing one of these changes what a cart costs.
 CART_FIELDS = {"fiscal_position_id", "partner_id", "pricelist_id"}
-CART_LINE_FIELDS = {
-    "discount",
-    "order_id",
-    "price_unit",
-    "product_id",
-    "product_uom_id",
-    "product_uom_qty",
-    "tax_ids",
-}
 
 
 class SaleOrder(models.Model):
@@ -50,7 +41,10 @@ class SaleOrder(models.Model):
             order.matomo_consent = order._get_matomo_receipt()
 
     def _get_matomo_receipt(self):
-        """What was allowed, by what, and what was withheld; False: never met."""
+        """Return what the shopper allowed and what was withheld, in sentences.
+
+        :return: False if no visit has been registered
+        """
         info = self.matomo_consent_info
         if not info:
             return False
@@ -103,150 +97,76 @@ class SaleOrder(models.Model):
             lines.append(self.env._("Not known: %s.", labels(withheld)))
         return "\n".join(filter(None, lines))
 
-    # === MEETING THE SHOPPER === #
-
-    def _meet_matomo_shopper(self, changed=()):
-        """Store who makes this request and queue the carts they changed.
-
-        Called at the end of a shopper's own request, with sudo. A sale is sacred:
-        whatever is wrong here, the shopper does not notice.
-
-        :param changed: ids of the carts that changed
-        """
-        message = "The shopper of %s could not be stored for Matomo"
-        with guarded(self.env.cr, message, self):
-            for order in self._fetch_matomo_open_orders():
-                order._meet_matomo_shopper_now(order.id in changed)
+    # === THE SHOPPER'S VISIT === #
 
     def _fetch_matomo_open_orders(self):
-        """Those of these orders that exist and are open, in one query."""
+        """Return those of these orders that exist and are open, in one query."""
         return self.search_fetch(
             [("id", "in", self.ids), ("state", "in", OPEN_STATES)],
             ["website_id", "company_id", "matomo_consent_info", *SHOPPER_FIELDS],
         )
 
-    def _meet_matomo_shopper_now(self, is_changed):
-        self.ensure_one()
-        site = self._get_matomo_site()
-        if not site.active:
-            return
-        website = self.env["website"].get_current_website()
-        consent = site._get_consent(website)
-        values = self._prepare_matomo_shopper_values(site, consent)
-        new = {name: value for name, value in values.items() if self[name] != value}
-        if new:
-            self.write(new)
-        if not self.website_id:
-            return
-        # Where nobody was asked there is nothing to wait for.
-        is_known = (
-            bool(self.matomo_visitor_id)
-            or consent.answer is False
-            or consent.source == "not_asked"
-        )
-        site._follow_unknown(self, consent, is_known, "matomo_consent_info" in new)
-        if site.track_carts and (
-            is_changed or (new and is_known and carts.has_waiting(self))
-        ):
-            carts.queue(self, site, is_known)
+    def _register_matomo_visit(self, site, visit, is_changed):
+        """Store a shopper's visit and queue an update of their cart.
 
-    def _prepare_matomo_shopper_values(self, site, consent):
-        """What is stored from now on."""
-        receipt = self.matomo_consent_info or {}
-        values = {}
-        if (
-            (consent.answer, consent.source)
-            != (receipt.get("answer"), receipt.get("source"))
-        ) and (consent.answer is not None or receipt.get("answer") is None):
-            values["matomo_consent_info"] = {
-                **consent._asdict(),
-                "date": fields.Datetime.to_string(fields.Datetime.now()),
-            }
-        if consent.answer is False:
-            values |= dict.fromkeys(SHOPPER_FIELDS, False)
-        elif consent.answer:
-            values |= self._choose_matomo_shopper(site._read_shopper())
-        return values
+        Nothing is written if the visit says nothing new.
 
-    def _choose_matomo_shopper(self, current):
-        """``current`` metadata, unless the order's shopper is known already.
-
-        Who filled the cart stays its shopper, on whatever device it is paid. Their
-        own later requests bring news: the visitor id, another campaign. An address
-        that changes alone is none: browsers hop between two of them.
+        :param site: the order's ``matomo.site``
+        :param visit: a ``tools.shopper.Visit``
+        :param is_changed: whether the visit has changed the cart
+        :return: the values that were written
         """
-        if not any(self[name] for name in SHOPPER_FIELDS):
-            return current
-        # Before the visitor has an id, only the browser tells one from another.
-        proof = "matomo_visitor_id" if self.matomo_visitor_id else "matomo_user_agent"
-        if self[proof] != current[proof] or not current["matomo_visitor_id"]:
-            return {}
-        if not current["matomo_attribution_info"]:
-            current["matomo_attribution_info"] = self.matomo_attribution_info
-        is_news = any(
-            self[name] != current[name]
-            for name in SHOPPER_FIELDS
-            if name != "matomo_ip_address"
-        )
-        return current if is_news else {}
+        self.ensure_one()
+        stored = {name: self[name] for name in SHOPPER_FIELDS}
+        values = merge_visit(stored, self.matomo_consent_info, visit)
+        if values:
+            self.write(values)
+        if self.website_id and site.track_carts:
+            is_known = is_visitor_known(self.matomo_visitor_id, visit.consent)
+            if is_changed or (values and is_known and carts.has_waiting(self)):
+                carts.queue(self, site, is_known)
+        return values
 
     # === CARTS === #
 
     @api.model_create_multi
     def create(self, vals_list):
+        """Override of `sale` to notice a new cart."""
         orders = super().create(vals_list)
-        orders._note_matomo_carts()
+        orders._collect_matomo_carts()
         return orders
 
     def write(self, vals):
+        """Override of `sale` to notice a cart whose prices change."""
         if CART_FIELDS & vals.keys():
-            self._note_matomo_carts()
+            self._collect_matomo_carts()
         return super().write(vals)
 
-    def _note_matomo_carts(self):
-        """Remember within a shopper's request that these carts change.
+    def _collect_matomo_carts(self):
+        """Remember until the end of a shopper's request that these carts change.
 
-        Nothing is read here. See ``ir.http._dispatch``; outside such a request
-        nothing is remembered.
+        Outside such a request, see ``ir.http._dispatch``, this does nothing. It
+        reads no field.
         """
         carts = getattr(request, "matomo_carts", None) if request else None
         if isinstance(carts, set):
             carts.update(self.ids)
 
     def _is_matomo_cart(self):
-        """Whether this is still a cart, perhaps waiting for its payment."""
+        """Return whether this is still a cart, perhaps waiting for its payment."""
         return bool(self.website_id) and self.state in OPEN_STATES
 
     def _prepare_matomo_cart(self, site, time):
-        """The cart as Matomo gets it."""
+        """Return the cart as Matomo gets it.
+
+        :param site: the ``matomo.site`` that gets it, in its currency
+        :param time: when it changed (naive, UTC)
+        """
         amounts = self._prepare_matomo_amounts(site)
         items = tuple(merged.item for merged in amounts.items)
         return Cart(
             time=time,
-            # What is left of an emptied cart, its delivery for one, is no revenue.
+            # An emptied cart has no revenue, even if a delivery line is left.
             revenue=amounts.revenue if items else amounts.revenue * 0,
             items=items,
         )
-
-
-class SaleOrderLine(models.Model):
-    _inherit = "sale.order.line"
-
-    @api.model_create_multi
-    def create(self, vals_list):
-        lines = super().create(vals_list)
-        lines.order_id._note_matomo_carts()
-        return lines
-
-    def write(self, vals):
-        if not CART_LINE_FIELDS & vals.keys():
-            return super().write(vals)
-        self.order_id._note_matomo_carts()
-        result = super().write(vals)
-        if "order_id" in vals:
-            self.order_id._note_matomo_carts()
-        return result
-
-    def unlink(self):
-        self.order_id._note_matomo_carts()
-        return super().unlink()

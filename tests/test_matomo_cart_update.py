@@ -302,7 +302,7 @@ class TestCart(CheckoutCommon):
     def test_few_statements(self):
         self.add(self.chair)
         with patch.object(
-            type(self.env["sale.order"]), "_meet_matomo_shopper", lambda *_args: None
+            type(self.env["ir.http"]), "_register_matomo_visit", lambda *_args: None
         ):
             self.count_statements()
             without = self.count_statements()

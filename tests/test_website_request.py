@@ -11,6 +11,7 @@ from odoo.tests import tagged
 from odoo.tools import config
 
 from odoo.addons.http_routing.tests.common import MockRequest
+from odoo.addons.matomo_order_tracking.tools.shopper import read_consent, read_metadata
 
 from .shopper import VISITOR, ShopperCommon
 
@@ -58,7 +59,8 @@ class TestAddress(ShopperCommon):
         address = "fe80::1%<script>"
         with MockRequest(self.env, website=self.website, remote_addr=address) as mock:
             mock.httprequest.headers = {}
-            values = self.site.sudo()._read_shopper()
+            http_request = self.env["ir.http"]._get_matomo_http_request(self.env)
+        values = read_metadata(http_request, self.site.sudo()._get_shopper_policy())
         self.assertEqual(values["matomo_ip_address"], "fe80::1")
 
     def test_ipv4_within_ipv6(self):
@@ -149,9 +151,10 @@ class TestStrangers(ShopperCommon):
     def test_cookies_and_headers(self, cookies, headers):
         with MockRequest(self.env, website=self.website, cookies=cookies) as request:
             request.httprequest.headers = SimpleNamespace(get=headers.get)
-            site = self.site.sudo()
-            consent = site._get_consent(self.website)
-            values = site._read_shopper()
+            http_request = self.env["ir.http"]._get_matomo_http_request(self.env)
+            policy = self.site.sudo()._get_shopper_policy()
+            consent = read_consent(http_request, policy)
+            values = read_metadata(http_request, policy)
         self.assertIn(consent.answer, (True, False, None))
         self.assertIn(values["matomo_visitor_id"], (False, VISITOR))
         info = values["matomo_attribution_info"] or {}

@@ -1,9 +1,11 @@
+from datetime import timedelta
 from unittest.mock import patch
 
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.matomo_order_tracking.models import matomo_site_shopper
+from odoo.addons.matomo_order_tracking.models import ir_http
+from odoo.addons.matomo_order_tracking.tools import shopper
 
 from .shopper import BROWSER, VISITOR, ShopperCommon
 
@@ -132,10 +134,8 @@ class TestVisitor(ShopperCommon):
 
     def test_trouble_is_not_the_shoppers(self):
         with (
-            patch.object(
-                type(self.site), "_read_shopper", side_effect=ZeroDivisionError
-            ),
-            mute_logger("odoo.addons.matomo_order_tracking.models.sale_order_cart"),
+            patch.object(shopper, "read_metadata", side_effect=ZeroDivisionError),
+            mute_logger("odoo.addons.matomo_order_tracking.models.ir_http"),
         ):
             cart = self.add(self.chair)
         self.assertEqual(cart.order_line.product_id, self.chair)
@@ -193,9 +193,7 @@ class TestVisitor(ShopperCommon):
     # === WITHOUT MATOMO.JS === #
 
     def test_server_names_the_visitor_if_matomo_js_does_not(self):
-        with patch.object(
-            matomo_site_shopper, "VISITOR_PATIENCE", matomo_site_shopper.scaled()
-        ):
+        with patch.object(ir_http, "VISITOR_PATIENCE", timedelta()):
             cart = self.add(self.chair)
             self.assertFalse(cart.matomo_visitor_id)
             answer = self.open("/shop")
@@ -214,9 +212,7 @@ class TestVisitor(ShopperCommon):
 
     def test_server_sets_no_cookie_with_a_scripts_request(self):
         # matomo.js of the page may just be naming the visitor.
-        with patch.object(
-            matomo_site_shopper, "VISITOR_PATIENCE", matomo_site_shopper.scaled()
-        ):
+        with patch.object(ir_http, "VISITOR_PATIENCE", timedelta()):
             cart = self.add(self.chair)
             self.update(cart.order_line, 2)
             self.open("/shop/cart", headers={"Sec-Fetch-Dest": "empty"})
@@ -226,9 +222,7 @@ class TestVisitor(ShopperCommon):
 
     def test_server_sets_no_cookie_without_consent(self):
         self.answer_cookie_bar(False)
-        with patch.object(
-            matomo_site_shopper, "VISITOR_PATIENCE", matomo_site_shopper.scaled()
-        ):
+        with patch.object(ir_http, "VISITOR_PATIENCE", timedelta()):
             self.add(self.chair)
             self.open("/shop/cart")
             answer = self.open("/shop/cart")

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from odoo.tests import tagged
 
-from odoo.addons.matomo_order_tracking.models import matomo_site_shopper
+from odoo.addons.matomo_order_tracking.models import ir_http
 
 from .browser import BrowserCase
 from .checkout import CheckoutCommon
@@ -178,9 +178,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
 
     def test_matomo_js_blocked(self):
         with (
-            patch.object(
-                matomo_site_shopper, "VISITOR_PATIENCE", matomo_site_shopper.scaled()
-            ),
+            patch.object(ir_http, "VISITOR_PATIENCE", timedelta()),
             self.browse() as page,
         ):
             page.is_matomo_blocked = True

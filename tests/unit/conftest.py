@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import threading
+import types
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,7 +22,12 @@ from hypothesis.configuration import set_hypothesis_home_dir
 set_hypothesis_home_dir(Path(tempfile.gettempdir(), "hypothesis"))
 settings.register_profile("quick", max_examples=50, deadline=None, database=None)
 settings.load_profile("quick")
-sys.path.append(str(Path(__file__).resolve().parents[2]))
+ROOT = Path(__file__).resolve().parents[2]
+# The addon under its own name, but without its __init__.py, which imports Odoo: from
+# here ``matomo_order_tracking.tools`` finds ``..matomo_api`` as it does in Odoo.
+addon = types.ModuleType("matomo_order_tracking")
+addon.__path__ = [str(ROOT)]
+sys.modules[addon.__name__] = addon
 
 
 class Server(ThreadingHTTPServer):

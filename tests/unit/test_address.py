@@ -3,8 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from matomo_api.address import AddressRefused, check_address, check_ip
+from matomo_order_tracking.matomo_api.address import (
+    AddressRefused,
+    check_address,
+    check_ip,
+)
 
 
 @pytest.mark.parametrize(

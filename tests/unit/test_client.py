@@ -12,13 +12,21 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from urllib.parse import parse_qs
 
+import matomo_order_tracking.matomo_api.transport
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-import matomo_api.transport
-from matomo_api.client import MAX_RETRY_AFTER, Client, _retry_after
-from matomo_api.errors import MatomoError, Misconfigured, ServerTrouble, Unreachable
+from matomo_order_tracking.matomo_api.client import (
+    MAX_RETRY_AFTER,
+    Client,
+    _retry_after,
+)
+from matomo_order_tracking.matomo_api.errors import (
+    MatomoError,
+    Misconfigured,
+    ServerTrouble,
+    Unreachable,
+)
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 ORDER = {"idsite": "1", "rec": "1", "ec_id": "SO-1"}
@@ -257,7 +265,9 @@ def test_the_deadline_holds_while_sending():
     ids=["endless", "long", "chunks", "continue", "redirect"],
 )
 def test_answers_are_read_up_to_a_limit(server, client, parts, monkeypatch):
-    monkeypatch.setattr(matomo_api.transport, "MAX_ANSWER_BYTES", 500_000)
+    monkeypatch.setattr(
+        matomo_order_tracking.matomo_api.transport, "MAX_ANSWER_BYTES", 500_000
+    )
     server.stream(*parts, times=2000)
     with pytest.raises(Unreachable, match="cannot be reached"):
         send(client)

@@ -6,14 +6,13 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from matomo_api.cookies import (
+from matomo_order_tracking.matomo_api.cookies import (
     consent,
     parse_attribution,
     parse_visitor_id,
     visitor_cookie,
 )
-from matomo_api.tracking import Attribution
+from matomo_order_tracking.matomo_api.tracking import Attribution
 
 NOW = 1_795_000_000
 ID = "0123456789abcdef"

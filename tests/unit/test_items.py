@@ -6,8 +6,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from matomo_api.items import (
+from matomo_order_tracking.matomo_api.items import (
     CENT,
     MAX_QUANTITY,
     Line,

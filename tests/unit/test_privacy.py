@@ -5,8 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from matomo_api.privacy import (
+from matomo_order_tracking.matomo_api.privacy import (
     BLANKED,
     PERSONAL,
     blank_parameters,
@@ -14,7 +13,7 @@ from matomo_api.privacy import (
     mask_ip_address,
     withdraw_shopper,
 )
-from matomo_api.tracking import tracking_url
+from matomo_order_tracking.matomo_api.tracking import tracking_url
 
 PARAMETERS = st.dictionaries(
     st.sampled_from([*PERSONAL, "revenue", "ec_id", "ec_items", "cdt", "url"]),

@@ -6,9 +6,8 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from matomo_api.errors import MatomoError, ServerTrouble
-from matomo_api.reading import (
+from matomo_order_tracking.matomo_api.errors import MatomoError, ServerTrouble
+from matomo_order_tracking.matomo_api.reading import (
     DayTotals,
     RecordedItem,
     SiteDescription,

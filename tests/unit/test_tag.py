@@ -3,8 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from matomo_api.tag import has_tag
+from matomo_order_tracking.matomo_api.tag import has_tag
 
 URL = "https://matomo.example.com/"
 # As Matomo tells people to paste it.

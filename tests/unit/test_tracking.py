@@ -10,9 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from matomo_api.items import Item
-from matomo_api.tracking import (
+from matomo_order_tracking.matomo_api.items import Item
+from matomo_order_tracking.matomo_api.tracking import (
     MAX_ORDER_REF_LENGTH,
     Attribution,
     Order,

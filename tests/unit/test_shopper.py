@@ -1,0 +1,564 @@
+"""``tools.shopper``: what a request says, what an order keeps of it, the cookie."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matomo_order_tracking.tools.shopper import (
+    Consent,
+    HttpRequest,
+    ShopperPolicy,
+    Visit,
+    follow_visitor,
+    is_cookie_bar_answered,
+    is_visitor_known,
+    merge_visit,
+    prepare_visitor_cookie,
+    read_consent,
+    read_metadata,
+    read_visit,
+)
+
+# 2025-11-13 02:13:20 UTC
+NOW = 1_763_000_000.75
+VISITOR, OTHER = "0123456789abcdef", "fedcba9876543210"
+POLICY = ShopperPolicy(idsite=1, consent="elsewhere")
+YES = Consent(True, "cookie_bar")
+NO = Consent(False, "cookie_bar")
+SILENCE = Consent(None, "not_answered")
+EMPTY = dict.fromkeys(
+    (
+        "matomo_ip_address",
+        "matomo_user_agent",
+        "matomo_accept_language",
+        "matomo_client_hints",
+        "matomo_visitor_id",
+        "matomo_attribution_info",
+    ),
+    False,
+)
+
+
+def make_request(headers=None, cookies=None, **values):
+    return HttpRequest(headers or {}, cookies or {}, NOW, **values)
+
+
+def make_metadata(**values):
+    """Return an order's metadata; the names come without their prefix."""
+    return EMPTY | {f"matomo_{name}": value for name, value in values.items()}
+
+
+# === CONSENT === #
+
+REFUSED = {"mtm_consent_removed": "1763000000000"}
+AGREED = {"mtm_consent": "1763000000000"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "headers", "cookies", "clicked", "answer", "source"),
+    [
+        # The policy "never" asks nobody.
+        ("never", {}, AGREED, True, False, "never"),
+        ("never", {"DNT": "1"}, {}, None, False, "never"),
+        # A signal of the browser comes before every click.
+        ("cookie_bar", {"DNT": "1"}, AGREED, True, False, "do_not_track"),
+        ("cookie_bar", {"Sec-GPC": "1"}, {}, True, False, "do_not_track"),
+        ("elsewhere", {"DNT": "1"}, {}, None, False, "do_not_track"),
+        ("cookie_bar", {"DNT": "0", "Sec-GPC": "?1"}, {}, True, True, "cookie_bar"),
+        # Matomo's refusal comes before the cookie bar, its consent after.
+        ("cookie_bar", {}, REFUSED, True, False, "matomo_cookie"),
+        ("elsewhere", {}, REFUSED, None, False, "matomo_cookie"),
+        ("cookie_bar", {}, AGREED, False, False, "cookie_bar"),
+        ("cookie_bar", {}, AGREED, True, True, "matomo_cookie"),
+        ("cookie_bar", {}, AGREED, None, True, "matomo_cookie"),
+        # "elsewhere" does not ask the cookie bar.
+        ("elsewhere", {}, {}, False, True, "elsewhere"),
+        ("elsewhere", {}, AGREED, None, True, "elsewhere"),
+        # The cookie bar.
+        ("cookie_bar", {}, {}, False, False, "cookie_bar"),
+        ("cookie_bar", {}, {}, True, True, "cookie_bar"),
+        ("cookie_bar", {}, {}, None, None, "not_answered"),
+    ],
+)
+def test_consent(policy, headers, cookies, clicked, answer, source):
+    request = make_request(headers, cookies, has_cookie_bar=True, clicked=clicked)
+    policy = replace(POLICY, consent=policy)
+    assert read_consent(request, policy) == Consent(answer, source)
+
+
+@pytest.mark.parametrize("clicked", [True, False, None])
+def test_a_click_counts_only_while_the_cookie_bar_is_on(clicked):
+    request = make_request(clicked=clicked)
+    policy = replace(POLICY, consent="cookie_bar")
+    assert read_consent(request, policy) == Consent(None, "not_asked")
+    agreed = replace(request, cookies=AGREED)
+    assert read_consent(agreed, policy) == Consent(True, "matomo_cookie")
+
+
+def test_do_not_track_is_a_setting():
+    request = make_request({"DNT": "1", "Sec-GPC": "1"})
+    policy = replace(POLICY, respect_dnt=False)
+    assert read_consent(request, policy) == Consent(True, "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("cookie", "is_answered"),
+    [
+        ('{"required":true,"optional":false}', True),
+        ("{}", True),
+        # Odoo before version 16 wrote this; the shopper is asked again.
+        ("true", False),
+        ('"optional"', False),
+        ("null", False),
+        ("[]", False),
+        ("", False),
+        ("{", False),
+        ("[" * 100_000, False),
+        ("9" * 5000, False),
+        ("<script>", False),
+    ],
+)
+def test_answer_in_the_cookie_bar(cookie, is_answered):
+    assert is_cookie_bar_answered({"website_cookies_bar": cookie}) is is_answered
+
+
+def test_no_answer_in_the_cookie_bar():
+    assert not is_cookie_bar_answered({})
+
+
+# === METADATA === #
+
+
+def test_visit():
+    request = make_request(
+        {
+            "User-Agent": "Mozilla/5.0",
+            "Accept-Language": "nl-BE,nl;q=0.9",
+            "Sec-CH-UA": '"Chromium";v="130", "Not?A_Brand";v="99"',
+            "Sec-CH-UA-Mobile": "?1",
+            "Sec-CH-UA-Platform": '"Linux"',
+        },
+        {
+            "_pk_id.1.1fff": f"{VISITOR}.1763000000.",
+            "_pk_id.2.1fff": f"{OTHER}.1763000000.",
+            "_pk_ref.1.1fff": '["spring","chair",1763000000,"https://example.com/"]',
+        },
+        remote_addr="203.0.113.9",
+    )
+    visit = read_visit(request, POLICY)
+    hints = json.loads(visit.metadata.pop("matomo_client_hints"))
+    assert visit == Visit(
+        consent=Consent(True, "elsewhere"),
+        time=NOW,
+        metadata={
+            "matomo_ip_address": "203.0.113.9",
+            "matomo_user_agent": "Mozilla/5.0",
+            "matomo_accept_language": "nl-BE,nl;q=0.9",
+            "matomo_visitor_id": VISITOR,
+            "matomo_attribution_info": {
+                "campaign": "spring",
+                "keyword": "chair",
+                "timestamp": 1763000000,
+                "referrer": "https://example.com/",
+            },
+        },
+    )
+    assert hints == {
+        "brands": [
+            {"brand": "Chromium", "version": "130"},
+            {"brand": "Not?A_Brand", "version": "99"},
+        ],
+        "mobile": True,
+        "platform": "Linux",
+    }
+
+
+def test_a_request_that_says_nothing():
+    assert read_metadata(make_request(), POLICY) == EMPTY
+
+
+@pytest.mark.parametrize(
+    ("clicked", "is_read"), [(True, True), (False, False), (None, False)]
+)
+def test_nothing_is_read_without_consent(clicked, is_read):
+    request = make_request(
+        {"User-Agent": "Mozilla/5.0"},
+        {"_pk_id.1.1fff": f"{VISITOR}.1763000000."},
+        remote_addr="203.0.113.9",
+        has_cookie_bar=True,
+        clicked=clicked,
+    )
+    visit = read_visit(request, replace(POLICY, consent="cookie_bar"))
+    assert bool(visit.metadata) is is_read
+
+
+@pytest.mark.parametrize(
+    ("remote_addr", "mask", "stored"),
+    [
+        ("203.0.113.9", 0, "203.0.113.9"),
+        ("203.0.113.9", 1, "203.0.113.0"),
+        ("203.0.113.9", 2, "203.0.0.0"),
+        ("203.0.113.9", 3, "203.0.0.0"),
+        ("2001:DB8:0:0::1", 0, "2001:db8::1"),
+        ("2001:db8:1:2:3:4:5:6", 1, "2001:db8:1:2::"),
+        ("2001:db8:1:2:3:4:5:6", 2, "2001:db8:1::"),
+        ("2001:db8:1:2:3:4:5:6", 3, "2001:d00::"),
+        ("::ffff:203.0.113.9", 0, "203.0.113.9"),
+        ("::ffff:203.0.113.9", 1, "203.0.113.0"),
+        # The zone of an address can be any text.
+        ("fe80::1%<script>", 0, "fe80::1"),
+        ("unknown", 1, False),
+        ("203.0.113.9, 198.51.100.1", 1, False),
+        ("", 0, False),
+        (None, 0, False),
+    ],
+)
+def test_ip_address(remote_addr, mask, stored):
+    request = make_request(remote_addr=remote_addr)
+    visit = read_visit(request, replace(POLICY, ip_mask=mask))
+    assert visit.metadata["matomo_ip_address"] == stored
+
+
+@pytest.mark.parametrize(
+    ("headers", "platform", "is_mobile"),
+    [
+        ({}, "", False),
+        ({"Sec-CH-UA-Mobile": "?0", "Sec-CH-UA-Platform": "Linux"}, "Linux", False),
+        ({"Sec-CH-UA-Mobile": "yes", "Sec-CH-UA-Platform": '"\x00"'}, "", False),
+        ({"Sec-CH-UA-Mobile": "?1", "Sec-CH-UA-Platform": "x" * 99}, "x" * 64, True),
+    ],
+)
+def test_client_hints(headers, platform, is_mobile):
+    headers = {"Sec-CH-UA": '"Chromium";v="130"', **headers}
+    hints = json.loads(
+        read_metadata(make_request(headers), POLICY)["matomo_client_hints"]
+    )
+    assert (hints["platform"], hints["mobile"]) == (platform, is_mobile)
+
+
+@pytest.mark.parametrize("brands", ["", "Chromium", "''\"\"" * 100, '"";v=""'])
+def test_no_client_hints(brands):
+    headers = {"Sec-CH-UA": brands, "Sec-CH-UA-Platform": "Linux"}
+    metadata = read_metadata(make_request(headers), POLICY)
+    assert metadata["matomo_client_hints"] is False
+
+
+def test_endless_client_hints_stay_json():
+    headers = {"Sec-CH-UA": '"Chromium";v="130", ' * 1000}
+    metadata = read_metadata(make_request(headers), POLICY)
+    assert len(json.loads(metadata["matomo_client_hints"])["brands"]) < 20
+
+
+def test_a_campaign_of_the_future_has_no_time():
+    cookies = {"_pk_ref.1.1fff": '["spring","",1763000000,""]'}
+    request = make_request(cookies=cookies)
+    for time, timestamp in ((NOW, 1763000000), (NOW - 7 * 86_400, 0)):
+        metadata = read_metadata(replace(request, time=time), POLICY)
+        assert metadata["matomo_attribution_info"]["timestamp"] == timestamp
+
+
+HEADERS = ("User-Agent", "Accept-Language", "Sec-CH-UA", "Sec-CH-UA-Platform")
+COOKIES = (
+    "_pk_id.1.1fff",
+    "_pk_ref.1.1fff",
+    "mtm_consent",
+    "mtm_consent_removed",
+    "website_cookies_bar",
+)
+LIMITS = {
+    "matomo_ip_address": 45,
+    "matomo_user_agent": 1024,
+    "matomo_accept_language": 255,
+    "matomo_client_hints": 4096,
+    "matomo_visitor_id": 16,
+}
+
+
+@given(
+    headers=st.dictionaries(st.sampled_from([*HEADERS, "DNT", "Sec-GPC"]), st.text()),
+    cookies=st.dictionaries(st.sampled_from(COOKIES), st.text()),
+    remote_addr=st.none() | st.text() | st.ip_addresses().map(str),
+    policy=st.builds(
+        ShopperPolicy,
+        idsite=st.just(1),
+        consent=st.sampled_from(["cookie_bar", "elsewhere", "never"]),
+        respect_dnt=st.booleans(),
+        ip_mask=st.integers(0, 3),
+    ),
+    clicked=st.none() | st.booleans(),
+)
+def test_strangers_write_nothing_but_short_text(
+    headers, cookies, remote_addr, policy, clicked
+):
+    request = make_request(
+        headers, cookies, remote_addr=remote_addr, has_cookie_bar=True, clicked=clicked
+    )
+    visit = read_visit(request, policy)
+    assert bool(visit.metadata) == (visit.consent.answer is True)
+    for name, limit in LIMITS.items():
+        text = visit.metadata.get(name, False)
+        assert text is False or (0 < len(text) <= limit and "\x00" not in text)
+
+
+# === WHAT THE ORDER KEEPS === #
+
+RECEIPT = {"answer": True, "source": "cookie_bar", "date": "2025-11-01 10:00:00"}
+
+
+@pytest.mark.parametrize(
+    ("receipt", "consent", "is_new"),
+    [
+        (None, SILENCE, True),
+        (None, YES, True),
+        (False, NO, True),
+        (RECEIPT, YES, False),
+        (RECEIPT, NO, True),
+        (RECEIPT, Consent(True, "matomo_cookie"), True),
+        # On a second device the shopper has just not been asked yet.
+        (RECEIPT, SILENCE, False),
+        (RECEIPT | {"answer": False}, SILENCE, False),
+        (RECEIPT | {"answer": False}, YES, True),
+        # Silence of another kind: the cookie bar was switched on.
+        (RECEIPT | {"answer": None, "source": "not_asked"}, SILENCE, True),
+        (RECEIPT | {"answer": None, "source": "not_answered"}, SILENCE, False),
+    ],
+)
+def test_receipt(receipt, consent, is_new):
+    values = merge_visit(EMPTY, receipt, Visit(consent, NOW))
+    new = {
+        "answer": consent.answer,
+        "source": consent.source,
+        "date": "2025-11-13 02:13:20",
+    }
+    assert values == ({"matomo_consent_info": new} if is_new else {})
+
+
+KNOWN = make_metadata(
+    ip_address="203.0.113.9",
+    user_agent="Firefox",
+    visitor_id=VISITOR,
+    attribution_info={"campaign": "spring"},
+)
+NAMELESS = KNOWN | {"matomo_visitor_id": False}
+
+
+@pytest.mark.parametrize(
+    ("stored", "current", "changed"),
+    [
+        pytest.param(EMPTY, KNOWN, "all", id="the first visit"),
+        pytest.param(EMPTY, NAMELESS, "all", id="the first visit has no ID"),
+        pytest.param(KNOWN, KNOWN, {}, id="nothing new"),
+        pytest.param(
+            KNOWN,
+            KNOWN | {"matomo_visitor_id": OTHER, "matomo_user_agent": "Phone"},
+            {},
+            id="another visitor",
+        ),
+        pytest.param(
+            KNOWN,
+            KNOWN | {"matomo_visitor_id": OTHER},
+            {},
+            id="another visitor with the same browser",
+        ),
+        pytest.param(KNOWN, NAMELESS, {}, id="the ID is lost"),
+        pytest.param(
+            NAMELESS, KNOWN, {"matomo_visitor_id": VISITOR}, id="the ID arrives"
+        ),
+        pytest.param(
+            NAMELESS,
+            KNOWN | {"matomo_user_agent": "Phone"},
+            {},
+            id="the ID of another browser",
+        ),
+        pytest.param(
+            NAMELESS,
+            NAMELESS | {"matomo_accept_language": "fr"},
+            {},
+            id="news without an ID",
+        ),
+        pytest.param(
+            KNOWN,
+            KNOWN | {"matomo_attribution_info": {"campaign": "autumn"}},
+            {"matomo_attribution_info": {"campaign": "autumn"}},
+            id="a new campaign",
+        ),
+        pytest.param(
+            KNOWN,
+            KNOWN | {"matomo_attribution_info": False, "matomo_accept_language": "fr"},
+            {"matomo_accept_language": "fr"},
+            id="a lost campaign cookie loses no campaign",
+        ),
+        pytest.param(
+            KNOWN,
+            KNOWN | {"matomo_ip_address": "2001:db8::1"},
+            {},
+            id="only another address",
+        ),
+        pytest.param(
+            KNOWN,
+            KNOWN
+            | {"matomo_ip_address": "2001:db8::1", "matomo_user_agent": "Firefox 2"},
+            {"matomo_ip_address": "2001:db8::1", "matomo_user_agent": "Firefox 2"},
+            id="another address and news",
+        ),
+    ],
+)
+def test_whose_cart_it_stays(stored, current, changed):
+    values = merge_visit(stored, RECEIPT, Visit(YES, NOW, current))
+    if changed == "all":
+        changed = {name: value for name, value in current.items() if value}
+    assert values == changed
+
+
+def test_a_refusal_deletes_what_is_stored():
+    values = merge_visit(KNOWN, RECEIPT | {"answer": False}, Visit(NO, NOW))
+    assert KNOWN | values == EMPTY
+
+
+def test_silence_deletes_nothing():
+    assert merge_visit(KNOWN, RECEIPT, Visit(SILENCE, NOW)) == {}
+
+
+CONSENTS = st.sampled_from(
+    [YES, NO, SILENCE, Consent(True, "elsewhere"), Consent(None, "not_asked")]
+)
+METADATA = st.fixed_dictionaries(
+    {
+        "matomo_ip_address": st.sampled_from([False, "203.0.113.9", "2001:db8::1"]),
+        "matomo_user_agent": st.sampled_from([False, "Firefox", "Phone"]),
+        "matomo_accept_language": st.sampled_from([False, "nl", "fr"]),
+        "matomo_client_hints": st.sampled_from([False, "{}"]),
+        "matomo_visitor_id": st.sampled_from([False, VISITOR, OTHER]),
+        "matomo_attribution_info": st.sampled_from([False, {"campaign": "spring"}]),
+    }
+)
+VISITS = st.builds(
+    lambda consent, metadata: Visit(consent, NOW, metadata if consent.answer else {}),
+    CONSENTS,
+    METADATA,
+)
+
+
+class Order:
+    """What an order stores of its visits."""
+
+    def __init__(self):
+        self.metadata, self.receipt = EMPTY, None
+
+    def register(self, visit):
+        values = merge_visit(self.metadata, self.receipt, visit)
+        written = dict(values)
+        self.receipt = values.pop("matomo_consent_info", self.receipt)
+        self.metadata = self.metadata | values
+        return written
+
+
+@given(st.lists(VISITS, max_size=6))
+def test_any_visits(visits):
+    order = Order()
+    for visit in visits:
+        before = order.metadata
+        order.register(visit)
+        assert order.metadata.keys() == EMPTY.keys()
+        # The same visit again is no news.
+        assert order.register(replace(visit, time=NOW + 60)) == {}
+        # The latest answer stands, and nothing is stored against it.
+        if visit.consent.answer is not None:
+            assert order.receipt["answer"] == visit.consent.answer
+        if order.receipt["answer"] is False:
+            assert order.metadata == EMPTY
+        # A visitor is replaced by nobody.
+        if before["matomo_visitor_id"] and visit.consent.answer is not False:
+            assert order.metadata["matomo_visitor_id"] == before["matomo_visitor_id"]
+
+
+# === THE VISITOR COOKIE === #
+
+
+@pytest.mark.parametrize(
+    ("visitor_id", "consent", "is_known"),
+    [
+        (VISITOR, YES, True),
+        (VISITOR, SILENCE, True),
+        (False, YES, False),
+        (False, SILENCE, False),
+        (False, NO, True),
+        (False, Consent(None, "not_asked"), True),
+    ],
+)
+def test_is_visitor_known(visitor_id, consent, is_known):
+    assert is_visitor_known(visitor_id, consent) is is_known
+
+
+PAGE = make_request({"Sec-Fetch-Dest": "document"})
+SCRIPT = make_request({"Sec-Fetch-Dest": "empty"})
+RPC = make_request(routing_type="jsonrpc")
+LONG_AGO, JUST_NOW = NOW - 2, NOW - 1.99
+
+
+@pytest.mark.parametrize(
+    ("request_", "consent", "since", "is_known", "is_news", "expected"),
+    [
+        pytest.param(PAGE, YES, None, False, False, (NOW, False), id="first request"),
+        pytest.param(PAGE, YES, LONG_AGO, False, True, (NOW, False), id="just agreed"),
+        pytest.param(PAGE, YES, None, True, True, (None, False), id="known"),
+        pytest.param(
+            PAGE, YES, LONG_AGO, True, False, (None, False), id="known by now"
+        ),
+        pytest.param(
+            PAGE, YES, JUST_NOW, False, False, (JUST_NOW, False), id="too early"
+        ),
+        pytest.param(PAGE, YES, LONG_AGO, False, False, (LONG_AGO, True), id="overdue"),
+        pytest.param(
+            make_request(),
+            YES,
+            LONG_AGO,
+            False,
+            False,
+            (LONG_AGO, True),
+            id="an old browser",
+        ),
+        pytest.param(
+            SCRIPT, YES, LONG_AGO, False, False, (LONG_AGO, False), id="a script"
+        ),
+        pytest.param(RPC, YES, LONG_AGO, False, False, (LONG_AGO, False), id="an RPC"),
+        pytest.param(
+            PAGE, SILENCE, LONG_AGO, False, False, (LONG_AGO, False), id="no answer"
+        ),
+    ],
+)
+def test_follow_visitor(request_, consent, since, is_known, is_news, expected):
+    assert (
+        follow_visitor(
+            request_,
+            consent,
+            since,
+            is_known=is_known,
+            is_news=is_news,
+            patience=timedelta(seconds=2),
+        )
+        == expected
+    )
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_visitor_cookie(scheme):
+    request = make_request(host="shop.example.com:8069", scheme=scheme)
+    cookie = prepare_visitor_cookie(request, 7, VISITOR)
+    # The cookie that matomo.js would write: its hash is that of "shop.example.com/".
+    assert cookie == {
+        "key": "_pk_id.7.343e",
+        "value": f"{VISITOR}.1763000000.",
+        "max_age": 393 * 24 * 60 * 60,
+        "secure": scheme == "https",
+        "samesite": "Lax",
+    }
+    # matomo.js's own cookie is read like this one.
+    metadata = read_metadata(
+        make_request(cookies={cookie["key"]: cookie["value"]}),
+        replace(POLICY, idsite=7),
+    )
+    assert metadata["matomo_visitor_id"] == VISITOR

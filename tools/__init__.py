@@ -1,0 +1,1 @@
+"""Plain Python that knows Odoo: no models, nothing of Matomo's wire."""

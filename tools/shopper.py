@@ -1,0 +1,338 @@
+"""A shopper's visit: what one HTTP request says, and what the order keeps of it.
+
+Nothing here imports Odoo or knows the current request. ``ir.http`` gathers the
+request's parts, these functions decide, and ``sale.order`` writes what they return.
+Headers and cookies come from strangers: what cannot be parsed counts as nothing.
+
+The metadata is a mapping from the names of an order's fields to the values they
+store; ``False`` stands for an empty field.
+"""
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+from ..matomo_api import cookies
+from ..matomo_api.items import clean_text
+from ..matomo_api.privacy import mask_ip_address
+from ..matomo_api.tracking import (
+    MAX_CLIENT_HINTS_LENGTH,
+    MAX_LANGUAGE_LENGTH,
+    MAX_USER_AGENT_LENGTH,
+    Attribution,
+)
+
+# The lifetime that matomo.js gives its visitor cookie (seconds).
+VISITOR_COOKIE_AGE = 33_955_200
+# One name and version of a Sec-CH-UA header.
+_BRAND = re.compile(r'"([^"\\]{1,64})";\s?v="([^"\\]{1,32})"')
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """A shopper's HTTP request, as plain values.
+
+    :ivar time: when Odoo handles it, in seconds since 1970 (UTC)
+    :ivar remote_addr: the client's IP address, as the server or its proxy says
+    :ivar host: the website's host as the browser names it, perhaps with a port
+    :ivar scheme: ``http`` or ``https``
+    :ivar routing_type: the type of the route that answers, e.g. ``http``, ``jsonrpc``
+    :ivar has_cookie_bar: whether the website shows Odoo's cookie bar
+    :ivar clicked: what the shopper clicked there; None: nothing yet
+    """
+
+    headers: Mapping[str, str]
+    cookies: Mapping[str, str]
+    time: float
+    remote_addr: str | None = None
+    host: str = ""
+    scheme: str = "https"
+    routing_type: str = "http"
+    has_cookie_bar: bool = False
+    clicked: bool | None = None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the browser asks for a page to show, rather than a script for data.
+
+        Old browsers do not send ``Sec-Fetch-Dest``.
+        """
+        destination = self.headers.get("Sec-Fetch-Dest", "document")
+        return self.routing_type == "http" and destination == "document"
+
+
+@dataclass(frozen=True)
+class ShopperPolicy:
+    """The settings of a Matomo site that concern shoppers' data.
+
+    :ivar idsite: the site's number in Matomo, part of the names of its cookies
+    :ivar consent: ``cookie_bar``, ``elsewhere`` or ``never``
+    :ivar respect_dnt: whether Do Not Track and Global Privacy Control are a no
+    :ivar ip_mask: how many bytes of an IP address are masked, 0 to 3
+    """
+
+    idsite: int
+    consent: str = "cookie_bar"
+    respect_dnt: bool = True
+    ip_mask: int = 0
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What a shopper answered and where: yes, no, or nothing yet (None).
+
+    A no deletes what is stored, a missing answer does not: on a second device the
+    shopper has just not been asked yet.
+    """
+
+    answer: bool | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What one request says about its shopper.
+
+    :ivar time: seconds since 1970 (UTC)
+    :ivar metadata: values of the order's fields; empty unless the shopper agreed
+    """
+
+    consent: Consent
+    time: float
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+# === READING A REQUEST === #
+
+
+def read_visit(request: HttpRequest, policy: ShopperPolicy) -> Visit:
+    """Return the visit of this request; without consent nothing else is read."""
+    consent = read_consent(request, policy)
+    metadata = read_metadata(request, policy) if consent.answer else {}
+    return Visit(consent, request.time, metadata)
+
+
+def read_consent(request: HttpRequest, policy: ShopperPolicy) -> Consent:
+    """Return what the shopper has agreed to.
+
+    Where the sources disagree, a refusal wins. A site whose consent is obtained
+    elsewhere does not ask the cookie bar.
+    """
+    if policy.consent == "never":
+        return Consent(False, "never")
+    signals = (request.headers.get("DNT"), request.headers.get("Sec-GPC"))
+    if policy.respect_dnt and "1" in signals:
+        return Consent(False, "do_not_track")
+    told = cookies.consent(request.cookies)
+    if told is False:
+        return Consent(False, "matomo_cookie")
+    if policy.consent == "elsewhere":
+        return Consent(True, "elsewhere")
+    clicked = request.clicked if request.has_cookie_bar else None
+    if clicked is False:
+        return Consent(False, "cookie_bar")
+    if told:
+        return Consent(True, "matomo_cookie")
+    if clicked:
+        return Consent(True, "cookie_bar")
+    return Consent(None, "not_answered" if request.has_cookie_bar else "not_asked")
+
+
+def is_cookie_bar_answered(request_cookies: Mapping[str, str]) -> bool:
+    """Return whether Odoo's cookie bar has left an answer that can be read."""
+    try:
+        answer = json.loads(request_cookies.get("website_cookies_bar", ""))
+    except (ValueError, RecursionError):
+        # The shopper has clicked nothing, or a stranger wrote the cookie.
+        return False
+    return isinstance(answer, dict)
+
+
+def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, object]:
+    """Return the shopper's metadata; call it only if the shopper has agreed."""
+    headers = request.headers
+    attribution = cookies.parse_attribution(
+        request.cookies, policy.idsite, now=request.time
+    )
+    return {
+        "matomo_ip_address": _read_address(request.remote_addr, policy.ip_mask),
+        "matomo_user_agent": clean_text(
+            headers.get("User-Agent"), MAX_USER_AGENT_LENGTH
+        )
+        or False,
+        "matomo_accept_language": clean_text(
+            headers.get("Accept-Language"), MAX_LANGUAGE_LENGTH
+        )
+        or False,
+        "matomo_client_hints": _read_client_hints(headers),
+        "matomo_visitor_id": cookies.parse_visitor_id(request.cookies, policy.idsite)
+        or False,
+        "matomo_attribution_info": attribution != Attribution()
+        and {
+            "campaign": attribution.campaign,
+            "keyword": attribution.keyword,
+            "timestamp": attribution.timestamp,
+            "referrer": attribution.referrer,
+        },
+    }
+
+
+def _read_address(text: str | None, ip_mask: int) -> str | bool:
+    """Return the client's masked IP address, False if it is not one.
+
+    :param text: IPv4 or IPv6; the latter may have a zone, which can be any text, or
+        contain an IPv4 address
+    """
+    try:
+        address = ipaddress.ip_address((text or "").partition("%")[0])
+    except ValueError:
+        return False
+    return mask_ip_address(
+        str(getattr(address, "ipv4_mapped", None) or address), ip_mask
+    )
+
+
+def _read_client_hints(headers: Mapping[str, str]) -> str | bool:
+    """Return the browser's hints in the form of matomo.js, False without any."""
+    brands = _BRAND.findall(headers.get("Sec-CH-UA", "")[:MAX_LANGUAGE_LENGTH])
+    if not brands:
+        return False
+    hints = {
+        "brands": [{"brand": brand, "version": version} for brand, version in brands],
+        "mobile": headers.get("Sec-CH-UA-Mobile") == "?1",
+        "platform": clean_text(headers.get("Sec-CH-UA-Platform", "").strip('"'), 64),
+    }
+    return clean_text(json.dumps(hints), MAX_CLIENT_HINTS_LENGTH)
+
+
+# === WHAT THE ORDER KEEPS === #
+
+
+def merge_visit(
+    stored: Mapping[str, object], receipt: Mapping | None, visit: Visit
+) -> dict[str, object]:
+    """Return the values that the visit changes on an order.
+
+    :param stored: the order's metadata, all fields of it
+    :param receipt: the order's ``matomo_consent_info``
+    """
+    values = {}
+    if _is_new_answer(receipt or {}, visit.consent):
+        moment = datetime.fromtimestamp(visit.time, timezone.utc)
+        values["matomo_consent_info"] = {
+            "answer": visit.consent.answer,
+            "source": visit.consent.source,
+            "date": f"{moment:%Y-%m-%d %H:%M:%S}",
+        }
+    if visit.consent.answer is False:
+        metadata = dict.fromkeys(stored, False)
+    else:
+        metadata = _choose_metadata(stored, visit.metadata)
+    return values | {
+        name: value for name, value in metadata.items() if value != stored[name]
+    }
+
+
+def _is_new_answer(receipt: Mapping, consent: Consent) -> bool:
+    """Return whether the receipt must change; silence replaces no answer."""
+    is_same = (receipt.get("answer"), receipt.get("source")) == (
+        consent.answer,
+        consent.source,
+    )
+    is_silence = consent.answer is None and receipt.get("answer") is not None
+    return not (is_same or is_silence)
+
+
+def _choose_metadata(
+    stored: Mapping[str, object], current: Mapping[str, object]
+) -> Mapping[str, object]:
+    """Return the ``current`` metadata, empty if the ``stored`` one stays.
+
+    The shopper who filled the cart stays its shopper, on whatever device it is
+    paid. Only their own later requests bring news: the visitor ID, another
+    campaign. A changed IP address alone does not count: browsers alternate between
+    IPv4 and IPv6.
+    """
+    if not current or not any(stored.values()):
+        return current
+    # Before the visitor has an ID, only the browser tells one from another.
+    proof = "matomo_visitor_id" if stored["matomo_visitor_id"] else "matomo_user_agent"
+    if stored[proof] != current[proof] or not current["matomo_visitor_id"]:
+        return {}
+    if not current["matomo_attribution_info"]:
+        # matomo.js's cookie may have expired; the campaign brought the shopper here.
+        current = {
+            **current,
+            "matomo_attribution_info": stored["matomo_attribution_info"],
+        }
+    is_news = any(
+        stored[name] != value
+        for name, value in current.items()
+        if name != "matomo_ip_address"
+    )
+    return current if is_news else {}
+
+
+# === THE VISITOR COOKIE === #
+
+
+def is_visitor_known(visitor_id: str | bool, consent: Consent) -> bool:
+    """Return whether it is clear whose visit this is.
+
+    It is not as long as a shopper may still answer the cookie bar, or has agreed
+    and has no visitor ID yet. Where nobody was asked there is nothing to wait for.
+    """
+    return bool(visitor_id) or consent.answer is False or consent.source == "not_asked"
+
+
+def follow_visitor(
+    request: HttpRequest,
+    consent: Consent,
+    unknown_since: float | None,
+    *,
+    is_known: bool,
+    is_news: bool,
+    patience: timedelta,
+) -> tuple[float | None, bool]:
+    """Decide whether the server must write matomo.js's visitor cookie.
+
+    A known issue in the guide: a cart that is sent before matomo.js has named the
+    visitor creates a second visitor. If matomo.js runs, it has written its cookie by
+    the time of a later page, and ours would split the visitor. Only if it has not,
+    because it is missing or blocked, the server writes the cookie, and only with a
+    whole page: no script of that page has run before the cookie is there.
+
+    :param unknown_since: since when the visitor is unknown, in seconds since 1970
+        (UTC); None: is not
+    :param is_known: as ``is_visitor_known`` says
+    :param is_news: whether the shopper has just answered
+    :param patience: how long matomo.js may take
+    :return: the new ``unknown_since``, and whether to write the cookie
+    """
+    if is_known:
+        return None, False
+    if is_news or unknown_since is None:
+        return request.time, False
+    is_overdue = request.time - unknown_since >= patience.total_seconds()
+    return unknown_since, bool(consent.answer) and request.is_page and is_overdue
+
+
+def prepare_visitor_cookie(
+    request: HttpRequest, idsite: int, visitor_id: str
+) -> dict[str, object]:
+    """Return the visitor cookie of matomo.js, as arguments of ``set_cookie``.
+
+    :param visitor_id: 16 hex digits
+    """
+    name, value = cookies.visitor_cookie(idsite, request.host, visitor_id, request.time)
+    return {
+        "key": name,
+        "value": value,
+        "max_age": VISITOR_COOKIE_AGE,
+        "secure": request.scheme == "https",
+        # matomo.js must be able to read it, so it is not "httponly".
+        "samesite": "Lax",
+    }
