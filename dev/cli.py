@@ -21,6 +21,13 @@ def test():
     return testing.main(shlex.split(os.environ.get("PYTEST_ARGS", "")))
 
 
+def test_standard():
+    """Run with Odoo's own runner the tests that need nothing but Odoo"""
+    import testing
+
+    return testing.standard()
+
+
 def test_odoo():
     """Run Odoo's own tests without and with the addon, and compare"""
     import suites
@@ -85,7 +92,20 @@ def clean():
     machine.clean()
 
 
-COMMANDS = [demo, test, chaos, test_odoo, lint, format, pot, odoo, matomo, stop, clean]
+COMMANDS = [
+    demo,
+    test,
+    test_standard,
+    chaos,
+    test_odoo,
+    lint,
+    format,
+    pot,
+    odoo,
+    matomo,
+    stop,
+    clean,
+]
 
 
 def _name(command):

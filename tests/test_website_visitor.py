@@ -5,7 +5,7 @@ from odoo.tools import mute_logger
 
 from odoo.addons.matomo_order_tracking.models import matomo_site_shopper
 
-from .shopper import BROWSER, VISITOR, ShopperCommon
+from .common import BROWSER, LOGGER, VISITOR, ShopperCommon
 
 ATTRIBUTION = ["spring-sale", "cabinet", 1763000000, "https://www.google.com/"]
 OTHER = "fedcba9876543210"
@@ -135,7 +135,7 @@ class TestVisitor(ShopperCommon):
             patch.object(
                 type(self.site), "_read_shopper", side_effect=ZeroDivisionError
             ),
-            mute_logger("odoo.addons.matomo_order_tracking.models.sale_order_cart"),
+            mute_logger(LOGGER),
         ):
             cart = self.add(self.chair)
         self.assertEqual(cart.order_line.product_id, self.chair)

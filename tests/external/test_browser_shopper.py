@@ -6,15 +6,15 @@ from odoo.tests import tagged
 
 from odoo.addons.matomo_order_tracking.models import matomo_site_shopper
 
-from .browser import BrowserCase
-from .checkout import CheckoutCommon
-from .real_matomo import RealMatomo
+from ..common import CheckoutCommon
+from ..common.browser import BrowserCase
+from ..common.real_matomo import RealMatomo
 
 CAMPAIGN = "/shop?mtm_campaign=spring-sale&mtm_kwd=chairs"
 REFERRER = "http://news.example.com/article"
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestBrowserShopper(CheckoutCommon, BrowserCase):
     """A shopper in a real Chromium, seen by a real Matomo."""
 
