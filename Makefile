@@ -4,7 +4,8 @@ export DEV_DIR ODOO_PATH PYTEST_ARGS SEED ORDERS ALL
 # Caches, too, belong into the one folder that git ignores.
 export PYTHONPYCACHEPREFIX := $(or $(DEV_DIR),$(CURDIR)/.dev)/pycache
 
-COMMANDS := help demo test golden chaos test-odoo lint format pot odoo matomo stop clean
+COMMANDS := help demo test test-standard golden chaos test-odoo lint format pot
+COMMANDS += odoo matomo stop clean
 .PHONY: $(COMMANDS)
 .DEFAULT_GOAL := help
 

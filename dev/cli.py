@@ -21,6 +21,13 @@ def test():
     return testing.main(shlex.split(os.environ.get("PYTEST_ARGS", "")))
 
 
+def test_standard():
+    """Run with Odoo's own runner the tests that need nothing but Odoo"""
+    import testing
+
+    return testing.standard()
+
+
 def golden():
     """Write the record of what the addon does, which `make test` compares with"""
     import testing
@@ -96,6 +103,7 @@ def clean():
 COMMANDS = [
     demo,
     test,
+    test_standard,
     golden,
     chaos,
     test_odoo,

@@ -1,5 +1,6 @@
 """Style and form of the checkout, without running it; pyproject.toml has the rules."""
 
+import ast
 import os
 import re
 import shutil
@@ -41,7 +42,7 @@ OUTDATED = [
 def main():
     """Run all checks, whatever the first ones find; 1 if there are findings."""
     files = _files()
-    checks = [_ruff, _outdated, _addon, _pretty]
+    checks = [_ruff, _outdated, _tests, _addon, _pretty]
     results = []
     for check in checks:
         with machine.step(check.__doc__):
@@ -116,6 +117,26 @@ def _outdated(files):
                 machine.say(f"{name}:{line}: `{word}` is outdated: {remedy}")
                 clean = False
     return clean
+
+
+def _tests(files):
+    """Test modules that Odoo's own runner does not find"""
+    tree = ast.parse((machine.ROOT / "tests" / "__init__.py").read_text())
+    named = {
+        "/".join(filter(None, ["tests", node.module, f"{alias.name}.py"]))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+    missing = [
+        name
+        for name in files
+        if re.fullmatch(r"tests/(?!unit/)(.+/)?test_\w+\.py", name)
+        and name not in named
+    ]
+    for name in missing:
+        machine.say(f"{name}: Odoo does not find it: import it in tests/__init__.py")
+    return not missing
 
 
 def _addon(files):

@@ -1,6 +1,7 @@
 """The test suite: pytest, in a fresh database of a real Odoo, beside a real Matomo."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import odoo
 
 DATABASE = "mot_test"
 CONFIG = "odoo-test"
+STANDARD = "mot_test_standard"
 
 
 def main(arguments):
@@ -32,6 +34,25 @@ def main(arguments):
         )
 
 
+def standard():
+    """Run with Odoo's own runner what it finds: without Matomo, browser or network.
+
+    :raise machine.Trouble: if a test fails or Odoo logs a warning
+    """
+    with machine.alone("test-standard"):
+        odoo.fresh_database(STANDARD)
+        with machine.step("Run the addon's standard tests"):
+            # fmt: off
+            text = odoo.run(
+                "server", "-d", STANDARD, "-u", odoo.ADDON,
+                f"--test-tags=/{odoo.ADDON}", "--stop-after-init",
+                log="test-standard", name="odoo-standard", max_cron_threads=0,
+            )
+            # fmt: on
+    odoo.complain(text)
+    machine.say(re.findall(r"odoo\.tests\.result: (.*)", text)[-1])
+
+
 def _pytest(arguments):
     addon = odoo.addons_dir() / odoo.ADDON
     paths, options = _paths(arguments)
@@ -41,6 +62,7 @@ def _pytest(arguments):
         "-p", "odoo_warnings", "-p", "printed",
         # Under its technical name, whatever the checkout's folder is called.
         f"--rootdir={addon}",
+        f"--config-file={addon / 'pyproject.toml'}",
         f"--confcutdir={addon}",
         f"--override-ini=cache_dir={machine.folder('pytest')}",
         f"--odoo-config={odoo.config(CONFIG, max_cron_threads=0)}",

@@ -8,9 +8,7 @@ from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .checkout import CheckoutCommon
-from .fake_matomo import FakeResponse
-from .shopper import VISITOR
+from .common import LOGGER, VISITOR, CheckoutCommon, FakeResponse
 
 
 @tagged("post_install", "-at_install")
@@ -440,7 +438,7 @@ class TestCart(CheckoutCommon):
     def test_wrong_token_stops_the_site(self):
         self.site.sudo().token_auth = "wrong"
         cart = self.add(self.chair)
-        with mute_logger("odoo.addons.matomo_order_tracking.models.matomo_site_health"):
+        with mute_logger(LOGGER):
             self.run_sender()
         self.assertEqual(self.site.state, "error")
         self.assertEqual(self.get_carts(cart).state, "pending")

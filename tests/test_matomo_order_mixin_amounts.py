@@ -8,7 +8,7 @@ from odoo import Command, fields
 from odoo.tests import freeze_time, tagged
 
 from ..matomo_api.tracking import Page, Visitor, order_parameters
-from .amounts import AmountsCommon, cents
+from .common import AmountsCommon, cents
 
 # The same examples in every run, as many as a test suite can wait for.
 BOUNDED = settings(

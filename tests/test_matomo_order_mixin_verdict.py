@@ -4,9 +4,7 @@ from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import MODULE
-from .fake_matomo import FakeResponse
-from .verdicts import VerdictsCommon
+from .common import LOGGER, FakeResponse, VerdictsCommon
 
 
 @tagged("post_install", "-at_install")
@@ -194,7 +192,7 @@ class TestVerdicts(VerdictsCommon):
     def test_interrupted_site_leaves_its_orders_waiting(self):
         order = self.confirm(self.make_order())
         self.matomo.faults = [FakeResponse(503)]
-        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_site_health"):
+        with mute_logger(LOGGER):
             self.run_sender()
         self.assertState(order, "pending")
         with freeze_time(fields.Datetime.now() + timedelta(hours=2)):

@@ -1,50 +1,9 @@
-from contextlib import closing
-from datetime import timedelta
-
-from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import MODULE, MatomoPosCommon
-from .real_matomo import RealMatomo, yesterday
+from .common import LOGGER, MODULE, LedgerCommon
 
-LEDGER_LOG = f"odoo.addons.{MODULE}.models.matomo_reconciliation"
-VERIFY_LOG = f"odoo.addons.{MODULE}.models.matomo_request"
 MORNING = "2026-03-03 09:00:00"
-
-
-class LedgerCommon(MatomoPosCommon):
-    def sell(self, *moments):
-        """One sales order of 115.00 for each moment."""
-        orders = self.env["sale.order"].union(
-            *(self.confirm(self.make_order()) for _moment in moments)
-        )
-        for order, moment in zip(orders, moments, strict=True):
-            order.date_order = moment
-        return orders
-
-    def compare(self):
-        """The ledger after a night: ``{day: row}``."""
-        self.run_cron("ir_cron_sweep")
-        rows = self.env["matomo.reconciliation"].search([])
-        return {str(row.day): row for row in rows}
-
-    def assertDay(self, row, odoo, matomo, state, *words):
-        self.assertEqual(
-            (row.odoo_order_count, round(row.odoo_revenue, 2)), odoo, row.explanation
-        )
-        self.assertEqual((row.matomo_order_count, round(row.matomo_revenue, 2)), matomo)
-        self.assertEqual(row.order_count_difference, matomo[0] - odoo[0])
-        self.assertAlmostEqual(row.revenue_difference, matomo[1] - odoo[1], places=2)
-        self.assertEqual(row.state, state, row.explanation)
-        # Odoo glues amounts together with characters nobody sees.
-        explanation = (row.explanation or "").replace(
-            "\N{ZERO WIDTH NO-BREAK SPACE}", ""
-        )
-        for word in words:
-            self.assertIn(word, explanation.replace("\N{NO-BREAK SPACE}", " "))
-        if not words:
-            self.assertFalse(row.explanation)
 
 
 @tagged("post_install", "-at_install")
@@ -80,7 +39,7 @@ class TestReconciliation(LedgerCommon):
         self.matomo.refuses = lambda parameters: parameters["ec_id"] == failed.name
         sent = self.sell(MORNING)
         self.row(waiting).next_attempt_date = "2026-03-05 03:00:00"
-        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request"):
+        with mute_logger(LOGGER):
             self.run_sender()
         self.assertState(failed, "failed")
         self.assertState(sent, "sent")
@@ -152,7 +111,7 @@ class TestReconciliation(LedgerCommon):
             "explained",
             f"Accepted by Matomo, but not recorded (1, $ -115.00): {lost.name}",
         )
-        with mute_logger(VERIFY_LOG):
+        with mute_logger(LOGGER):
             self.run_cron("ir_cron_verify")
         self.assertState(lost, "pending")
         self.run_sender()
@@ -201,7 +160,7 @@ class TestReconciliation(LedgerCommon):
         day = self.compare()["2026-03-03"]
         self.matomo.orders.clear()
         self.matomo.faults = [ConnectionError("gone")]
-        with mute_logger(LEDGER_LOG):
+        with mute_logger(LOGGER):
             self.compare()
         self.assertDay(day, (1, 115.0), (1, 115.0), "equal")
 
@@ -251,48 +210,3 @@ class TestReconciliation(LedgerCommon):
         action = self.compare()["2026-03-03"].action_view_requests()
         rows = self.env["matomo.request"].search(action["domain"])
         self.assertEqual(rows.sale_order_id, order)
-
-
-@tagged("post_install", "-at_install")
-class TestRealReconciliation(LedgerCommon):
-    """The ledger of a real Matomo."""
-
-    def startPatch(self, matomo):
-        """The network ends at the real Matomo."""
-
-    def test_ledger(self):
-        real = RealMatomo(timezone="America/New_York")
-        real.receive_from(
-            self.site,
-            timezone="America/New_York",
-            date_start=fields.Date.today() - timedelta(days=9),
-        )
-        # Noon, and four in the morning, which is the day before in New York.
-        noon = yesterday() - timedelta(days=1)
-        night = noon.replace(hour=4)
-        first, second = self.sell(noon, night)
-        lost = self.sell(noon)
-        self.run_sender()
-        foreign = {**self.row(first).payload, "ec_id": "TAG-1", "revenue": "12.5"}
-        with closing(self.site._get_client()) as client:
-            client.send_bulk([foreign], timeout=10)
-        real.query(
-            "DELETE FROM matomo_log_conversion WHERE idsite = %s AND idorder = %s",
-            real.idsite,
-            lost.name,
-        )
-        days = self.compare()
-        day = str(noon.date())
-        self.assertDay(
-            days[day],
-            (2, 230.0),
-            (2, 127.5),
-            "explained",
-            "Accepted by Matomo, but not recorded (1, ",
-            lost.name,
-            "In Matomo, and not sent from here (1, ",
-            "TAG-1",
-        )
-        before = str((noon - timedelta(days=1)).date())
-        self.assertDay(days[before], (1, 115.0), (1, 115.0), "equal")
-        self.assertTrue(second)

@@ -5,10 +5,8 @@ from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import SQL, mute_logger
 
-from .common import MODULE, MatomoPosCommon
+from .common import LOGGER, MatomoPosCommon
 
-MODELS = f"odoo.addons.{MODULE}.models"
-SITE_LOGGER = f"{MODELS}.matomo_site_health"
 NOW = "2026-03-03 10:00:00"
 
 
@@ -27,7 +25,7 @@ class TestPoison(MatomoPosCommon):
         row = self.row(order)
         with patch.object(self.matomo, "post", side_effect=RuntimeError):
             # The sender builds the row's request and dies of what follows.
-            with mute_logger(f"{MODELS}.matomo_request_send", SITE_LOGGER):
+            with mute_logger(LOGGER):
                 self.run_sender()
         self.env.flush_all()
         ids = [order.id]
@@ -83,7 +81,7 @@ class TestPoison(MatomoPosCommon):
         row.next_attempt_date = False
         return row + rows
 
-    @mute_logger(f"{MODELS}.matomo_request_send")
+    @mute_logger(LOGGER)
     def test_one_refused_among_a_thousand(self):
         rows = self.make_many(1000)
         bad = rows[512]
@@ -96,7 +94,7 @@ class TestPoison(MatomoPosCommon):
         self.assertEqual(set((rows - bad).mapped("state")), {"verified"})
         self.assertEqual(len(self.matomo.orders), 999)
 
-    @mute_logger(f"{MODELS}.matomo_request_send")
+    @mute_logger(LOGGER)
     def test_one_that_breaks_matomo_among_a_thousand(self):
         rows = self.make_many(1000)
         bad = rows[512]
@@ -119,7 +117,7 @@ class TestPoison(MatomoPosCommon):
         self.assertEqual(bad.state, "sent")
         self.assertEqual(len(self.matomo.orders), 1000)
 
-    @mute_logger(f"{MODELS}.matomo_request_deliver")
+    @mute_logger(LOGGER)
     def test_bulk_of_a_token_that_may_not_read(self):
         rows = self.make_many(10)
         self.matomo.may_read = False
@@ -130,7 +128,7 @@ class TestPoison(MatomoPosCommon):
         self.assertEqual(set(rows.mapped("state")), {"sent"})
         self.assertIn("refused 1 of 10 orders", fresh[0].reason)
 
-    @mute_logger(f"{MODELS}.matomo_request_send")
+    @mute_logger(LOGGER)
     def test_failing_does_not_touch_the_order(self):
         """A till or a salesperson never meets the sender, not even when it fails."""
         order = self.confirm(self.make_order())
@@ -183,7 +181,7 @@ class TestPoison(MatomoPosCommon):
         self.row(arrived).state = "pending"
         self.row(arrived + lost).next_attempt_date = False
         with patch.object(self.matomo, "post", side_effect=RuntimeError):
-            with mute_logger(f"{MODELS}.matomo_request_send", SITE_LOGGER):
+            with mute_logger(LOGGER):
                 self.run_sender()
         (arrived + lost)._action_cancel()
         with self.at(hours=1):

@@ -10,7 +10,7 @@ from odoo.modules.registry import Registry
 from odoo.tests import BaseCase, HttpCase, get_db_name, tagged
 from odoo.tools import SQL, mute_logger
 
-from .common import MODULE, MatomoCommon
+from .common import LOGGER, MatomoCommon
 
 COUNT = 6
 
@@ -146,7 +146,7 @@ class TestLanes(LanesCase):
         rows = self.first["matomo.request"].browse(self.claim(self.first))
         self.first.cr.commit()
         self.first.cr.execute("SET LOCAL lock_timeout = '2s'")
-        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request"):
+        with mute_logger(LOGGER):
             rows._fail("refused", "Matomo refused this order")
         self.first.flush_all()
         self.first.cr.commit()

@@ -10,11 +10,15 @@ from odoo.tools import mute_logger
 from odoo.addons.matomo_order_tracking.matomo_api.privacy import BLANKED, PERSONAL
 from odoo.addons.matomo_order_tracking.models.matomo_order_privacy import SHOPPER_FIELDS
 
-from .common import MODULE, MatomoCommon, MatomoPosCommon
-from .fake_matomo import FakeResponse
-from .shopper import ShopperCommon
+from .common import (
+    LOGGER,
+    MODULE,
+    FakeResponse,
+    MatomoCommon,
+    MatomoPosCommon,
+    ShopperCommon,
+)
 
-MODELS = f"odoo.addons.{MODULE}.models"
 VISITOR = "0123456789abcdef"
 SECRETS = {
     "matomo_ip_address": "203.0.113.9",
@@ -182,7 +186,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
             self.run_vacuum()
         self.assertForgotten(cart)
 
-    @mute_logger(f"{MODELS}.matomo_site_health")
+    @mute_logger(LOGGER)
     def test_what_waits_is_kept_until_it_is_over(self):
         self.site.sudo().raw_data_days = 0
         self.matomo.faults = [FakeResponse(503)]
@@ -204,7 +208,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertForgotten(order)
         self.assertEqual(len(self.matomo.orders), 1)
 
-    @mute_logger(f"{MODELS}.matomo_request_verify")
+    @mute_logger(LOGGER)
     def test_blanked_order_is_found_again_and_never_doubled(self):
         self.site.sudo().retention_days = 30
         order = self.sell_and_send()
@@ -223,7 +227,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertState(order, "verified")
         self.assertEqual(len(self.matomo.orders), 1)
 
-    @mute_logger(f"{MODELS}.matomo_request_send", f"{MODELS}.matomo_request_deliver")
+    @mute_logger(LOGGER)
     def test_failed_order_is_built_anew(self):
         self.site.sudo().retention_days = 30
         self.matomo.refuses = lambda parameters: True
@@ -322,7 +326,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         for trace in TRACES:
             self.assertNotIn(trace, str(self.matomo.bulks))
 
-    @mute_logger(f"{MODELS}.matomo_site_health")
+    @mute_logger(LOGGER)
     def test_order_that_may_be_there_keeps_its_visitor_until_it_is(self):
         self.matomo.faults = [FakeResponse(503)]
         order = self.sell()

@@ -4,9 +4,7 @@ from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .test_delivery import SITE_LOGGER
-from .test_waiting import lose
-from .verdicts import VerdictsCommon
+from .common import LOGGER, VerdictsCommon, lose
 
 NOW = "2026-03-03 10:00:00"
 FEW, MANY = 100, 1000
@@ -57,7 +55,7 @@ class TestSetThinking(VerdictsCommon):
             20, lambda count: self.send(self.queue(self.clone_till(count)))
         )
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_sending_again(self):
         """Their answers were lost: they are refused, read back and settled."""
 

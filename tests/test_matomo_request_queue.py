@@ -8,14 +8,14 @@ from odoo.sql_db import db_connect
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .common import MODULE, MatomoCommon
+from .common import LOGGER, MatomoCommon
 
 
 @tagged("post_install", "-at_install")
 class TestGuard(MatomoCommon):
     """A sale is sacred: our step neither fails it nor makes it look made."""
 
-    @mute_logger(f"odoo.addons.{MODULE}.models.matomo_request")
+    @mute_logger(LOGGER)
     def test_fault_in_tracking_leaves_the_sale(self):
         model = self.registry["sale.order"]
         with patch.object(model, "_get_matomo_site", side_effect=ZeroDivisionError):

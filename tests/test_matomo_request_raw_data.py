@@ -8,10 +8,7 @@ from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import MatomoCommon
-from .fake_matomo import FakeResponse
-from .test_delivery import DELIVER_LOGGER, SEND_LOGGER, SITE_LOGGER
-from .test_waiting import lose
+from .common import LOGGER, FakeResponse, MatomoCommon, lose
 
 NOW = "2026-03-03 10:00:00"
 REFUSED = requests.ConnectionError(NewConnectionError(None, "connection refused"))
@@ -43,7 +40,7 @@ class TestUnsettled(MatomoCommon):
         """Matomo has recorded the order, and nobody knows."""
         self.confirm(order)
         self.matomo.faults = [lose]
-        with mute_logger(SITE_LOGGER):
+        with mute_logger(LOGGER):
             self.run_sender()
         self.assertState(order, "pending")
         self.assertRecorded(order)
@@ -63,7 +60,7 @@ class TestUnsettled(MatomoCommon):
 
     # === NOT SENT AGAIN === #
 
-    @mute_logger(SEND_LOGGER)
+    @mute_logger(LOGGER)
     def test_lost_answer(self):
         order = self.send_and_lose(self.make_order())
         self.purge()
@@ -78,7 +75,7 @@ class TestUnsettled(MatomoCommon):
             self.run_sender()
             self.assertState(order, "sent")
 
-    @mute_logger(SEND_LOGGER, SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_worker_that_died(self):
         order = self.confirm(self.make_order())
         with patch.object(self.matomo, "post", side_effect=RuntimeError):
@@ -86,7 +83,7 @@ class TestUnsettled(MatomoCommon):
         with self.at(days=60):
             self.assertNeverSentAgain(order)
 
-    @mute_logger(SEND_LOGGER, DELIVER_LOGGER)
+    @mute_logger(LOGGER)
     def test_token_that_may_not_read(self):
         first = self.send_and_lose(self.make_order())
         with self.at(hours=1):
@@ -101,7 +98,7 @@ class TestUnsettled(MatomoCommon):
             self.assertState(fresh, "sent")
             self.assertEqual(len(self.matomo.orders), 1)
 
-    @mute_logger(SEND_LOGGER)
+    @mute_logger(LOGGER)
     def test_cancelled_and_confirmed_again(self):
         order = self.send_and_lose(self.make_order())
         self.purge()
@@ -115,7 +112,7 @@ class TestUnsettled(MatomoCommon):
             self.end_transaction()
             self.assertNeverSentAgain(order)
 
-    @mute_logger(SEND_LOGGER, SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_refund(self):
         self.site.sudo().track_refunds = True
         order = self.confirm(self.make_order())
@@ -149,7 +146,7 @@ class TestUnsettled(MatomoCommon):
         self.run_sender()
         self.assertState(order, "sent")
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_attempts_of_which_it_is_known_that_nothing_was_recorded(self):
         order = self.confirm_old()
         for hour, fault in enumerate(

@@ -1,16 +1,8 @@
-import requests
-
 from odoo import Command, fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import MatomoPosCommon
-from .test_delivery import DELIVER_LOGGER, SEND_LOGGER, SITE_LOGGER
-
-
-def lose(answer):
-    """The request has arrived, its answer has not."""
-    raise requests.ConnectionError("connection reset")
+from .common import LOGGER, MatomoPosCommon, lose
 
 
 @tagged("post_install", "-at_install")
@@ -183,7 +175,7 @@ class TestRefund(MatomoPosCommon):
         self.run_sender()
         self.assertEvents((order.name, "230.00"), (order.name, "115.00"))
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_cancelled_while_it_was_on_its_way(self):
         order = self.confirm(self.make_order((self.chair, 2)))
         self.matomo.faults = [lose]
@@ -310,7 +302,7 @@ class TestRefund(MatomoPosCommon):
             self.run_sender()
             self.assertEvents((sale.matomo_order_ref, "115.00"))
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_lost_answer_is_not_counted_twice(self):
         order = self.track(self.make_order())
         self.cancel(order)
@@ -342,7 +334,7 @@ class TestRefund(MatomoPosCommon):
         self.assertEqual(self.site.state, "ok")
         self.assertFalse(self.site.next_attempt_date)
 
-    @mute_logger(SEND_LOGGER)
+    @mute_logger(LOGGER)
     def test_refund_that_breaks_matomo_fails_alone(self):
         bad, good = self.make_refunds()
         self.matomo.breaks = lambda p: p.get("e_n") == bad.name
@@ -364,7 +356,7 @@ class TestRefund(MatomoPosCommon):
         self.run_sender()
         self.assertEvents((good.name, "115.00"), (bad.name, "115.00"))
 
-    @mute_logger(SEND_LOGGER)
+    @mute_logger(LOGGER)
     def test_refused_refund_fails_alone(self):
         bad, good = self.make_refunds()
         self.matomo.refuses = lambda p: p.get("e_n") == bad.name
@@ -374,7 +366,7 @@ class TestRefund(MatomoPosCommon):
         self.assertIn("Matomo refused this refund", self.refund(bad).reason)
         self.assertRestGoesOn()
 
-    @mute_logger(SITE_LOGGER, DELIVER_LOGGER)
+    @mute_logger(LOGGER)
     def test_refund_that_may_be_there_waits_until_the_token_may_read(self):
         first, second = self.make_refunds()
         self.matomo.faults = [lose]

@@ -6,8 +6,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import MODULE
-from .verdicts import VerdictsCommon
+from .common import LOGGER, MODULE, VerdictsCommon
 
 
 @tagged("post_install", "-at_install")
@@ -85,7 +84,7 @@ class TestRetrack(VerdictsCommon):
         # Somebody has deleted it in Matomo.
         self.matomo.orders.clear()
         self.retrack(order)
-        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request"):
+        with mute_logger(LOGGER):
             self.run_cron("ir_cron_verify")
         self.run_sender()
         self.assertExact(order, revenue="115.00")
@@ -209,7 +208,7 @@ class TestRetrack(VerdictsCommon):
         order = self.make_failed()
         self.matomo.may_read = False
         self.retrack(order)
-        with mute_logger(f"odoo.addons.{MODULE}.models.matomo_request"):
+        with mute_logger(LOGGER):
             self.run_sender()
         self.assertExact(order, revenue="115.00")
         self.assertEqual(self.site.state, "ok")
@@ -336,7 +335,7 @@ class TestRetrack(VerdictsCommon):
             patch.object(
                 self.env.registry["sale.order"], "_get_matomo_verdict", break_one
             ),
-            self.assertLogs(f"odoo.addons.{MODULE}.models.matomo_request") as logs,
+            self.assertLogs(LOGGER) as logs,
         ):
             self.run_cron("ir_cron_retrack")
         self.assertIn(f"sale.order({broken.id},)", "".join(logs.output))

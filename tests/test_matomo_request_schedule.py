@@ -9,20 +9,12 @@ from odoo.tools import mute_logger
 
 from odoo.addons.base.tests.test_ir_cron import CronMixinCase
 
-from .common import MODULE, MatomoCommon
-from .fake_matomo import TOKEN, FakeResponse
+from .common import LOGGER, MODULE, TOKEN, FakeResponse, MatomoCommon, lose
 
-MODELS = f"odoo.addons.{MODULE}.models"
-SITE_LOGGER = f"{MODELS}.matomo_site_health"
 NOW = "2026-03-03 10:00:00"
 SECOND = timedelta(seconds=1)
 NO_PROGRESS = {"done": 0, "remaining": 0, "timed_out_counter": 0, "progress_id": 0}
 DOWN = FakeResponse(503, b"<h1>Maintenance</h1>")
-
-
-def lose(answer):
-    """The request has arrived, its answer has not."""
-    raise requests.ConnectionError("connection reset")
 
 
 @tagged("post_install", "-at_install")
@@ -70,7 +62,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
 
     # === TEN SECONDS IN ALL === #
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_ten_seconds_for_all_silent_sites(self):
         orders = self.make_sites(4)
         with freeze_time(NOW) as clock:
@@ -96,7 +88,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
                 self.assertEqual(bool(at_once), turn < 4)
         self.assertEqual(set(self.sites_of(orders).mapped("state")), {"warning"})
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_silence_of_one_site_is_no_others(self):
         silent, *others = orders = self.make_sites(3)
         silent = self.sites_of(silent)
@@ -114,7 +106,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
         self.assertEqual(job.remaining, 0)
         self.assertEqual(len(others), 2)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_woken_when_the_site_may_be_tried_again(self):
         self.confirm(self.make_order())
         self.matomo.faults = [requests.ConnectionError("no route")]
@@ -127,7 +119,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
 
     # === NEVER SWITCHED OFF === #
 
-    @mute_logger(SITE_LOGGER, f"{MODELS}.matomo_request_send")
+    @mute_logger(LOGGER)
     def test_weeks_of_any_trouble_do_not_switch_the_action_off(self):
         cron = self.env.ref(f"{MODULE}.ir_cron_send").sudo()
         first, second = self.make_sites(2)
@@ -150,7 +142,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
             self.run_job("ir_cron_send")
         self.assertState(first, "sent")
 
-    @mute_logger(SITE_LOGGER, f"{MODELS}.matomo_request_verify")
+    @mute_logger(LOGGER)
     def test_verifier_is_not_switched_off_either(self):
         cron = self.env.ref(f"{MODULE}.ir_cron_verify").sudo()
         order = self.confirm(self.make_order())
@@ -167,7 +159,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
 
     # === READING IS NOT SENDING === #
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_who_cannot_be_read_is_sent_to(self):
         order = self.confirm(self.make_order())
         self.run_sender()
@@ -190,7 +182,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
         self.assertEqual(self.site.state, "ok")
         self.assertFalse(self.site.state_message)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_doubtful_orders_wait_and_the_others_go_on(self):
         doubtful = self.confirm(self.make_order())
         self.matomo.faults = [lose]
@@ -209,7 +201,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
         self.assertState(doubtful, "sent")
         self.assertEqual(len(self.matomo.orders), 2)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_who_is_slow_to_read_is_asked_for_less(self):
         self.confirm(
             self.env["sale.order"].concat(*(self.make_order() for _n in range(8)))
@@ -229,7 +221,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
         states = self.env["sale.order"].search([("company_id", "=", self.company.id)])
         self.assertEqual(set(states.mapped("matomo_state")), {"verified"})
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_trouble_ends_when_nothing_is_left_to_send(self):
         order, later = self.confirm(self.make_order()), self.make_order()
         self.run_sender()
@@ -248,7 +240,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
 
     # === CLOCKS === #
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_clock_that_was_years_ahead(self):
         sent = self.confirm(self.make_order())
         with self.at(days=4000):
@@ -268,7 +260,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
         self.assertState(sent, "verified")
         self.assertEqual((waiting + dying).mapped("matomo_state"), ["sent", "sent"])
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_clock_that_jumps_ahead(self):
         order = self.confirm(self.make_order())
         self.matomo.faults = [requests.Timeout()]
@@ -282,7 +274,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
 
     # === THE MANAGERS === #
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_managers_are_told_once_whatever_comes_between(self):
         manager = self.make_manager()
         self.confirm(self.make_order())
@@ -294,7 +286,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
         told = self.site.sudo().activity_ids.filtered(lambda a: a.user_id == manager)
         self.assertEqual(len(told), 1)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_wrong_token_is_tried_once_an_hour(self):
         self.confirm(self.make_order())
         self.site.sudo().token_auth = "wrong"

@@ -10,14 +10,8 @@ from odoo.tools import mute_logger
 
 from odoo.addons.base.tests.test_ir_cron import CronMixinCase
 
-from .common import MODULE, MatomoCommon
-from .fake_matomo import FakeResponse
+from .common import LOGGER, MODULE, FakeResponse, MatomoCommon, lose
 
-SITE_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_site_health"
-SEND_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request"
-DELIVER_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request"
-VERIFY_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request"
-REQUEST_LOGGER = "odoo.addons.matomo_order_tracking.models.matomo_request"
 NOW = "2026-03-03 10:00:00"
 
 
@@ -56,7 +50,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         broken = patch.object(
             type(order), "_matomo_enqueue", side_effect=ValueError("broken")
         )
-        with broken, self.assertLogs(REQUEST_LOGGER, "ERROR") as logs:
+        with broken, self.assertLogs(LOGGER, "ERROR") as logs:
             self.confirm(order)
         self.assertIn("could not be queued", logs.output[0])
         self.assertEqual(order.state, "sale")
@@ -79,7 +73,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
 
     # === LATER === #
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_outage_of_weeks_loses_nothing(self):
         order = self.confirm(self.make_order())
         for day in range(21):
@@ -98,7 +92,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.assertEqual(self.site.state, "ok")
         self.assertRecorded(order, cdt=NOW)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_waiting_site_is_not_asked(self):
         self.confirm(self.make_order())
         self.matomo.faults = [requests.Timeout()]
@@ -107,7 +101,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.run_sender()
         self.assertEqual(len(self.matomo.requests), asked)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_retry_after_is_honoured(self):
         self.confirm(self.make_order())
         self.matomo.faults = [FakeResponse(429, b"", {"Retry-After": "7200"})]
@@ -116,7 +110,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
             self.site.next_attempt_date, fields.Datetime.now() + timedelta(hours=2)
         )
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_unclear_answers_are_no_success(self):
         order = self.confirm(self.make_order())
         for minutes, fault in enumerate(
@@ -138,13 +132,9 @@ class TestDelivery(MatomoCommon, CronMixinCase):
                 self.assertState(order, "pending")
                 self.assertFalse(order.matomo_tracked)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_lost_answer_is_settled_without_counting_twice(self):
         orders = self.confirm_many(3)
-
-        def lose(answer):
-            raise requests.ConnectionError("connection reset")
-
         self.matomo.faults = [lose]
         self.run_sender()
         self.assertEqual(len(self.matomo.orders), 3)
@@ -166,7 +156,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
 
     # === THIS ONE === #
 
-    @mute_logger(SEND_LOGGER)
+    @mute_logger(LOGGER)
     def test_refused_order_fails_and_the_rest_goes_on(self):
         orders = self.confirm_many(5)
         bad = orders[2]
@@ -175,7 +165,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.assertState(bad, "failed", "Matomo refused this order")
         self.assertEqual(set((orders - bad).mapped("matomo_state")), {"sent"})
 
-    @mute_logger(SEND_LOGGER)
+    @mute_logger(LOGGER)
     def test_order_that_cannot_be_built_fails_alone(self):
         orders = self.confirm_many(3)
         bad = orders[1]
@@ -206,7 +196,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.run_sender()
         self.assertState(order, "sent")
 
-    @mute_logger(DELIVER_LOGGER)
+    @mute_logger(LOGGER)
     def test_foreign_order_under_our_id(self):
         first, second = self.confirm_many(2)
         self.matomo.orders["1", first.name.casefold()] = {
@@ -230,7 +220,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
 
     # === THE SITE === #
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_wrong_token_stops_the_site_and_nothing_is_lost(self):
         manager = self.make_manager()
         orders = self.confirm_many(60)
@@ -256,7 +246,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.assertEqual(self.site.state, "ok")
         self.assertFalse(self.site.sudo().activity_ids)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_no_token_sends_nothing(self):
         self.site.sudo().token_auth = False
         order = self.confirm(self.make_order())
@@ -265,7 +255,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.assertFalse(self.matomo.requests)
         self.assertIn("No token", self.site.state_message)
 
-    @mute_logger(DELIVER_LOGGER)
+    @mute_logger(LOGGER)
     def test_token_that_may_not_read(self):
         self.matomo.may_read = False
         orders = self.confirm_many(3)
@@ -283,7 +273,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
 
     # === VERIFY === #
 
-    @mute_logger(VERIFY_LOGGER, SEND_LOGGER)
+    @mute_logger(LOGGER)
     def test_accepted_and_never_recorded(self):
         order = self.confirm(self.make_order())
         self.row(order)._get_order().sudo().matomo_ip_address = "203.0.113.9"
@@ -297,7 +287,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.assertState(order, "failed", "never recorded it")
         self.assertEqual(addresses, ["203.0.113.9", "0.0.0.0", "0.0.0.0"])
 
-    @mute_logger(VERIFY_LOGGER)
+    @mute_logger(LOGGER)
     def test_missing_order_is_sent_again(self):
         order = self.confirm(self.make_order())
         self.run_sender()
@@ -324,7 +314,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
             self.run_verifier()
         self.assertState(order, "sent")
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_anonymised_order_ids_are_found_by_their_visitor(self):
         self.matomo.anonymises = True
         orders = self.confirm_many(3)
@@ -333,10 +323,6 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.assertEqual(set(orders.mapped("matomo_state")), {"verified"})
         self.assertTrue(self.site.is_order_id_anonymised)
         self.assertIn("anonymises order IDs", self.site.state_message)
-
-        def lose(answer):
-            raise requests.ConnectionError("connection reset")
-
         later = self.confirm_many(2)
         self.matomo.faults = [lose]
         self.run_sender()

@@ -3,7 +3,7 @@ from decimal import Decimal
 from odoo import Command
 from odoo.tests import freeze_time, tagged
 
-from .amounts import AmountsCommon
+from .common import AmountsCommon
 
 
 @tagged("post_install", "-at_install")

@@ -8,10 +8,7 @@ from odoo.exceptions import UserError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .amounts import AmountsCommon
-from .common import MODULE
-
-ENQUEUE = f"odoo.addons.{MODULE}.models.matomo_request"
+from .common import LOGGER, MODULE, AmountsCommon
 
 
 @tagged("post_install", "-at_install")
@@ -186,13 +183,13 @@ class TestPosSync(AmountsCommon):
             with (
                 self.subTest(fault=name),
                 patch.object(model, name, broken),
-                mute_logger(ENQUEUE),
+                mute_logger(LOGGER),
             ):
                 sale = self.sync(self.make_sale(), user=self.cashier)
                 self.assertEqual(sale.state, "paid")
                 self.assertFalse(sale.sudo().matomo_request_ids)
                 sales |= sale
-        with patch.object(orders, "_get_matomo_verdict", broken), mute_logger(ENQUEUE):
+        with patch.object(orders, "_get_matomo_verdict", broken), mute_logger(LOGGER):
             self.session.post_closing_cash_details(115.0 * len(sales))
             self.session.close_session_from_ui()
             self.end_transaction()
@@ -214,7 +211,7 @@ class TestPosSync(AmountsCommon):
             "UPDATE matomo_site SET timezone = 'Nowhere/Land' WHERE id = %s", [site.id]
         )
         self.env.invalidate_all()
-        with mute_logger(ENQUEUE):
+        with mute_logger(LOGGER):
             self.assertEqual(self.sync(self.make_sale()).state, "paid")
 
     # === LOAD === #

@@ -2,8 +2,7 @@ from odoo.exceptions import ValidationError
 from odoo.tests import Form, tagged
 from odoo.tools import mute_logger
 
-from .common import MatomoPosCommon
-from .fake_matomo import TOKEN
+from .common import TOKEN, MatomoPosCommon
 
 
 @tagged("post_install", "-at_install")

@@ -3,10 +3,7 @@ import logging
 from odoo import Command
 from odoo.tests import freeze_time, tagged
 
-from .amounts import AmountsCommon
-from .common import MODULE
-
-SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request"
+from .common import LOGGER, AmountsCommon
 
 
 @tagged("post_install", "-at_install")
@@ -295,7 +292,7 @@ class TestOrderItems(AmountsCommon):
         )
         self.env.invalidate_all()
         # By its number: Odoo gives the name INFO to a level above it.
-        with self.assertLogs(SENDER_LOG, logging.INFO) as logs:
+        with self.assertLogs(LOGGER, logging.INFO) as logs:
             self.run_sender()
         self.assertIn("“Gone” is left out of the items", "".join(logs.output))
         self.assertExact(

@@ -1,7 +1,7 @@
 from odoo import Command
 from odoo.tests import freeze_time, tagged
 
-from .amounts import AmountsCommon
+from .common import AmountsCommon
 
 
 @tagged("post_install", "-at_install")

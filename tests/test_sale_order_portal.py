@@ -1,7 +1,7 @@
 from odoo import http
 from odoo.tests import tagged
 
-from .checkout import CheckoutCommon
+from .common import CheckoutCommon
 
 # A picture of one pixel.
 SIGNATURE = (

@@ -3,12 +3,7 @@ from decimal import Decimal
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .amounts import AmountsCommon
-from .common import MODULE
-from .fake_matomo import FakeResponse
-
-HEALTH_LOG = f"odoo.addons.{MODULE}.models.matomo_site_health"
-SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request"
+from .common import LOGGER, AmountsCommon, FakeResponse
 
 
 @tagged("post_install", "-at_install")
@@ -112,7 +107,7 @@ class TestSettlement(AmountsCommon):
     def test_cancelled_while_nobody_knows_whether_it_is_there(self):
         order = self.confirm(self.make_order((self.chair, 2)))
         self.matomo.faults = [FakeResponse(503)]
-        with mute_logger(HEALTH_LOG):
+        with mute_logger(LOGGER):
             self.run_sender()
         sale = self.settle(order)
         self.cancel(order)
@@ -127,12 +122,12 @@ class TestSettlement(AmountsCommon):
     def test_cancelled_and_then_refused_counts_at_the_till(self):
         order = self.confirm(self.make_order((self.chair, 2)))
         self.matomo.faults = [FakeResponse(503)]
-        with mute_logger(HEALTH_LOG):
+        with mute_logger(LOGGER):
             self.run_sender()
         sale = self.settle(order)
         self.cancel(order)
         self.matomo.refuses = lambda parameters: parameters["ec_id"] == order.name
-        with freeze_time("2026-03-03 14:00:00"), mute_logger(SENDER_LOG):
+        with freeze_time("2026-03-03 14:00:00"), mute_logger(LOGGER):
             self.run_everything()
         self.assertCounted("230.00", sale)
 
@@ -140,7 +135,7 @@ class TestSettlement(AmountsCommon):
         order = self.confirm(self.make_order((self.chair, 2)))
         sale = self.settle(order)
         self.matomo.refuses = lambda parameters: parameters["ec_id"] == order.name
-        with mute_logger(SENDER_LOG):
+        with mute_logger(LOGGER):
             self.run_everything()
         self.assertState(order, "failed")
         self.assertState(sale, "excluded")

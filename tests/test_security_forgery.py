@@ -7,9 +7,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .checkout import CheckoutCommon
-from .common import MODULE, MatomoPosCommon
-from .shopper import BROWSER, VISITOR
+from .common import BROWSER, MODULE, VISITOR, CheckoutCommon, MatomoPosCommon
 
 FORGED = {
     "matomo_ip_address": "6.6.6.6",

@@ -7,8 +7,7 @@ from odoo.service.model import call_kw
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .common import MODULE, MatomoPosCommon
-from .fake_matomo import TOKEN
+from .common import MODULE, TOKEN, MatomoPosCommon
 
 USER, MANAGER = f"{MODULE}.group_matomo_user", f"{MODULE}.group_matomo_manager"
 GROUPS = {

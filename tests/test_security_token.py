@@ -7,8 +7,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import SQL, file_open
 
-from .common import MatomoCommon
-from .fake_matomo import FakeResponse
+from .common import FakeResponse, MatomoCommon
 
 CANARY = "canary0123456789abcdef0123456789"
 

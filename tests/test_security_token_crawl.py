@@ -6,9 +6,7 @@ from odoo.service.model import call_kw
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .canary import CANARY, holds
-from .common import MODULE, MatomoPosCommon
-from .shopper import ShopperCommon
+from .common import CANARY, MODULE, MatomoPosCommon, ShopperCommon, holds
 
 # What is put where people may read it, to know that they have read it.
 BAIT = "bait+9876/543210=fedcba"

@@ -3,9 +3,7 @@
 from odoo.exceptions import AccessError
 from odoo.tests import tagged
 
-from .checkout import CheckoutCommon
-from .common import MODULE, MatomoPosCommon
-from .shopper import BROWSER, VISITOR
+from .common import BROWSER, MODULE, VISITOR, CheckoutCommon, MatomoPosCommon
 
 OPERATIONS = ("create", "read", "write", "unlink")
 

@@ -1,6 +1,6 @@
 from odoo.tests import tagged
 
-from .shopper import VISITOR, ShopperCommon
+from .common import VISITOR, ShopperCommon
 
 
 @tagged("post_install", "-at_install")

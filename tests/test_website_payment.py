@@ -3,8 +3,7 @@ from datetime import timedelta
 from odoo import Command
 from odoo.tests import tagged
 
-from .checkout import ADDRESS, CheckoutCommon
-from .shopper import BROWSER, VISITOR
+from .common import ADDRESS, BROWSER, VISITOR, CheckoutCommon
 
 OTHER = "fedcba9876543210"
 

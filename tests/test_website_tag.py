@@ -5,7 +5,7 @@ from lxml import html
 from odoo.exceptions import AccessError
 from odoo.tests import tagged
 
-from .shopper import ShopperCommon
+from .common import ShopperCommon
 
 
 @tagged("post_install", "-at_install")

@@ -4,10 +4,10 @@ from unittest.mock import patch
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.matomo_order_tracking.models import ir_http
+from odoo.addons.matomo_order_tracking.outbox import schedule
 from odoo.addons.matomo_order_tracking.tools import shopper
 
-from .shopper import BROWSER, VISITOR, ShopperCommon
+from .common import BROWSER, LOGGER, VISITOR, ShopperCommon
 
 ATTRIBUTION = ["spring-sale", "cabinet", 1763000000, "https://www.google.com/"]
 OTHER = "fedcba9876543210"
@@ -135,7 +135,7 @@ class TestVisitor(ShopperCommon):
     def test_trouble_is_not_the_shoppers(self):
         with (
             patch.object(shopper, "read_metadata", side_effect=ZeroDivisionError),
-            mute_logger("odoo.addons.matomo_order_tracking.models.ir_http"),
+            mute_logger(LOGGER),
         ):
             cart = self.add(self.chair)
         self.assertEqual(cart.order_line.product_id, self.chair)
@@ -193,7 +193,7 @@ class TestVisitor(ShopperCommon):
     # === WITHOUT MATOMO.JS === #
 
     def test_server_names_the_visitor_if_matomo_js_does_not(self):
-        with patch.object(ir_http, "VISITOR_PATIENCE", timedelta()):
+        with patch.object(schedule, "VISITOR_PATIENCE", timedelta()):
             cart = self.add(self.chair)
             self.assertFalse(cart.matomo_visitor_id)
             answer = self.open("/shop")
@@ -212,7 +212,7 @@ class TestVisitor(ShopperCommon):
 
     def test_server_sets_no_cookie_with_a_scripts_request(self):
         # matomo.js of the page may just be naming the visitor.
-        with patch.object(ir_http, "VISITOR_PATIENCE", timedelta()):
+        with patch.object(schedule, "VISITOR_PATIENCE", timedelta()):
             cart = self.add(self.chair)
             self.update(cart.order_line, 2)
             self.open("/shop/cart", headers={"Sec-Fetch-Dest": "empty"})
@@ -222,7 +222,7 @@ class TestVisitor(ShopperCommon):
 
     def test_server_sets_no_cookie_without_consent(self):
         self.answer_cookie_bar(False)
-        with patch.object(ir_http, "VISITOR_PATIENCE", timedelta()):
+        with patch.object(schedule, "VISITOR_PATIENCE", timedelta()):
             self.add(self.chair)
             self.open("/shop/cart")
             answer = self.open("/shop/cart")

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from odoo import Command
 
-from .common import MatomoPosCommon
+from .till import MatomoPosCommon
 
 AMOUNTS = ("revenue", "ec_st", "ec_tx", "ec_sh", "ec_dt")
 

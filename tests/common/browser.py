@@ -8,7 +8,7 @@ import websocket
 
 from odoo.tests.common import ChromeBrowser, HttpCase
 
-from .shopper import BROWSER
+from .shop import BROWSER
 
 # The first visible element of a selector, if given with that text in it.
 FIND = """

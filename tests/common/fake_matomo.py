@@ -30,6 +30,11 @@ class FakeResponse:
         pass
 
 
+def lose(answer):
+    """Record the request and lose the answer on its way: a fault of ``FakeMatomo``."""
+    raise requests.ConnectionError("connection reset")
+
+
 class FakeMatomo:
     """One Matomo server with its sites, orders and rights."""
 

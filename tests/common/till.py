@@ -1,12 +1,14 @@
-"""A real till in Chromium, driven by a tour (static/tests/tours)."""
+"""POS orders as a till sends them, and a real till in Chromium, driven by a tour."""
 
 from contextlib import nullcontext
 from datetime import timedelta
+from itertools import count
+from uuid import uuid4
 
 from odoo import Command, fields
 from odoo.tests import HttpCase
 
-from .common import MatomoPosCommon
+from .site import MatomoCommon
 
 # The till shows its products, and a function to say how many paid sales are only there.
 IS_OPEN = "!!document.querySelector('.product-list .product')"
@@ -52,6 +54,119 @@ def ring_up(page, products, method, at):
         page.click(dialog)
     page.click(receipt)
     page.wait(IS_OPEN)
+
+
+class MatomoPosCommon(MatomoCommon):
+    """A till with an open session, and sales as a till sends them."""
+
+    sale_numbers = count(1)
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.env.user.group_ids += cls.env.ref("point_of_sale.group_pos_manager")
+        cls.cash = cls.env["pos.payment.method"].create(
+            {
+                "name": "Cash",
+                "company_id": cls.company.id,
+                "journal_id": cls.company_data["default_journal_cash"].id,
+                "receivable_account_id": cls.company_data[
+                    "default_account_receivable"
+                ].id,
+            }
+        )
+        cls.config = cls.env["pos.config"].create(
+            {
+                "name": "Bakery",
+                "company_id": cls.company.id,
+                "payment_method_ids": [Command.set(cls.cash.ids)],
+                "matomo_site_id": cls.site.id,
+            }
+        )
+        cls.cashier = cls.make_user(
+            "cashier", "base.group_user,point_of_sale.group_pos_user"
+        )
+        cls.config.open_ui()
+        cls.session = cls.config.current_session_id
+        cls.session.set_opening_control(0, None)
+
+    def make_sale(self, *lines, session=None, **values):
+        """What a till sends for a sale paid in cash.
+
+        A line is ``(product, quantity)`` or a dict of line values with a product.
+        """
+        session = session or self.session
+        commands, total, tax = [], 0.0, 0.0
+        for line in lines or [(self.chair, 1)]:
+            vals = (
+                dict(line)
+                if isinstance(line, dict)
+                else {"product_id": line[0].id, "qty": line[1]}
+            )
+            product = self.env["product.product"].browse(vals["product_id"])
+            vals.setdefault("price_unit", product.list_price)
+            vals.setdefault("qty", 1)
+            taxes = vals.pop("taxes", product.taxes_id).filtered(
+                lambda tax: tax.sudo().company_id == session.company_id
+            )
+            price = vals["price_unit"] * (1 - vals.get("discount", 0.0) / 100)
+            amounts = taxes.compute_all(
+                price, session.currency_id, vals["qty"], product=product
+            )
+            total += amounts["total_included"]
+            tax += amounts["total_included"] - amounts["total_excluded"]
+            commands.append(
+                Command.create(
+                    {
+                        "price_subtotal": amounts["total_excluded"],
+                        "price_subtotal_incl": amounts["total_included"],
+                        "tax_ids": [Command.set(taxes.ids)],
+                        "pack_lot_ids": [],
+                        "uuid": str(uuid4()),
+                        **vals,
+                    }
+                )
+            )
+        return {
+            "uuid": str(uuid4()),
+            "session_id": session.id,
+            "company_id": session.company_id.id,
+            "pricelist_id": session.config_id.pricelist_id.id,
+            "partner_id": False,
+            "fiscal_position_id": False,
+            "user_id": self.env.uid,
+            "date_order": fields.Datetime.to_string(fields.Datetime.now()),
+            "pos_reference": f"{session.id:05}-001-{next(self.sale_numbers):04}",
+            "tracking_number": "001",
+            "sequence_number": 1,
+            "state": "paid",
+            "to_invoice": False,
+            "last_order_preparation_change": "{}",
+            "amount_total": total,
+            "amount_tax": tax,
+            "amount_paid": total,
+            "amount_return": 0.0,
+            "lines": commands,
+            "payment_ids": [
+                Command.create(
+                    {
+                        "amount": total,
+                        "name": fields.Datetime.to_string(fields.Datetime.now()),
+                        "payment_method_id": self.cash.id,
+                    }
+                )
+            ],
+            **values,
+        }
+
+    def sync(self, *sales, user=None):
+        """Send sales from the till and end the transaction; the till's orders."""
+        orders = self.env["pos.order"].with_user(user or self.env.user)
+        answer = orders.sync_from_ui(list(sales))
+        self.end_transaction()
+        uuids = [sale.get("uuid") for sale in sales]
+        found = self.env["pos.order"].browse([o["id"] for o in answer["pos.order"]])
+        return found.filtered(lambda o: o.uuid in uuids or not any(uuids)) or found
 
 
 class TillCase(MatomoPosCommon, HttpCase):

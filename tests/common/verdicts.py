@@ -1,9 +1,7 @@
 from odoo.tools import mute_logger
 
 from .amounts import AmountsCommon
-from .common import MODULE
-
-SENDER_LOG = f"odoo.addons.{MODULE}.models.matomo_request"
+from .loggers import LOGGER
 
 
 class VerdictsCommon(AmountsCommon):
@@ -32,7 +30,7 @@ class VerdictsCommon(AmountsCommon):
         self.run_sender()
         failed = self.confirm(self.make_order())
         self.matomo.refuses = lambda parameters: True
-        with mute_logger(SENDER_LOG):
+        with mute_logger(LOGGER):
             self.run_sender()
         self.matomo.refuses = lambda parameters: False
         return {
@@ -47,7 +45,7 @@ class VerdictsCommon(AmountsCommon):
     def make_failed(self):
         order = self.confirm(self.make_order())
         self.matomo.refuses = lambda parameters: True
-        with mute_logger(SENDER_LOG):
+        with mute_logger(LOGGER):
             self.run_sender()
         self.matomo.refuses = lambda parameters: False
         self.assertState(order, "failed", "Matomo refused this order")

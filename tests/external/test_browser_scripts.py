@@ -7,10 +7,8 @@ from urllib.parse import quote
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .browser import BrowserCase
-from .checkout import CheckoutCommon
-from .common import MODULE, MatomoCommon
-from .fake_matomo import FakeResponse
+from ..common import LOGGER, CheckoutCommon, FakeResponse, MatomoCommon
+from ..common.browser import BrowserCase
 
 # Each runs if it becomes part of a page; what is after it shows that it was shown.
 SCRIPT = (
@@ -58,7 +56,7 @@ class ScreensCase(BrowserCase):
         self.assertFalse(page.evaluate("window.hacked"))
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestBrowserScripts(MatomoCommon, ScreensCase):
     def enter_registry_test_mode(self):
         """Requests of an ``HttpCase`` are in it already."""
@@ -89,11 +87,7 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
             }
         )
         self.confirm(self.order)
-        with mute_logger(
-            f"odoo.addons.{MODULE}.models.matomo_site_health",
-            f"odoo.addons.{MODULE}.models.matomo_request",
-            f"odoo.addons.{MODULE}.models.matomo_request",
-        ):
+        with mute_logger(LOGGER):
             # Matomo's own error page, then a site and an order that need somebody.
             page = f"<html>Errorpage {SCRIPT}</html>"
             self.matomo.faults = [FakeResponse(500, page.encode())]
@@ -134,14 +128,14 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
             self.assertShown(page, "/odoo/matomo-sites", "Site", "Message")
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestBrowserScriptsOfShoppers(CheckoutCommon, ScreensCase):
     """A real browser sends the scripts, and a real browser shows them."""
 
     @mute_logger(
         "odoo.addons.base.models.assetsbundle",
         f"{__name__}.TestBrowserScriptsOfShoppers.test_checkout.browser",
-        f"odoo.addons.{MODULE}.models.matomo_site_health",
+        LOGGER,
     )
     def test_checkout(self):
         self.website.name = f"Website {SCRIPT}"

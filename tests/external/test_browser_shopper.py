@@ -4,17 +4,17 @@ from unittest.mock import patch
 
 from odoo.tests import tagged
 
-from odoo.addons.matomo_order_tracking.models import ir_http
+from odoo.addons.matomo_order_tracking.outbox import schedule
 
-from .browser import BrowserCase
-from .checkout import CheckoutCommon
-from .real_matomo import RealMatomo
+from ..common import CheckoutCommon
+from ..common.browser import BrowserCase
+from ..common.real_matomo import RealMatomo
 
 CAMPAIGN = "/shop?mtm_campaign=spring-sale&mtm_kwd=chairs"
 REFERRER = "http://news.example.com/article"
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestBrowserShopper(CheckoutCommon, BrowserCase):
     """A shopper in a real Chromium, seen by a real Matomo."""
 
@@ -178,7 +178,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
 
     def test_matomo_js_blocked(self):
         with (
-            patch.object(ir_http, "VISITOR_PATIENCE", timedelta()),
+            patch.object(schedule, "VISITOR_PATIENCE", timedelta()),
             self.browse() as page,
         ):
             page.is_matomo_blocked = True

@@ -10,20 +10,25 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-import pymysql
-import pytest
+from odoo.tests import BaseCase, tagged
 
-from matomo_api.client import Client
-from matomo_api.errors import Misconfigured
-from matomo_api.items import (
+from ...matomo_api.client import Client
+from ...matomo_api.errors import Misconfigured
+from ...matomo_api.items import (
     Line,
     choose_categories,
     choose_sku,
     clean_text,
     merge_lines,
 )
-from matomo_api.reading import DayTotals, day_totals, read_orders, read_site, sku_totals
-from matomo_api.tracking import (
+from ...matomo_api.reading import (
+    DayTotals,
+    day_totals,
+    read_orders,
+    read_site,
+    sku_totals,
+)
+from ...matomo_api.tracking import (
     Order,
     Page,
     Visitor,
@@ -31,6 +36,7 @@ from matomo_api.tracking import (
     order_parameters,
     order_ref_key,
 )
+from ..common.real_matomo import RealMatomo
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0, tzinfo=None)
 NEW_YORK = ZoneInfo("America/New_York")
@@ -43,61 +49,6 @@ NAMES = [
     # A second order under these is refused, if only the key did not tell.
     *("x" * 150, "&" * 150),
 ]
-
-
-@pytest.fixture(scope="module")
-def database(matomo):
-    settings = matomo["database"]
-    with pymysql.connect(
-        host=settings["host"],
-        port=settings["port"],
-        user=settings["user"],
-        password=settings["password"],
-        database=settings["name"],
-        charset="utf8mb4",
-        autocommit=True,
-    ) as connection:
-        yield connection.cursor()
-
-
-@pytest.fixture(scope="module")
-def client(matomo):
-    client = Client(matomo["url"], matomo["token"])
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def idsite(matomo):
-    """A site in another time zone that is the tests' own."""
-    manager = Client(matomo["url"], matomo["superuser_token"])
-    idsite = manager.call_api(
-        "SitesManager.addSite",
-        siteName=f"matomo_api {NOW}",
-        **{"urls[0]": "http://localhost"},
-        ecommerce="1",
-        timezone="America/New_York",
-        currency="EUR",
-    )["value"]
-    manager.call_api(
-        "UsersManager.setUserAccess",
-        userLogin=matomo["write_login"],
-        access="write",
-        idSites=str(idsite),
-    )
-    yield idsite
-    manager.call_api("SitesManager.deleteSite", idSite=str(idsite))
-    manager.close()
-
-
-def send(client, idsite, *orders):
-    return client.send_bulk(
-        [
-            order_parameters(idsite, order, Visitor(secrets.token_hex(8)), PAGE)
-            for order in orders
-        ],
-        30,
-    )
 
 
 def make_order(ref, days=3, items=()):
@@ -113,158 +64,189 @@ def make_order(ref, days=3, items=()):
     )
 
 
-def test_probe(client, idsite):
-    client.probe(idsite)
-    assert read_site(client, idsite).timezone == "America/New_York"
-    with pytest.raises(Misconfigured):
-        client.probe(999_999)
-    with pytest.raises(Misconfigured):
-        read_site(client, 999_999)
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
+class TestMatomoApi(BaseCase):
+    """A Matomo site of the tests' own, in another time zone."""
 
-
-def test_probe_with_a_wrong_token(client, idsite, matomo, database):
-    stranger = Client(matomo["url"], secrets.token_hex(16))
-    with pytest.raises(Misconfigured):
-        stranger.probe(idsite)
-    with pytest.raises(Misconfigured, match="does not know the token"):
-        read_site(stranger, idsite)
-    stranger.close()
-    # Or a few runs an hour would lock everybody on this machine out.
-    database.execute("TRUNCATE matomo_brute_force_log")
-
-
-def test_orders_are_found_under_any_id(client, idsite):
-    refs = [fit_order_ref(name) for name in NAMES]
-    orders = [make_order(ref, days=3 + 11 * n) for n, ref in enumerate(refs)]
-    assert send(client, idsite, *orders).tracked == len(orders)
-    first, last = (NOW - timedelta(days=800)).date(), NOW.date()
-    found = read_orders(client, idsite, refs, first, last)
-    assert [order.ref for order in orders if order.ref not in found] == []
-    for order in orders:
-        assert found[order.ref].ref == order.ref
-        local = order.time.replace(tzinfo=timezone.utc).astimezone(NEW_YORK)
-        assert found[order.ref].time == local.replace(tzinfo=None)
-        assert found[order.ref].revenue == order.revenue
-    # Alone, each is found, too, and nothing else.
-    for ref in ("A,B", "A+B", "A%2541", "A&B", "tail\\"):
-        assert read_orders(client, idsite, [ref], first, last).keys() == {ref}
-    assert read_orders(client, idsite, ["none"], first, last) == {}
-    # The same again is refused, every single one.
-    assert send(client, idsite, *orders).invalid == len(orders)
-
-
-def test_items_and_reports(client, idsite):
-    skus = [
-        "A<B",
-        "A&lt;C",
-        "sku",
-        "SKU",
-        "é",
-        "e",
-        "1",
-        "01",
-        "1e0",
-        "+1",
-        "a,b",
-        "A+B",
-    ]
-    names = [
-        "R&D <i>",
-        "x" * 4000,
-        "a\x00b",
-        "😀",
-        "日本",
-        "back\\u0041",
-        '{"a":1}',
-        "%41",
-    ]
-    lines = [
-        Line(
-            choose_sku([sku], "fallback"),
-            clean_text(names[n % len(names)], 1000),
-            choose_categories(names[n % 3 : n % 3 + 6]),
-            Decimal("10.00"),
-            Decimal(n + 1),
-            1,
-            Decimal(n + 1),
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.real = RealMatomo(currency="EUR", timezone="America/New_York")
+        cls.addClassCleanup(
+            cls.real.call, "SitesManager.deleteSite", idSite=str(cls.real.idsite)
         )
-        for n, sku in enumerate(skus)
-    ]
-    items = [merged.item for merged in merge_lines(lines)]
-    day = 700
-    # Twice: Matomo mixes some texts up only once it knows them.
-    refs = ["ITEMS-1", "ITEMS-2"]
-    orders = [make_order(ref, days=day, items=items) for ref in refs]
-    assert send(client, idsite, *orders).tracked == 2
-    first, last = (NOW - timedelta(days=day + n) for n in (1, -1))
-    first, last = first.date(), last.date()
-    for order in read_orders(client, idsite, refs, first, last).values():
-        recorded = {item.sku: item for item in order.items}
-        assert recorded.keys() == {item.sku for item in items}
-        for item in items:
-            assert recorded[item.sku].name == item.name
-            assert set(recorded[item.sku].categories) == set(item.categories)
-            assert recorded[item.sku].price == item.price
-            assert recorded[item.sku].quantity == item.quantity
-    totals = day_totals(client, idsite, first, last)
-    assert len(totals) == 3
-    counted = [each for each in totals.values() if each != DayTotals()]
-    quantity = sum(item.quantity for item in items)
-    amounts = (Decimal(2) * Decimal(x) for x in ("121", "110.5", "10.5", "5", "5"))
-    assert counted == [DayTotals(2, *amounts, items=2 * quantity)]
-    assert sku_totals(client, idsite, first, last) == {
-        item.sku: (2 * item.quantity, 2 * item.revenue) for item in items
-    }
+        cls.idsite = cls.real.idsite
+        cls.client = Client(cls.real.url, cls.real.token)
+        cls.addClassCleanup(cls.client.close)
 
+    def send(self, *orders):
+        return self.client.send_bulk(
+            [
+                order_parameters(
+                    self.idsite, order, Visitor(secrets.token_hex(8)), PAGE
+                )
+                for order in orders
+            ],
+            30,
+        )
 
-def test_the_key_of_an_order_id_is_as_coarse_as_the_database(database):
-    """What utf8mb4_general_ci takes for one character, ``order_ref_key`` does too.
+    def test_probe(self):
+        self.client.probe(self.idsite)
+        site = read_site(self.client, self.idsite)
+        self.assertEqual(site.timezone, "America/New_York")
+        with self.assertRaises(Misconfigured):
+            self.client.probe(999_999)
+        with self.assertRaises(Misconfigured):
+            read_site(self.client, 999_999)
 
-    The collation compares character by character, by weights.
-    """
-    database.execute("SET max_recursive_iterations = 100000")
-    database.execute(
+    def test_probe_with_a_wrong_token(self):
+        stranger = Client(self.real.url, secrets.token_hex(16))
+        with self.assertRaises(Misconfigured):
+            stranger.probe(self.idsite)
+        with self.assertRaisesRegex(Misconfigured, "does not know the token"):
+            read_site(stranger, self.idsite)
+        stranger.close()
+        # Or a few runs an hour would lock everybody on this machine out.
+        self.real.unlock()
+
+    def test_orders_are_found_under_any_id(self):
+        refs = [fit_order_ref(name) for name in NAMES]
+        orders = [make_order(ref, days=3 + 11 * n) for n, ref in enumerate(refs)]
+        self.assertEqual(self.send(*orders).tracked, len(orders))
+        first, last = (NOW - timedelta(days=800)).date(), NOW.date()
+
+        def read(*refs):
+            return read_orders(self.client, self.idsite, refs, first, last)
+
+        found = read(*refs)
+        self.assertEqual([order.ref for order in orders if order.ref not in found], [])
+        for order in orders:
+            self.assertEqual(found[order.ref].ref, order.ref)
+            local = order.time.replace(tzinfo=timezone.utc).astimezone(NEW_YORK)
+            self.assertEqual(found[order.ref].time, local.replace(tzinfo=None))
+            self.assertEqual(found[order.ref].revenue, order.revenue)
+        # Alone, each is found, too, and nothing else.
+        for ref in ("A,B", "A+B", "A%2541", "A&B", "tail\\"):
+            self.assertEqual(read(ref).keys(), {ref})
+        self.assertEqual(read("none"), {})
+        # The same again is refused, every single one.
+        self.assertEqual(self.send(*orders).invalid, len(orders))
+
+    def test_items_and_reports(self):
+        skus = [
+            "A<B",
+            "A&lt;C",
+            "sku",
+            "SKU",
+            "é",
+            "e",
+            "1",
+            "01",
+            "1e0",
+            "+1",
+            "a,b",
+            "A+B",
+        ]
+        names = [
+            "R&D <i>",
+            "x" * 4000,
+            "a\x00b",
+            "😀",
+            "日本",
+            "back\\u0041",
+            '{"a":1}',
+            "%41",
+        ]
+        lines = [
+            Line(
+                choose_sku([sku], "fallback"),
+                clean_text(names[n % len(names)], 1000),
+                choose_categories(names[n % 3 : n % 3 + 6]),
+                Decimal("10.00"),
+                Decimal(n + 1),
+                1,
+                Decimal(n + 1),
+            )
+            for n, sku in enumerate(skus)
+        ]
+        items = [merged.item for merged in merge_lines(lines)]
+        day = 700
+        # Twice: Matomo mixes some texts up only once it knows them.
+        refs = ["ITEMS-1", "ITEMS-2"]
+        orders = [make_order(ref, days=day, items=items) for ref in refs]
+        self.assertEqual(self.send(*orders).tracked, 2)
+        first, last = (NOW - timedelta(days=day + n) for n in (1, -1))
+        first, last = first.date(), last.date()
+        for order in read_orders(self.client, self.idsite, refs, first, last).values():
+            recorded = {item.sku: item for item in order.items}
+            self.assertEqual(recorded.keys(), {item.sku for item in items})
+            for item in items:
+                found = recorded[item.sku]
+                self.assertEqual(found.name, item.name)
+                self.assertEqual(set(found.categories), set(item.categories))
+                self.assertEqual(found.price, item.price)
+                self.assertEqual(found.quantity, item.quantity)
+        totals = day_totals(self.client, self.idsite, first, last)
+        self.assertEqual(len(totals), 3)
+        counted = [each for each in totals.values() if each != DayTotals()]
+        quantity = sum(item.quantity for item in items)
+        amounts = (Decimal(2) * Decimal(x) for x in ("121", "110.5", "10.5", "5", "5"))
+        self.assertEqual(counted, [DayTotals(2, *amounts, items=2 * quantity)])
+        self.assertEqual(
+            sku_totals(self.client, self.idsite, first, last),
+            {item.sku: (2 * item.quantity, 2 * item.revenue) for item in items},
+        )
+
+    def test_the_key_of_an_order_id_is_as_coarse_as_the_database(self):
+        """What utf8mb4_general_ci takes for one character, ``order_ref_key`` does too.
+
+        The collation compares character by character, by weights.
         """
-        WITH RECURSIVE codes AS (
-            SELECT 1 AS code UNION ALL SELECT code + 1 FROM codes WHERE code < 65535
+        rows = self.real.query(
+            """
+            SET STATEMENT max_recursive_iterations = 100000 FOR
+            WITH RECURSIVE codes AS (
+                SELECT 1 AS code UNION ALL SELECT code + 1 FROM codes WHERE code < 65535
+            )
+            SELECT code, WEIGHT_STRING(
+                CONVERT(
+                    CONVERT(UNHEX(LPAD(HEX(code), 4, "0")) USING ucs2) USING utf8mb4
+                ) COLLATE utf8mb4_general_ci
+            ) AS weight FROM codes WHERE code NOT BETWEEN 0xD800 AND 0xDFFF
+            """
         )
-        SELECT code, WEIGHT_STRING(
-            CONVERT(CONVERT(UNHEX(LPAD(HEX(code), 4, "0")) USING ucs2) USING utf8mb4)
-            COLLATE utf8mb4_general_ci
-        ) FROM codes WHERE code NOT BETWEEN 0xD800 AND 0xDFFF
-        """
-    )
-    groups = defaultdict(set)
-    for code, weight in database.fetchall():
-        groups[weight].add(chr(code))
-    assert len(groups) > 60_000
-    finer = [
-        group
-        for group in groups.values()
-        # Within a text: spaces at its end do not count.
-        if len({order_ref_key(f"S{char}1") for char in group}) > 1
-    ]
-    assert finer == []
+        groups = defaultdict(set)
+        for row in rows:
+            groups[row["weight"]].add(chr(row["code"]))
+        self.assertGreater(len(groups), 60_000)
+        finer = [
+            group
+            for group in groups.values()
+            # Within a text: spaces at its end do not count.
+            if len({order_ref_key(f"S{char}1") for char in group}) > 1
+        ]
+        self.assertEqual(finer, [])
 
-
-def test_the_key_agrees_with_the_database_on_texts(database):
-    texts = [
-        "SO-1",
-        "so-1",
-        "SO-1 ",
-        "Straße",
-        "STRASE",
-        "É",
-        "e\u0301",
-        "😀",
-        "🎉",
-        "ᾳ",
-    ]
-    pairs = [(one, other) for one in texts for other in texts]
-    for one, other in pairs:
-        database.execute(
-            "SELECT CONVERT(%s USING utf8mb4) = %s COLLATE utf8mb4_general_ci",
-            (one, other),
-        )
-        if database.fetchone()[0]:
-            assert order_ref_key(one) == order_ref_key(other)
+    def test_the_key_agrees_with_the_database_on_texts(self):
+        texts = [
+            "SO-1",
+            "so-1",
+            "SO-1 ",
+            "Straße",
+            "STRASE",
+            "É",
+            "e\u0301",
+            "😀",
+            "🎉",
+            "ᾳ",
+        ]
+        pairs = [(one, other) for one in texts for other in texts]
+        for one, other in pairs:
+            (answer,) = self.real.query(
+                "SELECT CONVERT(%s USING utf8mb4) = %s COLLATE utf8mb4_general_ci"
+                " AS is_equal",
+                one,
+                other,
+            )
+            if answer["is_equal"]:
+                self.assertEqual(order_ref_key(one), order_ref_key(other))

@@ -4,7 +4,7 @@ import json
 
 from odoo.tests import tagged
 
-from .copies import CopyCase
+from ..common import CopyCase
 
 CANARY = "canary0123456789abcdef0123456789"
 
@@ -66,7 +66,7 @@ print(json.dumps(facts))
 """
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestNeutralize(CopyCase):
     def test_neutralised_copy_is_silent(self):
         site_id = self.odoo("shell", SELL)

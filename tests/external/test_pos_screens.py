@@ -1,10 +1,9 @@
 from odoo.tests import tagged
 
-from .amounts import AmountsCommon
-from .till import TillCase
+from ..common import AmountsCommon, TillCase
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestTillScreens(AmountsCommon, TillCase):
     """What a cashier can ring up on the till's real screens, in Chromium."""
 

@@ -4,12 +4,12 @@ from odoo import Command
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .browser import BrowserCase
-from .real_matomo import RealMatomo
-from .till import IS_KEPT, UNSYNCED, TillCase, open_register, ring_up
+from ..common import IS_KEPT, UNSYNCED, TillCase, open_register, ring_up
+from ..common.browser import BrowserCase
+from ..common.real_matomo import RealMatomo
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestTillTour(TillCase, BrowserCase):
     """A cashier at a real till in Chromium, seen by a real Matomo."""
 

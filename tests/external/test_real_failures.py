@@ -7,15 +7,13 @@ import requests
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import MODULE, MatomoCommon
-from .real_matomo import RealMatomo, yesterday
+from ..common import LOGGER, MatomoCommon
+from ..common.real_matomo import RealMatomo, yesterday
 
-MODELS = f"odoo.addons.{MODULE}.models"
-SITE_LOGGER = f"{MODELS}.matomo_site_health"
 post = requests.Session.post
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestRealTrouble(MatomoCommon):
     """A real Matomo that cannot, may not or will not, and what becomes of orders."""
 
@@ -62,7 +60,7 @@ class TestRealTrouble(MatomoCommon):
         self.assertStates(orders, "verified")
         self.assertEqual(sorted(self.real.orders()), sorted(orders.mapped("name")))
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_recording_is_switched_off(self):
         orders = self.confirm_many("OFF-1", "OFF-2")
         with self.real.configured("Tracker.record_statistics", 0):
@@ -74,7 +72,7 @@ class TestRealTrouble(MatomoCommon):
             self.run_sender()
         self.assertAllThereOnce(orders)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_maintenance(self):
         orders = self.confirm_many("MAINT-1")
         with self.real.configured("General.maintenance_mode", 1):
@@ -89,7 +87,7 @@ class TestRealTrouble(MatomoCommon):
             self.assertAllThereOnce(orders)
         self.assertEqual(self.site.state, "ok")
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_locked_out(self):
         orders = self.confirm_many("LOCK-1", "LOCK-2")
         with self.real.locked():
@@ -100,7 +98,7 @@ class TestRealTrouble(MatomoCommon):
             self.run_sender()
         self.assertAllThereOnce(orders)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_wrong_token(self):
         manager = self.make_manager()
         self.addCleanup(self.real.unlock)
@@ -120,7 +118,7 @@ class TestRealTrouble(MatomoCommon):
         self.run_sender()
         self.assertAllThereOnce(orders)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_order_ids_are_anonymised(self):
         with self.real.anonymised():
             orders = self.confirm_many("ANON-1", "ANON-2")
@@ -140,7 +138,7 @@ class TestRealTrouble(MatomoCommon):
             self.assertStates(more, "verified")
         self.assertEqual(len(self.real.orders()), 3)
 
-    @mute_logger(SITE_LOGGER)
+    @mute_logger(LOGGER)
     def test_lost_answers(self):
         orders = self.confirm_many(*(f"LOST-{n}" for n in range(7)))
         with patch.object(requests.Session, "post", self.make_post(lose=[1])):
@@ -152,7 +150,7 @@ class TestRealTrouble(MatomoCommon):
         self.assertStates(orders, "sent")
         self.assertAllThereOnce(orders)
 
-    @mute_logger(f"{MODELS}.matomo_request_send")
+    @mute_logger(LOGGER)
     def test_poison_of_both_kinds(self):
         """What Matomo refuses, and what its PHP stumbles over."""
         orders = self.confirm_many(*(f"POISON-{n}" for n in range(8)))
@@ -173,7 +171,7 @@ class TestRealTrouble(MatomoCommon):
         self.assertState(breaking, "failed", "failed 3 times on this order")
         self.assertAllThereOnce(good)
 
-    @mute_logger(f"{MODELS}.matomo_request_send")
+    @mute_logger(LOGGER)
     def test_poison_refunds_of_both_kinds(self):
         self.site.sudo().track_refunds = True
         orders = self.confirm_many(*(f"REFUND-{n}" for n in range(3)))
@@ -210,7 +208,7 @@ class TestRealTrouble(MatomoCommon):
     def build_rows(self, orders):
         """Let the sender build the requests, and lose the way to Matomo."""
         with (
-            mute_logger(SITE_LOGGER),
+            mute_logger(LOGGER),
             patch.object(
                 requests.Session,
                 "post",

@@ -8,11 +8,11 @@ from odoo.tools import mute_logger
 
 from odoo.addons.matomo_order_tracking.matomo_api.reading import is_refund_recorded
 
-from .common import MatomoPosCommon
-from .real_matomo import RealMatomo, yesterday
+from ..common import LOGGER, MatomoPosCommon
+from ..common.real_matomo import RealMatomo, yesterday
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestRealMatomo(MatomoPosCommon):
     """An order and a till sale, compared with what a real Matomo has of them."""
 
@@ -193,7 +193,7 @@ class TestRealMatomo(MatomoPosCommon):
         self.assertEqual(answer["params"]["type"], "success", answer)
         self.assertEqual(site.page_url, "https://shop.example.com")
         self.site.sudo().token_auth = "0" * 32
-        with mute_logger("odoo.addons.matomo_order_tracking.models.matomo_site_health"):
+        with mute_logger(LOGGER):
             answer = site.action_test_connection()
         self.assertEqual(answer["params"]["type"], "danger")
         self.assertIn("refuses the token", answer["params"]["message"])

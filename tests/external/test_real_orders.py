@@ -6,8 +6,8 @@ from uuid import uuid4
 from odoo import Command
 from odoo.tests import tagged
 
-from .amounts import AmountsCommon, cents
-from .real_matomo import RealMatomo, yesterday
+from ..common import AmountsCommon, cents
+from ..common.real_matomo import RealMatomo, yesterday
 
 AMOUNTS = {
     "revenue": "revenue",
@@ -32,7 +32,7 @@ NAMES = (
 )
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestOddOrders(AmountsCommon):
     """Odd orders in a real Matomo: each stands there as Odoo's own figures say."""
 

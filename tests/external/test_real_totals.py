@@ -8,8 +8,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from odoo import Command
 from odoo.tests import tagged
 
-from .amounts import AmountsCommon
-from .real_matomo import RealMatomo, yesterday
+from ..common import AmountsCommon
+from ..common.real_matomo import RealMatomo, yesterday
 
 ORDERS, SALES, DAYS, SEED = 200, 110, 4, 20260303
 CENT = Decimal("0.01")
@@ -30,7 +30,7 @@ def decimal(amount):
     return Decimal(f"{amount:.6f}").quantize(CENT, ROUND_HALF_UP)
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestThreeHundred(AmountsCommon):
     """Odoo's own figures and Matomo's, of 310 orders of two companies, to the cent.
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from odoo.tests import freeze_time, tagged
 
-from ..matomo_api.tracking import Cart, Page, Visitor, cart_parameters
-from .amounts import AmountsCommon
-from .real_matomo import VARIABLE
+from ...matomo_api.tracking import Cart, Page, Visitor, cart_parameters
+from ..common import AmountsCommon
+from ..common.real_matomo import VARIABLE
 
 GUIDE = Path(__file__).with_name("sdk") / "guide.php"
 AMOUNTS = {
@@ -21,7 +21,7 @@ AMOUNTS = {
 ECOMMERCE = {"idgoal", "revenue", "ec_items", "ec_id", *AMOUNTS}
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 @freeze_time("2026-03-03 10:00:00")
 class TestSdk(AmountsCommon):
     """The guide's own code, with Matomo's own SDK, says the same of an order.

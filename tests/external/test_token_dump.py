@@ -7,8 +7,7 @@ from pathlib import Path
 
 from odoo.tests import tagged
 
-from .canary import CANARY, holds
-from .copies import CopyCase
+from ..common import CANARY, CopyCase, holds
 
 
 def answer(status, *lines, body=b"", length=None):
@@ -125,7 +124,7 @@ class Server(ThreadingHTTPServer):
         """Clients that go away are what this is about."""
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestTokenDump(CopyCase):
     def setUp(self):
         super().setUp()

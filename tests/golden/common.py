@@ -5,8 +5,6 @@ from datetime import datetime
 from itertools import count
 from unittest.mock import patch
 
-import requests
-
 from odoo import Command, fields
 from odoo.sql_db import BaseCursor
 from odoo.tests import freeze_time
@@ -18,11 +16,6 @@ from . import record
 
 TODAY = "2026-03-03"
 NOW = f"{TODAY} 10:00:00"
-
-
-def lose(answer):
-    """The request has arrived, its answer has not."""
-    raise requests.ConnectionError("connection reset")
 
 
 @freeze_time(NOW)

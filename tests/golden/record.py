@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from odoo.tools import html2plaintext
 
-from ..fake_matomo import TOKEN
+from ..common.fake_matomo import TOKEN
 
 FOLDER = Path(__file__).with_name("record")
 # Set to "write" it makes the records anew; `make golden` does so.

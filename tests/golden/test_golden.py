@@ -9,12 +9,12 @@ import requests
 from odoo import Command
 from odoo.tests import tagged
 
-from .. import test_three_hundred
-from ..amounts import AmountsCommon
-from ..checkout import CheckoutCommon
 from ..common import MatomoCommon
-from ..fake_matomo import TOKEN, FakeResponse
-from .common import GoldenCommon, lose
+from ..common.amounts import AmountsCommon
+from ..common.fake_matomo import TOKEN, FakeResponse, lose
+from ..common.shop import CheckoutCommon
+from ..external import test_real_totals
+from .common import GoldenCommon
 
 
 @tagged("post_install", "-at_install")
@@ -789,7 +789,7 @@ class FakeMeasure:
 
 
 @tagged("post_install", "-at_install")
-class TestGoldenMixture(GoldenCommon, test_three_hundred.TestThreeHundred):
+class TestGoldenMixture(GoldenCommon, test_real_totals.TestThreeHundred):
     """The 310 orders of two companies that are compared with a real Matomo."""
 
     # That comparison is the other test's.
@@ -799,7 +799,7 @@ class TestGoldenMixture(GoldenCommon, test_three_hundred.TestThreeHundred):
         MatomoCommon.startPatch(self, matomo)
 
     def setUp(self):
-        self.patch(test_three_hundred, "RealMatomo", FakeMeasure)
+        self.patch(test_real_totals, "RealMatomo", FakeMeasure)
         super().setUp()
 
     def make_sales_order(self, *arguments):

@@ -1,12 +1,15 @@
-"""Tests of ``matomo_api`` alone. They need no Odoo and no database.
+"""Tests of the plain Python: ``matomo_api`` and what of ``tools`` needs no Odoo.
 
-Beside Odoo's tests they run with these; alone with
-``pytest --confcutdir=tests/matomo_api tests/matomo_api``. Without an ``__init__.py``
-here nothing of Odoo is imported, and the package neither.
+Run them alone, without Odoo and without a database, from the addon's folder::
+
+    pytest tests/unit
+
+This folder is no package, so that nothing imports the addon, and with it Odoo. Its
+``pytest.ini`` keeps pytest-odoo away where that is installed. ``make test`` runs these
+tests beside Odoo's.
 """
 
 import json
-import os
 import sys
 import tempfile
 import threading
@@ -107,15 +110,3 @@ def server():
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-@pytest.fixture(scope="session")
-def matomo():
-    """The real Matomo of the development set-up: what its JSON file says.
-
-    A test that needs it fails without it: skipped, it would prove nothing.
-    """
-    path = os.environ.get("MATOMO_DEV_JSON")
-    if not path:
-        pytest.fail("MATOMO_DEV_JSON must name the file that dev/matomo.py writes.")
-    return json.loads(Path(path).read_text())

@@ -1,0 +1,23 @@
+"""The vocabulary of the tests.
+
+``browser`` and ``real_matomo`` are not imported here: they need libraries that Odoo
+does without.
+"""
+
+from .amounts import AmountsCommon, cents
+from .canary import CANARY, holds
+from .copies import CopyCase
+from .fake_matomo import TOKEN, FakeMatomo, FakeResponse, lose
+from .ledger import LedgerCommon
+from .loggers import LOGGER
+from .shop import ADDRESS, BROWSER, VISITOR, CheckoutCommon, ShopperCommon
+from .site import MODULE, MatomoCommon
+from .till import (
+    IS_KEPT,
+    UNSYNCED,
+    MatomoPosCommon,
+    TillCase,
+    open_register,
+    ring_up,
+)
+from .verdicts import VerdictsCommon

@@ -1,0 +1,37 @@
+"""Days of the Daily Comparison, and a strict look at one."""
+
+from .till import MatomoPosCommon
+
+
+class LedgerCommon(MatomoPosCommon):
+    def sell(self, *moments):
+        """One sales order of 115.00 for each moment."""
+        orders = self.env["sale.order"].union(
+            *(self.confirm(self.make_order()) for _moment in moments)
+        )
+        for order, moment in zip(orders, moments, strict=True):
+            order.date_order = moment
+        return orders
+
+    def compare(self):
+        """The ledger after a night: ``{day: row}``."""
+        self.run_cron("ir_cron_sweep")
+        rows = self.env["matomo.reconciliation"].search([])
+        return {str(row.day): row for row in rows}
+
+    def assertDay(self, row, odoo, matomo, state, *words):
+        self.assertEqual(
+            (row.odoo_order_count, round(row.odoo_revenue, 2)), odoo, row.explanation
+        )
+        self.assertEqual((row.matomo_order_count, round(row.matomo_revenue, 2)), matomo)
+        self.assertEqual(row.order_count_difference, matomo[0] - odoo[0])
+        self.assertAlmostEqual(row.revenue_difference, matomo[1] - odoo[1], places=2)
+        self.assertEqual(row.state, state, row.explanation)
+        # Odoo glues amounts together with characters nobody sees.
+        explanation = (row.explanation or "").replace(
+            "\N{ZERO WIDTH NO-BREAK SPACE}", ""
+        )
+        for word in words:
+            self.assertIn(word, explanation.replace("\N{NO-BREAK SPACE}", " "))
+        if not words:
+            self.assertFalse(row.explanation)

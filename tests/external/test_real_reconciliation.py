@@ -1,0 +1,53 @@
+from contextlib import closing
+from datetime import timedelta
+
+from odoo import fields
+from odoo.tests import tagged
+
+from ..common import LedgerCommon
+from ..common.real_matomo import RealMatomo, yesterday
+
+
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
+class TestRealReconciliation(LedgerCommon):
+    """The ledger of a real Matomo."""
+
+    def startPatch(self, matomo):
+        """The network ends at the real Matomo."""
+
+    def test_ledger(self):
+        real = RealMatomo(timezone="America/New_York")
+        real.receive_from(
+            self.site,
+            timezone="America/New_York",
+            date_start=fields.Date.today() - timedelta(days=9),
+        )
+        # Noon, and four in the morning, which is the day before in New York.
+        noon = yesterday() - timedelta(days=1)
+        night = noon.replace(hour=4)
+        first, second = self.sell(noon, night)
+        lost = self.sell(noon)
+        self.run_sender()
+        foreign = {**self.row(first).payload, "ec_id": "TAG-1", "revenue": "12.5"}
+        with closing(self.site._get_client()) as client:
+            client.send_bulk([foreign], timeout=10)
+        real.query(
+            "DELETE FROM matomo_log_conversion WHERE idsite = %s AND idorder = %s",
+            real.idsite,
+            lost.name,
+        )
+        days = self.compare()
+        day = str(noon.date())
+        self.assertDay(
+            days[day],
+            (2, 230.0),
+            (2, 127.5),
+            "explained",
+            "Accepted by Matomo, but not recorded (1, ",
+            lost.name,
+            "In Matomo, and not sent from here (1, ",
+            "TAG-1",
+        )
+        before = str((noon - timedelta(days=1)).date())
+        self.assertDay(days[before], (1, 115.0), (1, 115.0), "equal")
+        self.assertTrue(second)
