@@ -1,7 +1,7 @@
 from odoo import api, models
 from odoo.exceptions import ValidationError
 
-from .matomo_site_token import WriteOnlyChar
+from ..tools.fields import WriteOnlyChar
 
 
 class IrModelFields(models.Model):

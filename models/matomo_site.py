@@ -1,16 +1,47 @@
+import logging
+import os
 from datetime import datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytz
 
 from odoo import api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import AccessError, ValidationError
+from odoo.fields import Domain
+from odoo.tools import SQL, config, plaintext2html
+from odoo.tools.misc import str2bool
 
+from ..matomo_api.address import AddressRefused, check_address
+from ..matomo_api.client import Client
+from ..matomo_api.delivery import (
+    Policy,
+    SiteRead,
+    SiteReadRefused,
+    SiteTrouble,
+    SiteUnreadable,
+    SiteWorks,
+    bulk_timeout,
+)
+from ..matomo_api.errors import MatomoError, Misconfigured
+from ..matomo_api.reading import read_site
 from ..matomo_api.tracking import order_ref_key, tracker_url
+from ..outbox import schedule
+from ..tools.fields import WriteOnlyChar
+from ..tools.shopper import ShopperPolicy
+
+_logger = logging.getLogger(__name__)
+
+MANAGER_ACTIVITY = "mail.mail_activity_data_warning"
+MAX_TOKEN_LENGTH = 255
+# How long the data of shoppers are kept whose orders belong to no site (days).
+RETENTION_DAYS = 180
+# How many orders of a site the autovacuum cleans at once.
+GC_BATCH = 500
 
 
 def to_decimal(amount):
-    """A float as Odoo computes amounts; beyond six decimals its noise begins."""
+    """Return a float as Odoo computes amounts; its noise begins beyond six decimals."""
     return Decimal(f"{amount:.6f}")
 
 
@@ -112,7 +143,99 @@ class MatomoSite(models.Model):
         "order, credit note and till refund. Matomo counts no refunds: orders and "
         "revenue stay as they are.",
     )
-    request_ids = fields.One2many("matomo.request", "site_id", string="Requests")
+
+    # === FIELDS: TOKEN AND DATABASE === #
+
+    token_auth = WriteOnlyChar(
+        string="Token",
+        copy=False,
+        prefetch=False,
+        groups="base.group_system",
+        help="An authentication token of a Matomo user with write access to this "
+        "site. Do not use a superuser's token.",
+    )
+    database_uuid = fields.Char(
+        readonly=True,
+        copy=False,
+        default=lambda self: self._get_database_uuid(),
+        help="The database this site was set up in. A copy of it sends nothing.",
+    )
+    is_copy = fields.Boolean(string="In a Copied Database", compute="_compute_is_copy")
+
+    # === FIELDS: SHOPPERS AND THEIR DATA === #
+
+    consent_policy = fields.Selection(
+        [
+            ("cookie_bar", "Follow the website's cookie bar"),
+            ("elsewhere", "Consent is obtained elsewhere"),
+            ("never", "Never"),
+        ],
+        string="Store Shoppers' Data",
+        required=True,
+        default="cookie_bar",
+        help="When a shopper's IP address, browser, visitor ID and campaign may be "
+        "kept with the order. Otherwise the order is sent anonymously.",
+    )
+    respect_dnt = fields.Boolean(
+        string="Honour Do Not Track",
+        default=True,
+        help="A browser that sends Do Not Track or Global Privacy Control does not "
+        "agree, whatever was clicked.",
+    )
+    # On by default, as the guide has it: it concerns websites' carts only, so that
+    # a site of tills or salespeople sends none.
+    track_carts = fields.Boolean(
+        default=True, help="Send changes of web shop carts to Matomo."
+    )
+    retention_days = fields.Integer(
+        string="Personal Data Kept (days)",
+        required=True,
+        default=RETENTION_DAYS,
+        aggregator=None,
+        help="After this time IP address, browser, visitor ID, campaign and consent "
+        "are deleted from orders and from the log. Verdicts and amounts stay. 0: for "
+        "ever.",
+    )
+    ip_mask = fields.Selection(
+        [
+            ("0", "Store the whole address"),
+            ("1", "Mask 1 byte, as 192.168.100.0"),
+            ("2", "Mask 2 bytes, as 192.168.0.0"),
+            ("3", "Mask 3 bytes, as 192.0.0.0"),
+        ],
+        string="Shorten IP Addresses",
+        required=True,
+        default="0",
+        help="Shoppers' IP addresses are shortened before they are stored, as Matomo "
+        "does it under Administration, Privacy. A shortened address still tells the "
+        "country.",
+    )
+
+    # === FIELDS: VISITS OF ORDERS === #
+
+    identify_customers = fields.Boolean(
+        string="Known Customers at the Till",
+        help="Till sales to a known customer become one visitor in Matomo. It gets a "
+        "random-looking number, never a name or an e-mail address. Otherwise each "
+        "till sale is a visitor of its own.",
+    )
+    channel_dimension = fields.Integer(
+        aggregator=None,
+        help="The number of the custom dimension (scope Visit) in Matomo that shows "
+        "whether a sale is the web shop's, a salesperson's or a till's. 0: none.",
+    )
+    till_dimension = fields.Integer(
+        aggregator=None,
+        help="The number of the custom dimension (scope Visit) in Matomo that shows "
+        "the till. 0: none.",
+    )
+    salesperson_dimension = fields.Integer(
+        aggregator=None,
+        help="The number of the custom dimension (scope Visit) in Matomo that shows "
+        "the salesperson. 0: none.",
+    )
+
+    # === FIELDS: HEALTH === #
 
     state = fields.Selection(
         [
@@ -146,6 +269,13 @@ class MatomoSite(models.Model):
         copy=False,
         help="Matomo replaces order IDs by random ones and refuses no duplicates.",
     )
+    next_read_date = fields.Datetime(
+        readonly=True, copy=False, help="Before this moment Matomo is not read back."
+    )
+    read_failure_count = fields.Integer(
+        string="Failures to Read in a Row", readonly=True, copy=False, aggregator=None
+    )
+
     _url_idsite_unique = models.UniqueIndex(
         "(company_id, url, idsite) WHERE active",
         "This Matomo site already exists in this company.",
@@ -208,17 +338,33 @@ class MatomoSite(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        for vals in vals_list:
-            self._clean_values(vals)
-        return super().create(vals_list)
+        tokens = [self._pop_token(vals) for vals in vals_list]
+        sites = super().create([self._clean_values(vals) for vals in vals_list])
+        for site, token in zip(sites, tokens, strict=True):
+            if token:
+                site._set_token(token)
+        return sites
 
     def write(self, vals):
-        """Override of the ORM to start afresh when the way to Matomo is mended."""
+        """Override of the ORM: what is entered may move the site, or mend it.
+
+        The token stays with the host it was entered for: somebody who may change the
+        address but not see the token must not be able to have it sent elsewhere, nor
+        scripts of elsewhere run in the shop.
+        """
+        self._check_required(vals)
+        vals = self._clean_values(dict(vals))
+        has_token = "token_auth" in vals
+        token = self._pop_token(vals)
+        if vals.get("url") and not self.env.is_system():
+            self._leave_address(vals["url"])
         if vals.get("date_start"):
             self._reconsider(fields.Date.to_date(vals["date_start"]))
         result = super().write(vals)
-        if {"url", "idsite"} & vals.keys():
-            self._mend()
+        if has_token:
+            self._set_token(token)
+        if has_token or {"url", "idsite"} & vals.keys():
+            self._reset_health()
         return result
 
     def _clean_values(self, vals):
@@ -240,7 +386,7 @@ class MatomoSite(models.Model):
             ).unlink()
             requests._wake_sweep()
 
-    def _mend(self):
+    def _reset_health(self):
         """Forget the trouble and let what is queued flow again."""
         # sudo: health is readonly for everybody; this is the one reset.
         sites = self.sudo()
@@ -324,3 +470,574 @@ class MatomoSite(models.Model):
         """What orders may not share that Matomo takes for one order."""
         self.ensure_one()
         return f"{self.idsite}@{tracker_url(self.url)} {order_ref_key(ref)}"
+
+    # === CONNECTION === #
+    #
+    # The way to a site's Matomo: whether it may be gone, and whether it works.
+
+    # === COPIES ARE SILENT === #
+
+    @api.depends("database_uuid")
+    def _compute_is_copy(self):
+        uuid = self._get_database_uuid()
+        for site in self:
+            site.is_copy = site.database_uuid != uuid
+
+    @api.model
+    def _get_database_uuid(self):
+        # sudo: a system parameter.
+        return self.env["ir.config_parameter"].sudo().get_param("database.uuid")
+
+    def action_confirm_database(self):
+        """Let this database send, although it was copied or restored."""
+        self.check_access("write")
+        # sudo: readonly for everybody; pressing the button is the one way.
+        self.sudo().database_uuid = self._get_database_uuid()
+        self._reset_health()
+
+    def _may_send(self):
+        """Copies are silent: neutralised ones, and other databases than ours."""
+        self.ensure_one()
+        # sudo: a system parameter.
+        parameters = self.env["ir.config_parameter"].sudo()
+        return self.active and not (
+            parameters.get_param("database.is_neutralized") or self.is_copy
+        )
+
+    # === THE ADDRESS === #
+
+    @api.constrains("url")
+    def _check_url(self):
+        for site in self:
+            site._check_address(site.url)
+
+    def _check_address(self, url):
+        """Refuse an address the token must not travel to.
+
+        The guide: "these requests must be sent using HTTPS".
+
+        :raise ValidationError: with a sentence that says what to enter
+        """
+        try:
+            check_address(url, _allows_private_addresses())
+        except AddressRefused as error:
+            sentences = {
+                "malformed": self.env._(
+                    "“%s” is not a web address. Enter the address of your Matomo, for "
+                    "example https://matomo.example.com/",
+                    url,
+                ),
+                "credentials": self.env._(
+                    "Enter the address of your Matomo without user name, password, "
+                    "question mark or #."
+                ),
+                "insecure": self.env._(
+                    "The address of Matomo must begin with https://, because orders "
+                    "and the token would travel unprotected. Only a Matomo on this "
+                    "very machine may be reached by http://."
+                ),
+                "forbidden": self.env._(
+                    "No Matomo can be at “%s”: the address belongs to the network's or "
+                    "the cloud's own services. Enter the address of your Matomo.",
+                    url,
+                ),
+                "private": self.env._(
+                    "“%s” is in a private network, which this Odoo's configuration "
+                    "file forbids (matomo_forbid_private_addresses).",
+                    url,
+                ),
+            }
+            raise ValidationError(sentences[error.kind]) from error
+
+    # === THE CONNECTION === #
+
+    def _get_client(self, **options):
+        """The HTTP client for this site.
+
+        :param options: more of the client's options
+        :raise Misconfigured: when there is no token, or in a silent copy
+        """
+        self.ensure_one()
+        if not self._may_send():
+            raise Misconfigured(
+                self.env._(
+                    "This database is a copy: it sends nothing to Matomo until a "
+                    "manager confirms the site here."
+                )
+            )
+        token = self._get_token()
+        if not token:
+            raise Misconfigured(
+                self.env._("No token is set for the Matomo site “%s”.", self.name)
+            )
+        return Client(
+            self.url,
+            token,
+            ca_bundle=config.get("matomo_ca_bundle") or "",
+            allow_private=_allows_private_addresses(),
+            **options,
+        )
+
+    def action_test_connection(self):
+        """Ask Matomo about token and site, and answer in a sentence."""
+        self.ensure_one()
+        self.check_access("write")
+        try:
+            self._test_connection()
+        except MatomoError as error:
+            self._report_trouble(error)
+        is_ok = self.state in ("ok", "warning")
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": {"ok": "success", "warning": "warning"}.get(
+                    self.state, "danger"
+                ),
+                "title": self.env._("Matomo accepts orders for this site.")
+                if is_ok
+                else self.env._("The connection does not work yet."),
+                "message": self.state_message or "",
+                "sticky": self.state != "ok",
+                "next": {"type": "ir.actions.act_window_close"},
+            },
+        }
+
+    def _test_connection(self):
+        """Probe the token and take over what Matomo says about the site.
+
+        :raise MatomoError: as the client does
+        """
+        client = self._get_client()
+        client.probe(self.idsite, timeout=self.order_timeout)
+        site = read_site(client, self.idsite)
+        self._report_read()
+        warnings = []
+        values = {"can_read": True}
+        currency = self.env["res.currency"].search(
+            [("name", "=", site.currency)], limit=1
+        )
+        if currency:
+            values["currency_id"] = currency.id
+        else:
+            warnings.append(
+                self.env._(
+                    "The site's currency in Matomo, %s, is not active in Odoo.",
+                    site.currency,
+                )
+            )
+        if site.timezone in pytz.all_timezones_set:
+            values["timezone"] = site.timezone
+        if site.main_url:
+            values["page_url"] = site.main_url
+        if not site.is_ecommerce:
+            warnings.append(
+                self.env._(
+                    "E-commerce is not enabled for this site in Matomo: reports "
+                    "will stay empty. Enable it under Administration, Websites."
+                )
+            )
+        # sudo: what Matomo says is not entered by the user; health is readonly.
+        self.sudo().write(values)
+        self._report_success(
+            message=" ".join(warnings)
+            or self.env._("Connected to “%s”.", site.name or self.name),
+            state="warning" if warnings else "ok",
+        )
+
+    # === TOKEN === #
+    #
+    # The secret: it comes in, goes into POST bodies, and nowhere else.
+
+    # === TOKEN: READING === #
+
+    def _get_token(self):
+        """The token: of the environment, the configuration file, or the field."""
+        self.ensure_one()
+        # sudo: the sender runs for everybody; the token goes into the POST only.
+        return self._get_outside_token() or self.sudo().token_auth
+
+    def _get_outside_token(self):
+        """The token that is kept out of the database.
+
+        ``MATOMO_TOKEN_<record id>`` in the environment, else
+        ``matomo_token_<record id>`` in Odoo's configuration file.
+        """
+        self.ensure_one()
+        key = f"matomo_token_{self.id}"
+        return os.environ.get(key.upper()) or os.environ.get(key) or config.get(key)
+
+    def _fetch_query(self, query, fields):
+        """Override of the ORM: the token comes by a way of its own."""
+        token = self._fields["token_auth"]
+        fetched = super()._fetch_query(
+            query, [field for field in fields if field is not token]
+        )
+        if token in fields:
+            tokens = dict(
+                self.env.execute_query(
+                    query.select(
+                        SQL.identifier(self._table, "id"),
+                        SQL.identifier(self._table, token.name),
+                    )
+                )
+            )
+            token._insert_cache(fetched, [tokens[id_] for id_ in fetched._ids])
+        return fetched
+
+    @api.model
+    def default_get(self, fields):
+        """Override of the ORM: no default is a token."""
+        values = super().default_get(fields)
+        values.pop("token_auth", None)
+        return values
+
+    # === TOKEN: WRITING === #
+
+    @api.model
+    def _pop_token(self, vals):
+        """Remove the token from values, which end in log lines when they fail."""
+        if "token_auth" not in vals:
+            return False
+        self._check_field_access(self._fields["token_auth"], "write")
+        token = "".join((vals.pop("token_auth") or "").split()).replace("\x00", "")
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise ValidationError(self.env._("This is too long for a token."))
+        return token
+
+    @api.model
+    def _check_required(self, vals):
+        """Refuse what PostgreSQL would refuse by showing the row, token included."""
+        for name, value in vals.items():
+            field = self._fields.get(name)
+            if not field or not field.required:
+                continue
+            kept = field.convert_to_cache(value, self, validate=False)
+            if kept is None or kept is False:
+                raise ValidationError(
+                    self.env._(
+                        "“%s” must not be empty.", field._description_string(self.env)
+                    )
+                )
+
+    def _leave_address(self, url):
+        """Take token and tag away from sites that move to another address.
+
+        :raise AccessError: when it is kept where only an administrator can do so
+        """
+        moved = self.filtered(lambda site: tracker_url(site.url) != tracker_url(url))
+        if moved.filtered(lambda site: site._get_outside_token()):
+            raise AccessError(
+                self.env._(
+                    "Only an administrator can change this address: the token is kept "
+                    "outside of the database and would travel to the new one."
+                )
+            )
+        # sudo: the token is the administrators'; here it is only taken away.
+        moved.sudo().filtered("token_auth")._set_token(False)
+        # sudo: the tag loads a script from there, for all visitors, administrators
+        # included; it is the website designers' to put scripts into a shop.
+        websites = self.env["website"].sudo()
+        websites.search(
+            [("matomo_site_id", "in", moved.ids), ("matomo_tag", "=", True)]
+        ).matomo_tag = False
+
+    def _set_token(self, token):
+        """Store the token by a statement that no constraint can make fail.
+
+        A statement that fails is logged with its values.
+        """
+        self.env.cr.execute(
+            SQL(
+                "UPDATE matomo_site SET token_auth = %s WHERE id = ANY(%s)",
+                token or None,
+                self.ids,
+            ),
+            log_exceptions=False,
+        )
+        self.invalidate_recordset(["token_auth"], flush=False)
+
+    # === WAITING AND HEALTH === #
+    #
+    # How a site is doing: what the sender notes, and how long it waits.
+    #
+    # Taking orders and being read back are two things: a Matomo in maintenance, or
+    # one that is slow to report, still records. So each has its own back-off.
+
+    def _get_timeout(self, count):
+        """Return how long an answer to ``count`` orders may take (seconds)."""
+        self.ensure_one()
+        return bulk_timeout(self.order_timeout, count)
+
+    def _is_waiting(self, name):
+        """Whether the moment in the field ``name`` is still to come."""
+        self.ensure_one()
+        now = fields.Datetime.now()
+        return bool(self[name]) and now < self[name] <= now + schedule.LONGEST_SITE_WAIT
+
+    def _get_policy(self):
+        """Return what the delivery has to know of this site."""
+        self.ensure_one()
+        return Policy(
+            idsite=self.idsite,
+            can_read=self.can_read,
+            is_readable_now=not self._is_waiting("next_read_date"),
+            anonymises=self.is_order_id_anonymised,
+            read_failure_count=self.read_failure_count,
+            order_timeout=self.order_timeout,
+            cart_timeout=self.cart_timeout,
+            now=fields.Datetime.now(),
+            to_utc=partial(to_utc, pytz.timezone(self.timezone)),
+        )
+
+    # === HEALTH === #
+
+    def _apply(self, outcome):
+        """Write down what a delivery has learnt of this site."""
+        match outcome:
+            case SiteWorks():
+                self._report_success()
+            case SiteTrouble(error=error):
+                self._report_trouble(error)
+            case SiteRead():
+                self._report_read()
+            case SiteUnreadable(error=error):
+                self._report_unreadable(error)
+            case SiteReadRefused():
+                self._report_read_refused()
+
+    def _report_success(self, message=False, state="ok"):
+        """Matomo has taken requests; a site that goes on working is hardly written."""
+        self.ensure_one()
+        now = fields.Datetime.now()
+        values = {}
+        if (
+            not self.last_success_date
+            or self.last_success_date < now - schedule.SUCCESS_INTERVAL
+        ):
+            values["last_success_date"] = now
+        if self.state in ("error", "unknown") or self.failure_count or message:
+            # sudo: the activities are the managers', whoever sees it mended.
+            self.sudo().activity_unlink([MANAGER_ACTIVITY])
+            values |= {
+                "state": "warning" if self.read_failure_count else state,
+                "state_message": message,
+                "last_success_date": now,
+                "next_attempt_date": False,
+                "failure_count": 0,
+            }
+        if values:
+            # sudo: health is readonly for everybody but the sender.
+            self.sudo().write(values)
+
+    def _report_anonymised(self):
+        """Say once that Matomo cannot tell two orders of one id apart."""
+        message = self.env._(
+            "Matomo anonymises order IDs (Administration, Privacy): it would count an "
+            "order twice if it were sent twice. Every order is looked for there "
+            "before it is sent a second time."
+        )
+        if self.is_order_id_anonymised:
+            return
+        _logger.warning("Matomo site %s (%s): %s", self.id, self.url, message)
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().write({"is_order_id_anonymised": True, "state_message": message})
+
+    def _report_trouble(self, error):
+        """Stop sending to this site for a while.
+
+        What is interrupted is tried again soon, then later each time. Wrong
+        settings are tried again rarely, and the managers are told once.
+
+        :param MatomoError error: what happened
+        """
+        self.ensure_one()
+        _logger.warning("Matomo site %s (%s): %s", self.id, self.url, error)
+        is_misconfigured = isinstance(error, Misconfigured)
+        if is_misconfigured:
+            self._notify_managers(str(error))
+        count = self.failure_count + 1
+        if is_misconfigured:
+            wait = schedule.MISCONFIGURED_BACKOFF
+        else:
+            wait = schedule.backoff(count, getattr(error, "retry_after", 0))
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().write(
+            {
+                "state": "error" if is_misconfigured else "warning",
+                "state_message": str(error),
+                "next_attempt_date": fields.Datetime.now() + wait,
+                "failure_count": count,
+            }
+        )
+
+    def _report_unreadable(self, error):
+        """Matomo cannot be read back: try again soon, then later each time.
+
+        :param Unreadable error: what happened
+        """
+        self.ensure_one()
+        _logger.warning(
+            "Matomo site %s (%s) is not read back: %s", self.id, self.url, error
+        )
+        count = self.read_failure_count + 1
+        date = fields.Datetime.now() + schedule.backoff(
+            count, getattr(error, "retry_after", 0)
+        )
+        values = {"next_read_date": date, "read_failure_count": count}
+        if self.state in ("ok", "unknown"):
+            values |= {
+                "state": "warning",
+                "state_message": self.env._(
+                    "Orders cannot be read back from Matomo: %s", error
+                ),
+            }
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().write(values)
+        self.env["matomo.request"]._wake_verifier(at=date)
+
+    def _report_read(self):
+        """Matomo was read back; this ends what ``_report_unreadable`` began."""
+        self.ensure_one()
+        if not self.read_failure_count:
+            return
+        values = {"next_read_date": False, "read_failure_count": 0}
+        if self.state == "warning" and not self.failure_count:
+            values |= {"state": "ok", "state_message": False}
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().write(values)
+
+    def _report_read_refused(self):
+        """The token may not read: log it once."""
+        if self.can_read:
+            _logger.warning("The token of Matomo site %s may not read it.", self.id)
+            self.can_read = False
+
+    def _notify_managers(self, message):
+        """One activity for each manager of the site's company, as long as it lasts."""
+        # sudo: whoever finds the trouble may not see the other managers.
+        site = self.sudo()
+        if self.state == "error" or site.activity_search([MANAGER_ACTIVITY]):
+            return
+        managers = site.env.ref("matomo_order_tracking.group_matomo_manager")
+        for user in managers.all_user_ids.filtered("active"):
+            if site.company_id in user.company_ids:
+                site.activity_schedule(
+                    MANAGER_ACTIVITY,
+                    summary=site.env._("Matomo does not accept orders"),
+                    # A text of ours may name a site, a host or an order.
+                    note=plaintext2html(message),
+                    user_id=user.id,
+                )
+
+    # === SHOPPERS === #
+    #
+    # Which data of shoppers are stored, and with whose consent.
+
+    def _get_shopper_policy(self):
+        """Return the settings that decide what is stored of a shopper's visit."""
+        self.ensure_one()
+        return ShopperPolicy(
+            idsite=self.idsite,
+            consent=self.consent_policy,
+            respect_dnt=self.respect_dnt,
+            ip_mask=int(self.ip_mask),
+        )
+
+    def _has_tag(self):
+        """Return whether the tag may run.
+
+        On a copy of the database it may not: its page views would be sent, too.
+        """
+        return bool(self) and self._may_send() and self.consent_policy != "never"
+
+    # === RETENTION === #
+    #
+    # How much of a shopper is kept with their order, and how long.
+
+    @api.constrains("retention_days")
+    def _check_retention_days(self):
+        if any(site.retention_days < 0 for site in self):
+            raise ValidationError(
+                self.env._("Personal data cannot be kept for less than no days.")
+            )
+
+    def _get_retention_limit(self):
+        """What is older than this moment (naive, UTC) is personal no more."""
+        days = self.retention_days if self else RETENTION_DAYS
+        return fields.Datetime.now() - timedelta(days=days)
+
+    @api.autovacuum
+    def _gc_shoppers(self):
+        """Delete the shoppers' metadata from orders older than their site's retention.
+
+        Carts that never became an order hold such data, too; so do the orders of a
+        website that has lost its site.
+
+        :return: how many orders were cleaned, and whether there are more
+        """
+        done, is_more = 0, False
+        sites = self.with_context(active_test=False)
+        for site in (*sites.search([("retention_days", ">", 0)]), self.browse()):
+            for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
+                found = orders.search(
+                    Domain("date_order", "<", site._get_retention_limit())
+                    & Domain.custom(to_sql=orders._matomo_personal_sql)
+                    & orders._get_matomo_site_domain(site),
+                    order="date_order",
+                    limit=GC_BATCH,
+                )
+                # An order that somebody works on is left for tomorrow.
+                free = found.try_lock_for_update(allow_referencing=True)
+                free._anonymize_matomo_shopper()
+                done += len(free)
+                is_more = is_more or bool(free and len(found) == GC_BATCH)
+        return done, is_more
+
+    # === VISITS OF ORDERS === #
+    #
+    # What the visit of a sale shows in Matomo: which customer, and three dimensions.
+    #
+    # Of custom dimensions only those of scope Visit get the values of an order: for
+    # those of scope Action, Matomo drops them, an order being no page view.
+
+    @api.constrains("channel_dimension", "till_dimension", "salesperson_dimension")
+    def _check_dimensions(self):
+        for site in self:
+            numbers = [
+                number
+                for number in (
+                    site.channel_dimension,
+                    site.till_dimension,
+                    site.salesperson_dimension,
+                )
+                if number
+            ]
+            if min(numbers, default=1) < 1 or len(set(numbers)) < len(numbers):
+                raise ValidationError(
+                    self.env._(
+                        "Enter the number of a custom dimension in Matomo, each another"
+                        " one, or 0 for none."
+                    )
+                )
+
+    def _get_dimensions(self, order):
+        """The site's custom dimensions of an order: ``{number: value}``.
+
+        Channels are named in the site's one language.
+        """
+        self.ensure_one()
+        requests = self.env["matomo.request"].with_context(lang=self.lang_id.code)
+        channel = requests._fields["channel"]
+        channels = dict(channel._description_selection(requests.env))
+        dimensions = {
+            self.channel_dimension: channels[order._get_matomo_channel()],
+            self.till_dimension: order._get_matomo_till(),
+            self.salesperson_dimension: order.user_id.name or "",
+        }
+        return {number: value for number, value in dimensions.items() if number}
+
+
+def _allows_private_addresses():
+    """Whether Matomo may be on this machine or in its network, where it often is."""
+    return not str2bool(config.get("matomo_forbid_private_addresses") or "", False)

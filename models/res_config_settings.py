@@ -3,7 +3,7 @@ from urllib.parse import urlsplit
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
-from .matomo_site_token import WriteOnlyChar
+from ..tools.fields import WriteOnlyChar
 
 
 class ResConfigSettings(models.TransientModel):

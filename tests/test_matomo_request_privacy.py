@@ -196,7 +196,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         with freeze_time("2026-09-15"):
             self.run_vacuum()
             self.assertEqual(self.row(order).payload, payload)
-            self.site.sudo()._mend()
+            self.site.sudo()._reset_health()
             self.run_sender()
             # The verifier needs the visitor, too.
             self.run_vacuum()
@@ -333,7 +333,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         self.look_up()["matomo.request"].action_unlink_all()
         self.assertEqual(self.traces(order), [VISITOR])
         self.matomo.bulks.clear()
-        self.site.sudo()._mend()
+        self.site.sudo()._reset_health()
         self.run_sender()
         self.assertRecorded(order, cip="0.0.0.0", cid=VISITOR)
         self.assertNotIn("Rare", str(self.matomo.bulks))

@@ -61,11 +61,11 @@ class TestToken(MatomoCommon):
         with self.assertLogs(level=logging.DEBUG) as logs:
             for fault in faults:
                 self.matomo.faults = [fault]
-                self.site.sudo()._mend()
+                self.site.sudo()._reset_health()
                 self.run_sender()
             self.matomo.faults = [provoke]
             self.run_verifier()
-            self.site.sudo()._mend()
+            self.site.sudo()._reset_health()
             self.run_verifier()
         self.assertState(order, "verified")
         self.assertEqual(self.columns_holding(CANARY), {"matomo_site": {"token_auth"}})

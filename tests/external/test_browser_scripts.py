@@ -93,7 +93,7 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
             self.matomo.faults = [FakeResponse(500, page.encode())]
             self.run_sender()
             self.assertIn("Errorpage", self.row(self.order).answer_text)
-            self.site._tell_managers(f"Trouble {SCRIPT}")
+            self.site._notify_managers(f"Trouble {SCRIPT}")
             self.row(self.order)._fail("data", f"Reason {SCRIPT}")
             self.row(self.order).notes = f"Note {SCRIPT}"
             self.row(self.order).order_ref = f"Ref {SCRIPT}"

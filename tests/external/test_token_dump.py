@@ -86,7 +86,7 @@ for fault in %(faults)r:
     order = sell()
     run("ir_cron_send")
     order.matomo_request_ids._fail("server", site.state_message)
-    site._mend()
+    site._reset_health()
     verify()
     sent.action_matomo_retrack()
     site.action_test_connection()
