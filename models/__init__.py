@@ -10,17 +10,12 @@ from . import matomo_order_mixin
 from . import matomo_retrack
 from . import matomo_reconciliation
 from . import matomo_site_privacy
-from . import matomo_order_amounts
-from . import matomo_order_privacy
 from . import account_move
 from . import sale_order
-from . import sale_order_settlement
-from . import sale_order_cart
 from . import sale_order_line
 from . import pos_load_mixin
 from . import pos_session
 from . import pos_order
-from . import pos_order_settlement
 from . import website
 from . import ir_http
 from . import ir_model_fields
