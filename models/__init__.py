@@ -16,6 +16,7 @@ from . import sale_order_line
 from . import pos_load_mixin
 from . import pos_session
 from . import pos_order
+from . import pos_order_line
 from . import website
 from . import ir_http
 from . import ir_model_fields

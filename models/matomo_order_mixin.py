@@ -1,8 +1,6 @@
 import json
 import logging
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
 
 from odoo import api, fields, models
 from odoo.fields import Domain
@@ -14,7 +12,6 @@ from ..matomo_api.items import (
     MAX_NAME_LENGTH,
     Item,
     Line,
-    MergedItem,
     choose_categories,
     choose_sku,
     clean_text,
@@ -24,51 +21,14 @@ from ..matomo_api.items import (
 from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
 from ..outbox.refunds import Refund
+from ..tools.amounts import Amounts, CountedLine, LineAmounts
+from ..tools.settlement import LineRole
 from .matomo_site import to_decimal
 
 _logger = logging.getLogger(__name__)
 
 # So many items are named where they have changed.
 NAMED = 5
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """An order's amounts in the Matomo site's currency.
-
-    ``revenue = subtotal + tax + shipping - discount`` (DESIGN.md, invariant 5).
-    """
-
-    revenue: Decimal
-    subtotal: Decimal
-    tax: Decimal
-    shipping: Decimal
-    discount: Decimal
-    items: list[MergedItem]
-    left_out: list[str]
-    # How far the subtotal may be from the items by rounding alone.
-    tolerance: Decimal
-
-
-class ComputedLine(NamedTuple):
-    """What a line brings to its order, in the order's currency.
-
-    ``line`` is None for what is no line of the order but part of its total.
-    """
-
-    line: models.BaseModel | None
-    untaxed: float
-    tax: float
-    quantity: float
-
-    def take(self, quantity, currency):
-        """The part of this line that is ``quantity`` of it."""
-        share = quantity / self.quantity if self.quantity else 0.0
-        return self._replace(
-            untaxed=currency.round(self.untaxed * share),
-            tax=currency.round(self.tax * share),
-            quantity=quantity,
-        )
 
 
 class MatomoOrderMixin(models.AbstractModel):
@@ -456,24 +416,40 @@ class MatomoOrderMixin(models.AbstractModel):
 
     # === CONTENT === #
 
-    def _get_matomo_content_verdict(self):
-        """A verdict that follows from the order's lines, or None.
+    def _get_matomo_counted_lines(self):
+        """Return how much of each line is counted with this order.
 
-        Lines that only take something off are no order: its revenue would be
-        negative, and Matomo would count one more (MATOMO.md section 12).
+        Both the verdict and the amounts follow from it.
+
+        :return: list of ``CountedLine``, one for each line that may have a product,
+            in the sequence in which they are sent
         """
         self.ensure_one()
-        lines = self._matomo_lines()
-        fates = {line: self._get_matomo_line_fate(line) for line in lines}
-        counted = lines.filtered(
-            lambda line: fates[line] == "bought" and line[self._matomo_quantity_field]
-        )
-        if any(line.price_unit >= 0 for line in counted):
+        return [
+            CountedLine(
+                line,
+                role,
+                line[self._matomo_quantity_field] if role is LineRole.BOUGHT else None,
+            )
+            for line, role in self._get_matomo_line_roles().items()
+        ]
+
+    def _get_matomo_content_verdict(self):
+        """Return a ``Verdict`` that follows from the order's lines, or None.
+
+        Lines that only take something off are no order: its revenue would be
+        negative, and Matomo would count one more (docs/matomo.md section 12).
+        """
+        self.ensure_one()
+        lines = self._get_matomo_counted_lines()
+        counted = [each for each in lines if each.quantity]
+        if any(each.line.price_unit >= 0 for each in counted):
             return None
-        for fate in ("settled", "returned"):
-            affected = lines.filtered(lambda line, fate=fate: fates[line] == fate)
-            if affected:
-                reason = self._get_matomo_fate_reason(fate, affected)
+        for role in (LineRole.SETTLEMENT, LineRole.RETURN):
+            if affected := [each.line for each in lines if each.role is role]:
+                reason = self._get_matomo_role_reason(
+                    role, affected[0].union(*affected)
+                )
                 if counted:
                     reason += " " + self.env._(
                         "What it takes off besides is not told to Matomo."
@@ -492,9 +468,11 @@ class MatomoOrderMixin(models.AbstractModel):
     # === AMOUNTS === #
 
     def _prepare_matomo_order(self, ref, site):
-        """The order as Matomo gets it.
+        """Return the order as Matomo gets it, and the adjustments.
 
-        :return: tuple of the order and a list of sentences on what differs
+        :param ref: the order id
+        :param site: the ``matomo.site`` that gets it, in its currency
+        :return: tuple of a ``tracking.Order`` and a list of sentences
         """
         self.ensure_one()
         amounts = self._prepare_matomo_amounts(site)
@@ -511,11 +489,11 @@ class MatomoOrderMixin(models.AbstractModel):
         return order, self._get_matomo_amount_notes(amounts)
 
     def _prepare_matomo_amounts(self, site):
-        """The bought lines' amounts in the site's currency."""
+        """Return the ``Amounts`` of what is counted, in the site's currency."""
         convert = self._get_matomo_converter(site)
         total = total_tax = total_shipping = total_discount = 0.0
         lines, left_out = [], []
-        for line, untaxed, tax, quantity in self._compute_matomo_bought_lines():
+        for line, untaxed, tax, quantity in self._get_matomo_counted_amounts():
             total += untaxed + tax
             total_tax += tax
             if not line:
@@ -561,20 +539,37 @@ class MatomoOrderMixin(models.AbstractModel):
         compare = self.currency_id.compare_amounts
         return compare(untaxed, 0) < 0 and compare(untaxed + tax, 0) < 0
 
-    def _compute_matomo_lines(self):
-        """The amounts of all lines, in the order's currency.
+    def _get_matomo_counted_amounts(self):
+        """Return the amounts of what is counted with this order, in its currency.
+
+        :return: list of ``LineAmounts``: of the counted parts of lines, and of what
+            is no line but part of the total
+        """
+        amounts = self._get_matomo_line_amounts()
+        of_lines = {each.line: each for each in amounts if each.line}
+        return [
+            *(
+                of_lines[counted.line].portion(counted.quantity, self.currency_id.round)
+                for counted in self._get_matomo_counted_lines()
+                if counted.quantity is not None and counted.line in of_lines
+            ),
+            *(each for each in amounts if not each.line),
+        ]
+
+    def _get_matomo_line_amounts(self):
+        """Return the amounts of whole lines, in the order's currency.
 
         Odoo's own tax computation, rounding included, is split over the lines, so
         that any part of an order adds up with the rest of it.
 
-        :return: list of ``ComputedLine``
+        :return: list of ``LineAmounts``, also of what is no line but part of the total
         """
         base_lines = self._prepare_matomo_base_lines()
         AccountTax = self.env["account.tax"]
         AccountTax._add_tax_details_in_base_lines(base_lines, self.company_id)
         AccountTax._round_base_lines_tax_details(base_lines, self.company_id)
         line_model = self._matomo_lines()._name
-        computed = []
+        amounts = []
         for base_line in base_lines:
             record, details = base_line["record"], base_line["tax_details"]
             untaxed = (
@@ -584,17 +579,8 @@ class MatomoOrderMixin(models.AbstractModel):
             tax = sum(t["tax_amount_currency"] for t in details["taxes_data"])
             line = record if record._name == line_model else None
             quantity = line[self._matomo_quantity_field] if line else 0.0
-            computed.append(ComputedLine(line, untaxed, tax, quantity))
-        return computed
-
-    def _compute_matomo_bought_lines(self):
-        """Those of ``_compute_matomo_lines`` that are counted with this order."""
-        return [
-            computed
-            for computed in self._compute_matomo_lines()
-            if not computed.line
-            or self._get_matomo_line_fate(computed.line) == "bought"
-        ]
+            amounts.append(LineAmounts(line, untaxed, tax, quantity))
+        return amounts
 
     def _get_matomo_converter(self, site):
         """A function from an amount of the order to cents of the site's currency."""
@@ -895,23 +881,33 @@ class MatomoOrderMixin(models.AbstractModel):
         raise NotImplementedError
 
     def _matomo_lines(self):
-        """The lines that may have a product."""
+        """Return the lines that may have a product."""
         raise NotImplementedError
 
-    def _get_matomo_line_fate(self, line):
-        """``bought``, ``settled`` (counted elsewhere), ``returned`` or ``none``."""
-        raise NotImplementedError
+    def _get_matomo_line_roles(self):
+        """Return ``{line: LineRole}`` of the lines that may have a product."""
+        self.ensure_one()
+        return {
+            line: LineRole.RETURN
+            if line[self._matomo_quantity_field] < 0
+            else LineRole.BOUGHT
+            for line in self._matomo_lines()
+        }
 
-    def _get_matomo_fate_reason(self, fate, lines):
-        """Why an order of which nothing is bought is not tracked."""
-        raise NotImplementedError
+    def _get_matomo_role_reason(self, role, lines):
+        """Return why an order of which nothing is bought is not tracked.
+
+        :param role: a ``LineRole`` that lines of it have instead
+        :param lines: these lines
+        """
+        return self.env._("A return: Matomo counts no refunds.")
 
     def _is_matomo_delivery(self, line):
         """Whether the line is the delivery's cost."""
         return False
 
     def _prepare_matomo_base_lines(self):
-        """The base lines of Odoo's tax computation behind the order's total."""
+        """Return the base lines of Odoo's tax computation behind the order's total."""
         raise NotImplementedError
 
 

@@ -5,6 +5,9 @@ from odoo.fields import Domain
 
 from ..const import SHOPPER_FIELDS
 from ..matomo_api.tracking import Page
+from ..tools import settlement
+from ..tools.amounts import CountedLine
+from ..tools.settlement import LineRole, SoldLine
 from .matomo_order_mixin import personal_index
 from .pos_load_mixin import PREFIX
 
@@ -62,53 +65,7 @@ class PosOrder(models.Model):
             fields = self._load_pos_data_fields(self.config_id[:1])
         return super().read(fields, load)
 
-    # === MATOMO === #
-
-    def _get_matomo_refunded_orders(self):
-        """Override of `matomo.order.mixin`: a sale may take back from several.
-
-        :return: list of the till sales, or the sales orders they settled, that
-            Matomo has of what is taken back
-        """
-        if not self._is_matomo_sale():
-            return []
-        lines = self._get_matomo_returned_lines()
-        return list(dict.fromkeys(map(self._get_matomo_refunded_order, lines)))
-
-    def _get_matomo_returned_lines(self):
-        """The lines that take back what an earlier sale has sold.
-
-        A down payment on a sales order is none, as long as that order stands.
-        """
-        lines = self.lines.filtered(
-            lambda line: line.refunded_orderline_id
-            and self._get_matomo_line_fate(line) == "returned"
-        )
-        return lines - lines.filtered(
-            lambda line: line.refunded_orderline_id.sale_order_line_id.is_downpayment
-            # "sale", not "paid" or "done": the sales order counts it, and stands.
-            and self._get_matomo_refunded_order(line).state == "sale"
-        )
-
-    @api.model
-    def _get_matomo_refunded_order(self, line):
-        """The order that Matomo has of what a line takes back."""
-        sold = line.refunded_orderline_id
-        if sold.order_id._get_matomo_line_fate(sold) == "settled":
-            return self._get_matomo_settled_order(sold)
-        return sold.order_id
-
-    def _get_matomo_refund_amount(self, refunded, site, left):
-        """Override of `matomo.order.mixin`: what its lines take back."""
-        returned = self._get_matomo_returned_lines().filtered(
-            lambda line: self._get_matomo_refunded_order(line) == refunded
-        )
-        total = sum(
-            computed.untaxed + computed.tax
-            for computed in self._compute_matomo_lines()
-            if computed.line in returned
-        )
-        return -self._get_matomo_converter(site)(total)
+    # === THE ORDER === #
 
     def _get_matomo_revenue(self, row):
         """Override of `matomo.order.mixin`: a tip may not be in Odoo's total.
@@ -189,66 +146,6 @@ class PosOrder(models.Model):
         """Override of `matomo.order.mixin`."""
         return self.lines
 
-    def _get_matomo_line_fate(self, line):
-        """Override of `matomo.order.mixin`.
-
-        A line that settles a sales order is counted where that order is: never
-        twice, and here if it is counted nowhere else. There a down payment counts
-        when it is paid, and its deduction reduces what is settled later.
-        """
-        if line.refunded_orderline_id:
-            return "returned"
-        settled = self._get_matomo_settled_order(line)
-        if (
-            settled
-            and not self._is_matomo_counting(settled)
-            and settled._is_matomo_counted()
-        ):
-            return "settled"
-        if line.qty < 0 and not line.sale_order_line_id.is_downpayment:
-            return "returned"
-        return "bought"
-
-    @api.model
-    def _get_matomo_settled_order(self, line):
-        """The sales order that a line settles."""
-        return line.sale_order_origin_id or line.sale_order_line_id.order_id
-
-    @api.model
-    def _get_matomo_settled_orders(self, lines=None):
-        """Override of `matomo.order.mixin`: of all its lines, or of some."""
-        lines = self.lines if lines is None else lines
-        return self.env["sale.order"].union(*map(self._get_matomo_settled_order, lines))
-
-    def _get_matomo_settled_here(self):
-        """The sales orders of which this sale counts what it has settled."""
-        return self._get_matomo_settled_orders(
-            self.lines.filtered(
-                lambda line: self._get_matomo_line_fate(line) == "bought"
-            )
-        )
-
-    def _is_matomo_counting(self, order):
-        """Whether Matomo has what this sale has settled of a sales order from here."""
-        row = self._get_matomo_row()
-        return row._is_in_matomo() and order in row.counted_order_ids
-
-    def _get_matomo_fate_reason(self, fate, lines):
-        """Override of `matomo.order.mixin`."""
-        if fate == "settled":
-            orders = self._get_matomo_settled_orders(lines)
-            return self.env._(
-                "Settled sales order %s, which is counted there.",
-                ", ".join(orders.mapped("name")),
-            )
-        refunded = lines.refunded_orderline_id.order_id
-        if refunded:
-            return self.env._(
-                "Refund of %s: Matomo counts no refunds.",
-                ", ".join(refunded.mapped("name")),
-            )
-        return self.env._("A return: Matomo counts no refunds.")
-
     def _prepare_matomo_base_lines(self):
         """Override of `matomo.order.mixin`.
 
@@ -272,67 +169,164 @@ class PosOrder(models.Model):
             for line in self.lines
         ]
 
-    # === MORE THAN WAS ORDERED === #
+    # === WHO COUNTS A LINE === #
 
-    def _get_matomo_surplus(self):
-        """What this sale has sold of sales orders beyond what was ordered.
+    def _get_matomo_line_roles(self):
+        """Override of `matomo.order.mixin`.
 
-        Sales are taken as they were made: what a till has taken back since is no
-        longer settled, and sold anew it is one more sale.
-
-        :return: ``{line: quantity}``, of lines that are settled
+        A line that settles a sales order is counted once: with that sales order if
+        it counts itself, else here. See ``tools.settlement``.
         """
-        surplus = {}
-        for line in self.lines:
-            ordered = line.sale_order_line_id
-            if (
-                not ordered
-                or ordered.is_downpayment
-                or self._get_matomo_line_fate(line) != "settled"
-            ):
-                continue
-            sold = ordered.pos_order_line_ids.filtered(
-                lambda other, line=line: other.id <= line.id
-                and not other.refunded_orderline_id
-                and other.order_id._is_matomo_sale()
-            )
-            limit = ordered._convert_qty(ordered, ordered.product_uom_qty, "s2p")
-            over = line.product_uom_id.round(sum(sold.mapped("qty")) - limit)
-            if (quantity := min(line.qty, over)) > 0:
-                surplus[line] = quantity
-        return surplus
+        self.ensure_one()
+        lines = {line: line._prepare_matomo_till_line() for line in self.lines}
+        # Not from the keys: these records read their requests for all orders at once.
+        orders = {
+            order.id: order
+            for line in self.lines
+            if (order := line._get_matomo_settled_order())
+        }
+        recorded = self._get_matomo_recorded_orders() if orders else set()
+        counting = {
+            key
+            for key in settlement.get_undecided_orders(lines.values(), recorded)
+            if orders[key]._matomo_counts_itself()
+        }
+        return {
+            line: settlement.get_role(facts, recorded, counting)
+            for line, facts in lines.items()
+        }
 
-    def _get_matomo_content_verdict(self):
-        """Override of `matomo.order.mixin`: what is sold besides is bought here."""
-        return (
-            None
-            if self._get_matomo_surplus()
-            else super()._get_matomo_content_verdict()
+    def _get_matomo_recorded_orders(self):
+        """Return the ids of the sales orders that Matomo has a part of from here."""
+        request = self._get_matomo_row()
+        return set(request.counted_order_ids.ids if request._is_in_matomo() else ())
+
+    def _get_matomo_counted_lines(self):
+        """Override of `matomo.order.mixin` to add what is sold besides.
+
+        What was ordered is counted with the sales order, the surplus here.
+        """
+        lines = super()._get_matomo_counted_lines()
+        surplus = {
+            each.line: quantity
+            for each in lines
+            if each.role is LineRole.SETTLEMENT
+            and (quantity := self._get_matomo_surplus(each.line))
+        }
+        return [
+            *(each for each in lines if each.line not in surplus),
+            *(
+                CountedLine(line, LineRole.SETTLEMENT, quantity)
+                for line, quantity in surplus.items()
+            ),
+        ]
+
+    def _get_matomo_surplus(self, line):
+        """Return how much of a settlement was sold beyond what was ordered.
+
+        :return: a quantity in the unit of the line, 0.0 if all of it was ordered
+        """
+        ordered = line.sale_order_line_id
+        if not ordered:
+            return 0.0
+        return settlement.get_surplus(
+            line._prepare_matomo_till_line(),
+            [each._prepare_matomo_till_line() for each in ordered.pos_order_line_ids],
+            ordered._convert_qty(ordered, ordered.product_uom_qty, "s2p"),
+            line.product_uom_id.round,
         )
 
-    def _compute_matomo_bought_lines(self):
-        """Override of `matomo.order.mixin`: and what is sold besides."""
-        lines = super()._compute_matomo_bought_lines()
-        if surplus := self._get_matomo_surplus():
-            lines += [
-                computed.take(surplus[computed.line], self.currency_id)
-                for computed in self._compute_matomo_lines()
-                if computed.line in surplus
-            ]
-        return lines
+    def _get_matomo_settled_orders(self):
+        """Override of `matomo.order.mixin`."""
+        return self.env["sale.order"].union(
+            *(line._get_matomo_settled_order() for line in self.lines)
+        )
+
+    def _get_matomo_settled_here(self):
+        """Override of `matomo.order.mixin`."""
+        roles = self._get_matomo_line_roles()
+        return self.env["sale.order"].browse(
+            settlement.get_counted_orders(
+                {line._prepare_matomo_till_line(): role for line, role in roles.items()}
+            )
+        )
+
+    def _get_matomo_role_reason(self, role, lines):
+        """Override of `matomo.order.mixin`."""
+        if role is LineRole.SETTLEMENT:
+            orders = self.env["sale.order"].union(
+                *(line._get_matomo_settled_order() for line in lines)
+            )
+            return self.env._(
+                "Settled sales order %s, which is counted there.",
+                ", ".join(orders.mapped("name")),
+            )
+        if refunded := lines.refunded_orderline_id.order_id:
+            return self.env._(
+                "Refund of %s: Matomo counts no refunds.",
+                ", ".join(refunded.mapped("name")),
+            )
+        return super()._get_matomo_role_reason(role, lines)
 
     def _get_matomo_amount_notes(self, amounts):
-        """Override of `matomo.order.mixin`."""
+        """Override of `matomo.order.mixin` to tell what is sold besides."""
         return super()._get_matomo_amount_notes(amounts) + [
             self.env._(
                 "%(product)s: %(quantity)s more than sales order %(order)s has; only "
                 "these are counted here.",
-                product=line.product_id.name,
-                quantity=f"{quantity:g}",
-                order=line.sale_order_line_id.order_id.name,
+                product=each.line.product_id.name,
+                quantity=f"{each.quantity:g}",
+                order=each.line.sale_order_line_id.order_id.name,
             )
-            for line, quantity in self._get_matomo_surplus().items()
+            for each in self._get_matomo_counted_lines()
+            if each.role is LineRole.SETTLEMENT and each.quantity
         ]
+
+    # === REFUNDS === #
+
+    def _get_matomo_refunded_orders(self):
+        """Override of `matomo.order.mixin`: a POS order may take back from several.
+
+        :return: list of the POS orders, or the sales orders they settled, that
+            Matomo has of what is taken back
+        """
+        if not self._is_matomo_sale():
+            return []
+        return list(dict.fromkeys(self._get_matomo_originals().values()))
+
+    def _get_matomo_originals(self):
+        """Return ``{line: order}``: the original of each line that gives back."""
+        refunds = self.lines.filtered("refunded_orderline_id")
+        roles = {}
+        for sale in refunds.refunded_orderline_id.order_id:
+            roles.update(sale._get_matomo_line_roles())
+        originals = {}
+        for line in refunds:
+            sold = line.refunded_orderline_id
+            order = sold._get_matomo_settled_order()
+            original = settlement.get_original(
+                SoldLine(
+                    role=roles[sold],
+                    pos_order=(sold.order_id._name, sold.order_id.id),
+                    order=(order._name, order.id),
+                    is_down_payment=sold.sale_order_line_id.is_downpayment,
+                    is_order_confirmed=order.state == "sale",
+                )
+            )
+            if original:
+                model_name, id_ = original
+                originals[line] = self.env[model_name].browse(id_)
+        return originals
+
+    def _get_matomo_refund_amount(self, original, site, left):
+        """Override of `matomo.order.mixin`: what its lines take back."""
+        originals = self._get_matomo_originals()
+        total = sum(
+            each.untaxed + each.tax
+            for each in self._get_matomo_line_amounts()
+            if originals.get(each.line) == original
+        )
+        return -self._get_matomo_converter(site)(total)
 
 
 def _drop_matomo(values):

@@ -6,8 +6,11 @@ from odoo.tools import format_datetime
 from ..const import SHOPPER_FIELDS, USER_GROUP, Verdict
 from ..matomo_api.tracking import Cart, Page
 from ..outbox import carts
+from ..tools import settlement
+from ..tools.amounts import LineAmounts
+from ..tools.settlement import LineRole
 from ..tools.shopper import is_visitor_known, merge_visit
-from .matomo_order_mixin import ComputedLine, personal_index
+from .matomo_order_mixin import personal_index
 
 # While it is one of these, an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
@@ -112,18 +115,6 @@ class SaleOrder(models.Model):
         """Override of `matomo.order.mixin`: sections and notes are no lines."""
         return self._get_priced_lines()
 
-    def _get_matomo_line_fate(self, line):
-        """Override of `matomo.order.mixin`: a down payment a till has counted."""
-        if line.is_downpayment:
-            # A payment, not a product: the products stand on their own lines.
-            counted = self._get_matomo_counted_lines()
-            return "bought" if line in counted.sale_order_line_id else "none"
-        return "returned" if line.product_uom_qty < 0 else "bought"
-
-    def _get_matomo_fate_reason(self, fate, lines):
-        """Override of `matomo.order.mixin`: sales orders only know returns."""
-        return self.env._("A return: Matomo counts no refunds.")
-
     def _is_matomo_delivery(self, line):
         """Override of `matomo.order.mixin`."""
         return line.is_delivery
@@ -140,11 +131,13 @@ class SaleOrder(models.Model):
     # === SETTLED AT TILLS === #
 
     def _matomo_enqueue(self):
-        """Override of `matomo.order.mixin`: what a till has settled counts there
-        if its sales order is cancelled before Matomo has it.
+        """Override of `matomo.order.mixin`.
+
+        If a sales order is cancelled before Matomo has it, tills count what they
+        settled of it.
         """
         rows = super()._matomo_enqueue()
-        # sudo: who cancels an order need not be able to see the till's sales.
+        # sudo: who cancels an order need not be able to see POS orders.
         cancelled = self.sudo().filtered(
             lambda order: order.state == "cancel" and order._get_matomo_settlements()
         )
@@ -152,108 +145,122 @@ class SaleOrder(models.Model):
             self.env["matomo.retrack"]._queue(cancelled)
         return rows
 
-    @api.ondelete(at_uninstall=False)
-    def _unlink_matomo(self):
-        """What a till has settled counts there if the order is gone unsent."""
+    def unlink(self):
+        """Override of `sale`: tills count what they settled of an unsent order."""
         # sudo: see _matomo_enqueue.
-        orders = self.sudo().filtered(
+        unsent = self.sudo().filtered(
             lambda order: order._get_matomo_settlements()
             and not order._get_matomo_row()._is_in_matomo()
         )
-        if sales := orders._get_matomo_settlements().order_id:
+        sales = unsent._get_matomo_settlements().order_id
+        result = super().unlink()
+        if sales:
             self.env["matomo.retrack"]._queue(sales)
+        return result
 
     def _get_matomo_settlements(self):
-        """The till's lines that settle these orders, of sales that are paid."""
+        """Return the lines that settle these orders, of POS orders that are paid."""
         lines = self.pos_order_line_ids | self.order_line.pos_order_line_ids
         return lines.filtered(lambda line: line.order_id._is_matomo_sale())
 
-    def _is_matomo_counted(self):
-        """Whether Matomo has this order, or will have it (in sudo)."""
+    def _matomo_counts_itself(self):
+        """Return whether Matomo has this order, or will have it (in sudo)."""
         self.ensure_one()
-        row = self._get_matomo_row()
-        if row._is_in_matomo():
-            # Matomo forgets nothing: the cancellation is a refund's matter.
-            return True
-        if self.state == "cancel":
-            return False
-        if row:
-            return row.state in ("pending", "failed")
-        return self._get_matomo_verdict()[0].state != "excluded"
+        request = self._get_matomo_row()
+        return settlement.counts_itself(
+            settlement.SalesOrder(
+                state=request.state or self._get_matomo_verdict()[0].state,
+                is_in_matomo=request._is_in_matomo(),
+                is_cancelled=self.state == "cancel",
+            )
+        )
 
-    def _get_matomo_counted_lines(self):
-        """The till's lines by which Matomo has a part of this order (in sudo)."""
+    def _get_matomo_lines_counted_at_till(self):
+        """Return the POS lines by which Matomo has a part of this order (in sudo)."""
         self.ensure_one()
         return self._get_matomo_settlements().filtered(
-            lambda line: line.order_id._is_matomo_counting(self)
-            and line.order_id._get_matomo_line_fate(line) == "bought"
+            lambda line: settlement.is_counted_at_till(
+                line._prepare_matomo_till_line(),
+                line.order_id._get_matomo_recorded_orders(),
+            )
         )
 
     def _get_matomo_content_verdict(self):
-        """Override of `matomo.order.mixin`: a till may have counted it already."""
-        if counted := self._get_matomo_counted_lines():
+        """Override of `matomo.order.mixin`: tills may have counted all of it."""
+        if at_till := self._get_matomo_lines_counted_at_till():
             left = sum(
-                computed.untaxed + computed.tax
-                for computed in self._compute_matomo_bought_lines()
+                each.untaxed + each.tax for each in self._get_matomo_counted_amounts()
             )
             if self.currency_id.compare_amounts(left, 0) <= 0:
                 return Verdict(
                     "excluded",
-                    self.env._("Settled by %s, where it is counted.", _names(counted)),
+                    self.env._(
+                        "Settled by %s, where it is counted.", _get_names(at_till)
+                    ),
                 )
         return super()._get_matomo_content_verdict()
 
-    def _compute_matomo_lines(self):
-        """Override of `matomo.order.mixin` to take off what a till has counted."""
-        computed_lines = super()._compute_matomo_lines()
-        counted = self._get_matomo_counted_lines().grouped("sale_order_line_id")
+    def _get_matomo_line_roles(self):
+        """Override of `matomo.order.mixin`.
+
+        A down payment is no product: the products stand on their own lines. If a
+        till has counted it, it takes off what was paid.
+        """
+        roles = super()._get_matomo_line_roles()
+        at_till = self._get_matomo_lines_counted_at_till().sale_order_line_id
+        for line in roles:
+            if line.is_downpayment:
+                roles[line] = LineRole.BOUGHT if line in at_till else LineRole.IGNORED
+        return roles
+
+    def _get_matomo_counted_lines(self):
+        """Override of `matomo.order.mixin` to take off what tills have counted."""
+        lines = super()._get_matomo_counted_lines()
+        at_till = self._get_matomo_lines_counted_at_till().grouped("sale_order_line_id")
         return [
-            self._take_off_counted(computed, counted[computed.line])
-            if computed.line in counted
-            else computed
-            for computed in computed_lines
+            each._replace(quantity=_get_left(each.line, at_till[each.line]))
+            if each.quantity is not None and each.line in at_till
+            else each
+            for each in lines
         ]
 
-    def _take_off_counted(self, computed, counted):
-        """What is left of a line of which a till has counted a part.
+    def _get_matomo_line_amounts(self):
+        """Override of `matomo.order.mixin`.
 
-        Of a product what was not taken away yet, at this order's price; of a down
-        payment what was paid.
+        A down payment that tills have counted takes off what was paid.
         """
-        line = computed.line
-        if line.is_downpayment:
-            untaxed, tax = self._get_matomo_amounts_at_till(counted)
-            return ComputedLine(line, -untaxed, -tax, 0.0)
-        done = sum(
-            line._convert_qty(line, quantity, "p2s")
-            for quantity in counted.mapped("qty")
-        )
-        left = computed.quantity - done
-        # 0.8 less 0.1 and 0.7 is a little more than nothing for a computer.
-        is_left = line.product_uom_id.compare(left, 0.0) > 0
-        return computed.take(left if is_left else 0.0, self.currency_id)
+        at_till = self._get_matomo_lines_counted_at_till().grouped("sale_order_line_id")
+        amounts = super()._get_matomo_line_amounts()
+        for number, each in enumerate(amounts):
+            if each.line in at_till and each.line.is_downpayment:
+                untaxed, tax = self._get_matomo_amounts_at_till(
+                    {line: line.qty for line in at_till[each.line]}
+                )
+                amounts[number] = LineAmounts(each.line, -untaxed, -tax, 0.0)
+        return amounts
 
-    def _get_matomo_amounts_at_till(self, lines):
-        """What the tills' ``lines`` come to: untaxed and tax."""
+    def _get_matomo_amounts_at_till(self, quantities):
+        """Return what parts of POS lines come to, in the currency of this order.
+
+        :param quantities: ``{line: quantity}`` of POS order lines
+        :return: list of the untaxed amount and the tax
+        """
         totals = [0.0, 0.0]
-        for sale in lines.order_id:
-            surplus = sale._get_matomo_surplus()
-            for computed in sale._compute_matomo_lines():
-                if computed.line in lines:
-                    if computed.line in surplus:
-                        left = computed.quantity - surplus[computed.line]
-                        computed = computed.take(left, sale.currency_id)
-                    for number, amount in enumerate((computed.untaxed, computed.tax)):
-                        totals[number] += sale.currency_id._convert(
-                            amount, self.currency_id, self.company_id, sale.date_order
-                        )
+        for sale in self.env["pos.order.line"].union(*quantities).order_id:
+            for each in sale._get_matomo_line_amounts():
+                if each.line not in quantities:
+                    continue
+                part = each.portion(quantities[each.line], sale.currency_id.round)
+                for number, amount in enumerate((part.untaxed, part.tax)):
+                    totals[number] += sale.currency_id._convert(
+                        amount, self.currency_id, self.company_id, sale.date_order
+                    )
         return totals
 
     def _get_matomo_refund_amount(self, original, site, left):
-        """Override of `matomo.order.mixin`: all of it, but for what a till has sold.
+        """Override of `matomo.order.mixin`: all of it, except what tills have sold.
 
-        What a till has taken back and Matomo does not know of yet, the till's own
-        refund will report.
+        A POS refund that Matomo does not have yet reports itself what it takes back.
         """
         refunds = self.env["matomo.request"]._get_refunds_of(self)
         pending = refunds.filtered(
@@ -261,30 +268,34 @@ class SaleOrder(models.Model):
         )
         return left - self._get_matomo_sold_at_tills(site, pending.pos_order_id)
 
-    def _get_matomo_sold_at_tills(self, site, untold):
-        """What tills have sold of this order and have not taken back, with tax.
+    def _get_matomo_sold_at_tills(self, site, pending):
+        """Return what tills have sold of this order and have not taken back.
 
-        Only what is counted here, in the site's currency.
-
-        :param untold: till sales that have taken back, and are left out
+        :param pending: POS orders whose returns are left out: their refund is pending
+        :return: with tax, in the site's currency; only what this order counts
         """
-        settled = self._get_matomo_settlements().filtered(
-            lambda line: line.order_id._get_matomo_line_fate(line) == "settled"
-        )
-        returned = settled.refund_orderline_ids.filtered(
-            lambda line: line.order_id._is_matomo_sale() and line.order_id not in untold
-        )
-        amounts = self._get_matomo_amounts_at_till(settled | returned)
+        settlements = self._get_matomo_settlements()
+        quantities = {
+            each.line: each.line.qty - (each.quantity or 0.0)
+            for sale in settlements.order_id
+            for each in sale._get_matomo_counted_lines()
+            if each.line in settlements and each.role is LineRole.SETTLEMENT
+        }
+        settled = settlements.filtered(lambda line: line in quantities)
+        for line in settled.refund_orderline_ids:
+            if line.order_id._is_matomo_sale() and line.order_id not in pending:
+                quantities[line] = line.qty
+        amounts = self._get_matomo_amounts_at_till(quantities)
         return self._get_matomo_converter(site)(sum(amounts))
 
     def _get_matomo_amount_notes(self, amounts):
-        """Override of `matomo.order.mixin`."""
+        """Override of `matomo.order.mixin` to tell what tills have counted."""
         notes = super()._get_matomo_amount_notes(amounts)
-        if counted := self._get_matomo_counted_lines():
+        if at_till := self._get_matomo_lines_counted_at_till():
             notes.append(
                 self.env._(
                     "Without what was settled by %s, where it is counted.",
-                    _names(counted),
+                    _get_names(at_till),
                 )
             )
         return notes
@@ -446,5 +457,23 @@ class SaleOrder(models.Model):
         )
 
 
-def _names(lines):
+def _get_left(line, at_till):
+    """Return how much of a sales order line is not counted at tills, in its unit.
+
+    :param at_till: the POS lines by which Matomo has a part of it
+    """
+    if line.is_downpayment:
+        # It has no quantity.
+        return 0.0
+    return settlement.get_left(
+        line.product_uom_qty,
+        [
+            line._convert_qty(line, quantity, "p2s")
+            for quantity in at_till.mapped("qty")
+        ],
+        line.product_uom_id.round,
+    )
+
+
+def _get_names(lines):
     return ", ".join(lines.order_id.mapped("name"))
