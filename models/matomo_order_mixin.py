@@ -27,17 +27,17 @@ from .matomo_site import to_decimal
 
 _logger = logging.getLogger(__name__)
 
-# So many items are named where they have changed.
+# How many changed items a note names at most.
 NAMED = 5
 
 
 class MatomoOrderMixin(models.AbstractModel):
-    """What sales orders and till sales have in common for Matomo.
+    """An order that is tracked in Matomo, of whichever model.
 
-    The metadata of the shopper is stored on the order, as the guide asks. Flag,
-    verdict and URL are read from the order's row in the log: the sender never
-    writes an order. The model that inherits says in ``_matomo_order_field`` which
-    field of the log names it, and implements the hooks at the end.
+    The order stores the metadata of the shopper, as the guide asks. Flag, verdict
+    and URL are read from the order's request: the sender never writes an order. A
+    model that inherits this says in ``_matomo_order_field`` which field of
+    ``matomo.request`` names it, and implements the hooks at the end.
     """
 
     _name = "matomo.order.mixin"
@@ -133,8 +133,8 @@ class MatomoOrderMixin(models.AbstractModel):
     # === COMPUTE AND SEARCH === #
 
     def _get_matomo_rows(self):
-        """The verdict rows of these orders: ``{order id: row}``, in sudo."""
-        # sudo: employees see the verdict without reading the log.
+        """Return the requests of these orders: ``{order id: request}``, in sudo."""
+        # sudo: employees see the verdict and may not read requests.
         rows = (
             self.env["matomo.request"]
             .sudo()
@@ -145,7 +145,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return {row[self._matomo_order_field].id: row for row in rows}
 
     def _get_matomo_row(self):
-        """The verdict row of an order, empty if it has none (in sudo)."""
+        """Return the request of an order, empty if it has none (in sudo)."""
         return self.matomo_request_ids.filtered(lambda row: row.kind == "order")
 
     @api.depends("matomo_attribution_info")
@@ -156,7 +156,7 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_attribution = ", ".join(filter(None, parts))
 
     def _depends_on_matomo_row(self):
-        """The fields of the log that the verdict shows."""
+        """Return the fields of the request that the verdict shows."""
         if not self._matomo_order_field:
             return []
         names = ("state", "reason", "notes", "sent_date", "order_ref", "tracking_url")
@@ -177,7 +177,7 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_order_ref = row.order_ref
 
     def _depends_on_matomo_amount(self):
-        """The fields that tell an order from what Matomo has of it."""
+        """Return the fields by which an order can differ from what Matomo has."""
         if not self._matomo_order_field:
             return []
         return ["amount_total", "date_order", *self._depends_on_matomo_row()]
@@ -191,7 +191,7 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_notes = "\n".join(filter(None, notes))
 
     def _get_matomo_changes(self, row):
-        """Sentences on what the order has become since Matomo accepted it."""
+        """Return sentences on how the order has changed since Matomo accepted it."""
         # sudo: the site's currency, for an employee who may not read the site.
         order, site = self.sudo(), row.site_id
         if row.state not in ACCEPTED_STATES or row.currency_id != site.currency_id:
@@ -223,9 +223,12 @@ class MatomoOrderMixin(models.AbstractModel):
         return changes
 
     def _get_matomo_revenue(self, row):
-        """The order's revenue as it is now, in cents of the currency of its site.
+        """Return the order's revenue as it is now, in the currency of its site.
 
         Taxes are computed only for an order whose total is not what was sent.
+
+        :param row: the order's request
+        :return: a ``Decimal``, rounded to cents
         """
         site, sent = row.site_id, row._get_sent_revenue()
         if (
@@ -243,10 +246,11 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_tracking_url = row.tracking_url if row else False
 
     def _search_matomo_row(self, field_name, domain):
-        """Domain of the orders whose verdict row matches ``domain``.
+        """Return the domain of the orders whose request matches ``domain``.
 
-        :param field_name: what is searched by; Odoo does not ask whether one may read
-            a field that is searched by a method
+        :param field_name: the field that is searched; Odoo does not check read access
+            to a field that has a search method
+        :raise AccessError: for a user who may not read this field
         """
         self._check_field_access(self._fields[field_name], "read")
         # sudo: see _get_matomo_rows.
@@ -292,7 +296,10 @@ class MatomoOrderMixin(models.AbstractModel):
         )
 
     def _search_matomo_value(self, field_name, name, operator, value):
-        """An order without a row has no value either."""
+        """Return the domain of a search by a value of the request.
+
+        An order without a request has no value either.
+        """
         if operator in Domain.NEGATIVE_OPERATORS:
             return NotImplemented
         domain = self._search_matomo_row(field_name, [(name, operator, value)])
@@ -301,7 +308,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return domain
 
     def _field_to_sql(self, alias, field_expr, query=None):
-        """Override of the ORM to group by the verdict, which lives in its row."""
+        """Override of the ORM to group by the state, a column of the request."""
         if field_expr != "matomo_state":
             return super()._field_to_sql(alias, field_expr, query)
         self._check_field_access(self._fields[field_expr], "read")
@@ -322,11 +329,14 @@ class MatomoOrderMixin(models.AbstractModel):
         self.env["matomo.request"]._schedule(self)
 
     def _matomo_enqueue(self):
-        """Give each order that counts and has no verdict its row, and wake the sender.
+        """Create the request of each order that counts, and wake the sender.
 
-        :return: the rows that are new or wait again
+        An order that has a request keeps it. If that was cancelled before it was sent
+        and the order is confirmed again, the request gets a new verdict.
+
+        :return: the requests that are new or have a new verdict
         """
-        # sudo: the sale is made by whoever makes it, with no right to the log.
+        # sudo: the cashier, shopper or salesperson has no right to requests.
         orders = self.sudo()
         orders._matomo_enqueue_refunds()
         orders = orders.filtered(lambda order: order._is_matomo_sale())
@@ -350,7 +360,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return changed
 
     def _matomo_enqueue_refunds(self):
-        """Queue the refunds these orders are, for sites that want them."""
+        """Queue the refunds that these orders are, for sites that track refunds."""
         moment = fields.Datetime.now()
         refunds.queue(
             self.env,
@@ -362,7 +372,7 @@ class MatomoOrderMixin(models.AbstractModel):
         )
 
     def _prepare_matomo_request_values(self):
-        """The values of the order's row, with its verdict."""
+        """Return the values of the order's request, with its verdict."""
         self.ensure_one()
         verdict, site = self._get_matomo_verdict()
         if verdict.state == "excluded":
@@ -379,12 +389,12 @@ class MatomoOrderMixin(models.AbstractModel):
         }
 
     def _get_matomo_verdict(self):
-        """What is to become of this order, and on which Matomo site.
+        """Return the verdict on this order, and its Matomo site.
 
         :return: tuple of a ``Verdict`` and a ``matomo.site``, empty if none is set
         """
         self.ensure_one()
-        # Whoever made the sale, its verdict speaks the company's language.
+        # The verdict is in the company's language, whichever the salesperson uses.
         order = self.with_context(lang=self.company_id.partner_id.lang)
         site = order._get_matomo_site()
         if not site:
@@ -402,7 +412,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return verdict, site
 
     def _get_matomo_missing_reason(self):
-        """Why an order that counts has no row, or False."""
+        """Return why an order that counts has no request, or False."""
         # sudo: the reason names the site, which an employee may not read.
         order = self.sudo()
         return order._is_matomo_sale() and order._get_matomo_verdict()[0].reason
@@ -410,7 +420,7 @@ class MatomoOrderMixin(models.AbstractModel):
     # === RETRACK === #
 
     def action_matomo_retrack(self):
-        """Look at these orders again: send what should be in Matomo and is not."""
+        """Re-evaluate these orders: send those that Matomo should have and has not."""
         self.check_access("read")
         return self.env["matomo.retrack"]._retrack(self)
 
@@ -523,15 +533,16 @@ class MatomoOrderMixin(models.AbstractModel):
         )
 
     def _get_matomo_tolerance(self, site, line_count):
-        """A cent, and half a cent a line, in the site's currency.
+        """Return how far the subtotal may be from the items by rounding alone.
 
-        Where the currency has no cents, these are its smallest coins.
+        That is a cent, and half a cent for each item line, in the site's currency; in
+        a currency without cents, its smallest coin instead of a cent.
         """
         coin = max(CENT, to_decimal(site.currency_id.rounding))
         return coin + coin / 2 * line_count
 
     def _is_matomo_discount(self, untaxed, tax):
-        """Whether a line takes something off, by its amounts.
+        """Return whether a line takes something off, by its amounts.
 
         A line that costs something is bought, even if a fixed tax within its price
         leaves less than nothing before tax.
@@ -559,8 +570,8 @@ class MatomoOrderMixin(models.AbstractModel):
     def _get_matomo_line_amounts(self):
         """Return the amounts of whole lines, in the order's currency.
 
-        Odoo's own tax computation, rounding included, is split over the lines, so
-        that any part of an order adds up with the rest of it.
+        Odoo's own tax computation splits the order's total over the lines, rounding
+        included, so that any part of an order adds up with the rest of it.
 
         :return: list of ``LineAmounts``, also of what is no line but part of the total
         """
@@ -583,7 +594,11 @@ class MatomoOrderMixin(models.AbstractModel):
         return amounts
 
     def _get_matomo_converter(self, site):
-        """A function from an amount of the order to cents of the site's currency."""
+        """Return a function that converts an amount to the site's currency.
+
+        It takes an amount in the order's currency, converts it at the rate of the
+        order's date, and returns a ``Decimal``, rounded to cents.
+        """
 
         def convert(amount):
             converted = self.currency_id._convert(
@@ -594,7 +609,11 @@ class MatomoOrderMixin(models.AbstractModel):
         return convert
 
     def _prepare_matomo_line(self, line, amount, quantity, site):
-        """A bought line as an item, in the site's language."""
+        """Return a counted line as an item, in the site's language.
+
+        :param amount: before tax, in the site's currency
+        :param quantity: how much of the line is counted, in its unit
+        """
         product = line.product_id.with_context(lang=site.lang_id.code)
         sku = choose_sku(
             (product.default_code, product.barcode), f"product-{product.id}"
@@ -604,7 +623,7 @@ class MatomoOrderMixin(models.AbstractModel):
         in_product_unit = unit._compute_quantity(quantity, product.uom_id, round=False)
         return Line(
             sku=sku,
-            # Nothing may be left of a name of control characters.
+            # A name of control characters only is empty once it is cleaned.
             name=clean_text(name, MAX_NAME_LENGTH) or sku,
             categories=self._get_matomo_categories(product),
             amount=amount,
@@ -615,7 +634,7 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.model
     def _get_matomo_categories(self, product):
-        """Category names along the paths, the web shop's before the internal ones."""
+        """Return category names along the paths, public categories first."""
         names = []
         for category in product.public_categ_ids:
             names += category.parents_and_self.mapped("name")
@@ -624,7 +643,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return choose_categories([*names, *path.mapped("name")])
 
     def _get_matomo_amount_notes(self, amounts):
-        """Sentences on what Matomo's figures cannot say as the order does."""
+        """Return sentences on what is sent differently from the order, and why."""
         notes = [
             self.env._(
                 "“%s” is left out of the items: its product no longer exists.", name
@@ -671,15 +690,15 @@ class MatomoOrderMixin(models.AbstractModel):
         return notes
 
     def _get_matomo_item_changes(self, row):
-        """A sentence on what was bought, if it is other than what Matomo has.
+        """Return a sentence on the items, if they differ from what Matomo has.
 
-        For an order of the same revenue. Taxes are computed only if one of its lines
-        was touched since the order was queued.
+        Meant for an order whose revenue is what was sent. Taxes are computed only if
+        one of its lines was written since the order was queued.
         """
         lines = self._matomo_lines()
         if not any(line.write_date > row.create_date for line in lines):
             return []
-        # An old row has no payload any more.
+        # The payload of an old request is deleted.
         if not (payload := row.payload):
             return []
         has = [Item(*item) for item in json.loads(payload["ec_items"])]
@@ -699,11 +718,14 @@ class MatomoOrderMixin(models.AbstractModel):
     # === VISITOR === #
 
     def _get_matomo_visitor_key(self, site):
-        """What makes the visitor of an order whose shopper is unknown: the order."""
+        """Return what identifies the visitor of an order whose shopper is unknown.
+
+        By default that is the order: each one gets a visitor of its own.
+        """
         return self._name, self.id
 
     def _prepare_matomo_visitor(self, site):
-        """The shopper's own visit where it is known, else a visitor of their own."""
+        """Return the shopper's own visitor if it is known, else one of the order."""
         self.ensure_one()
         info = self.matomo_attribution_info or {}
         return Visitor(
@@ -726,26 +748,26 @@ class MatomoOrderMixin(models.AbstractModel):
             dimensions=site._get_dimensions(self),
         )
 
-    # === PRIVACY: WRITTEN BY NOBODY === #
+    # === PRIVACY: ACCESS === #
 
     def _has_field_access(self, field, operation):
-        """Override of the ORM: what is said about a shopper cannot be forged."""
+        """Override of the ORM: users cannot forge a shopper's metadata."""
         if operation == "write" and field.name.startswith("matomo_"):
             return self.env.su
         return super()._has_field_access(field, operation)
 
     @api.model
     def default_get(self, fields):
-        """Override of the ORM: no default of a user's own is a shopper's."""
+        """Override of the ORM: a user's default values are no shopper's metadata."""
         values = super().default_get(fields)
         for name in self._matomo_personal_fields:
             values.pop(name, None)
         return values
 
-    # === PRIVACY: DELETED IN TIME === #
+    # === PRIVACY: DELETION === #
 
     def _matomo_personal_sql(self, model, alias, query):
-        """The condition of ``personal_index``."""
+        """Return the condition of ``personal_index``, as SQL."""
         columns = [
             SQL.identifier(alias, name, to_flush=self._fields[name])
             for name in self._matomo_personal_fields
@@ -755,8 +777,8 @@ class MatomoOrderMixin(models.AbstractModel):
     def _anonymize_matomo_shopper(self):
         """Delete the shopper's metadata.
 
-        By SQL: an order of long ago must not look as if somebody had worked on it,
-        and no rule or chatter of the shop shall wake up.
+        It is deleted by SQL: an old order must not look as if somebody had edited it,
+        and must trigger no automation rule and no tracking message.
         """
         names = self._matomo_personal_fields
         if not self:
@@ -775,17 +797,21 @@ class MatomoOrderMixin(models.AbstractModel):
         self.invalidate_recordset(names, flush=False)
 
     def _forget_matomo_shopper(self):
-        """Delete all that is personal of these orders, in the log, too."""
+        """Delete the personal data of these orders and of their requests."""
         self._anonymize_matomo_shopper()
-        # sudo: nobody may write the log; whoever deletes a customer need not see it.
+        # sudo: no user may write requests, and the user who deletes a customer need
+        # not be able to see them.
         rows = self.env["matomo.request"].sudo()
         rows.search([(self._matomo_order_field, "in", self.ids)])._forget()
 
-    # === PRIVACY: HANDED OUT ON REQUEST === #
+    # === PRIVACY: EXPORT === #
 
     def _export_matomo_data(self):
-        """All that is known of these orders and of what was sent, for JSON."""
-        # sudo: a Matomo manager, who asks, may have no right to sales.
+        """Return the personal data of these orders and of their requests, for JSON.
+
+        :return: list of dicts, one for each order
+        """
+        # sudo: a Matomo manager may export them without a right to sales.
         return [
             {
                 "order": order.display_name,
@@ -806,7 +832,7 @@ class MatomoOrderMixin(models.AbstractModel):
 
     # === HOOKS === #
 
-    # The field of the log that names an order of this model.
+    # The field of ``matomo.request`` that names an order of this model.
     _matomo_order_field = None
     # The field of a line that says how much was bought.
     _matomo_quantity_field = None
@@ -814,15 +840,15 @@ class MatomoOrderMixin(models.AbstractModel):
     _matomo_personal_fields = SHOPPER_FIELDS
 
     def _is_matomo_sale(self):
-        """Whether Odoo counts this order as revenue."""
+        """Return whether Odoo counts this order as revenue."""
         raise NotImplementedError
 
     def _get_matomo_sale_domain(self):
-        """The domain of the orders for which ``_is_matomo_sale``."""
+        """Return the domain of the orders for which ``_is_matomo_sale`` holds."""
         raise NotImplementedError
 
     def _is_matomo_withdrawn(self):
-        """Return whether this order counts no longer, or not yet again."""
+        """Return whether this order no longer counts as revenue."""
         return not self._is_matomo_sale()
 
     def _get_matomo_refunded_orders(self):
@@ -849,35 +875,38 @@ class MatomoOrderMixin(models.AbstractModel):
         return self.env["sale.order"]
 
     def _get_matomo_settled_here(self):
-        """Return those of them that this order counts."""
+        """Return the sales orders whose settled lines this order counts."""
         return self.env["sale.order"]
 
     def _get_matomo_site(self):
-        """The Matomo site this order belongs to, empty if none is set."""
+        """Return the Matomo site this order belongs to, empty if none is set."""
         raise NotImplementedError
 
     def _get_matomo_site_domain(self, site):
-        """The orders of a site, by ``_get_matomo_site``; of none, if it is empty."""
+        """Return the domain of the orders whose ``_get_matomo_site`` is ``site``.
+
+        :param site: a ``matomo.site``; empty: the orders without a site
+        """
         raise NotImplementedError
 
     def _get_matomo_no_site_reason(self):
-        """A sentence that names what has no Matomo site."""
+        """Return a sentence that names the record for which no Matomo site is set."""
         raise NotImplementedError
 
     def _get_matomo_channel(self):
-        """A value of ``matomo.request.channel``."""
+        """Return a value of ``matomo.request.channel``."""
         raise NotImplementedError
 
     def _get_matomo_till(self):
-        """The name of the till, if the order is of one."""
+        """Return the name of the order's Point of Sale, empty if it has none."""
         return ""
 
     def _get_matomo_order_name(self):
-        """What people call this order; becomes the order id in Matomo."""
+        """Return the name of this order; it becomes the order id in Matomo."""
         raise NotImplementedError
 
     def _get_matomo_page(self, site):
-        """The page the order is booked on."""
+        """Return the ``tracking.Page`` on which Matomo shows the order."""
         raise NotImplementedError
 
     def _matomo_lines(self):
@@ -903,7 +932,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return self.env._("A return: Matomo counts no refunds.")
 
     def _is_matomo_delivery(self, line):
-        """Whether the line is the delivery's cost."""
+        """Return whether the line is the cost of the delivery."""
         return False
 
     def _prepare_matomo_base_lines(self):
@@ -912,12 +941,15 @@ class MatomoOrderMixin(models.AbstractModel):
 
 
 def personal_index(*names):
-    """The index of orders that hold personal data, by age: few, in a long history."""
+    """Return an index of the orders that hold personal data, by age.
+
+    :param names: the fields with personal data
+    """
     return models.Index(f"(date_order) WHERE num_nonnulls({', '.join(names)}) > 0")
 
 
 def _describe_rest(items, others):
-    """Which of ``items`` are not among ``others``, for people."""
+    """Return a text for each of the first items that are not among ``others``."""
     known = {(item.sku, float(item.price), item.quantity) for item in others}
     return [
         f"{item.quantity} x {item.name} ({item.price:.2f})"

@@ -34,8 +34,8 @@ class PosOrder(models.Model):
     def _process_order(self, order, existing_order):
         """Override of `point_of_sale`: a till cannot set Matomo's fields.
 
-        What it sends under their names, at any depth, is dropped, and the sale
-        goes on: a field the cashier may not write would fail it.
+        Values for them are dropped, at any depth, so that the sale goes on: writing
+        a field that the cashier may not write would raise an error.
         """
         _drop_matomo(order)
         return super()._process_order(order, existing_order)
@@ -48,18 +48,18 @@ class PosOrder(models.Model):
         return super().create(vals_list)
 
     def write(self, vals):
-        """Override of `point_of_sale`: a till also writes sales directly.
+        """Override of `point_of_sale`: a till also writes POS orders directly.
 
-        Nobody enters Matomo's fields of a sale, not even who may see them.
+        No user may write Matomo's fields, not even one who may see them.
         """
         if not self.env.su:
             _drop_matomo(vals)
         return super().write(vals)
 
     def read(self, fields=None, load="_classic_read"):
-        """Override of the ORM for tills, which read without names of relations.
+        """Override of the ORM to leave out fields that a till may not read.
 
-        ``pos_online_payment`` lets them read all fields of a sale once it is paid.
+        ``pos_online_payment`` makes a till read all fields of a paid POS order.
         """
         if not fields and not load:
             fields = self._load_pos_data_fields(self.config_id[:1])
@@ -70,8 +70,8 @@ class PosOrder(models.Model):
     def _get_matomo_revenue(self, row):
         """Override of `matomo.order.mixin`: a tip may not be in Odoo's total.
 
-        Added after the payment, it is a line, and the till leaves the total as it was
-        (``pos_restaurant``: tip_screen.js).
+        A tip that is added after the payment is a line, but the till does not change
+        the total (``pos_restaurant``: tip_screen.js).
         """
         if self.is_tipped:
             return self._prepare_matomo_amounts(row.site_id).revenue
@@ -127,9 +127,9 @@ class PosOrder(models.Model):
         return super()._get_matomo_visitor_key(site)
 
     def _prepare_matomo_visitor(self, site):
-        """Override of `matomo.order.mixin`: the buyer stands in the shop.
+        """Override of `matomo.order.mixin` to add the location of the shop.
 
-        Its address is that of the till's warehouse or, if that has no country, the
+        It is the address of the till's warehouse or, if that has no country, the
         company's.
         """
         address = self.config_id.picking_type_id.warehouse_id.partner_id
@@ -149,9 +149,9 @@ class PosOrder(models.Model):
     def _prepare_matomo_base_lines(self):
         """Override of `matomo.order.mixin`.
 
-        As ``pos.order.line`` prepares them (``is_refund`` decides what is rounded
-        together), with the sign of the line's own quantity and without needing an
-        income account. A till's cash rounding is no line, and no revenue.
+        They are those of ``pos.order.line`` (``is_refund`` decides what is rounded
+        together), but with the sign of the line's own quantity, and no income account
+        is needed. A till's cash rounding is no line, and no revenue.
         """
         return [
             self.env["account.tax"]._prepare_base_line_for_taxes_computation(
@@ -330,9 +330,12 @@ class PosOrder(models.Model):
 
 
 def _drop_matomo(values):
-    """Take everything under the names of ours from what a till sends."""
+    """Remove the values of this addon's fields and models from what a till sends.
+
+    :param values: dicts and lists, at any depth; changed in place
+    """
     if isinstance(values, dict):
-        # Models, too: a till names them where it links records by their uuid.
+        # Models, too: a till names them to link records by their uuid.
         for name in [n for n in values if str(n).startswith((PREFIX, "matomo."))]:
             del values[name]
         for value in values.values():

@@ -12,9 +12,9 @@ from ..tools.settlement import LineRole
 from ..tools.shopper import is_visitor_known, merge_visit
 from .matomo_order_mixin import personal_index
 
-# While it is one of these, an order is a cart or a quotation.
+# The states in which an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
-# Writing one of these changes what a cart costs.
+# Fields that change the prices of a cart.
 CART_FIELDS = {"fiscal_position_id", "partner_id", "pricelist_id"}
 
 
@@ -55,7 +55,7 @@ class SaleOrder(models.Model):
     # === THE ORDER === #
 
     def _action_cancel(self):
-        """Override of `sale` to note what is given back, for Matomo."""
+        """Override of `sale` to schedule the refund of a cancelled order."""
         result = super()._action_cancel()
         self._matomo_track()
         return result
@@ -120,8 +120,8 @@ class SaleOrder(models.Model):
         return line.is_delivery
 
     def _prepare_matomo_base_lines(self):
-        """Override of `matomo.order.mixin`: what ``_compute_amounts`` adds up."""
-        # Filtered lines no longer know those of the other orders that are looked at.
+        """Override of `matomo.order.mixin`: the lines ``_compute_amounts`` adds up."""
+        # A filtered recordset prefetches its own records only.
         lines = self._get_priced_lines().with_prefetch(self.order_line._prefetch_ids)
         return [
             *(line._prepare_base_line_for_taxes_computation() for line in lines),
@@ -136,14 +136,14 @@ class SaleOrder(models.Model):
         If a sales order is cancelled before Matomo has it, tills count what they
         settled of it.
         """
-        rows = super()._matomo_enqueue()
-        # sudo: who cancels an order need not be able to see POS orders.
+        requests = super()._matomo_enqueue()
+        # sudo: the user who cancels an order need not be able to see POS orders.
         cancelled = self.sudo().filtered(
             lambda order: order.state == "cancel" and order._get_matomo_settlements()
         )
         if cancelled:
             self.env["matomo.retrack"]._queue(cancelled)
-        return rows
+        return requests
 
     def unlink(self):
         """Override of `sale`: tills count what they settled of an unsent order."""
@@ -166,11 +166,11 @@ class SaleOrder(models.Model):
     def _matomo_counts_itself(self):
         """Return whether Matomo has this order, or will have it (in sudo)."""
         self.ensure_one()
-        request = self._get_matomo_row()
+        order_request = self._get_matomo_row()
         return settlement.counts_itself(
             settlement.SalesOrder(
-                state=request.state or self._get_matomo_verdict()[0].state,
-                is_in_matomo=request._is_in_matomo(),
+                state=order_request.state or self._get_matomo_verdict()[0].state,
+                is_in_matomo=order_request._is_in_matomo(),
                 is_cancelled=self.state == "cancel",
             )
         )
@@ -304,13 +304,13 @@ class SaleOrder(models.Model):
 
     def _forget_matomo_shopper(self):
         """Override of `matomo.order.mixin`: carts are deleted."""
-        # sudo: whoever deletes a customer need not see the log.
+        # sudo: the user who deletes a customer need not be able to see cart updates.
         self.sudo().matomo_cart_update_ids.unlink()
         return super()._forget_matomo_shopper()
 
     def _export_matomo_data(self):
         """Override of `matomo.order.mixin` to add the carts."""
-        # sudo: a Matomo manager, who asks, may have no right to sales.
+        # sudo: a Matomo manager may export them without a right to sales.
         return [
             {**data, "cart_updates": order.matomo_cart_update_ids._export_data()}
             for order, data in zip(
@@ -318,7 +318,7 @@ class SaleOrder(models.Model):
             )
         ]
 
-    # === THE RECEIPT === #
+    # === CONSENT === #
 
     @api.depends("matomo_consent_info", *SHOPPER_FIELDS)
     def _compute_matomo_consent(self):
@@ -382,7 +382,7 @@ class SaleOrder(models.Model):
             lines.append(self.env._("Not known: %s.", labels(withheld)))
         return "\n".join(filter(None, lines))
 
-    # === THE SHOPPER'S VISIT === #
+    # === VISIT === #
 
     def _fetch_matomo_open_orders(self):
         """Return those of these orders that exist and are open, in one query."""
