@@ -2,7 +2,7 @@
     "name": "Matomo Order Tracking",
     "summary": "Every web shop order and till sale in Matomo, exactly once, "
     "sent by the server and proven by reading it back",
-    "version": "19.0.0.1.0",
+    "version": "19.0.0.2.0",
     "category": "Website/Website",
     "website": "https://github.com/matomo-order-tracking/matomo_order_tracking",
     "author": "Matomo Order Tracking contributors",

@@ -40,8 +40,8 @@ _logger = logging.getLogger(__name__)
 MODULE = "matomo_order_tracking"
 # Key of cr.precommit.data: {model name: ids of orders to be tracked}.
 SCHEDULED = "matomo_order_tracking.scheduled"
-# Key of cr.postcommit.data, which lasts as long as a transaction: {XML id of a
-# scheduled action: the triggers that will run it}.
+# Key of cr.postcommit.data, which lasts as long as a transaction: {XML ids of
+# scheduled actions: the triggers that will run them}.
 WOKEN = "matomo_order_tracking.woken"
 # The scheduled actions that send; most shops need one.
 SENDER_LANES = ("ir_cron_send", "ir_cron_send_2", "ir_cron_send_3", "ir_cron_send_4")
@@ -601,10 +601,23 @@ class MatomoRequest(models.Model):
         _logger.info(message, self.order_ref, self._get_url_for_log())
 
     def _record_read_back(self, recorded):
-        """Matomo has the order; amounts that differ are shown, not hidden."""
+        """Matomo has the order; amounts that differ are shown, not hidden.
+
+        An order that was looked up before it was sent again counts as sent.
+        """
         differences = self._get_difference_sentences(recorded)
         if differences:
-            self.write({"reason": "\n".join(differences), "next_check_date": False})
+            now = fields.Datetime.now()
+            self._update_state(
+                self.state if self.state in ACCEPTED_STATES else "sent",
+                reason="\n".join(differences),
+                failure_type=False,
+                sent_date=self.sent_date or now,
+                next_attempt_date=False,
+                next_check_date=False,
+                look_up_first=False,
+                unconfirmed_count=0,
+            )
             return
         if order_ref_key(recorded.ref) != order_ref_key(self.order_ref):
             self.site_id._report_anonymised()
@@ -834,41 +847,49 @@ class MatomoRequest(models.Model):
     @api.model
     def _wake_sender(self, at=None):
         """Run the sender's lanes after this transaction, or at a moment in UTC."""
-        for name in SENDER_LANES:
-            self._wake(name, at)
+        self._wake(SENDER_LANES, at)
 
     @api.model
     def _wake_verifier(self, at=None):
         """Run the verifier after this transaction, or at a moment in UTC."""
-        self._wake("ir_cron_verify", at)
+        self._wake(("ir_cron_verify",), at)
 
     @api.model
     def _wake_sweep(self):
         """Run the sweep after this transaction."""
-        self._wake("ir_cron_sweep")
+        self._wake(("ir_cron_sweep",))
 
     @api.model
     def _wake_retrack(self):
         """Look at what is queued for a retrack after this transaction."""
-        self._wake("ir_cron_retrack")
+        self._wake(("ir_cron_retrack",))
 
     @api.model
-    def _wake(self, name, at=None):
-        """Run a scheduled action of ours; at once is once a transaction.
+    def _wake(self, names, at=None):
+        """Run scheduled actions of ours; at once is once a transaction.
 
         A till that syncs a hundred sales comes here with each of them, and each
         trigger costs a connection when the transaction is committed.
+
+        :param names: XML ids without the module; those of actions that were deleted or
+            switched off are passed over
         """
         woken = self.env.cr.postcommit.data.setdefault(WOKEN, {})
         # A savepoint that was rolled back took its triggers with it.
-        if not at and name in woken and woken[name].exists():
+        if not at and names in woken and woken[names].exists():
             return
+        data = self.env["ir.model.data"]
+        ids = (
+            data._xmlid_to_res_id(f"{MODULE}.{name}", raise_if_not_found=False)
+            for name in names
+        )
         # sudo: a shopper or a cashier wakes the sender without any right to it.
-        cron = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
-        if cron and cron.sudo().active:
-            triggers = cron.sudo()._trigger(at)
-            if not at:
-                woken[name] = triggers
+        crons = self.env["ir.cron"].sudo().browse(filter(None, ids))
+        triggers = self.env["ir.cron.trigger"].sudo()
+        for cron in crons.filtered("active"):
+            triggers |= cron._trigger(at)
+        if not at:
+            woken[names] = triggers
 
     # === PRIVACY === #
 

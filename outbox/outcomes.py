@@ -10,11 +10,12 @@ def apply_report(requests, site, report: Report):
     """
     keys = [each.key for outcome in report.outcomes for each in outcome.attempts]
     # An order may have been deleted meanwhile, and its requests with it.
-    known = set(requests.browse(keys).exists()._ids) if keys else set()
+    known_ids = requests.browse(keys).exists()._ids
     for outcome in report.outcomes:
         if isinstance(outcome, SiteOutcome):
             site._apply(outcome)
             continue
-        ids = [each.key for each in outcome.attempts if each.key in known]
+        ids = [each.key for each in outcome.attempts if each.key in known_ids]
         if ids:
-            requests.browse(ids)._apply(outcome)
+            # What is read of one is read of all.
+            requests.browse(ids).with_prefetch(known_ids)._apply(outcome)

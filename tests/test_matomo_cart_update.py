@@ -29,9 +29,9 @@ class TestCart(CheckoutCommon):
         self.assertEqual(carts, list(contents))
 
     def send(self):
-        self.env["matomo.request"].sudo().search([("state", "=", "pending")]).write(
-            {"next_attempt_date": False}
-        )
+        for name in ("matomo.request", "matomo.cart.update"):
+            waiting = self.env[name].sudo().search([("state", "=", "pending")])
+            waiting.write({"next_attempt_date": False})
         self.run_sender()
 
     # === TRIGGERS === #
@@ -221,7 +221,7 @@ class TestCart(CheckoutCommon):
         self.log_in()
         cart = self.add(self.chair)
         self.run_sender()
-        self.get_carts(cart).sudo().order_date -= timedelta(days=1)
+        self.get_carts(cart).sudo().changed_date -= timedelta(days=1)
         self.end_transaction()
         # Another day, another session.
         self.log_in()
@@ -255,7 +255,7 @@ class TestCart(CheckoutCommon):
         cart._portal_ensure_token()
         # Another browser, another day.
         sent = self.get_carts(cart)
-        sent.sudo().order_date -= timedelta(days=1)
+        sent.sudo().changed_date -= timedelta(days=1)
         self.end_transaction()
         self.authenticate(None, None)
         self.open(
@@ -364,7 +364,7 @@ class TestCart(CheckoutCommon):
     def test_order_of_another_day_leaves_its_cart(self):
         cart = self.add(self.chair)
         self.run_sender()
-        self.get_carts(cart).sudo().order_date -= timedelta(days=3)
+        self.get_carts(cart).sudo().changed_date -= timedelta(days=3)
         self.confirm(cart)
         self.run_sender()
         self.assertIn("goes on counting the cart", cart.matomo_notes)

@@ -57,6 +57,7 @@ class PrivacyCommon(MatomoCommon):
     def run_vacuum(self):
         for vacuum in (
             self.env["matomo.request"].sudo()._gc_requests,
+            self.env["matomo.cart.update"].sudo()._gc_updates,
             self.env["matomo.site"].sudo()._gc_shoppers,
         ):
             while vacuum()[1]:
@@ -123,14 +124,12 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         shop = shop.create({"name": "Shop", "company_id": self.company.id})
         shop.matomo_site_id = self.site
         cart = self.make_personal(self.make_order(website_id=shop.id))
-        self.env["matomo.request"].sudo().create(
+        self.env["matomo.cart.update"].sudo().create(
             {
-                "kind": "cart",
                 "sale_order_id": cart.id,
                 "company_id": self.company.id,
                 "site_id": self.site.id,
-                "channel": "web",
-                "order_date": cart.date_order,
+                "changed_date": cart.date_order,
             }
         )
 
@@ -277,7 +276,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
             "sale_order_matomo_personal_index",
             "pos_order_matomo_personal_index",
             "matomo_request_details_index",
-            "matomo_request_forgotten_index",
+            "matomo_request_to_anonymize_index",
         ):
             self.assertTrue([plan for plan in plans if index in plan], index)
 
@@ -383,14 +382,14 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
     def test_cart_is_found_by_whose_order_it_became(self):
         public = self.env.ref("base.public_partner")
         cart = self.make_personal(self.make_order(partner_id=public.id))
-        row = self.env["matomo.request"].sudo()
+        row = self.env["matomo.cart.update"].sudo()
         row = row.create(
             {
-                "kind": "cart",
                 "state": "sent",
                 "company_id": self.company.id,
                 "site_id": self.site.id,
                 "sale_order_id": cart.id,
+                "changed_date": cart.date_order,
                 "payload": {"cip": SECRETS["matomo_ip_address"]},
             }
         )
@@ -398,8 +397,8 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         self.end_transaction()
         self.assertEqual(row.partner_id, public)
         lines = self.look_up()
-        self.assertEqual(lines["matomo.request"].mapped("res_id"), row.ids)
-        lines["matomo.request"].action_unlink_all()
+        self.assertEqual(lines["matomo.cart.update"].mapped("res_id"), row.ids)
+        lines["matomo.cart.update"].action_unlink_all()
         self.assertFalse(row.exists())
 
     def test_manager_asks_for_who_was_and_who_is_the_customer(self):

@@ -78,8 +78,9 @@ class TestSetThinking(VerdictsCommon):
             self.assertStates(orders, "verified")
             return cost
 
-        # Matomo is asked for fifty orders at a time.
-        self.assertGrowsBy(18 * 12, verify)
+        # Matomo is asked for fifty orders at a time; each time it is also seen which
+        # of them are gone by then.
+        self.assertGrowsBy(18 * 14, verify)
 
     # === THE SWEEP === #
 

@@ -71,6 +71,27 @@ class TestRetrack(VerdictsCommon):
         self.run_sender()
         self.assertEqual(len(self.matomo.bulks), 1)
 
+    def test_of_a_failed_order_that_matomo_has_with_other_amounts(self):
+        """The order stayed in the queue, and was looked for again after each lease."""
+        order = self.confirm(self.make_order())
+        self.matomo.drops = lambda parameters: True
+        with mute_logger(LOGGER):
+            for _attempt in range(3):
+                self.run_sender()
+                self.run_verifier()
+        self.assertState(order, "failed")
+        self.matomo.drops = lambda parameters: False
+        payload = self.row(order).payload or self.matomo.bulks[-1][0]
+        key = str(self.site.idsite), payload["ec_id"].casefold()
+        self.matomo.orders[key] = {**payload, "ec_tx": "1.00"}
+        self.retrack(order)
+        self.run_sender()
+        self.assertState(order, "sent", "Matomo has 1.00 as tax instead of 15.00")
+        asked = len(self.matomo.requests)
+        with freeze_time("2026-03-03 11:00:00"):
+            self.run_sender()
+        self.assertEqual(len(self.matomo.requests), asked)
+
     def test_of_a_sent_order_looks_for_it_first(self):
         order = self.confirm(self.make_order())
         self.run_sender()
@@ -282,13 +303,13 @@ class TestRetrack(VerdictsCommon):
 
         def cost(count):
             orders = self.clone_orders(order, count)
-            requests = self.env["matomo.request"]
-            fresh = self.counted(lambda: requests._retrack_now(orders, self.env.user))
+            retracks = self.env["matomo.retrack"]
+            fresh = self.counted(lambda: retracks._retrack_now(orders, self.env.user))
             rows = orders.sudo().matomo_request_ids
             self.assertEqual(len(rows), count)
             rows[: count // 2].write({"state": "sent", "order_ref": False})
             rows[count // 2 :].write({"state": "failed", "failure_type": "data"})
-            again = self.counted(lambda: requests._retrack_now(orders, self.env.user))
+            again = self.counted(lambda: retracks._retrack_now(orders, self.env.user))
             return fresh, again
 
         few, many = cost(100), cost(600)

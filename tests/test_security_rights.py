@@ -199,7 +199,7 @@ class TestForgery(RightsCommon):
                     lambda r=own: r.write({"state": "verified"}),
                     lambda r=own: r.write({"payload": {}, "partner_id": False}),
                     lambda r=own: r.web_save({"state": "verified"}, {}),
-                    lambda r=own: r.copy({"kind": "cart"}),
+                    lambda r=own: r.copy({"kind": "refund"}),
                     lambda r=own: r.unlink(),
                     lambda o=order: o.write({"matomo_request_ids": change}),
                     lambda o=order: o.write({"matomo_request_ids": [Command.clear()]}),

@@ -125,7 +125,7 @@ class ShopperCommon(MatomoCommon, HttpCase):
     def get_carts(self, cart, state=None):
         """The cart's rows in the log, oldest first."""
         self.env.invalidate_all()
-        rows = cart.matomo_request_ids.filtered(lambda row: row.kind == "cart")
+        rows = cart.sudo().matomo_cart_update_ids
         return rows.filtered(lambda row: state in (None, row.state)).sorted("id")
 
     def get_sent_carts(self):

@@ -284,7 +284,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
 
     def go_back_in_time(self, cart, days):
         """What has been done until now was done some days ago."""
-        self.get_carts(cart).sudo().order_date -= timedelta(days=days)
+        self.get_carts(cart).sudo().changed_date -= timedelta(days=days)
         cart.sudo().date_order -= timedelta(days=days)
         for table, names in {
             "visit": ("visit_first_action_time", "visit_last_action_time"),

@@ -1,0 +1,22 @@
+def migrate(cr, version):
+    """Move waiting carts into their own table, and delete the others.
+
+    What a cart holds is read when it is sent, so that nothing is lost but the log of
+    carts that were sent.
+    """
+    cr.execute(
+        """
+        INSERT INTO matomo_cart_update (
+                    create_uid, create_date, write_uid, write_date, company_id, site_id,
+                    sale_order_id, partner_id, changed_date, state, attempt_count,
+                    next_attempt_date)
+             SELECT create_uid, create_date, write_uid, write_date, company_id, site_id,
+                    sale_order_id, partner_id, order_date, state, attempt_count,
+                    next_attempt_date
+               FROM matomo_request
+              WHERE kind = 'cart' AND state = 'pending'
+                AND site_id IS NOT NULL AND sale_order_id IS NOT NULL
+           ORDER BY id
+        """
+    )
+    cr.execute("DELETE FROM matomo_request WHERE kind = 'cart'")

@@ -1,0 +1,32 @@
+from odoo.tools.sql import column_exists, rename_column
+
+# Fields of matomo.request that have a plainer name now.
+RENAMED = {
+    "check_first": "look_up_first",
+    "is_blanked": "is_anonymized",
+    "is_forgotten": "to_anonymize",
+    "unsettled_count": "unconfirmed_count",
+}
+
+
+def migrate(cr, version):
+    """Give the columns and fields their new names, so that their values stay."""
+    for old, new in RENAMED.items():
+        if not column_exists(cr, "matomo_request", old):
+            continue
+        rename_column(cr, "matomo_request", old, new)
+        cr.execute(
+            "UPDATE ir_model_fields SET name = %s"
+            " WHERE model = 'matomo.request' AND name = %s",
+            [new, old],
+        )
+        cr.execute(
+            "UPDATE ir_model_data SET name = %s"
+            " WHERE module = 'matomo_order_tracking' AND name = %s",
+            [f"field_matomo_request__{new}", f"field_matomo_request__{old}"],
+        )
+    # Odoo would leave them: the code no longer names them.
+    cr.execute(
+        "DROP INDEX IF EXISTS matomo_request_carts_index,"
+        " matomo_request_forgotten_index"
+    )

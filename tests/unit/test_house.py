@@ -1,0 +1,130 @@
+"""The house: one file per model, and imports that point one way."""
+
+import ast
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# What the code of each layer may import of the addon, besides itself.
+LAYERS = {
+    "matomo_api": set(),
+    "tools": {"const", "matomo_api"},
+    "outbox": {"const", "matomo_api", "tools"},
+    "models": {"const", "matomo_api", "tools", "outbox"},
+    "wizard": {"const", "matomo_api", "tools", "outbox"},
+    "controllers": {"const", "matomo_api", "tools", "outbox"},
+}
+# Each knows nothing of Odoo.
+PURE = ["matomo_api", "tools/settlement.py", "tools/shopper.py"]
+
+
+def sources(*folders):
+    """Return ``{path from the root: syntax tree}`` of the Python files in folders."""
+    return {
+        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text())
+        for folder in folders
+        for path in (
+            sorted((ROOT / folder).rglob("*.py"))
+            if (ROOT / folder).is_dir()
+            else [ROOT / folder]
+        )
+    }
+
+
+def models(tree):
+    """Yield each class of a file that defines or extends a model, and its name."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        values = {
+            target.id: ast.literal_eval(statement.value)
+            for statement in node.body
+            if isinstance(statement, ast.Assign)
+            for target in statement.targets
+            if isinstance(target, ast.Name) and target.id in ("_name", "_inherit")
+        }
+        inherited = values.get("_inherit")
+        name = values.get("_name") or inherited
+        if name:
+            yield name if isinstance(name, str) else name[0], node
+
+
+def imported(tree):
+    """Return the parts of the addon that a file one folder deep imports."""
+    return {
+        (node.module or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level == 2
+        for alias in node.names
+    }
+
+
+def test_each_model_has_one_file():
+    files = defaultdict(list)
+    for path, tree in sources("models", "wizard").items():
+        for name, _node in models(tree):
+            files[name].append(path)
+    assert len(files) > 15
+    assert {name: paths for name, paths in files.items() if len(paths) > 1} == {}
+
+
+def test_a_file_has_one_model():
+    found = {
+        path: [name for name, _node in models(tree)]
+        for path, tree in sources("models", "wizard").items()
+    }
+    assert {path: names for path, names in found.items() if len(names) > 1} == {}
+
+
+def test_no_method_is_defined_twice():
+    twice = {}
+    for path, tree in sources("models", "wizard", "outbox", "tools").items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                names = Counter(
+                    each.name for each in node.body if isinstance(each, ast.FunctionDef)
+                )
+                if again := [name for name, count in names.items() if count > 1]:
+                    twice[path, node.name] = again
+    assert twice == {}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_imports_point_one_way(layer):
+    wrong = {
+        path: extra
+        for path, tree in sources(layer).items()
+        if (extra := imported(tree) - LAYERS[layer])
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("part", PURE)
+def test_decisions_know_no_odoo(part):
+    wrong = [
+        path
+        for path, tree in sources(part).items()
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+        if name.partition(".")[0] == "odoo"
+    ]
+    assert wrong == []
+
+
+def test_the_addon_imports_no_development_code():
+    wrong = [
+        path
+        for path, tree in sources(*LAYERS).items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").partition(".")[0] in ("dev", "tests")
+    ]
+    assert wrong == []
