@@ -24,6 +24,15 @@ ALLOWED_STATES = {
     "failed": {"excluded", "pending", "sent", "verified", "cancelled"},
     "cancelled": {"excluded", "pending"},
 }
+# The metadata of the guide, as stored on the order.
+SHOPPER_FIELDS = (
+    "matomo_ip_address",
+    "matomo_user_agent",
+    "matomo_accept_language",
+    "matomo_client_hints",
+    "matomo_visitor_id",
+    "matomo_attribution_info",
+)
 
 
 class Verdict(NamedTuple):

@@ -3,7 +3,7 @@ from odoo import fields, models
 from ..matomo_api.items import round_cents
 from ..outbox import refunds
 from ..outbox.refunds import Refund
-from .matomo_site import to_decimal
+from ..tools.amounts import to_decimal
 
 
 class AccountMove(models.Model):

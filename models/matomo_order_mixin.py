@@ -1,23 +1,42 @@
+import json
 import logging
+from decimal import Decimal
 
 from odoo import api, fields, models
 from odoo.fields import Domain
-from odoo.tools import SQL, format_amount, format_date
+from odoo.tools import SQL, format_amount, format_date, hmac
 
-from ..const import ACCEPTED_STATES, STATES, USER_GROUP, Verdict
+from ..const import ACCEPTED_STATES, SHOPPER_FIELDS, STATES, USER_GROUP, Verdict
+from ..matomo_api.items import (
+    CENT,
+    MAX_NAME_LENGTH,
+    Item,
+    Line,
+    choose_categories,
+    choose_sku,
+    clean_text,
+    merge_lines,
+    round_cents,
+)
+from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
 from ..outbox.refunds import Refund
+from ..tools.amounts import Amounts, CountedLine, LineAmounts, to_decimal
+from ..tools.settlement import LineRole
 
 _logger = logging.getLogger(__name__)
 
+# How many changed items a note names at most.
+NAMED = 5
+
 
 class MatomoOrderMixin(models.AbstractModel):
-    """What sales orders and till sales have in common for Matomo.
+    """An order that is tracked in Matomo, of whichever model.
 
-    The metadata of the shopper is stored on the order, as the guide asks. Flag,
-    verdict and URL are read from the order's row in the log: the sender never
-    writes an order. The model that inherits says in ``_matomo_order_field`` which
-    field of the log names it, and implements the hooks at the end.
+    The order stores the metadata of the shopper, as the guide asks. Flag, verdict
+    and URL are read from the order's request: the sender never writes an order. A
+    model that inherits this says in ``_matomo_order_field`` which field of
+    ``matomo.request`` names it, and implements the hooks at the end.
     """
 
     _name = "matomo.order.mixin"
@@ -113,8 +132,8 @@ class MatomoOrderMixin(models.AbstractModel):
     # === COMPUTE AND SEARCH === #
 
     def _get_matomo_rows(self):
-        """The verdict rows of these orders: ``{order id: row}``, in sudo."""
-        # sudo: employees see the verdict without reading the log.
+        """Return the requests of these orders: ``{order id: request}``, in sudo."""
+        # sudo: employees see the verdict and may not read requests.
         rows = (
             self.env["matomo.request"]
             .sudo()
@@ -125,7 +144,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return {row[self._matomo_order_field].id: row for row in rows}
 
     def _get_matomo_row(self):
-        """The verdict row of an order, empty if it has none (in sudo)."""
+        """Return the request of an order, empty if it has none (in sudo)."""
         return self.matomo_request_ids.filtered(lambda row: row.kind == "order")
 
     @api.depends("matomo_attribution_info")
@@ -136,7 +155,7 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_attribution = ", ".join(filter(None, parts))
 
     def _depends_on_matomo_row(self):
-        """The fields of the log that the verdict shows."""
+        """Return the fields of the request that the verdict shows."""
         if not self._matomo_order_field:
             return []
         names = ("state", "reason", "notes", "sent_date", "order_ref", "tracking_url")
@@ -157,7 +176,7 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_order_ref = row.order_ref
 
     def _depends_on_matomo_amount(self):
-        """The fields that tell an order from what Matomo has of it."""
+        """Return the fields by which an order can differ from what Matomo has."""
         if not self._matomo_order_field:
             return []
         return ["amount_total", "date_order", *self._depends_on_matomo_row()]
@@ -171,7 +190,7 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_notes = "\n".join(filter(None, notes))
 
     def _get_matomo_changes(self, row):
-        """Sentences on what the order has become since Matomo accepted it."""
+        """Return sentences on how the order has changed since Matomo accepted it."""
         # sudo: the site's currency, for an employee who may not read the site.
         order, site = self.sudo(), row.site_id
         if row.state not in ACCEPTED_STATES or row.currency_id != site.currency_id:
@@ -203,9 +222,12 @@ class MatomoOrderMixin(models.AbstractModel):
         return changes
 
     def _get_matomo_revenue(self, row):
-        """The order's revenue as it is now, in cents of the currency of its site.
+        """Return the order's revenue as it is now, in the currency of its site.
 
         Taxes are computed only for an order whose total is not what was sent.
+
+        :param row: the order's request
+        :return: a ``Decimal``, rounded to cents
         """
         site, sent = row.site_id, row._get_sent_revenue()
         if (
@@ -223,10 +245,11 @@ class MatomoOrderMixin(models.AbstractModel):
             order.matomo_tracking_url = row.tracking_url if row else False
 
     def _search_matomo_row(self, field_name, domain):
-        """Domain of the orders whose verdict row matches ``domain``.
+        """Return the domain of the orders whose request matches ``domain``.
 
-        :param field_name: what is searched by; Odoo does not ask whether one may read
-            a field that is searched by a method
+        :param field_name: the field that is searched; Odoo does not check read access
+            to a field that has a search method
+        :raise AccessError: for a user who may not read this field
         """
         self._check_field_access(self._fields[field_name], "read")
         # sudo: see _get_matomo_rows.
@@ -272,7 +295,10 @@ class MatomoOrderMixin(models.AbstractModel):
         )
 
     def _search_matomo_value(self, field_name, name, operator, value):
-        """An order without a row has no value either."""
+        """Return the domain of a search by a value of the request.
+
+        An order without a request has no value either.
+        """
         if operator in Domain.NEGATIVE_OPERATORS:
             return NotImplemented
         domain = self._search_matomo_row(field_name, [(name, operator, value)])
@@ -281,7 +307,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return domain
 
     def _field_to_sql(self, alias, field_expr, query=None):
-        """Override of the ORM to group by the verdict, which lives in its row."""
+        """Override of the ORM to group by the state, a column of the request."""
         if field_expr != "matomo_state":
             return super()._field_to_sql(alias, field_expr, query)
         self._check_field_access(self._fields[field_expr], "read")
@@ -302,11 +328,14 @@ class MatomoOrderMixin(models.AbstractModel):
         self.env["matomo.request"]._schedule(self)
 
     def _matomo_enqueue(self):
-        """Give each order that counts and has no verdict its row, and wake the sender.
+        """Create the request of each order that counts, and wake the sender.
 
-        :return: the rows that are new or wait again
+        An order that has a request keeps it. If that was cancelled before it was sent
+        and the order is confirmed again, the request gets a new verdict.
+
+        :return: the requests that are new or have a new verdict
         """
-        # sudo: the sale is made by whoever makes it, with no right to the log.
+        # sudo: the cashier, shopper or salesperson has no right to requests.
         orders = self.sudo()
         orders._matomo_enqueue_refunds()
         orders = orders.filtered(lambda order: order._is_matomo_sale())
@@ -330,7 +359,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return changed
 
     def _matomo_enqueue_refunds(self):
-        """Queue the refunds these orders are, for sites that want them."""
+        """Queue the refunds that these orders are, for sites that track refunds."""
         moment = fields.Datetime.now()
         refunds.queue(
             self.env,
@@ -342,7 +371,7 @@ class MatomoOrderMixin(models.AbstractModel):
         )
 
     def _prepare_matomo_request_values(self):
-        """The values of the order's row, with its verdict."""
+        """Return the values of the order's request, with its verdict."""
         self.ensure_one()
         verdict, site = self._get_matomo_verdict()
         if verdict.state == "excluded":
@@ -359,12 +388,12 @@ class MatomoOrderMixin(models.AbstractModel):
         }
 
     def _get_matomo_verdict(self):
-        """What is to become of this order, and on which Matomo site.
+        """Return the verdict on this order, and its Matomo site.
 
         :return: tuple of a ``Verdict`` and a ``matomo.site``, empty if none is set
         """
         self.ensure_one()
-        # Whoever made the sale, its verdict speaks the company's language.
+        # The verdict is in the company's language, whichever the salesperson uses.
         order = self.with_context(lang=self.company_id.partner_id.lang)
         site = order._get_matomo_site()
         if not site:
@@ -382,7 +411,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return verdict, site
 
     def _get_matomo_missing_reason(self):
-        """Why an order that counts has no row, or False."""
+        """Return why an order that counts has no request, or False."""
         # sudo: the reason names the site, which an employee may not read.
         order = self.sudo()
         return order._is_matomo_sale() and order._get_matomo_verdict()[0].reason
@@ -390,30 +419,46 @@ class MatomoOrderMixin(models.AbstractModel):
     # === RETRACK === #
 
     def action_matomo_retrack(self):
-        """Look at these orders again: send what should be in Matomo and is not."""
+        """Re-evaluate these orders: send those that Matomo should have and has not."""
         self.check_access("read")
         return self.env["matomo.retrack"]._retrack(self)
 
     # === CONTENT === #
 
-    def _get_matomo_content_verdict(self):
-        """A verdict that follows from the order's lines, or None.
+    def _get_matomo_counted_lines(self):
+        """Return how much of each line is counted with this order.
 
-        Lines that only take something off are no order: its revenue would be
-        negative, and Matomo would count one more (MATOMO.md section 12).
+        Both the verdict and the amounts follow from it.
+
+        :return: list of ``CountedLine``, one for each line that may have a product,
+            in the sequence in which they are sent
         """
         self.ensure_one()
-        lines = self._matomo_lines()
-        fates = {line: self._get_matomo_line_fate(line) for line in lines}
-        counted = lines.filtered(
-            lambda line: fates[line] == "bought" and line[self._matomo_quantity_field]
-        )
-        if any(line.price_unit >= 0 for line in counted):
+        return [
+            CountedLine(
+                line,
+                role,
+                line[self._matomo_quantity_field] if role is LineRole.BOUGHT else None,
+            )
+            for line, role in self._get_matomo_line_roles().items()
+        ]
+
+    def _get_matomo_content_verdict(self):
+        """Return a ``Verdict`` that follows from the order's lines, or None.
+
+        Lines that only take something off are no order: its revenue would be
+        negative, and Matomo would count one more (docs/matomo.md section 12).
+        """
+        self.ensure_one()
+        lines = self._get_matomo_counted_lines()
+        counted = [each for each in lines if each.quantity]
+        if any(each.line.price_unit >= 0 for each in counted):
             return None
-        for fate in ("settled", "returned"):
-            affected = lines.filtered(lambda line, fate=fate: fates[line] == fate)
-            if affected:
-                reason = self._get_matomo_fate_reason(fate, affected)
+        for role in (LineRole.SETTLEMENT, LineRole.RETURN):
+            if affected := [each.line for each in lines if each.role is role]:
+                reason = self._get_matomo_role_reason(
+                    role, affected[0].union(*affected)
+                )
                 if counted:
                     reason += " " + self.env._(
                         "What it takes off besides is not told to Matomo."
@@ -429,6 +474,353 @@ class MatomoOrderMixin(models.AbstractModel):
             )
         return None
 
+    # === AMOUNTS === #
+
+    def _prepare_matomo_order(self, ref, site):
+        """Return the order as Matomo gets it, and the adjustments.
+
+        :param ref: the order id
+        :param site: the ``matomo.site`` that gets it, in its currency
+        :return: tuple of a ``tracking.Order`` and a list of sentences
+        """
+        self.ensure_one()
+        amounts = self._prepare_matomo_amounts(site)
+        order = Order(
+            ref=ref,
+            time=self.date_order,
+            revenue=amounts.revenue,
+            subtotal=amounts.subtotal,
+            tax=amounts.tax,
+            shipping=amounts.shipping,
+            discount=amounts.discount,
+            items=tuple(merged.item for merged in amounts.items),
+        )
+        return order, self._get_matomo_amount_notes(amounts)
+
+    def _prepare_matomo_amounts(self, site):
+        """Return the ``Amounts`` of what is counted, in the site's currency."""
+        convert = self._get_matomo_converter(site)
+        total = total_tax = total_shipping = total_discount = 0.0
+        lines, left_out = [], []
+        for line, untaxed, tax, quantity in self._get_matomo_counted_amounts():
+            total += untaxed + tax
+            total_tax += tax
+            if not line:
+                # An early-payment discount, for one: it is no line of the order.
+                continue
+            if self._is_matomo_delivery(line):
+                total_shipping += untaxed
+            elif self._is_matomo_discount(untaxed, tax):
+                total_discount -= untaxed
+            elif line.product_id:
+                lines.append(
+                    self._prepare_matomo_line(line, convert(untaxed), quantity, site)
+                )
+            else:
+                left_out.append(line.name or "")
+        revenue, tax = convert(total), convert(total_tax)
+        shipping, discount = convert(total_shipping), convert(total_discount)
+        return Amounts(
+            revenue=revenue,
+            tax=tax,
+            shipping=shipping,
+            discount=discount,
+            subtotal=revenue - tax - shipping + discount,
+            items=merge_lines(lines),
+            left_out=left_out,
+            tolerance=self._get_matomo_tolerance(site, len(lines)),
+        )
+
+    def _get_matomo_tolerance(self, site, line_count):
+        """Return how far the subtotal may be from the items by rounding alone.
+
+        That is a cent, and half a cent for each item line, in the site's currency; in
+        a currency without cents, its smallest coin instead of a cent.
+        """
+        coin = max(CENT, to_decimal(site.currency_id.rounding))
+        return coin + coin / 2 * line_count
+
+    def _is_matomo_discount(self, untaxed, tax):
+        """Return whether a line takes something off, by its amounts.
+
+        A line that costs something is bought, even if a fixed tax within its price
+        leaves less than nothing before tax.
+        """
+        compare = self.currency_id.compare_amounts
+        return compare(untaxed, 0) < 0 and compare(untaxed + tax, 0) < 0
+
+    def _get_matomo_counted_amounts(self):
+        """Return the amounts of what is counted with this order, in its currency.
+
+        :return: list of ``LineAmounts``: of the counted parts of lines, and of what
+            is no line but part of the total
+        """
+        amounts = self._get_matomo_line_amounts()
+        of_lines = {each.line: each for each in amounts if each.line}
+        return [
+            *(
+                of_lines[counted.line].portion(counted.quantity, self.currency_id.round)
+                for counted in self._get_matomo_counted_lines()
+                if counted.quantity is not None and counted.line in of_lines
+            ),
+            *(each for each in amounts if not each.line),
+        ]
+
+    def _get_matomo_line_amounts(self):
+        """Return the amounts of whole lines, in the order's currency.
+
+        Odoo's own tax computation splits the order's total over the lines, rounding
+        included, so that any part of an order adds up with the rest of it.
+
+        :return: list of ``LineAmounts``, also of what is no line but part of the total
+        """
+        base_lines = self._prepare_matomo_base_lines()
+        AccountTax = self.env["account.tax"]
+        AccountTax._add_tax_details_in_base_lines(base_lines, self.company_id)
+        AccountTax._round_base_lines_tax_details(base_lines, self.company_id)
+        line_model = self._matomo_lines()._name
+        amounts = []
+        for base_line in base_lines:
+            record, details = base_line["record"], base_line["tax_details"]
+            untaxed = (
+                details["total_excluded_currency"]
+                + details["delta_total_excluded_currency"]
+            )
+            tax = sum(t["tax_amount_currency"] for t in details["taxes_data"])
+            line = record if record._name == line_model else None
+            quantity = line[self._matomo_quantity_field] if line else 0.0
+            amounts.append(LineAmounts(line, untaxed, tax, quantity))
+        return amounts
+
+    def _get_matomo_converter(self, site):
+        """Return a function that converts an amount to the site's currency.
+
+        It takes an amount in the order's currency, converts it at the rate of the
+        order's date, and returns a ``Decimal``, rounded to cents.
+        """
+
+        def convert(amount):
+            converted = self.currency_id._convert(
+                amount, site.currency_id, self.company_id, self.date_order.date()
+            )
+            return round_cents(to_decimal(converted))
+
+        return convert
+
+    def _prepare_matomo_line(self, line, amount, quantity, site):
+        """Return a counted line as an item, in the site's language.
+
+        :param amount: before tax, in the site's currency
+        :param quantity: how much of the line is counted, in its unit
+        """
+        product = line.product_id.with_context(lang=site.lang_id.code)
+        sku = choose_sku(
+            (product.default_code, product.barcode), f"product-{product.id}"
+        )
+        name = product.with_context(display_default_code=False).display_name
+        unit = line.product_uom_id
+        in_product_unit = unit._compute_quantity(quantity, product.uom_id, round=False)
+        return Line(
+            sku=sku,
+            # A name of control characters only is empty once it is cleaned.
+            name=clean_text(name, MAX_NAME_LENGTH) or sku,
+            categories=self._get_matomo_categories(product),
+            amount=amount,
+            quantity=Decimal(str(quantity)),
+            unit=unit.id,
+            product_quantity=Decimal(f"{in_product_unit:.6f}"),
+        )
+
+    @api.model
+    def _get_matomo_categories(self, product):
+        """Return category names along the paths, public categories first."""
+        names = []
+        for category in product.public_categ_ids:
+            names += category.parents_and_self.mapped("name")
+        category = product.categ_id
+        path = category.browse(map(int, (category.parent_path or "").split("/")[:-1]))
+        return choose_categories([*names, *path.mapped("name")])
+
+    def _get_matomo_amount_notes(self, amounts):
+        """Return sentences on what is sent differently from the order, and why."""
+        notes = [
+            self.env._(
+                "“%s” is left out of the items: its product no longer exists.", name
+            )
+            for name in amounts.left_out
+        ]
+        items_total = Decimal(0)
+        for merged in amounts.items:
+            item = merged.item
+            items_total += merged.amount
+            if merged.as_one:
+                notes.append(
+                    self.env._(
+                        "%(product)s: Matomo cannot count a quantity of %(quantity)s at"
+                        " this price; sent as 1 at %(amount)s.",
+                        product=item.name,
+                        quantity=f"{merged.quantity.normalize():f}",
+                        amount=item.price,
+                    )
+                )
+            elif item.revenue != merged.amount:
+                notes.append(
+                    self.env._(
+                        "%(product)s: %(quantity)s x %(price)s make %(revenue)s in "
+                        "Matomo, %(difference)s from the order's %(amount)s.",
+                        product=item.name,
+                        quantity=item.quantity,
+                        price=item.price,
+                        revenue=item.revenue,
+                        difference=f"{item.revenue - merged.amount:+}",
+                        amount=merged.amount,
+                    )
+                )
+        balance = amounts.subtotal - items_total
+        if abs(balance) > amounts.tolerance:
+            notes.append(
+                self.env._(
+                    "The subtotal %(subtotal)s differs from the sum of the products"
+                    " by %(difference)s.",
+                    subtotal=amounts.subtotal,
+                    difference=f"{balance:+}",
+                )
+            )
+        return notes
+
+    def _get_matomo_item_changes(self, row):
+        """Return a sentence on the items, if they differ from what Matomo has.
+
+        Meant for an order whose revenue is what was sent. Taxes are computed only if
+        one of its lines was written since the order was queued.
+        """
+        lines = self._matomo_lines()
+        if not any(line.write_date > row.create_date for line in lines):
+            return []
+        # The payload of an old request is deleted.
+        if not (payload := row.payload):
+            return []
+        has = [Item(*item) for item in json.loads(payload["ec_items"])]
+        now = [each.item for each in self._prepare_matomo_amounts(row.site_id).items]
+        only_there, only_here = _describe_rest(has, now), _describe_rest(now, has)
+        if not only_there and not only_here:
+            return []
+        nothing = self.env._("nothing of it")
+        return [
+            self.env._(
+                "Matomo has %(has)s where the order now has %(now)s.",
+                has=", ".join(only_there) or nothing,
+                now=", ".join(only_here) or nothing,
+            )
+        ]
+
+    # === VISITOR === #
+
+    def _get_matomo_visitor_key(self, site):
+        """Return what identifies the visitor of an order whose shopper is unknown.
+
+        By default that is the order: each one gets a visitor of its own.
+        """
+        return self._name, self.id
+
+    def _prepare_matomo_visitor(self, site):
+        """Return the shopper's own visitor if it is known, else one of the order."""
+        self.ensure_one()
+        info = self.matomo_attribution_info or {}
+        return Visitor(
+            visitor_id=self.matomo_visitor_id
+            or hmac(
+                self.env(su=True),
+                "matomo_visitor_id",
+                self._get_matomo_visitor_key(site),
+            )[:16],
+            ip_address=self.matomo_ip_address or "",
+            user_agent=self.matomo_user_agent or "",
+            accept_language=self.matomo_accept_language or "",
+            client_hints=self.matomo_client_hints or "",
+            attribution=Attribution(
+                campaign=info.get("campaign") or "",
+                keyword=info.get("keyword") or "",
+                timestamp=info.get("timestamp") or 0,
+                referrer=info.get("referrer") or "",
+            ),
+            dimensions=site._get_dimensions(self),
+        )
+
+    # === PRIVACY: ACCESS === #
+
+    def _has_field_access(self, field, operation):
+        """Override of the ORM: users cannot forge a shopper's metadata."""
+        if operation == "write" and field.name.startswith("matomo_"):
+            return self.env.su
+        return super()._has_field_access(field, operation)
+
+    @api.model
+    def default_get(self, fields):
+        """Override of the ORM: a user's default values are no shopper's metadata."""
+        values = super().default_get(fields)
+        for name in self._matomo_personal_fields:
+            values.pop(name, None)
+        return values
+
+    # === PRIVACY: DELETION === #
+
+    def _matomo_personal_sql(self, model, alias, query):
+        """Return the condition of ``personal_index``, as SQL."""
+        columns = [
+            SQL.identifier(alias, name, to_flush=self._fields[name])
+            for name in self._matomo_personal_fields
+        ]
+        return SQL("num_nonnulls(%s) > 0", SQL(", ").join(columns))
+
+    def _anonymize_matomo_shopper(self):
+        """Delete the shopper's metadata.
+
+        It is deleted by SQL: an old order must not look as if somebody had edited it,
+        and must trigger no automation rule and no tracking message.
+        """
+        names = self._matomo_personal_fields
+        if not self:
+            return
+        self.flush_recordset(names)
+        self.env.cr.execute(
+            SQL(
+                "UPDATE %s SET %s WHERE id = ANY(%s)",
+                SQL.identifier(self._table),
+                SQL(", ").join(
+                    SQL("%s = NULL", SQL.identifier(name)) for name in names
+                ),
+                self.ids,
+            )
+        )
+        self.invalidate_recordset(names, flush=False)
+
+    def _forget_matomo_shopper(self):
+        """Delete the personal data of these orders and of their requests."""
+        self._anonymize_matomo_shopper()
+        # sudo: no user may write requests, and the user who deletes a customer need
+        # not be able to see them.
+        rows = self.env["matomo.request"].sudo()
+        rows.search([(self._matomo_order_field, "in", self.ids)])._forget()
+
+    # === PRIVACY: EXPORT === #
+
+    def _export_matomo_data(self):
+        """Return the personal data of these orders and of their requests, for JSON.
+
+        :return: list of dicts, one for each order
+        """
+        # sudo: a Matomo manager may export them without a right to sales.
+        return [
+            {
+                "order": order.display_name,
+                "date": order.date_order,
+                **{name: order[name] or None for name in self._matomo_personal_fields},
+                "requests": order.matomo_request_ids._export_data(),
+            }
+            for order in self.sudo()
+        ]
+
     # === CHANNELS === #
 
     @api.model
@@ -439,21 +831,23 @@ class MatomoOrderMixin(models.AbstractModel):
 
     # === HOOKS === #
 
-    # The field of the log that names an order of this model.
+    # The field of ``matomo.request`` that names an order of this model.
     _matomo_order_field = None
     # The field of a line that says how much was bought.
     _matomo_quantity_field = None
+    # All stored fields with personal data.
+    _matomo_personal_fields = SHOPPER_FIELDS
 
     def _is_matomo_sale(self):
-        """Whether Odoo counts this order as revenue."""
+        """Return whether Odoo counts this order as revenue."""
         raise NotImplementedError
 
     def _get_matomo_sale_domain(self):
-        """The domain of the orders for which ``_is_matomo_sale``."""
+        """Return the domain of the orders for which ``_is_matomo_sale`` holds."""
         raise NotImplementedError
 
     def _is_matomo_withdrawn(self):
-        """Return whether this order counts no longer, or not yet again."""
+        """Return whether this order no longer counts as revenue."""
         return not self._is_matomo_sale()
 
     def _get_matomo_refunded_orders(self):
@@ -480,49 +874,84 @@ class MatomoOrderMixin(models.AbstractModel):
         return self.env["sale.order"]
 
     def _get_matomo_settled_here(self):
-        """Return those of them that this order counts."""
+        """Return the sales orders whose settled lines this order counts."""
         return self.env["sale.order"]
 
     def _get_matomo_site(self):
-        """The Matomo site this order belongs to, empty if none is set."""
+        """Return the Matomo site this order belongs to, empty if none is set."""
+        raise NotImplementedError
+
+    def _get_matomo_site_domain(self, site):
+        """Return the domain of the orders whose ``_get_matomo_site`` is ``site``.
+
+        :param site: a ``matomo.site``; empty: the orders without a site
+        """
         raise NotImplementedError
 
     def _get_matomo_no_site_reason(self):
-        """A sentence that names what has no Matomo site."""
+        """Return a sentence that names the record for which no Matomo site is set."""
         raise NotImplementedError
 
     def _get_matomo_channel(self):
-        """A value of ``matomo.request.channel``."""
+        """Return a value of ``matomo.request.channel``."""
         raise NotImplementedError
 
     def _get_matomo_till(self):
-        """The name of the till, if the order is of one."""
+        """Return the name of the order's Point of Sale, empty if it has none."""
         return ""
 
     def _get_matomo_order_name(self):
-        """What people call this order; becomes the order id in Matomo."""
+        """Return the name of this order; it becomes the order id in Matomo."""
         raise NotImplementedError
 
     def _get_matomo_page(self, site):
-        """The page the order is booked on."""
+        """Return the ``tracking.Page`` on which Matomo shows the order."""
         raise NotImplementedError
 
     def _matomo_lines(self):
-        """The lines that may have a product."""
+        """Return the lines that may have a product."""
         raise NotImplementedError
 
-    def _get_matomo_line_fate(self, line):
-        """``bought``, ``settled`` (counted elsewhere), ``returned`` or ``none``."""
-        raise NotImplementedError
+    def _get_matomo_line_roles(self):
+        """Return ``{line: LineRole}`` of the lines that may have a product."""
+        self.ensure_one()
+        return {
+            line: LineRole.RETURN
+            if line[self._matomo_quantity_field] < 0
+            else LineRole.BOUGHT
+            for line in self._matomo_lines()
+        }
 
-    def _get_matomo_fate_reason(self, fate, lines):
-        """Why an order of which nothing is bought is not tracked."""
-        raise NotImplementedError
+    def _get_matomo_role_reason(self, role, lines):
+        """Return why an order of which nothing is bought is not tracked.
+
+        :param role: a ``LineRole`` that lines of it have instead
+        :param lines: these lines
+        """
+        return self.env._("A return: Matomo counts no refunds.")
 
     def _is_matomo_delivery(self, line):
-        """Whether the line is the delivery's cost."""
+        """Return whether the line is the cost of the delivery."""
         return False
 
     def _prepare_matomo_base_lines(self):
-        """The base lines of Odoo's tax computation behind the order's total."""
+        """Return the base lines of Odoo's tax computation behind the order's total."""
         raise NotImplementedError
+
+
+def personal_index(*names):
+    """Return an index of the orders that hold personal data, by age.
+
+    :param names: the fields with personal data
+    """
+    return models.Index(f"(date_order) WHERE num_nonnulls({', '.join(names)}) > 0")
+
+
+def _describe_rest(items, others):
+    """Return a text for each of the first items that are not among ``others``."""
+    known = {(item.sku, float(item.price), item.quantity) for item in others}
+    return [
+        f"{item.quantity} x {item.name} ({item.price:.2f})"
+        for item in items
+        if (item.sku, float(item.price), item.quantity) not in known
+    ][:NAMED]

@@ -1,7 +1,6 @@
 import logging
 import os
 from datetime import datetime, time, timedelta
-from decimal import Decimal
 from functools import partial
 
 import pytz
@@ -38,11 +37,6 @@ MAX_TOKEN_LENGTH = 255
 RETENTION_DAYS = 180
 # How many orders of a site the autovacuum cleans at once.
 GC_BATCH = 500
-
-
-def to_decimal(amount):
-    """Return a float as Odoo computes amounts; its noise begins beyond six decimals."""
-    return Decimal(f"{amount:.6f}")
 
 
 def to_utc(zone, moment):

@@ -3,8 +3,12 @@ from dataclasses import replace
 from odoo import api, fields, models
 from odoo.fields import Domain
 
+from ..const import SHOPPER_FIELDS
 from ..matomo_api.tracking import Page
-from .matomo_order_privacy import SHOPPER_FIELDS, personal_index
+from ..tools import settlement
+from ..tools.amounts import CountedLine
+from ..tools.settlement import LineRole, SoldLine
+from .matomo_order_mixin import personal_index
 from .pos_load_mixin import PREFIX
 
 
@@ -30,8 +34,8 @@ class PosOrder(models.Model):
     def _process_order(self, order, existing_order):
         """Override of `point_of_sale`: a till cannot set Matomo's fields.
 
-        What it sends under their names, at any depth, is dropped, and the sale
-        goes on: a field the cashier may not write would fail it.
+        Values for them are dropped, at any depth, so that the sale goes on: writing
+        a field that the cashier may not write would raise an error.
         """
         _drop_matomo(order)
         return super()._process_order(order, existing_order)
@@ -44,76 +48,30 @@ class PosOrder(models.Model):
         return super().create(vals_list)
 
     def write(self, vals):
-        """Override of `point_of_sale`: a till also writes sales directly.
+        """Override of `point_of_sale`: a till also writes POS orders directly.
 
-        Nobody enters Matomo's fields of a sale, not even who may see them.
+        No user may write Matomo's fields, not even one who may see them.
         """
         if not self.env.su:
             _drop_matomo(vals)
         return super().write(vals)
 
     def read(self, fields=None, load="_classic_read"):
-        """Override of the ORM for tills, which read without names of relations.
+        """Override of the ORM to leave out fields that a till may not read.
 
-        ``pos_online_payment`` lets them read all fields of a sale once it is paid.
+        ``pos_online_payment`` makes a till read all fields of a paid POS order.
         """
         if not fields and not load:
             fields = self._load_pos_data_fields(self.config_id[:1])
         return super().read(fields, load)
 
-    # === MATOMO === #
-
-    def _get_matomo_refunded_orders(self):
-        """Override of `matomo.order.mixin`: a sale may take back from several.
-
-        :return: list of the till sales, or the sales orders they settled, that
-            Matomo has of what is taken back
-        """
-        if not self._is_matomo_sale():
-            return []
-        lines = self._get_matomo_returned_lines()
-        return list(dict.fromkeys(map(self._get_matomo_refunded_order, lines)))
-
-    def _get_matomo_returned_lines(self):
-        """The lines that take back what an earlier sale has sold.
-
-        A down payment on a sales order is none, as long as that order stands.
-        """
-        lines = self.lines.filtered(
-            lambda line: line.refunded_orderline_id
-            and self._get_matomo_line_fate(line) == "returned"
-        )
-        return lines - lines.filtered(
-            lambda line: line.refunded_orderline_id.sale_order_line_id.is_downpayment
-            # "sale", not "paid" or "done": the sales order counts it, and stands.
-            and self._get_matomo_refunded_order(line).state == "sale"
-        )
-
-    @api.model
-    def _get_matomo_refunded_order(self, line):
-        """The order that Matomo has of what a line takes back."""
-        sold = line.refunded_orderline_id
-        if sold.order_id._get_matomo_line_fate(sold) == "settled":
-            return self._get_matomo_settled_order(sold)
-        return sold.order_id
-
-    def _get_matomo_refund_amount(self, refunded, site, left):
-        """Override of `matomo.order.mixin`: what its lines take back."""
-        returned = self._get_matomo_returned_lines().filtered(
-            lambda line: self._get_matomo_refunded_order(line) == refunded
-        )
-        total = sum(
-            computed.untaxed + computed.tax
-            for computed in self._compute_matomo_lines()
-            if computed.line in returned
-        )
-        return -self._get_matomo_converter(site)(total)
+    # === THE ORDER === #
 
     def _get_matomo_revenue(self, row):
         """Override of `matomo.order.mixin`: a tip may not be in Odoo's total.
 
-        Added after the payment, it is a line, and the till leaves the total as it was
-        (``pos_restaurant``: tip_screen.js).
+        A tip that is added after the payment is a line, but the till does not change
+        the total (``pos_restaurant``: tip_screen.js).
         """
         if self.is_tipped:
             return self._prepare_matomo_amounts(row.site_id).revenue
@@ -169,9 +127,9 @@ class PosOrder(models.Model):
         return super()._get_matomo_visitor_key(site)
 
     def _prepare_matomo_visitor(self, site):
-        """Override of `matomo.order.mixin`: the buyer stands in the shop.
+        """Override of `matomo.order.mixin` to add the location of the shop.
 
-        Its address is that of the till's warehouse or, if that has no country, the
+        It is the address of the till's warehouse or, if that has no country, the
         company's.
         """
         address = self.config_id.picking_type_id.warehouse_id.partner_id
@@ -188,72 +146,12 @@ class PosOrder(models.Model):
         """Override of `matomo.order.mixin`."""
         return self.lines
 
-    def _get_matomo_line_fate(self, line):
-        """Override of `matomo.order.mixin`.
-
-        A line that settles a sales order is counted where that order is: never
-        twice, and here if it is counted nowhere else. There a down payment counts
-        when it is paid, and its deduction reduces what is settled later.
-        """
-        if line.refunded_orderline_id:
-            return "returned"
-        settled = self._get_matomo_settled_order(line)
-        if (
-            settled
-            and not self._is_matomo_counting(settled)
-            and settled._is_matomo_counted()
-        ):
-            return "settled"
-        if line.qty < 0 and not line.sale_order_line_id.is_downpayment:
-            return "returned"
-        return "bought"
-
-    @api.model
-    def _get_matomo_settled_order(self, line):
-        """The sales order that a line settles."""
-        return line.sale_order_origin_id or line.sale_order_line_id.order_id
-
-    @api.model
-    def _get_matomo_settled_orders(self, lines=None):
-        """Override of `matomo.order.mixin`: of all its lines, or of some."""
-        lines = self.lines if lines is None else lines
-        return self.env["sale.order"].union(*map(self._get_matomo_settled_order, lines))
-
-    def _get_matomo_settled_here(self):
-        """The sales orders of which this sale counts what it has settled."""
-        return self._get_matomo_settled_orders(
-            self.lines.filtered(
-                lambda line: self._get_matomo_line_fate(line) == "bought"
-            )
-        )
-
-    def _is_matomo_counting(self, order):
-        """Whether Matomo has what this sale has settled of a sales order from here."""
-        row = self._get_matomo_row()
-        return row._is_in_matomo() and order in row.counted_order_ids
-
-    def _get_matomo_fate_reason(self, fate, lines):
-        """Override of `matomo.order.mixin`."""
-        if fate == "settled":
-            orders = self._get_matomo_settled_orders(lines)
-            return self.env._(
-                "Settled sales order %s, which is counted there.",
-                ", ".join(orders.mapped("name")),
-            )
-        refunded = lines.refunded_orderline_id.order_id
-        if refunded:
-            return self.env._(
-                "Refund of %s: Matomo counts no refunds.",
-                ", ".join(refunded.mapped("name")),
-            )
-        return self.env._("A return: Matomo counts no refunds.")
-
     def _prepare_matomo_base_lines(self):
         """Override of `matomo.order.mixin`.
 
-        As ``pos.order.line`` prepares them (``is_refund`` decides what is rounded
-        together), with the sign of the line's own quantity and without needing an
-        income account. A till's cash rounding is no line, and no revenue.
+        They are those of ``pos.order.line`` (``is_refund`` decides what is rounded
+        together), but with the sign of the line's own quantity, and no income account
+        is needed. A till's cash rounding is no line, and no revenue.
         """
         return [
             self.env["account.tax"]._prepare_base_line_for_taxes_computation(
@@ -271,11 +169,173 @@ class PosOrder(models.Model):
             for line in self.lines
         ]
 
+    # === WHO COUNTS A LINE === #
+
+    def _get_matomo_line_roles(self):
+        """Override of `matomo.order.mixin`.
+
+        A line that settles a sales order is counted once: with that sales order if
+        it counts itself, else here. See ``tools.settlement``.
+        """
+        self.ensure_one()
+        lines = {line: line._prepare_matomo_till_line() for line in self.lines}
+        # Not from the keys: these records read their requests for all orders at once.
+        orders = {
+            order.id: order
+            for line in self.lines
+            if (order := line._get_matomo_settled_order())
+        }
+        recorded = self._get_matomo_recorded_orders() if orders else set()
+        counting = {
+            key
+            for key in settlement.get_undecided_orders(lines.values(), recorded)
+            if orders[key]._matomo_counts_itself()
+        }
+        return {
+            line: settlement.get_role(facts, recorded, counting)
+            for line, facts in lines.items()
+        }
+
+    def _get_matomo_recorded_orders(self):
+        """Return the ids of the sales orders that Matomo has a part of from here."""
+        request = self._get_matomo_row()
+        return set(request.counted_order_ids.ids if request._is_in_matomo() else ())
+
+    def _get_matomo_counted_lines(self):
+        """Override of `matomo.order.mixin` to add what is sold besides.
+
+        What was ordered is counted with the sales order, the surplus here.
+        """
+        lines = super()._get_matomo_counted_lines()
+        surplus = {
+            each.line: quantity
+            for each in lines
+            if each.role is LineRole.SETTLEMENT
+            and (quantity := self._get_matomo_surplus(each.line))
+        }
+        return [
+            *(each for each in lines if each.line not in surplus),
+            *(
+                CountedLine(line, LineRole.SETTLEMENT, quantity)
+                for line, quantity in surplus.items()
+            ),
+        ]
+
+    def _get_matomo_surplus(self, line):
+        """Return how much of a settlement was sold beyond what was ordered.
+
+        :return: a quantity in the unit of the line, 0.0 if all of it was ordered
+        """
+        ordered = line.sale_order_line_id
+        if not ordered:
+            return 0.0
+        return settlement.get_surplus(
+            line._prepare_matomo_till_line(),
+            [each._prepare_matomo_till_line() for each in ordered.pos_order_line_ids],
+            ordered._convert_qty(ordered, ordered.product_uom_qty, "s2p"),
+            line.product_uom_id.round,
+        )
+
+    def _get_matomo_settled_orders(self):
+        """Override of `matomo.order.mixin`."""
+        return self.env["sale.order"].union(
+            *(line._get_matomo_settled_order() for line in self.lines)
+        )
+
+    def _get_matomo_settled_here(self):
+        """Override of `matomo.order.mixin`."""
+        roles = self._get_matomo_line_roles()
+        return self.env["sale.order"].browse(
+            settlement.get_counted_orders(
+                {line._prepare_matomo_till_line(): role for line, role in roles.items()}
+            )
+        )
+
+    def _get_matomo_role_reason(self, role, lines):
+        """Override of `matomo.order.mixin`."""
+        if role is LineRole.SETTLEMENT:
+            orders = self.env["sale.order"].union(
+                *(line._get_matomo_settled_order() for line in lines)
+            )
+            return self.env._(
+                "Settled sales order %s, which is counted there.",
+                ", ".join(orders.mapped("name")),
+            )
+        if refunded := lines.refunded_orderline_id.order_id:
+            return self.env._(
+                "Refund of %s: Matomo counts no refunds.",
+                ", ".join(refunded.mapped("name")),
+            )
+        return super()._get_matomo_role_reason(role, lines)
+
+    def _get_matomo_amount_notes(self, amounts):
+        """Override of `matomo.order.mixin` to tell what is sold besides."""
+        return super()._get_matomo_amount_notes(amounts) + [
+            self.env._(
+                "%(product)s: %(quantity)s more than sales order %(order)s has; only "
+                "these are counted here.",
+                product=each.line.product_id.name,
+                quantity=f"{each.quantity:g}",
+                order=each.line.sale_order_line_id.order_id.name,
+            )
+            for each in self._get_matomo_counted_lines()
+            if each.role is LineRole.SETTLEMENT and each.quantity
+        ]
+
+    # === REFUNDS === #
+
+    def _get_matomo_refunded_orders(self):
+        """Override of `matomo.order.mixin`: a POS order may take back from several.
+
+        :return: list of the POS orders, or the sales orders they settled, that
+            Matomo has of what is taken back
+        """
+        if not self._is_matomo_sale():
+            return []
+        return list(dict.fromkeys(self._get_matomo_originals().values()))
+
+    def _get_matomo_originals(self):
+        """Return ``{line: order}``: the original of each line that gives back."""
+        refunds = self.lines.filtered("refunded_orderline_id")
+        roles = {}
+        for sale in refunds.refunded_orderline_id.order_id:
+            roles.update(sale._get_matomo_line_roles())
+        originals = {}
+        for line in refunds:
+            sold = line.refunded_orderline_id
+            order = sold._get_matomo_settled_order()
+            original = settlement.get_original(
+                SoldLine(
+                    role=roles[sold],
+                    pos_order=(sold.order_id._name, sold.order_id.id),
+                    order=(order._name, order.id),
+                    is_down_payment=sold.sale_order_line_id.is_downpayment,
+                    is_order_confirmed=order.state == "sale",
+                )
+            )
+            if original:
+                model_name, id_ = original
+                originals[line] = self.env[model_name].browse(id_)
+        return originals
+
+    def _get_matomo_refund_amount(self, original, site, left):
+        """Override of `matomo.order.mixin`: what its lines take back."""
+        originals = self._get_matomo_originals()
+        total = sum(
+            each.untaxed + each.tax
+            for each in self._get_matomo_line_amounts()
+            if originals.get(each.line) == original
+        )
+        return -self._get_matomo_converter(site)(total)
+
 
 def _drop_matomo(values):
-    """Take everything under the names of ours from what a till sends."""
+    """Remove the values of this addon's fields and models from what a till sends.
+
+    :param values: dicts and lists, at any depth; changed in place
+    """
     if isinstance(values, dict):
-        # Models, too: a till names them where it links records by their uuid.
+        # Models, too: a till names them to link records by their uuid.
         for name in [n for n in values if str(n).startswith((PREFIX, "matomo."))]:
             del values[name]
         for value in values.values():

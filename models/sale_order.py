@@ -1,7 +1,21 @@
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.fields import Domain
+from odoo.http import request
+from odoo.tools import format_datetime
 
-from ..matomo_api.tracking import Page
+from ..const import SHOPPER_FIELDS, USER_GROUP, Verdict
+from ..matomo_api.tracking import Cart, Page
+from ..outbox import carts
+from ..tools import settlement
+from ..tools.amounts import LineAmounts
+from ..tools.settlement import LineRole
+from ..tools.shopper import is_visitor_known, merge_visit
+from .matomo_order_mixin import personal_index
+
+# The states in which an order is a cart or a quotation.
+OPEN_STATES = ("draft", "sent")
+# Fields that change the prices of a cart.
+CART_FIELDS = {"fiscal_position_id", "partner_id", "pricelist_id"}
 
 
 class SaleOrder(models.Model):
@@ -24,9 +38,24 @@ class SaleOrder(models.Model):
         string="Matomo Cart Updates",
         groups="matomo_order_tracking.group_matomo_user",
     )
+    matomo_consent_info = fields.Json(
+        copy=False,
+        readonly=True,
+        prefetch=False,
+        groups=USER_GROUP,
+        help="What the shopper answered (true, false or null), where, and when.",
+    )
+    matomo_consent = fields.Text(
+        string="Consent", compute="_compute_matomo_consent", groups=USER_GROUP
+    )
+
+    _matomo_personal_fields = (*SHOPPER_FIELDS, "matomo_consent_info")
+    _matomo_personal_index = personal_index(*_matomo_personal_fields)
+
+    # === THE ORDER === #
 
     def _action_cancel(self):
-        """Override of `sale` to note what is given back, for Matomo."""
+        """Override of `sale` to schedule the refund of a cancelled order."""
         result = super()._action_cancel()
         self._matomo_track()
         return result
@@ -86,42 +115,365 @@ class SaleOrder(models.Model):
         """Override of `matomo.order.mixin`: sections and notes are no lines."""
         return self._get_priced_lines()
 
-    def _get_matomo_line_fate(self, line):
-        """Override of `matomo.order.mixin`."""
-        if line.is_downpayment:
-            # A payment, not a product: the products stand on their own lines.
-            return "none"
-        return "returned" if line.product_uom_qty < 0 else "bought"
-
-    def _get_matomo_fate_reason(self, fate, lines):
-        """Override of `matomo.order.mixin`: sales orders only know returns."""
-        return self.env._("A return: Matomo counts no refunds.")
-
     def _is_matomo_delivery(self, line):
         """Override of `matomo.order.mixin`."""
         return line.is_delivery
 
     def _prepare_matomo_base_lines(self):
-        """Override of `matomo.order.mixin`: what ``_compute_amounts`` adds up."""
-        # Filtered lines no longer know those of the other orders that are looked at.
+        """Override of `matomo.order.mixin`: the lines ``_compute_amounts`` adds up."""
+        # A filtered recordset prefetches its own records only.
         lines = self._get_priced_lines().with_prefetch(self.order_line._prefetch_ids)
         return [
             *(line._prepare_base_line_for_taxes_computation() for line in lines),
             *self._add_base_lines_for_early_payment_discount(),
         ]
 
+    # === SETTLED AT TILLS === #
+
+    def _matomo_enqueue(self):
+        """Override of `matomo.order.mixin`.
+
+        If a sales order is cancelled before Matomo has it, tills count what they
+        settled of it.
+        """
+        requests = super()._matomo_enqueue()
+        # sudo: the user who cancels an order need not be able to see POS orders.
+        cancelled = self.sudo().filtered(
+            lambda order: order.state == "cancel" and order._get_matomo_settlements()
+        )
+        if cancelled:
+            self.env["matomo.retrack"]._queue(cancelled)
+        return requests
+
+    def unlink(self):
+        """Override of `sale`: tills count what they settled of an unsent order."""
+        # sudo: see _matomo_enqueue.
+        unsent = self.sudo().filtered(
+            lambda order: order._get_matomo_settlements()
+            and not order._get_matomo_row()._is_in_matomo()
+        )
+        sales = unsent._get_matomo_settlements().order_id
+        result = super().unlink()
+        if sales:
+            self.env["matomo.retrack"]._queue(sales)
+        return result
+
+    def _get_matomo_settlements(self):
+        """Return the lines that settle these orders, of POS orders that are paid."""
+        lines = self.pos_order_line_ids | self.order_line.pos_order_line_ids
+        return lines.filtered(lambda line: line.order_id._is_matomo_sale())
+
+    def _matomo_counts_itself(self):
+        """Return whether Matomo has this order, or will have it (in sudo)."""
+        self.ensure_one()
+        order_request = self._get_matomo_row()
+        return settlement.counts_itself(
+            settlement.SalesOrder(
+                state=order_request.state or self._get_matomo_verdict()[0].state,
+                is_in_matomo=order_request._is_in_matomo(),
+                is_cancelled=self.state == "cancel",
+            )
+        )
+
+    def _get_matomo_lines_counted_at_till(self):
+        """Return the POS lines by which Matomo has a part of this order (in sudo)."""
+        self.ensure_one()
+        return self._get_matomo_settlements().filtered(
+            lambda line: settlement.is_counted_at_till(
+                line._prepare_matomo_till_line(),
+                line.order_id._get_matomo_recorded_orders(),
+            )
+        )
+
+    def _get_matomo_content_verdict(self):
+        """Override of `matomo.order.mixin`: tills may have counted all of it."""
+        if at_till := self._get_matomo_lines_counted_at_till():
+            left = sum(
+                each.untaxed + each.tax for each in self._get_matomo_counted_amounts()
+            )
+            if self.currency_id.compare_amounts(left, 0) <= 0:
+                return Verdict(
+                    "excluded",
+                    self.env._(
+                        "Settled by %s, where it is counted.", _get_names(at_till)
+                    ),
+                )
+        return super()._get_matomo_content_verdict()
+
+    def _get_matomo_line_roles(self):
+        """Override of `matomo.order.mixin`.
+
+        A down payment is no product: the products stand on their own lines. If a
+        till has counted it, it takes off what was paid.
+        """
+        roles = super()._get_matomo_line_roles()
+        at_till = self._get_matomo_lines_counted_at_till().sale_order_line_id
+        for line in roles:
+            if line.is_downpayment:
+                roles[line] = LineRole.BOUGHT if line in at_till else LineRole.IGNORED
+        return roles
+
+    def _get_matomo_counted_lines(self):
+        """Override of `matomo.order.mixin` to take off what tills have counted."""
+        lines = super()._get_matomo_counted_lines()
+        at_till = self._get_matomo_lines_counted_at_till().grouped("sale_order_line_id")
+        return [
+            each._replace(quantity=_get_left(each.line, at_till[each.line]))
+            if each.quantity is not None and each.line in at_till
+            else each
+            for each in lines
+        ]
+
+    def _get_matomo_line_amounts(self):
+        """Override of `matomo.order.mixin`.
+
+        A down payment that tills have counted takes off what was paid.
+        """
+        at_till = self._get_matomo_lines_counted_at_till().grouped("sale_order_line_id")
+        amounts = super()._get_matomo_line_amounts()
+        for number, each in enumerate(amounts):
+            if each.line in at_till and each.line.is_downpayment:
+                untaxed, tax = self._get_matomo_amounts_at_till(
+                    {line: line.qty for line in at_till[each.line]}
+                )
+                amounts[number] = LineAmounts(each.line, -untaxed, -tax, 0.0)
+        return amounts
+
+    def _get_matomo_amounts_at_till(self, quantities):
+        """Return what parts of POS lines come to, in the currency of this order.
+
+        :param quantities: ``{line: quantity}`` of POS order lines
+        :return: list of the untaxed amount and the tax
+        """
+        totals = [0.0, 0.0]
+        for sale in self.env["pos.order.line"].union(*quantities).order_id:
+            for each in sale._get_matomo_line_amounts():
+                if each.line not in quantities:
+                    continue
+                part = each.portion(quantities[each.line], sale.currency_id.round)
+                for number, amount in enumerate((part.untaxed, part.tax)):
+                    totals[number] += sale.currency_id._convert(
+                        amount, self.currency_id, self.company_id, sale.date_order
+                    )
+        return totals
+
+    def _get_matomo_refund_amount(self, original, site, left):
+        """Override of `matomo.order.mixin`: all of it, except what tills have sold.
+
+        A POS refund that Matomo does not have yet reports itself what it takes back.
+        """
+        refunds = self.env["matomo.request"]._get_refunds_of(self)
+        pending = refunds.filtered(
+            lambda refund: refund.state == "pending" and not refund._is_in_matomo()
+        )
+        return left - self._get_matomo_sold_at_tills(site, pending.pos_order_id)
+
+    def _get_matomo_sold_at_tills(self, site, pending):
+        """Return what tills have sold of this order and have not taken back.
+
+        :param pending: POS orders whose returns are left out: their refund is pending
+        :return: with tax, in the site's currency; only what this order counts
+        """
+        settlements = self._get_matomo_settlements()
+        quantities = {
+            each.line: each.line.qty - (each.quantity or 0.0)
+            for sale in settlements.order_id
+            for each in sale._get_matomo_counted_lines()
+            if each.line in settlements and each.role is LineRole.SETTLEMENT
+        }
+        settled = settlements.filtered(lambda line: line in quantities)
+        for line in settled.refund_orderline_ids:
+            if line.order_id._is_matomo_sale() and line.order_id not in pending:
+                quantities[line] = line.qty
+        amounts = self._get_matomo_amounts_at_till(quantities)
+        return self._get_matomo_converter(site)(sum(amounts))
+
+    def _get_matomo_amount_notes(self, amounts):
+        """Override of `matomo.order.mixin` to tell what tills have counted."""
+        notes = super()._get_matomo_amount_notes(amounts)
+        if at_till := self._get_matomo_lines_counted_at_till():
+            notes.append(
+                self.env._(
+                    "Without what was settled by %s, where it is counted.",
+                    _get_names(at_till),
+                )
+            )
+        return notes
+
+    # === PRIVACY === #
+
     def _forget_matomo_shopper(self):
         """Override of `matomo.order.mixin`: carts are deleted."""
-        # sudo: whoever deletes a customer need not see the log.
+        # sudo: the user who deletes a customer need not be able to see cart updates.
         self.sudo().matomo_cart_update_ids.unlink()
         return super()._forget_matomo_shopper()
 
     def _export_matomo_data(self):
         """Override of `matomo.order.mixin` to add the carts."""
-        # sudo: a Matomo manager, who asks, may have no right to sales.
+        # sudo: a Matomo manager may export them without a right to sales.
         return [
             {**data, "cart_updates": order.matomo_cart_update_ids._export_data()}
             for order, data in zip(
                 self.sudo(), super()._export_matomo_data(), strict=True
             )
         ]
+
+    # === CONSENT === #
+
+    @api.depends("matomo_consent_info", *SHOPPER_FIELDS)
+    def _compute_matomo_consent(self):
+        for order in self:
+            order.matomo_consent = order._get_matomo_receipt()
+
+    def _get_matomo_receipt(self):
+        """Return what the shopper allowed and what was withheld, in sentences.
+
+        :return: False if no visit has been registered
+        """
+        info = self.matomo_consent_info
+        if not info:
+            return False
+        sources = {
+            (True, "cookie_bar"): self.env._(
+                "The shopper agreed in the website's cookie bar."
+            ),
+            (True, "matomo_cookie"): self.env._(
+                "The shopper agreed by Matomo's own cookie."
+            ),
+            (True, "elsewhere"): self.env._(
+                "The shopper's consent was obtained elsewhere."
+            ),
+            (False, "cookie_bar"): self.env._(
+                "The shopper refused in the website's cookie bar."
+            ),
+            (False, "matomo_cookie"): self.env._(
+                "The shopper refused by Matomo's own cookie."
+            ),
+            (False, "do_not_track"): self.env._(
+                "The shopper's browser asks not to be tracked."
+            ),
+            (False, "never"): self.env._(
+                "The Matomo site is set to store nothing of shoppers."
+            ),
+            (None, "not_answered"): self.env._(
+                "The shopper left the cookie bar unanswered."
+            ),
+            (None, "not_asked"): self.env._(
+                "The shopper was not asked: the website's cookie bar is off."
+            ),
+        }
+        kept = [name for name in SHOPPER_FIELDS if self[name]]
+        withheld = [name for name in SHOPPER_FIELDS if name not in kept]
+
+        def labels(names):
+            return ", ".join(
+                self._fields[name]._description_string(self.env) for name in names
+            )
+
+        lines = [
+            sources.get((info.get("answer"), info.get("source")), ""),
+            self.env._("Last answer: %s.", format_datetime(self.env, info.get("date"))),
+        ]
+        if kept:
+            lines.append(self.env._("Stored: %s.", labels(kept)))
+        if not info.get("answer") and withheld:
+            lines.append(self.env._("Withheld: %s.", labels(withheld)))
+        elif withheld:
+            lines.append(self.env._("Not known: %s.", labels(withheld)))
+        return "\n".join(filter(None, lines))
+
+    # === VISIT === #
+
+    def _fetch_matomo_open_orders(self):
+        """Return those of these orders that exist and are open, in one query."""
+        return self.search_fetch(
+            [("id", "in", self.ids), ("state", "in", OPEN_STATES)],
+            ["website_id", "company_id", "matomo_consent_info", *SHOPPER_FIELDS],
+        )
+
+    def _register_matomo_visit(self, site, visit, is_changed):
+        """Store a shopper's visit and queue an update of their cart.
+
+        Nothing is written if the visit says nothing new.
+
+        :param site: the order's ``matomo.site``
+        :param visit: a ``tools.shopper.Visit``
+        :param is_changed: whether the visit has changed the cart
+        :return: the values that were written
+        """
+        self.ensure_one()
+        stored = {name: self[name] for name in SHOPPER_FIELDS}
+        values = merge_visit(stored, self.matomo_consent_info, visit)
+        if values:
+            self.write(values)
+        if self.website_id and site.track_carts:
+            is_known = is_visitor_known(self.matomo_visitor_id, visit.consent)
+            if is_changed or (values and is_known and carts.has_waiting(self)):
+                carts.queue(self, site, is_known)
+        return values
+
+    # === CARTS === #
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Override of `sale` to notice a new cart."""
+        orders = super().create(vals_list)
+        orders._collect_matomo_carts()
+        return orders
+
+    def write(self, vals):
+        """Override of `sale` to notice a cart whose prices change."""
+        if CART_FIELDS & vals.keys():
+            self._collect_matomo_carts()
+        return super().write(vals)
+
+    def _collect_matomo_carts(self):
+        """Remember until the end of a shopper's request that these carts change.
+
+        Outside such a request, see ``ir.http._dispatch``, this does nothing. It
+        reads no field.
+        """
+        carts = getattr(request, "matomo_carts", None) if request else None
+        if isinstance(carts, set):
+            carts.update(self.ids)
+
+    def _is_matomo_cart(self):
+        """Return whether this is still a cart, perhaps waiting for its payment."""
+        return bool(self.website_id) and self.state in OPEN_STATES
+
+    def _prepare_matomo_cart(self, site, time):
+        """Return the cart as Matomo gets it.
+
+        :param site: the ``matomo.site`` that gets it, in its currency
+        :param time: when it changed (naive, UTC)
+        """
+        amounts = self._prepare_matomo_amounts(site)
+        items = tuple(merged.item for merged in amounts.items)
+        return Cart(
+            time=time,
+            # An emptied cart has no revenue, even if a delivery line is left.
+            revenue=amounts.revenue if items else amounts.revenue * 0,
+            items=items,
+        )
+
+
+def _get_left(line, at_till):
+    """Return how much of a sales order line is not counted at tills, in its unit.
+
+    :param at_till: the POS lines by which Matomo has a part of it
+    """
+    if line.is_downpayment:
+        # It has no quantity.
+        return 0.0
+    return settlement.get_left(
+        line.product_uom_qty,
+        [
+            line._convert_qty(line, quantity, "p2s")
+            for quantity in at_till.mapped("qty")
+        ],
+        line.product_uom_id.round,
+    )
+
+
+def _get_names(lines):
+    return ", ".join(lines.order_id.mapped("name"))

@@ -7,8 +7,8 @@ from odoo.exceptions import AccessError
 from odoo.tests import HttpCase, freeze_time, tagged
 from odoo.tools import mute_logger
 
+from odoo.addons.matomo_order_tracking.const import SHOPPER_FIELDS
 from odoo.addons.matomo_order_tracking.matomo_api.privacy import BLANKED, PERSONAL
-from odoo.addons.matomo_order_tracking.models.matomo_order_privacy import SHOPPER_FIELDS
 
 from .common import (
     LOGGER,

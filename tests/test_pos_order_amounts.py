@@ -390,6 +390,18 @@ class TestTillAmounts(AmountsCommon):
             items={"CHAIR": ("100.00", 1), "LAMP": ("10.50", 1)},
         )
 
+    def test_only_a_discount_is_settled_once_more(self):
+        """A surplus that only takes something off was sent with a negative revenue."""
+        reward = self.make_product("Reward", "REWARD", 0.0, type="service")
+        discount = {**self.line(reward, 1), "price_unit": -10.0}
+        order = self.confirm(self.make_order((self.chair, 2), discount))
+        self.sell(
+            *(self.settle(line, line.product_uom_qty) for line in order.order_line)
+        )
+        again = self.sell(self.settle(order.order_line[1], 1))
+        self.assertState(again, "excluded", f"Settled sales order {order.name}")
+        self.assertEqual(len(self.matomo.orders), 1)
+
     def test_settled_once_more_after_the_till_took_it_back(self):
         order = self.confirm(self.make_order((self.chair, 2)))
         sale = self.sell(self.settle(order.order_line, 2))

@@ -172,7 +172,7 @@ class TestPosSync(AmountsCommon):
         requests = self.registry["matomo.request"]
         faults = (
             (orders, "_get_matomo_verdict"),
-            (orders, "_get_matomo_line_fate"),
+            (orders, "_get_matomo_line_roles"),
             (orders, "_get_matomo_site"),
             (orders, "_get_matomo_refunded_orders"),
             (requests, "create"),
