@@ -4,8 +4,7 @@ from unittest.mock import patch
 
 from odoo.tests import tagged
 
-from odoo.addons.matomo_order_tracking.outbox import schedule
-
+from ...outbox import schedule
 from ..common import CheckoutCommon
 from ..common.browser import BrowserCase
 from ..common.real_matomo import RealMatomo

@@ -6,8 +6,7 @@ from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.matomo_order_tracking.matomo_api.reading import is_refund_recorded
-
+from ...matomo_api.reading import is_refund_recorded
 from ..common import LOGGER, MatomoPosCommon
 from ..common.real_matomo import RealMatomo, yesterday
 
