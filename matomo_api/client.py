@@ -39,7 +39,7 @@ class BulkAnswer:
     """What Matomo said of a bulk: how many it took and how many it refused.
 
     ``tracked`` counts what was silently dropped, too; after a lock wait timeout
-    both together are less than what was sent (MATOMO.md section 3).
+    both together are less than what was sent (docs/matomo.md section 3).
     """
 
     tracked: int
@@ -106,7 +106,7 @@ class Client:
     def send_bulk(
         self, requests_parameters: Sequence[Mapping[str, str]], timeout: float
     ) -> BulkAnswer:
-        """Send tracking requests in one POST (MATOMO.md section 3).
+        """Send tracking requests in one POST (docs/matomo.md section 3).
 
         :param timeout: seconds until the whole answer must be here
         :raise Unreachable: no answer: it may or may not have been recorded
@@ -150,7 +150,7 @@ class Client:
         """Ask whether the token may record for the site; stores nothing.
 
         ``rec=0`` records nothing, and without ``cip`` Matomo would not look at the
-        token (MATOMO.md section 4). It is a bulk of one, because a single request
+        token (docs/matomo.md section 4). It is a bulk of one, because a single request
         is refused in the same way when Matomo's database is down.
 
         :raise Misconfigured: wrong token, wrong site or missing rights
@@ -197,7 +197,7 @@ class Client:
                 text=message,
             )
         if answer.status == 401:
-            # An HTML page although JSON was asked for (MATOMO.md section 10).
+            # An HTML page although JSON was asked for (docs/matomo.md section 10).
             raise Misconfigured(
                 "Matomo does not know the token.",
                 status=answer.status,

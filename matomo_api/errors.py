@@ -32,8 +32,9 @@ class ServerTrouble(MatomoError):
     def __init__(self, message: str, *, retry_after: int = 0, **kwargs):
         super().__init__(message, **kwargs)
         self.retry_after = retry_after
-        # Matomo rolls a bulk back that ends in an error (MATOMO.md section 3). Others
-        # refuse what does not get to it; a gateway that lost it (502, 504) is unsure.
+        # Matomo rolls a bulk back that ends in an error (docs/matomo.md section 3).
+        # Others refuse what does not get to it; a gateway that lost it (502, 504) is
+        # unsure.
         self.may_be_recorded = not (
             300 <= self.status < 500 or self.status in (500, 503)
         )

@@ -2,7 +2,7 @@
 
 Matomo multiplies an item's price, kept with two decimals, by its quantity, cast
 to a whole number, and keeps only the first of two items with one SKU
-(MATOMO.md sections 7 and 14). These functions turn any lines into items whose
+(docs/matomo.md sections 7 and 14). These functions turn any lines into items whose
 revenue is right under those rules.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 CENT = Decimal("0.01")
-# Above 65,535 Matomo clips the number of items of an order (MATOMO.md section 7).
+# Above 65,535 Matomo clips the number of items of an order (docs/matomo.md section 7).
 MAX_QUANTITY = 65535
 MAX_CATEGORIES = 5
 MAX_SKU_LENGTH = 255
@@ -95,7 +95,7 @@ def decode_entities(text: str) -> str:
 def choose_sku(candidates: Iterable[str | None], fallback: str) -> str:
     """The first candidate Matomo accepts as an SKU, else ``fallback``.
 
-    Matomo drops a line whose SKU is empty or "0" (MATOMO.md section 7).
+    Matomo drops a line whose SKU is empty or "0" (docs/matomo.md section 7).
     """
     for candidate in candidates:
         sku = clean_text(decode_entities(candidate or ""), MAX_SKU_LENGTH)

@@ -81,7 +81,7 @@ def read_orders(
     """The orders of ``refs`` that Matomo has recorded from ``first`` to ``last``.
 
     Both days are included and stand in the site's time zone: give a margin of a
-    day. Live.getLastVisitsDetails is never cached (MATOMO.md section 10). An order
+    day. Live.getLastVisitsDetails is never cached (docs/matomo.md section 10). An order
     that Matomo takes for the same, as "so-1" for "SO-1", is found as well.
 
     :raise MatomoError: see :class:`Client`
@@ -251,7 +251,7 @@ def day_totals(
     """Matomo's totals of orders for each day from ``first`` to ``last``.
 
     The days are those of the site's time zone. Today's totals may be a quarter of
-    an hour old (MATOMO.md section 10).
+    an hour old (docs/matomo.md section 10).
 
     :raise MatomoError: see :class:`Client`
     """

@@ -1,7 +1,7 @@
 """Tracking requests: the parameters of an order, a cart update and a refund.
 
 The parameters and their names are those of Matomo's Tracking HTTP API; how a
-live Matomo treats them stands in MATOMO.md.
+live Matomo treats them stands in docs/matomo.md.
 """
 
 import html
@@ -27,7 +27,7 @@ from .items import (
 
 # The guide's word for the token in a logged address.
 ANONYMIZED = "XYZANONYMIZED"
-# Matomo cuts a longer order id (MATOMO.md section 6).
+# Matomo cuts a longer order id (docs/matomo.md section 6).
 MAX_ORDER_REF_LENGTH = 100
 REFUND_CATEGORY, REFUND_ACTION = "Ecommerce", "Refund"
 # An address that is stored as none and that no site excludes (section 14).
@@ -122,7 +122,7 @@ def order_parameters(
     :raise ValueError: if the visitor id is not 16 hex digits or there is no ref
     """
     if not order.ref or order.ref == "0":
-        # Matomo would record a cart (MATOMO.md section 1).
+        # Matomo would record a cart (docs/matomo.md section 1).
         raise ValueError("An order needs an id that is not empty and not 0.")
     return {
         **_common_parameters(idsite, order.time, visitor, page),
@@ -143,7 +143,7 @@ def cart_parameters(
     """The parameters of a cart update, without the token.
 
     It is an order without an id: Matomo keeps one cart for each visit, always as
-    it was sent last (MATOMO.md sections 1 and 12).
+    it was sent last (docs/matomo.md sections 1 and 12).
 
     :raise ValueError: if the visitor id is not 16 hex digits
     """
@@ -166,7 +166,7 @@ def refund_parameters(
     """The parameters of a refund, an event without the token.
 
     ``ca`` makes it no page view; without ``idgoal`` it leaves orders and revenue
-    alone (MATOMO.md section 12). Matomo does not deduplicate events.
+    alone (docs/matomo.md section 12). Matomo does not deduplicate events.
 
     :param amount: what is given back, positive, in the site's currency
     :raise ValueError: if the visitor id is not 16 hex digits
@@ -303,7 +303,7 @@ def order_ref_key(ref: str) -> str:
     """What two order ids share if Matomo takes them for the same.
 
     Its unique key, of collation utf8mb4_general_ci, compares without case and
-    accents and takes all characters beyond the basic plane for one (MATOMO.md
+    accents and takes all characters beyond the basic plane for one (docs/matomo.md
     section 6). This key is at least as coarse, so that two different keys never
     collide there.
     """

@@ -21,7 +21,7 @@ DAYS = 31
 # So many orders are named for one cause.
 NAMED = 20
 HALF_CENT = Decimal("0.005")
-# Matomo keeps revenue in single precision (MATOMO.md section 7).
+# Matomo keeps revenue in single precision (docs/matomo.md section 7).
 PRECISION = Decimal("1e-6")
 
 

@@ -83,8 +83,8 @@ def reported(idsite, expected, patience=30):
     """The number of orders and the revenue of Matomo's own report.
 
     A report that was being made while the last orders came may lack one of them until
-    it is made anew (MATOMO.md section 10): it is asked for again for so many seconds,
-    or until it counts as many orders as expected.
+    it is made anew (docs/matomo.md section 10): it is asked for again for so many
+    seconds, or until it counts as many orders as expected.
     """
     end = time.monotonic() + patience
     while True:

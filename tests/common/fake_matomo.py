@@ -1,4 +1,4 @@
-"""A Matomo in memory that answers as a live one was measured to (MATOMO.md).
+"""A Matomo in memory that answers as a live one was measured to (docs/matomo.md).
 
 It stands in for the network alone: tests replace ``requests.Session.post`` with
 its ``post``, so that everything above the socket is the addon's own.
@@ -58,7 +58,7 @@ class FakeMatomo:
         # A test of one set of parameters: true if they are silently dropped.
         self.drops = lambda parameters: False
         # A test of one set of parameters: true if PHP stumbles over them, and the
-        # whole bulk is rolled back (MATOMO.md section 3).
+        # whole bulk is rolled back (docs/matomo.md section 3).
         self.breaks = lambda parameters: False
         # A test of one set of parameters: true if they are refused.
         self.refuses = lambda parameters: False
@@ -100,7 +100,7 @@ class FakeMatomo:
         if token != self.token or parameters["idsite"] not in self.idsites:
             return False
         if parameters["rec"] == "0":
-            # The probe: judged, and nothing stored (MATOMO.md section 4).
+            # The probe: judged, and nothing stored (docs/matomo.md section 4).
             return True
         if self.refuses(parameters):
             return False

@@ -94,7 +94,7 @@ class RealMatomo:
 
     @contextmanager
     def locked(self):
-        """Matomo that has locked this machine out (MATOMO.md section 5)."""
+        """Matomo that has locked this machine out (docs/matomo.md section 5)."""
         for _attempt in range(22):
             requests.post(
                 f"{self.url}matomo.php",
@@ -203,7 +203,7 @@ class RealMatomo:
 
 
 def yesterday():
-    """A moment whose reports are always fresh (MATOMO.md section 10)."""
+    """A moment whose reports are always fresh (docs/matomo.md section 10)."""
     return (datetime.now() - timedelta(days=1)).replace(
         hour=12, minute=0, second=0, microsecond=0
     )

@@ -1,7 +1,7 @@
 """What is believed of Matomo, asked of a real one.
 
 A site of its own is made for each run. Wrong tokens are few: twenty an hour lock
-the sender out (MATOMO.md section 5).
+the sender out (docs/matomo.md section 5).
 """
 
 import secrets

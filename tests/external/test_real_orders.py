@@ -366,7 +366,7 @@ class TestOddOrders(AmountsCommon):
         self.deliver(*orders)
         for order in orders:
             self.assertOdoo(order)
-        # In single precision a cent is lost (MATOMO.md section 7).
+        # In single precision a cent is lost (docs/matomo.md section 7).
         self.confirm(dear)
         self.run_sender()
         self.run_verifier()

@@ -14,7 +14,7 @@ from ..common.real_matomo import RealMatomo, yesterday
 ORDERS, SALES, DAYS, SEED = 200, 110, 4, 20260303
 CENT = Decimal("0.01")
 # Matomo keeps an order's revenue in single precision: from here on, a cent is lost
-# (MATOMO.md section 7).
+# (docs/matomo.md section 7).
 PRECISE = 130_000
 FIGURES = {
     "orders": "nb_conversions",

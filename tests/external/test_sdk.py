@@ -32,7 +32,7 @@ class TestSdk(AmountsCommon):
       says "0.00" and "[]". Matomo takes a missing amount for zero or none.
     - The SDK writes a number as PHP does ("210.5"), ours with two decimals.
     - The guide gives the total of a line as the price of an item. Matomo multiplies
-      prices by quantities (MATOMO.md section 13), so ours is the unit price: the
+      prices by quantities (docs/matomo.md section 13), so ours is the unit price: the
       guide's price is ours times the quantity.
     """
 

@@ -32,7 +32,7 @@ def merge(*lines):
     ("amount", "quantity", "price", "sent", "as_one"),
     [
         ("100.00", "2", "50.00", 2, False),
-        # MATOMO.md section 14: 3.333333 x 3 is 9.99 there.
+        # docs/matomo.md section 14: 3.333333 x 3 is 9.99 there.
         ("10.00", "3", "3.33", 3, False),
         # 0.03 x 1000 is 10 % off 33.30.
         ("33.30", "1000", "33.30", 1, True),

@@ -1,4 +1,4 @@
-"""What is read back, from Matomo's answers as they were measured (MATOMO.md)."""
+"""What is read back, from Matomo's answers as they were measured (docs/matomo.md)."""
 
 from datetime import date, datetime
 from decimal import Decimal
