@@ -139,7 +139,7 @@ def _tests(files):
     missing = [
         name
         for name in files
-        if re.fullmatch(r"tests/(?!unit/)(.+/)?test_\w+\.py", name)
+        if re.fullmatch(r"tests/(?!unit/|addons/)(.+/)?test_\w+\.py", name)
         and name not in named
     ]
     for name in missing:

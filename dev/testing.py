@@ -15,6 +15,8 @@ import odoo
 DATABASE = "mot_test"
 CONFIG = "odoo-test"
 STANDARD = "mot_test_standard"
+CHANNEL = "mot_test_channel"
+CHANNEL_ADDON = "matomo_test_channel"
 
 
 def main(arguments):
@@ -26,6 +28,7 @@ def main(arguments):
         odoo.fresh_database(DATABASE)
         if not _paths(arguments)[0]:
             translations.check(DATABASE)
+            _run_third_channel()
         return subprocess.call(
             _pytest(arguments),
             cwd=machine.ROOT,
@@ -40,17 +43,37 @@ def standard():
     :raise machine.Trouble: if a test fails or Odoo logs a warning
     """
     with machine.alone("test-standard"):
-        odoo.fresh_database(STANDARD)
-        with machine.step("Run the addon's standard tests"):
-            # fmt: off
-            text = odoo.run(
-                "server", "-d", STANDARD, "-u", odoo.ADDON,
-                f"--test-tags=/{odoo.ADDON}", "--stop-after-init",
-                log="test-standard", name="odoo-standard", max_cron_threads=0,
-            )
-            # fmt: on
+        _run_in_odoo(STANDARD, odoo.ADDON, "-u")
+
+
+def _run_in_odoo(database, addon, option, **options):
+    """Run an addon's tests with Odoo's own runner, in a fresh database.
+
+    :param option: ``-i`` or ``-u``
+    :param options: of Odoo's configuration
+    :raise machine.Trouble: if a test fails or Odoo logs a warning
+    """
+    odoo.fresh_database(database)
+    with machine.step(f"Run the tests of {addon} with Odoo's own runner"):
+        # fmt: off
+        text = odoo.run(
+            "server", "-d", database, option, addon,
+            f"--test-tags=/{addon}", "--stop-after-init",
+            log=database, name=database, max_cron_threads=0, **options,
+        )
+        # fmt: on
     odoo.complain(text)
-    machine.say(re.findall(r"odoo\.tests\.result: (.*)", text)[-1])
+    result = re.findall(r"odoo\.tests\.result: (.*)", text)[-1]
+    if not re.search(r"of [1-9]\d* tests", result):
+        raise machine.Trouble(f"{addon} has run no test: {result}")
+    machine.say(f"    {result}")
+
+
+def _run_third_channel():
+    """Test an addon that tracks orders of its own, in a database with both."""
+    addons = machine.ROOT / "tests" / "addons"
+    path = f"{odoo.addons_dir()},{addons}"
+    _run_in_odoo(CHANNEL, CHANNEL_ADDON, "-i", addons_path=path)
 
 
 def _pytest(arguments):
@@ -64,6 +87,8 @@ def _pytest(arguments):
         f"--rootdir={addon}",
         f"--config-file={addon / 'pyproject.toml'}",
         f"--confcutdir={addon}",
+        # An addon of its own, in a database of its own.
+        f"--ignore={addon / 'tests' / 'addons'}",
         f"--override-ini=cache_dir={machine.folder('pytest')}",
         f"--odoo-config={odoo.config(CONFIG, max_cron_threads=0)}",
         f"--odoo-database={DATABASE}",

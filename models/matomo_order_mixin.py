@@ -900,17 +900,21 @@ class MatomoOrderMixin(models.AbstractModel):
         """Return the name of the order's Point of Sale, empty if it has none."""
         return ""
 
+    def _get_matomo_salesperson(self):
+        """Return the name of the order's salesperson, empty if it has none."""
+        return self.user_id.name or "" if "user_id" in self._fields else ""
+
     def _get_matomo_order_name(self):
         """Return the name of this order; it becomes the order id in Matomo."""
-        raise NotImplementedError
+        return self.display_name
 
     def _get_matomo_page(self, site):
         """Return the ``tracking.Page`` on which Matomo shows the order."""
         raise NotImplementedError
 
     def _matomo_lines(self):
-        """Return the lines that may have a product."""
-        raise NotImplementedError
+        """Return the lines that may have a product; by default an order has none."""
+        return self.browse()
 
     def _get_matomo_line_roles(self):
         """Return ``{line: LineRole}`` of the lines that may have a product."""

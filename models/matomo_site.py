@@ -1027,7 +1027,7 @@ class MatomoSite(models.Model):
         dimensions = {
             self.channel_dimension: channels[order._get_matomo_channel()],
             self.till_dimension: order._get_matomo_till(),
-            self.salesperson_dimension: order.user_id.name or "",
+            self.salesperson_dimension: order._get_matomo_salesperson(),
         }
         return {number: value for number, value in dimensions.items() if number}
 

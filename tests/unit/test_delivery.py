@@ -67,6 +67,7 @@ class FakeClient:
     has: dict = field(default_factory=dict)
     event: bool = False
     asked: list = field(default_factory=list)
+    dates: str = ""
 
     def send_bulk(self, payloads, timeout):
         refs = ",".join(p.get("ec_id") or p.get("e_n") or "cart" for p in payloads)
@@ -84,6 +85,7 @@ class FakeClient:
             raise error
 
     def call_api(self, method, segment, **parameters):
+        self.dates = parameters["date"]
         name = segment.partition("==")[0]
         self.asked.append(f"read by {name}")
         if self.read:
@@ -607,6 +609,16 @@ def test_who_cannot_tell_which_were_refused_says_how_many():
     attempts = [make_attempt(ref) for ref in (A, B, "C")]
     report = Delivery(client, make_policy(can_read=False)).send_orders(attempts)
     assert report.outcomes[-1].refused_count == 2
+
+
+def test_orders_are_looked_for_from_the_day_before_to_the_day_after():
+    """The days are those of the site, and a late order is booked when it arrives."""
+    client = FakeClient()
+    sold, queued = NOW - timedelta(days=3), NOW - timedelta(days=5)
+    sent = describe_sent(None, queued, revenue=115.0, time=sold)
+    attempt = make_attempt(sent=sent, order_date=sold)
+    Delivery(client, make_policy()).verify([attempt])
+    assert client.dates == "2026-02-25,2026-03-04"
 
 
 @pytest.mark.parametrize(("failures", "sizes"), [(0, 50), (1, 25), (3, 6), (9, 1)])

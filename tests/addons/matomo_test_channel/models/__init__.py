@@ -1,0 +1,2 @@
+from . import matomo_request
+from . import matomo_test_ticket
