@@ -134,8 +134,7 @@ class Client:
             raise _trouble(answer)
         if not tracked and not invalid and requests_parameters:
             error = ServerTrouble(
-                "Matomo answered, but recorded nothing: it is set to record nothing at"
-                " the moment (record_statistics), or its database was locked.",
+                "recorded_nothing",
                 retry_after=answer.retry_after,
                 status=answer.status,
                 text=answer.text,
@@ -166,8 +165,8 @@ class Client:
             raise
         if answer.invalid:
             raise Misconfigured(
-                f"Matomo refuses the token for site id {idsite}: the token is wrong,"
-                " or the site does not exist, or its user has no write access to it.",
+                "token_refused",
+                idsite=idsite,
                 status=answer.status,
                 text=answer.text,
             )
@@ -192,14 +191,15 @@ class Client:
             # With status 200, 400 or 401, by version and set-up.
             message = str(content.get("message") or "")[:MAX_TEXT_LENGTH]
             raise Misconfigured(
-                f"Matomo does not let the token read: {message}",
+                "cannot_read",
+                detail=message,
                 status=answer.status,
                 text=message,
             )
         if answer.status == 401:
             # An HTML page although JSON was asked for (docs/matomo.md section 10).
             raise Misconfigured(
-                "Matomo does not know the token.",
+                "token_unknown",
                 status=answer.status,
                 text=answer.text,
             )
@@ -240,32 +240,22 @@ class Client:
                 )
             ) as response:
                 if response.headers.get("Content-Encoding", "identity") != "identity":
-                    return Unreachable(
-                        "The answer is compressed, although this was not asked for."
-                    )
+                    return Unreachable("compressed")
                 body = b"".join(response.iter_content(65_536))
         except AddressRefused as error:
-            return Misconfigured(f"The address of Matomo may not be used: {error}")
+            return Misconfigured("address", detail=str(error))
         except requests.exceptions.SSLError as error:
-            return _unreachable(
-                "The connection to Matomo's server could not be secured: "
-                + self._explain(error),
-                error,
-            )
+            return _unreachable("tls", error, detail=self._explain(error))
         except (
             requests.exceptions.RequestException,
             urllib3.exceptions.HTTPError,
         ) as error:
             if _is_timeout(error):
-                text = f"Matomo did not answer within {timeout:g} seconds."
-            else:
-                text = "Matomo cannot be reached: " + self._explain(error)
-            return _unreachable(text, error)
+                return _unreachable("timeout", error, seconds=timeout)
+            return _unreachable("unreachable", error, detail=self._explain(error))
         except (OSError, ValueError) as error:
             # The certificate authority's file is missing, or the host is none.
-            return Misconfigured(
-                "Matomo cannot be asked with these settings: " + self._explain(error)
-            )
+            return Misconfigured("settings", detail=self._explain(error))
         return _Answer(
             response.status_code,
             self._mask_bytes(body),
@@ -303,25 +293,21 @@ def _secret_pattern(token: str) -> re.Pattern[bytes] | None:
     return re.compile(b"|".join(longest_first), re.I) if longest_first else None
 
 
-def _unreachable(message: str, error: Exception) -> Unreachable:
-    unreachable = Unreachable(message)
+def _unreachable(kind: str, error: Exception, **figures) -> Unreachable:
+    unreachable = Unreachable(kind, **figures)
     unreachable.may_be_recorded = not _is_unsent(error)
     return unreachable
 
 
 def _trouble(answer: _Answer) -> ServerTrouble:
     if 300 <= answer.status < 400:
-        message = (
-            "The address answers with a redirect, which is not followed because"
-            " the token must not travel to another host. Enter the address it"
-            " leads to."
-        )
+        kind = "redirect"
     elif 200 <= answer.status < 300:
-        message = "The answer does not look like Matomo's. Is the address right?"
+        kind = "not_matomo"
     else:
-        message = f"Matomo's server answered with HTTP status {answer.status}."
+        kind = "status"
     return ServerTrouble(
-        message,
+        kind,
         retry_after=answer.retry_after,
         status=answer.status,
         text=answer.text,

@@ -12,7 +12,13 @@ from datetime import datetime
 from typing import ClassVar
 
 from .client import BulkAnswer, Client
-from .errors import MatomoError, Misconfigured, ServerTrouble, Unreachable
+from .errors import (
+    MatomoError,
+    Misconfigured,
+    ServerTrouble,
+    Unreachable,
+    Unreadable,
+)
 from .matching import DAY_MARGIN, Sent, is_same_order
 from .reading import (
     RecordedOrder,
@@ -28,14 +34,6 @@ SERVER_ERROR = 500
 TIMEOUT_PER_ORDER = 0.06
 # How many orders are looked for in one request.
 READ_BATCH = 50
-
-
-class Unreadable(MatomoError):
-    """Matomo cannot be read back now; it may take orders all the same."""
-
-    def __init__(self, error: MatomoError):
-        super().__init__(str(error), status=error.status, text=error.text)
-        self.retry_after = getattr(error, "retry_after", 0)
 
 
 # === WHAT COMES IN === #

@@ -1,22 +1,61 @@
 """What can go wrong on the way to Matomo, told apart by what to do about it.
 
-Messages are for people: they say what happened and never hold the token.
+An error carries a kind and figures. Its text, in English, is for logs; what people
+read is made from the kind by ``tools/sentences.py``. Neither holds the token.
 """
+
+# {kind: the text for logs}. The placeholders are the error's figures.
+KINDS = {
+    # Nothing came back.
+    "timeout": "Matomo did not answer within {seconds:g} seconds.",
+    "unreachable": "Matomo cannot be reached: {detail}",
+    "tls": "The connection to Matomo's server could not be secured: {detail}",
+    "compressed": "The answer is compressed, although this was not asked for.",
+    # Something else came back than what Matomo answers when it is fine.
+    "redirect": "The address answers with a redirect, which is not followed because "
+    "the token must not travel to another host. Enter the address it leads to.",
+    "not_matomo": "The answer does not look like Matomo's. Is the address right?",
+    "status": "Matomo's server answered with HTTP status {status}.",
+    "recorded_nothing": "Matomo answered, but recorded nothing: it is set to record "
+    "nothing at the moment (record_statistics), or its database was locked.",
+    "not_a_report": "Matomo's answer is not the report that was asked for.",
+    # A person has to correct something.
+    "address": "The address of Matomo may not be used: {detail}",
+    "settings": "Matomo cannot be asked with these settings: {detail}",
+    "token_refused": "Matomo refuses the token for site id {idsite}: the token is "
+    "wrong, or the site does not exist, or its user has no write access to it.",
+    "token_unknown": "Matomo does not know the token.",
+    "cannot_read": "Matomo does not let the token read: {detail}",
+    "no_token": "No token is set for the Matomo site {site}.",
+    "copy": "This database is a copy: it sends nothing to Matomo until a manager "
+    "confirms the site here.",
+    # A fault of ours; the log has it.
+    "unforeseen": "Something went wrong that nobody foresaw.",
+}
 
 
 class MatomoError(Exception):
-    """Something went wrong; ``status`` is HTTP's, 0 if there was no answer.
+    """Something went wrong.
 
-    ``text`` is what Matomo answered, masked and cut; ``may_be_recorded`` is whether
-    Matomo may have recorded what was sent, although it did not say so.
+    :param kind: one of ``KINDS``
+    :param status: HTTP's, 0 if there was no answer
+    :param text: what Matomo answered, masked and cut
+    :param figures: what the text of the kind names
+
+    ``may_be_recorded`` is whether Matomo may have recorded what was sent, although it
+    did not say so.
     """
 
     may_be_recorded = True
+    # Seconds that the server wants to be left alone, 0 if it named none.
+    retry_after = 0
 
-    def __init__(self, message: str, *, status: int = 0, text: str = ""):
-        super().__init__(message)
+    def __init__(self, kind: str, *, status: int = 0, text: str = "", **figures):
+        self.kind = kind
         self.status = status
         self.text = text
+        self.figures = {"status": status, **figures}
+        super().__init__(KINDS[kind].format(**self.figures))
 
 
 class Unreachable(MatomoError):
@@ -24,13 +63,10 @@ class Unreachable(MatomoError):
 
 
 class ServerTrouble(MatomoError):
-    """Matomo, or what stands before it, cannot take requests now.
+    """Matomo, or what stands before it, cannot take requests now."""
 
-    ``retry_after`` is in seconds, 0 if the server named no time.
-    """
-
-    def __init__(self, message: str, *, retry_after: int = 0, **kwargs):
-        super().__init__(message, **kwargs)
+    def __init__(self, kind: str, *, retry_after: int = 0, **kwargs):
+        super().__init__(kind, **kwargs)
         self.retry_after = retry_after
         # Matomo rolls a bulk back that ends in an error (docs/matomo.md section 3).
         # Others refuse what does not get to it; a gateway that lost it (502, 504) is
@@ -44,3 +80,15 @@ class Misconfigured(MatomoError):
     """The token, the site id or the token's rights are wrong: a person must act."""
 
     may_be_recorded = False
+
+
+class Unreadable(MatomoError):
+    """Matomo cannot be read back now; it may take orders all the same.
+
+    :param error: why not
+    """
+
+    def __init__(self, error: MatomoError):
+        figures = {**error.figures, "status": error.status}
+        super().__init__(error.kind, text=error.text, **figures)
+        self.retry_after = error.retry_after

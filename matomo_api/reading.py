@@ -322,7 +322,7 @@ def _date_range(first: date, last: date) -> str:
 
 
 def _not_a_report() -> ServerTrouble:
-    return ServerTrouble("Matomo's answer is not the report that was asked for.")
+    return ServerTrouble("not_a_report")
 
 
 def _records(values) -> list[Mapping]:

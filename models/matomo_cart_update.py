@@ -134,7 +134,7 @@ class MatomoCartUpdate(models.Model):
         )
         return True
 
-    def _fail_to_build(self, error):
+    def _fail_to_build(self):
         """Cancel an update that could not be built: its order will say why."""
         self._cancel(self.env._("The cart could not be prepared for Matomo."))
 

@@ -827,7 +827,10 @@ class MatomoOrderMixin(models.AbstractModel):
     def _get_matomo_order_models(self):
         """Return an empty recordset of each model whose orders are tracked."""
         names = self.pool.descendants([MatomoOrderMixin._name], "_inherit")
-        return [self.env[name] for name in names if not self.env[name]._abstract]
+        # In the same sequence whichever file was imported first: sales orders before
+        # POS orders.
+        ordered = sorted(names, reverse=True)
+        return [self.env[name] for name in ordered if not self.env[name]._abstract]
 
     # === HOOKS === #
 

@@ -445,10 +445,14 @@ class MatomoRequest(models.Model):
             _logger.warning("%s is not in Matomo: %s", order.display_name, reason)
             order._message_log(body=self.env._("Not in Matomo: %s", reason))
 
-    def _fail_to_build(self, error):
-        """Give up a request whose order cannot be built."""
+    def _fail_to_build(self):
+        """Give up a request whose order cannot be built; the log says why."""
         self._fail(
-            "data", self.env._("The order could not be prepared for Matomo: %s", error)
+            "data",
+            self.env._(
+                "The order could not be prepared for Matomo: Odoo's log says why. "
+                "Correct the order and press Retrack."
+            ),
         )
 
     def _is_in_matomo(self):

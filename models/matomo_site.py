@@ -27,6 +27,7 @@ from ..matomo_api.reading import read_site
 from ..matomo_api.tracking import order_ref_key, tracker_url
 from ..outbox import schedule
 from ..tools.fields import WriteOnlyChar
+from ..tools.sentences import describe_error
 from ..tools.shopper import ShopperPolicy
 
 _logger = logging.getLogger(__name__)
@@ -553,17 +554,10 @@ class MatomoSite(models.Model):
         """
         self.ensure_one()
         if not self._may_send():
-            raise Misconfigured(
-                self.env._(
-                    "This database is a copy: it sends nothing to Matomo until a "
-                    "manager confirms the site here."
-                )
-            )
+            raise Misconfigured("copy")
         token = self._get_token()
         if not token:
-            raise Misconfigured(
-                self.env._("No token is set for the Matomo site “%s”.", self.name)
-            )
+            raise Misconfigured("no_token", site=self.name)
         return Client(
             self.url,
             token,
@@ -847,19 +841,20 @@ class MatomoSite(models.Model):
         """
         self.ensure_one()
         _logger.warning("Matomo site %s (%s): %s", self.id, self.url, error)
+        sentence = describe_error(self.env, error)
         is_misconfigured = isinstance(error, Misconfigured)
         if is_misconfigured:
-            self._notify_managers(str(error))
+            self._notify_managers(sentence)
         count = self.failure_count + 1
         if is_misconfigured:
             wait = schedule.MISCONFIGURED_BACKOFF
         else:
-            wait = schedule.backoff(count, getattr(error, "retry_after", 0))
+            wait = schedule.backoff(count, error.retry_after)
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write(
             {
                 "state": "error" if is_misconfigured else "warning",
-                "state_message": str(error),
+                "state_message": sentence,
                 "next_attempt_date": fields.Datetime.now() + wait,
                 "failure_count": count,
             }
@@ -875,15 +870,14 @@ class MatomoSite(models.Model):
             "Matomo site %s (%s) is not read back: %s", self.id, self.url, error
         )
         count = self.read_failure_count + 1
-        date = fields.Datetime.now() + schedule.backoff(
-            count, getattr(error, "retry_after", 0)
-        )
+        date = fields.Datetime.now() + schedule.backoff(count, error.retry_after)
         values = {"next_read_date": date, "read_failure_count": count}
         if self.state in ("ok", "unknown"):
             values |= {
                 "state": "warning",
                 "state_message": self.env._(
-                    "Orders cannot be read back from Matomo: %s", error
+                    "Orders cannot be read back from Matomo: %s",
+                    describe_error(self.env, error),
                 ),
             }
         # sudo: health is readonly for everybody but the sender.

@@ -68,7 +68,7 @@ def claim(env, site):
 
 
 KIND = kinds.register(
-    kinds.Kind("cart", "matomo.cart.update", claim, Delivery.send_carts)
+    kinds.Kind("cart", 30, "matomo.cart.update", claim, Delivery.send_carts)
 )
 
 

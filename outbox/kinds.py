@@ -21,6 +21,7 @@ class Kind:
     """A kind of requests that the sender sends.
 
     :param name: of the kind
+    :param sequence: kinds of a lower one are sent first
     :param model: where its requests are; it has the fields ``site_id``, ``state`` and
         ``next_attempt_date``, and the methods ``_prepare_attempts()``, which returns
         ``Attempt`` objects, and ``_apply(outcome)``
@@ -30,18 +31,20 @@ class Kind:
     """
 
     name: str
+    sequence: int
     model: str
     claim: Callable
     send: Callable[[Delivery, list[Attempt]], Report]
 
 
-# In the order in which the sender sends them.
+# In the order in which the sender sends them, whichever file was imported first.
 KINDS: list[Kind] = []
 
 
 def register(kind: Kind) -> Kind:
-    """Have the sender send a kind of requests, after those it sends already."""
+    """Have the sender send a kind of requests."""
     KINDS.append(kind)
+    KINDS.sort(key=lambda each: each.sequence)
     return kind
 
 
@@ -107,10 +110,10 @@ def start_attempts(requests, start):
     :param start: takes and returns requests; what one of them breaks fails alone
     """
 
-    def give_up(request, error):
+    def give_up(request, _error):
         # Whatever an order's data breaks, it is said on its request, and the queue
         # goes on.
         _logger.exception("%s cannot be prepared for Matomo", request._get_order())
-        request._fail_to_build(error)
+        request._fail_to_build()
 
     return isolate(requests, start, give_up)

@@ -50,7 +50,7 @@ def claim(env, site):
 
 
 KIND = kinds.register(
-    kinds.Kind("order", "matomo.request", claim, Delivery.send_orders)
+    kinds.Kind("order", 10, "matomo.request", claim, Delivery.send_orders)
 )
 
 

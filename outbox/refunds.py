@@ -131,7 +131,7 @@ def claim(env, site):
 
 
 KIND = kinds.register(
-    kinds.Kind("refund", "matomo.request", claim, Delivery.send_events)
+    kinds.Kind("refund", 20, "matomo.request", claim, Delivery.send_events)
 )
 
 

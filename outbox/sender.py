@@ -10,8 +10,8 @@ from odoo import fields
 from ..matomo_api.delivery import Delivery
 from ..matomo_api.errors import MatomoError, Misconfigured
 
-# The kinds it sends, in this order: orders, refunds, carts.
-from . import carts, orders, refunds, schedule  # noqa: F401, I001
+# Importing the kinds registers them.
+from . import carts, orders, refunds, schedule  # noqa: F401
 from .kinds import KINDS, get_due_domain, get_models
 from .outcomes import apply_report
 from .transactions import MUST_PROPAGATE, run_in_transaction
@@ -77,10 +77,10 @@ class Sender:
         except MUST_PROPAGATE:
             # The database's trouble: nothing could be written down.
             raise
-        except Exception as error:
+        except Exception:
             self.env.cr.rollback()
             _logger.exception("Nothing can be sent to Matomo site %s", site.id)
-            trouble = MatomoError(self.env._("Orders cannot be sent: %s", error))
+            trouble = MatomoError("unforeseen")
             run_in_transaction(self.env, lambda: site._report_trouble(trouble))
             return self._report_progress(0)
 

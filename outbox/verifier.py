@@ -11,8 +11,8 @@ from odoo import fields
 from odoo.fields import Domain
 
 from ..const import ACCEPTED_STATES
-from ..matomo_api.delivery import Delivery, Unreadable
-from ..matomo_api.errors import MatomoError, Misconfigured
+from ..matomo_api.delivery import Delivery
+from ..matomo_api.errors import MatomoError, Misconfigured, Unreadable
 from . import schedule
 from .outcomes import apply_report
 from .sender import recover
@@ -67,10 +67,10 @@ class Verifier:
         except MUST_PROPAGATE:
             # The database's trouble: nothing could be written down.
             raise
-        except Exception as error:
+        except Exception:
             self.env.cr.rollback()
             _logger.exception("Matomo site %s cannot be read back", site.id)
-            trouble = Unreadable(MatomoError(str(error)))
+            trouble = Unreadable(MatomoError("unforeseen"))
             run_in_transaction(self.env, lambda: site._report_unreadable(trouble))
             return True, False
 

@@ -178,7 +178,8 @@ class TestDelivery(MatomoCommon, CronMixinCase):
 
         with patch.object(type(bad), "_prepare_matomo_amounts", prepare):
             self.run_sender()
-        self.assertState(bad, "failed", "a broken line")
+        self.assertState(bad, "failed", "could not be prepared")
+        self.assertNotIn("a broken line", bad.matomo_reason)
         self.assertEqual(self.row(bad).failure_type, "data")
         self.assertEqual(set((orders - bad).mapped("matomo_state")), {"sent"})
         bad.action_matomo_retrack()

@@ -28,6 +28,7 @@ RIGHTS = {
     "matomo.site": {"user": "r", "manager": "crwd", "system": "crwd", "admin": "crwd"},
     "matomo.request": {"user": "r", "manager": "r", "admin": "r"},
     "matomo.retrack": {},
+    "matomo.cart.update": {"user": "r", "manager": "r", "admin": "r"},
     "matomo.reconciliation": {"user": "r", "manager": "r", "admin": "r"},
 }
 OPERATIONS = {"c": "create", "r": "read", "w": "write", "d": "unlink"}

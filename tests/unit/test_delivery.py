@@ -16,13 +16,13 @@ from matomo_order_tracking.matomo_api.delivery import (
     Outcome,
     Policy,
     SiteOutcome,
-    Unreadable,
 )
 from matomo_order_tracking.matomo_api.errors import (
     MatomoError,
     Misconfigured,
     ServerTrouble,
     Unreachable,
+    Unreadable,
 )
 from matomo_order_tracking.matomo_api.matching import describe_sent
 
@@ -33,23 +33,23 @@ VISITOR = "0123456789abcdef"
 
 
 def lost():
-    return Unreachable("no answer")
+    return Unreachable("timeout", seconds=7)
 
 
 def broken():
-    return ServerTrouble("PHP", status=500)
+    return ServerTrouble("status", status=500)
 
 
 def busy():
-    return ServerTrouble("busy", status=503)
+    return ServerTrouble("status", status=503)
 
 
 def wrong_token():
-    return Misconfigured("token")
+    return Misconfigured("token_unknown")
 
 
 def cannot_read():
-    return Misconfigured("no view access")
+    return Misconfigured("cannot_read", detail="no view access")
 
 
 @dataclass
