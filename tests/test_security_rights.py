@@ -192,7 +192,6 @@ class TestForgery(RightsCommon):
         for name, user in self.users.items():
             requests = self.env["matomo.request"].with_user(user)
             own, order = requests.browse(row.id), self.order.with_user(user)
-            site = self.site.with_user(user)
             for number, action in enumerate(
                 (
                     lambda r=requests: r.create(values),
