@@ -8,9 +8,10 @@ revenue is right under those rules.
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, NamedTuple
 
 CENT = Decimal("0.01")
 # Above 65,535 Matomo clips the number of items of an order (docs/matomo.md section 7).
@@ -74,6 +75,55 @@ class MergedItem:
     amount: Decimal
     quantity: Decimal
     as_one: bool
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """An order's amounts in the currency of the Matomo site.
+
+    ``revenue = subtotal + tax + shipping - discount``.
+
+    :ivar left_out: names of lines whose product no longer exists
+    :ivar tolerance: how far the subtotal may be from the items by rounding alone
+    """
+
+    revenue: Decimal
+    subtotal: Decimal
+    tax: Decimal
+    shipping: Decimal
+    discount: Decimal
+    items: list[MergedItem]
+    left_out: list[str]
+    tolerance: Decimal
+
+
+class LineAmounts(NamedTuple):
+    """What a line costs, in the order's currency.
+
+    :ivar line: the line, whatever identifies it; None: a part of the order's total
+        that belongs to no line
+    :ivar untaxed: before tax
+    :ivar quantity: of the line
+    """
+
+    line: Any
+    untaxed: float
+    tax: float
+    quantity: float
+
+    def portion(self, quantity: float, round_amount: Callable) -> "LineAmounts":
+        """Return the part of these amounts that ``quantity`` of the line costs.
+
+        :param round_amount: rounds an amount to the order's currency
+        """
+        if quantity == self.quantity:
+            return self
+        share = quantity / self.quantity if self.quantity else 0.0
+        return self._replace(
+            untaxed=round_amount(self.untaxed * share),
+            tax=round_amount(self.tax * share),
+            quantity=quantity,
+        )
 
 
 def clean_text(text: str | None, length: int) -> str:
@@ -172,6 +222,11 @@ def _make_item(sku: str, lines: list[Line]) -> MergedItem:
         quantity=quantity,
         as_one=as_one,
     )
+
+
+def to_decimal(amount: float) -> Decimal:
+    """Return a float without its noise, which begins beyond six decimals."""
+    return Decimal(f"{amount:.6f}")
 
 
 def round_cents(amount: Decimal) -> Decimal:

@@ -1,9 +1,8 @@
 from odoo import fields, models
 
-from ..matomo_api.items import round_cents
+from ..matomo_api.items import round_cents, to_decimal
 from ..outbox import refunds
 from ..outbox.refunds import Refund
-from ..tools.amounts import to_decimal
 
 
 class AccountMove(models.Model):

@@ -10,19 +10,21 @@ from ..const import ACCEPTED_STATES, SHOPPER_FIELDS, STATES, USER_GROUP, Verdict
 from ..matomo_api.items import (
     CENT,
     MAX_NAME_LENGTH,
+    Amounts,
     Item,
     Line,
+    LineAmounts,
     choose_categories,
     choose_sku,
     clean_text,
     merge_lines,
     round_cents,
+    to_decimal,
 )
 from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
 from ..outbox.refunds import Refund
-from ..tools.amounts import Amounts, CountedLine, LineAmounts, to_decimal
-from ..tools.settlement import LineRole
+from ..tools.settlement import CountedLine, LineRole
 
 _logger = logging.getLogger(__name__)
 
@@ -361,14 +363,13 @@ class MatomoOrderMixin(models.AbstractModel):
     def _matomo_enqueue_refunds(self):
         """Queue the refunds that these orders are, for sites that track refunds."""
         moment = fields.Datetime.now()
-        refunds.queue(
-            self.env,
-            [
-                Refund(order, refunded, moment)
-                for order in self
-                for refunded in order._get_matomo_refunded_orders()
-            ],
-        )
+        found = [
+            Refund(order, refunded, moment)
+            for order in self
+            for refunded in order._get_matomo_refunded_orders()
+        ]
+        if found:
+            refunds.queue(self.env, found)
 
     def _prepare_matomo_request_values(self):
         """Return the values of the order's request, with its verdict."""

@@ -6,8 +6,7 @@ from odoo.fields import Domain
 from ..const import SHOPPER_FIELDS
 from ..matomo_api.tracking import Page
 from ..tools import settlement
-from ..tools.amounts import CountedLine
-from ..tools.settlement import LineRole, SoldLine
+from ..tools.settlement import CountedLine, LineRole, SoldLine
 from .matomo_order_mixin import personal_index
 from .pos_load_mixin import PREFIX
 

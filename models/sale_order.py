@@ -4,10 +4,10 @@ from odoo.http import request
 from odoo.tools import format_datetime
 
 from ..const import SHOPPER_FIELDS, USER_GROUP, Verdict
+from ..matomo_api.items import LineAmounts
 from ..matomo_api.tracking import Cart, Page
 from ..outbox import carts
 from ..tools import settlement
-from ..tools.amounts import LineAmounts
 from ..tools.settlement import LineRole
 from ..tools.shopper import is_visitor_known, merge_visit
 from .matomo_order_mixin import personal_index

@@ -1,6 +1,7 @@
-"""The kinds of requests, and what they share: to claim what is due, and to start it.
+"""The kinds of requests, and what they share.
 
-Another module adds a kind with ``register``.
+That is to claim what is due, to start attempts, and to write down what became of
+them. Another module adds a kind with ``register``.
 """
 
 import logging
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 from odoo.tools import SQL
 
-from ..matomo_api.delivery import Attempt, Delivery, Report
+from ..matomo_api.delivery import Attempt, Delivery, Report, SiteOutcome
 from . import schedule
 from .transactions import isolate
 
@@ -53,6 +54,9 @@ def get_models(env):
     return [env[name] for name in dict.fromkeys(kind.model for kind in KINDS)]
 
 
+# === WHAT IS DUE === #
+
+
 def get_due_domain(now):
     """Return the domain of requests that may be sent now.
 
@@ -62,8 +66,16 @@ def get_due_domain(now):
         ("state", "=", "pending"),
         "|",
         ("next_attempt_date", "=", False),
-        *schedule.due_domain("next_attempt_date", now),
+        *get_past_domain("next_attempt_date", now),
     ]
+
+
+def get_past_domain(name, now):
+    """Return the domain of requests whose date in the field ``name`` has come.
+
+    :param now: naive UTC
+    """
+    return ["|", (name, "<=", now), (name, ">", now + schedule.LONGEST_WAIT)]
 
 
 def lock_due(requests, site, now, condition, order):
@@ -104,6 +116,9 @@ def lock_due(requests, site, now, condition, order):
     return claimed
 
 
+# === ATTEMPTS AND OUTCOMES === #
+
+
 def start_attempts(requests, start):
     """Start an attempt of each request; return those that have something to send.
 
@@ -117,3 +132,21 @@ def start_attempts(requests, start):
         request._fail_to_build()
 
     return isolate(requests, start, give_up)
+
+
+def apply_report(requests, site, report: Report):
+    """Apply the outcomes of a report to the site and to the requests.
+
+    :param requests: an empty recordset of the model of the requests
+    """
+    keys = [each.key for outcome in report.outcomes for each in outcome.attempts]
+    # An order may have been deleted meanwhile, and its requests with it.
+    known_ids = requests.browse(keys).exists()._ids
+    for outcome in report.outcomes:
+        if isinstance(outcome, SiteOutcome):
+            site._apply(outcome)
+            continue
+        ids = [each.key for each in outcome.attempts if each.key in known_ids]
+        if ids:
+            # What is read of one is read of all.
+            requests.browse(ids).with_prefetch(known_ids)._apply(outcome)

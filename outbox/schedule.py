@@ -78,12 +78,3 @@ def backoff(count, retry_after=0):
     # Jitter, so that many databases do not come back at the same moment.
     wait *= random.uniform(0.75, 1.25)
     return max(wait, timedelta(seconds=retry_after))
-
-
-def due_domain(name, now):
-    """Return the domain of rows that are due by the date field ``name``, if set."""
-    return [
-        "|",
-        (name, "<=", now),
-        (name, ">", now + LONGEST_WAIT),
-    ]

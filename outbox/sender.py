@@ -12,8 +12,7 @@ from ..matomo_api.errors import MatomoError, Misconfigured
 
 # Importing the kinds registers them.
 from . import carts, orders, refunds, schedule  # noqa: F401
-from .kinds import KINDS, get_due_domain, get_models
-from .outcomes import apply_report
+from .kinds import KINDS, apply_report, get_due_domain, get_models
 from .transactions import MUST_PROPAGATE, run_in_transaction
 
 _logger = logging.getLogger(__name__)

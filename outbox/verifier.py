@@ -14,7 +14,7 @@ from ..const import ACCEPTED_STATES
 from ..matomo_api.delivery import Delivery
 from ..matomo_api.errors import MatomoError, Misconfigured, Unreadable
 from . import schedule
-from .outcomes import apply_report
+from .kinds import apply_report, get_past_domain
 from .sender import recover
 from .transactions import MUST_PROPAGATE, run_in_transaction
 
@@ -52,7 +52,7 @@ class Verifier:
         """Return the domain of the requests that are due to be read back."""
         return Domain.AND(
             [
-                schedule.due_domain("next_check_date", fields.Datetime.now()),
+                get_past_domain("next_check_date", fields.Datetime.now()),
                 [("state", "in", ACCEPTED_STATES), ("site_id.active", "=", True)],
             ]
         )

@@ -21,6 +21,7 @@ Keys are any hashable values that identify records.
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, NamedTuple
 
 from ..const import UNCOUNTED_STATES
 
@@ -36,6 +37,19 @@ class LineRole(Enum):
     RETURN = "return"
     # No product: a down payment on the order itself.
     IGNORED = "ignored"
+
+
+class CountedLine(NamedTuple):
+    """What is counted of a line with its order.
+
+    :ivar line: the line, whatever identifies it
+    :ivar quantity: how much of it is counted, perhaps 0.0 of a line of no quantity;
+        None: it is not counted with this order
+    """
+
+    line: Any
+    role: LineRole
+    quantity: float | None
 
 
 # === FACTS === #

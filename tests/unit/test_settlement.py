@@ -1,7 +1,7 @@
 """``tools.settlement``: who counts a line that settles a sales order."""
 
 import pytest
-from matomo_order_tracking.tools.amounts import LineAmounts
+from matomo_order_tracking.matomo_api.items import LineAmounts
 from matomo_order_tracking.tools.settlement import (
     LineRole,
     SalesOrder,

@@ -2,9 +2,14 @@ from decimal import Decimal
 
 from odoo import fields, models
 
-from odoo.addons.matomo_order_tracking.matomo_api.items import CENT, Line, merge_lines
+from odoo.addons.matomo_order_tracking.matomo_api.items import (
+    CENT,
+    Amounts,
+    Line,
+    merge_lines,
+    to_decimal,
+)
 from odoo.addons.matomo_order_tracking.matomo_api.tracking import Page
-from odoo.addons.matomo_order_tracking.tools.amounts import Amounts, to_decimal
 
 
 class MatomoTestTicket(models.Model):
