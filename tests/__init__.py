@@ -61,6 +61,7 @@ if find_spec("pymysql") and find_spec("websocket"):
         test_browser_shopper,
         test_chaos,
         test_matomo_api,
+        test_migration,
         test_neutralize,
         test_pos_screens,
         test_pos_tour,

@@ -42,7 +42,7 @@ class CopyCase(BaseCase):
             _drop_conn(cr, cls.copy)
             cr.execute(SQL("DROP DATABASE IF EXISTS %s", SQL.identifier(cls.copy)))
 
-    def odoo(self, command, script="", log=os.devnull, **environment):
+    def odoo(self, command, *arguments, script="", log=os.devnull, **environment):
         """Run a command of Odoo's on the copy; the last line it prints.
 
         :param log: the path of a file for all that is logged at debug level
@@ -63,6 +63,7 @@ class CopyCase(BaseCase):
                 log,
                 "--log-level=debug",
                 "--log-handler=:DEBUG",
+                *arguments,
             ],
             # fmt: on
             input=script,
@@ -74,6 +75,17 @@ class CopyCase(BaseCase):
         )
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
         return done.stdout.strip().rpartition("\n")[2]
+
+    def sql(self, text):
+        """Run SQL statements on the copy; the rows of the last one, as text."""
+        return subprocess.run(
+            [find_pg_tool("psql"), "-X", "-qAt", "-v", "ON_ERROR_STOP=1", self.copy],
+            input=text,
+            capture_output=True,
+            text=True,
+            env=exec_pg_environ(),
+            check=True,
+        ).stdout.strip()
 
     def dump(self):
         """The whole database as text."""

@@ -69,7 +69,7 @@ print(json.dumps(facts))
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestNeutralize(CopyCase):
     def test_neutralised_copy_is_silent(self):
-        site_id = self.odoo("shell", SELL)
+        site_id = self.odoo("shell", script=SELL)
         # The token stands in its column and nowhere else in the whole dump.
         before, _, after = self.dump().partition(CANARY)
         table = before.rpartition("\nCOPY ")[2]
@@ -79,7 +79,7 @@ class TestNeutralize(CopyCase):
         self.odoo("neutralize")
         self.assertNotIn(CANARY, self.dump())
         facts = json.loads(
-            self.odoo("shell", TRY, **{f"MATOMO_TOKEN_{site_id}": CANARY})
+            self.odoo("shell", script=TRY, **{f"MATOMO_TOKEN_{site_id}": CANARY})
         )
         self.assertFalse(facts["has_token"])
         self.assertFalse(facts["is_active"])
