@@ -11,6 +11,7 @@ from ..matomo_api.delivery import (
 )
 from ..matomo_api.privacy import blank_url
 from ..outbox import schedule
+from ..outbox.kinds import describe_answer
 
 _logger = logging.getLogger(__name__)
 
@@ -240,12 +241,3 @@ class MatomoCartUpdate(models.Model):
             done += len(free)
             is_more = is_more or bool(free and len(found) == GC_BATCH)
         return done, is_more
-
-
-def describe_answer(answer):
-    """Return the values that tell what Matomo answered, or how it failed to."""
-    return {
-        "duration_ms": getattr(answer, "duration_ms", 0),
-        "answer_status": answer.status,
-        "answer_text": answer.text,
-    }

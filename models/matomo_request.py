@@ -30,6 +30,7 @@ from ..matomo_api.privacy import (
 )
 from ..matomo_api.tracking import order_ref_key, tracking_url
 from ..outbox import schedule
+from ..outbox.kinds import describe_answer
 from ..outbox.orders import get_free_order_ref
 from ..outbox.sender import Sender
 from ..outbox.transactions import guarded
@@ -554,7 +555,9 @@ class MatomoRequest(models.Model):
             case Held():
                 self._hold()
             case Refused(answer=answer):
-                self._fail("refused", self._get_refused_reason(), **_details(answer))
+                self._fail(
+                    "refused", self._get_refused_reason(), **describe_answer(answer)
+                )
             case Broken(error=error):
                 self._retry_broken(error)
             case Deferred(error=error):
@@ -591,7 +594,7 @@ class MatomoRequest(models.Model):
                 unconfirmed_count=0,
                 sent_date=now,
                 next_check_date=date,
-                **_details(answer),
+                **describe_answer(answer),
             )
             for request in accepted:
                 request._log_accepted()
@@ -988,12 +991,3 @@ class MatomoRequest(models.Model):
             count += len(free)
             is_more = is_more or bool(free and len(found) == GC_BATCH)
         return count, is_more
-
-
-def _details(answer):
-    """Return the values that tell what Matomo answered."""
-    return {
-        "duration_ms": getattr(answer, "duration_ms", 0),
-        "answer_status": getattr(answer, "status", 0),
-        "answer_text": getattr(answer, "text", False),
-    }

@@ -150,3 +150,15 @@ def apply_report(requests, site, report: Report):
         if ids:
             # What is read of one is read of all.
             requests.browse(ids).with_prefetch(known_ids)._apply(outcome)
+
+
+def describe_answer(answer):
+    """Return the values of a request that tell what Matomo answered.
+
+    :param answer: a ``BulkAnswer``, a ``MatomoError``, or None
+    """
+    return {
+        "duration_ms": getattr(answer, "duration_ms", 0),
+        "answer_status": getattr(answer, "status", 0),
+        "answer_text": getattr(answer, "text", False),
+    }
