@@ -53,18 +53,30 @@ _HOST = re.compile(r"[\w.-]+")
 _NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
 
 
-class AddressRefused(ValueError):
-    """The token must not travel there; ``kind`` says why.
+# {kind: the text for logs}; what people read is made in ``tools/sentences.py``.
+REFUSALS = {
+    "malformed": "This is not a web address.",
+    "credentials": "The address holds a user name, a password, a question mark or a #.",
+    # http:// beyond this machine.
+    "insecure": "{host} is not this machine: its address must begin with https://.",
+    # No server is there, or a cloud's own services are.
+    "forbidden": "No Matomo can be at {host}.",
+    # The caller forbids them.
+    "private": "{host} is this machine or in a private network: not allowed here.",
+}
 
-    ``malformed``: no web address; ``credentials``: a user name, a password, a
-    question mark or # in it; ``insecure``: http:// beyond this machine;
-    ``forbidden``: no server is there, or a cloud's own services are;
-    ``private``: this machine or its network, which the caller forbids.
+
+class AddressRefused(ValueError):
+    """The token must not travel there.
+
+    :param kind: one of ``REFUSALS``
+    :param host: the name or the IP address that is refused, if one is
     """
 
-    def __init__(self, kind: str, message: str):
-        super().__init__(message)
+    def __init__(self, kind: str, host: object = ""):
+        super().__init__(REFUSALS[kind].format(host=host))
         self.kind = kind
+        self.host = str(host)
 
 
 def check_address(url: str, allow_private: bool = True) -> None:
@@ -78,7 +90,7 @@ def check_address(url: str, allow_private: bool = True) -> None:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise AddressRefused("malformed", "This is not a web address.") from None
+        raise AddressRefused("malformed") from None
     ip = _parse_ip(host)
     if (
         parts.scheme not in ("http", "https")
@@ -87,21 +99,18 @@ def check_address(url: str, allow_private: bool = True) -> None:
         or not (ip or ("[" not in parts.netloc and _HOST.fullmatch(host)))
         or (not ip and _NUMERIC_HOST.fullmatch(unicodedata.normalize("NFKC", host)))
     ):
-        raise AddressRefused("malformed", "This is not a web address.")
+        raise AddressRefused("malformed")
     if "@" in parts.netloc or "?" in url or "#" in url:
-        raise AddressRefused(
-            "credentials",
-            "The address holds a user name, a password, a question mark or a #.",
-        )
+        raise AddressRefused("credentials")
     if ip:
         check_ip(ip, is_secure=parts.scheme == "https", allow_private=allow_private)
     elif host.rstrip(".") in CLOUD_NAMES:
-        raise _forbidden(host)
+        raise AddressRefused("forbidden", host)
     elif host in LOOPBACK_NAMES:
         if not allow_private:
-            raise AddressRefused("private", f"{host} is this machine.")
+            raise AddressRefused("private", host)
     elif parts.scheme == "http":
-        raise _insecure(host)
+        raise AddressRefused("insecure", host)
 
 
 def check_ip(ip: str | IPAddress, *, is_secure: bool, allow_private: bool) -> None:
@@ -121,26 +130,13 @@ def check_ip(ip: str | IPAddress, *, is_secure: bool, allow_private: bool) -> No
             or each.is_unspecified
             or any(each in network for network in _NEVER)
         ):
-            raise _forbidden(ip)
+            raise AddressRefused("forbidden", ip)
     target = _get_ipv4_within(ip) or ip
     if not allow_private and not target.is_global:
-        raise AddressRefused(
-            "private", f"{ip} is in a private network, which is not allowed here."
-        )
+        raise AddressRefused("private", ip)
     # Other addresses with 127.0.0.1 within are translated somewhere in a network.
     if not is_secure and not (getattr(ip, "ipv4_mapped", None) or ip).is_loopback:
-        raise _insecure(ip)
-
-
-def _forbidden(host) -> AddressRefused:
-    return AddressRefused("forbidden", f"No Matomo can be at {host}.")
-
-
-def _insecure(host) -> AddressRefused:
-    return AddressRefused(
-        "insecure",
-        f"{host} is not this machine: its address must begin with https://.",
-    )
+        raise AddressRefused("insecure", ip)
 
 
 def _parse_ip(host: str) -> IPAddress | None:

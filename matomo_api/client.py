@@ -243,7 +243,12 @@ class Client:
                     return Unreachable("compressed")
                 body = b"".join(response.iter_content(65_536))
         except AddressRefused as error:
-            return Misconfigured("address", detail=str(error))
+            return Misconfigured(
+                "address",
+                detail=str(error),
+                reason=error.kind,
+                address=self._mask(error.host or self.url),
+            )
         except requests.exceptions.SSLError as error:
             return _unreachable("tls", error, detail=self._explain(error))
         except (

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from urllib.parse import unquote_plus
 
 from .client import Client
 from .errors import ServerTrouble
@@ -61,15 +60,10 @@ class SiteDescription:
 
 @dataclass(frozen=True)
 class DayTotals:
-    """What Matomo's reports say of one day's orders; ``items`` were bought."""
+    """What Matomo's reports say of one day's orders, in the site's currency."""
 
     orders: int = 0
     revenue: Decimal = Decimal("0.00")
-    subtotal: Decimal = Decimal("0.00")
-    tax: Decimal = Decimal("0.00")
-    shipping: Decimal = Decimal("0.00")
-    discount: Decimal = Decimal("0.00")
-    items: int = 0
 
 
 # === ORDERS === #
@@ -278,40 +272,8 @@ def day_totals(
         totals[day] = DayTotals(
             orders=_count(row.get("nb_conversions")),
             revenue=_amount(row.get("revenue")),
-            subtotal=_amount(row.get("revenue_subtotal")),
-            tax=_amount(row.get("revenue_tax")),
-            shipping=_amount(row.get("revenue_shipping")),
-            discount=_amount(row.get("revenue_discount")),
-            items=_count(row.get("items")),
         )
     return totals
-
-
-def sku_totals(
-    client: Client, idsite: int, first: date, last: date
-) -> dict[str, tuple[int, Decimal]]:
-    """Quantity and revenue of each SKU sold from ``first`` to ``last``.
-
-    :raise MatomoError: see :class:`Client`
-    """
-    rows = client.call_api(
-        "Goals.getItemsSku",
-        idSite=str(idsite),
-        period="range",
-        date=_date_range(first, last),
-        format_metrics="0",
-        filter_limit="-1",
-    )
-    return {
-        _sku(row): (_count(row.get("quantity")), _amount(row.get("revenue")))
-        for row in _records(rows)
-    }
-
-
-def _sku(row: Mapping) -> str:
-    # Matomo decodes labels once too often: a "+" is a space there.
-    _name, is_segment, value = str(row.get("segment") or "").partition("==")
-    return unquote_plus(value) if is_segment else _text(row.get("label"))
 
 
 # === VALUES === #

@@ -27,7 +27,7 @@ from ..matomo_api.reading import read_site
 from ..matomo_api.tracking import order_ref_key, tracker_url
 from ..outbox import schedule
 from ..tools.fields import WriteOnlyChar
-from ..tools.sentences import describe_error
+from ..tools.sentences import describe_error, describe_refused_address
 from ..tools.shopper import ShopperPolicy
 
 _logger = logging.getLogger(__name__)
@@ -516,33 +516,9 @@ class MatomoSite(models.Model):
         try:
             check_address(url, _allows_private_addresses())
         except AddressRefused as error:
-            sentences = {
-                "malformed": self.env._(
-                    "“%s” is not a web address. Enter the address of your Matomo, for "
-                    "example https://matomo.example.com/",
-                    url,
-                ),
-                "credentials": self.env._(
-                    "Enter the address of your Matomo without user name, password, "
-                    "question mark or #."
-                ),
-                "insecure": self.env._(
-                    "The address of Matomo must begin with https://, because orders "
-                    "and the token would travel unprotected. Only a Matomo on this "
-                    "very machine may be reached by http://."
-                ),
-                "forbidden": self.env._(
-                    "No Matomo can be at “%s”: the address belongs to the network's or "
-                    "the cloud's own services. Enter the address of your Matomo.",
-                    url,
-                ),
-                "private": self.env._(
-                    "“%s” is in a private network, which this Odoo's configuration "
-                    "file forbids (matomo_forbid_private_addresses).",
-                    url,
-                ),
-            }
-            raise ValidationError(sentences[error.kind]) from error
+            raise ValidationError(
+                describe_refused_address(self.env, error.kind, url)
+            ) from error
 
     # === THE CONNECTION === #
 

@@ -32,8 +32,8 @@ SENTENCES = {
     "not_a_report": lambda env, figures: env._(
         "Matomo's answer is not the report that was asked for."
     ),
-    "address": lambda env, figures: env._(
-        "The address of Matomo may not be used: %s", figures["detail"]
+    "address": lambda env, figures: describe_refused_address(
+        env, figures["reason"], figures["address"]
     ),
     "settings": lambda env, figures: env._(
         "Matomo cannot be asked with these settings: %s", figures["detail"]
@@ -59,6 +59,43 @@ SENTENCES = {
         "whoever looks after this addon."
     ),
 }
+
+# {kind of AddressRefused: the sentence}.
+ADDRESS_SENTENCES = {
+    "malformed": lambda env, address: env._(
+        "“%s” is not a web address. Enter the address of your Matomo, for example "
+        "https://matomo.example.com/",
+        address,
+    ),
+    "credentials": lambda env, address: env._(
+        "Enter the address of your Matomo without user name, password, question mark "
+        "or #."
+    ),
+    "insecure": lambda env, address: env._(
+        "The address of Matomo must begin with https://, because orders and the token "
+        "would travel unprotected. Only a Matomo on this very machine may be reached "
+        "by http://."
+    ),
+    "forbidden": lambda env, address: env._(
+        "No Matomo can be at “%s”: the address belongs to the network's or the cloud's "
+        "own services. Enter the address of your Matomo.",
+        address,
+    ),
+    "private": lambda env, address: env._(
+        "“%s” is in a private network, which this Odoo's configuration file forbids "
+        "(matomo_forbid_private_addresses).",
+        address,
+    ),
+}
+
+
+def describe_refused_address(env, kind, address):
+    """Return why the token must not travel to an address, in the language of ``env``.
+
+    :param kind: of ``AddressRefused``
+    :param address: as a person knows it
+    """
+    return ADDRESS_SENTENCES[kind](env, address)
 
 
 def describe_error(env, error):

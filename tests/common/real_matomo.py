@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import pymysql
 import requests
@@ -184,6 +185,25 @@ class RealMatomo:
             date=f"{first},{last}",
             format_metrics="0",
         )
+
+    def sold(self, first, last):
+        """The report of products of days: ``{sku: (quantity, revenue)}``."""
+        rows = self.call(
+            "Goals.getItemsSku",
+            idSite=str(self.idsite),
+            period="range",
+            date=f"{first},{last}",
+            format_metrics="0",
+            filter_limit="-1",
+        )
+        return {
+            # Matomo decodes labels once too often: a "+" is a space there.
+            unquote_plus(row["segment"].removeprefix("productSku==")): (
+                int(row["quantity"]),
+                Decimal(str(row["revenue"])),
+            )
+            for row in rows
+        }
 
     def labels(self, method, day, dimension=None):
         """The orders of a day by the labels of a report of visits."""

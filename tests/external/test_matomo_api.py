@@ -26,7 +26,6 @@ from ...matomo_api.reading import (
     day_totals,
     read_orders,
     read_site,
-    sku_totals,
 )
 from ...matomo_api.tracking import (
     Order,
@@ -190,10 +189,14 @@ class TestMatomoApi(BaseCase):
         self.assertEqual(len(totals), 3)
         counted = [each for each in totals.values() if each != DayTotals()]
         quantity = sum(item.quantity for item in items)
-        amounts = (Decimal(2) * Decimal(x) for x in ("121", "110.5", "10.5", "5", "5"))
-        self.assertEqual(counted, [DayTotals(2, *amounts, items=2 * quantity)])
+        self.assertEqual(counted, [DayTotals(2, Decimal("242.00"))])
+        report = self.real.report(first, last)
+        amounts = {"subtotal": 221, "tax": 21, "shipping": 10, "discount": 10}
+        for name, amount in amounts.items():
+            self.assertEqual(float(report[f"revenue_{name}"]), amount)
+        self.assertEqual(int(report["items"]), 2 * quantity)
         self.assertEqual(
-            sku_totals(self.client, self.idsite, first, last),
+            self.real.sold(first, last),
             {item.sku: (2 * item.quantity, 2 * item.revenue) for item in items},
         )
 

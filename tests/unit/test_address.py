@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matomo_order_tracking.matomo_api.address import (
+    REFUSALS,
     AddressRefused,
     check_address,
     check_ip,
@@ -131,6 +132,11 @@ def test_refused(kind, url):
     with pytest.raises(AddressRefused) as caught:
         check_address(url)
     assert caught.value.kind == kind
+    assert "{" not in str(caught.value)
+
+
+def test_each_refusal_is_tested():
+    assert {*REFUSED, "private"} == REFUSALS.keys()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +172,7 @@ def test_any_text_is_allowed_or_refused(text):
         try:
             check_address(url)
         except AddressRefused as error:
-            assert error.kind in {*REFUSED, "private"}
+            assert error.kind in REFUSALS
 
 
 @given(st.ip_addresses())

@@ -365,8 +365,10 @@ def test_localhost_may_not_lead_elsewhere(names):
 def test_names_in_private_networks_can_be_forbidden(names):
     names["matomo.example.com"] = ["127.0.0.1", "10.0.0.1", "fd12::1"], 0
     client = Client("https://matomo.example.com/", TOKEN, allow_private=False)
-    with pytest.raises(Misconfigured, match="private network"):
+    with pytest.raises(Misconfigured, match="private network") as caught:
         send(client)
+    assert caught.value.figures["reason"] == "private"
+    assert caught.value.figures["address"] == "fd12::1"
 
 
 def test_an_allowed_address_behind_the_name_is_taken(server, names):

@@ -1,15 +1,27 @@
 """Every kind of error has a text for logs and a sentence for people."""
 
 import pytest
+from matomo_order_tracking.matomo_api.address import REFUSALS
 from matomo_order_tracking.matomo_api.errors import (
     KINDS,
     MatomoError,
     ServerTrouble,
     Unreadable,
 )
-from matomo_order_tracking.tools.sentences import SENTENCES, describe_error
+from matomo_order_tracking.tools.sentences import (
+    ADDRESS_SENTENCES,
+    SENTENCES,
+    describe_error,
+)
 
-FIGURES = {"seconds": 7.5, "detail": "the detail", "idsite": 4711, "site": "the site"}
+FIGURES = {
+    "seconds": 7.5,
+    "detail": "the detail",
+    "idsite": 4711,
+    "site": "the site",
+    "reason": "private",
+    "address": "10.0.0.1",
+}
 
 
 class Env:
@@ -23,13 +35,25 @@ class Env:
 def test_each_kind_is_said(kind):
     error = MatomoError(kind, status=503, **FIGURES)
     sentence = describe_error(Env(), error)
-    for figure in ("7.5", "the detail", "4711", "the site", "503"):
+    figures = ["7.5", "4711", "the site", "503"]
+    if kind != "address":
+        figures.append("the detail")
+    for figure in figures:
         assert (figure in str(error)) == (figure in sentence)
     assert "{" not in str(error) and "%" not in sentence
 
 
+@pytest.mark.parametrize("reason", REFUSALS)
+def test_a_refused_address_is_said(reason):
+    error = MatomoError("address", detail="?", reason=reason, address="10.0.0.1")
+    sentence = describe_error(Env(), error)
+    assert "%" not in sentence and "?" not in sentence
+    assert ("10.0.0.1" in sentence) == (reason in ("malformed", "forbidden", "private"))
+
+
 def test_no_sentence_is_left_over():
     assert SENTENCES.keys() == KINDS.keys()
+    assert ADDRESS_SENTENCES.keys() == REFUSALS.keys()
 
 
 def test_a_detail_of_a_server_is_no_template():

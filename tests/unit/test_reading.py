@@ -14,7 +14,6 @@ from matomo_order_tracking.matomo_api.reading import (
     day_totals,
     read_orders,
     read_site,
-    sku_totals,
 )
 
 FIRST, LAST = date(2026, 11, 20), date(2026, 11, 22)
@@ -182,7 +181,6 @@ def test_any_answer_is_read_or_refused(answer):
     for ask in (
         lambda client: read_orders(client, 1, ["H-1"], FIRST, LAST),
         lambda client: day_totals(client, 1, FIRST, LAST),
-        lambda client: sku_totals(client, 1, FIRST, LAST),
         lambda client: read_site(client, 1),
     ):
         try:
@@ -231,15 +229,7 @@ def test_day_totals():
     empty = {"nb_conversions": 0, "revenue": 0}
     client = FakeClient({"2026-11-20": row, "2026-11-21": [], "2026-11-22": empty})
     assert day_totals(client, 1, FIRST, LAST) == {
-        date(2026, 11, 20): DayTotals(
-            1,
-            Decimal("121.00"),
-            Decimal("110.50"),
-            Decimal("10.50"),
-            Decimal("5.00"),
-            Decimal("2.00"),
-            3,
-        ),
+        date(2026, 11, 20): DayTotals(1, Decimal("121.00")),
         date(2026, 11, 21): DayTotals(),
         date(2026, 11, 22): DayTotals(),
     }
@@ -269,22 +259,3 @@ def test_no_days():
 def test_no_day_totals(answer):
     with pytest.raises(ServerTrouble):
         day_totals(FakeClient(answer), 1, FIRST, LAST)
-
-
-def test_sku_totals():
-    answer = [
-        {"label": "SKU1", "revenue": 100, "quantity": 2, "segment": "productSku==SKU1"},
-        # Matomo decodes labels, and spells segments as they have to be asked for.
-        {"label": " 1", "revenue": "9.5", "quantity": 3, "segment": "productSku==%2B1"},
-        {"label": "A B", "revenue": 1, "quantity": 1, "segment": "productSku==A+B"},
-        {"label": "Others", "revenue": 7, "quantity": 4},
-    ]
-    assert sku_totals(FakeClient(answer), 1, FIRST, LAST) == {
-        "SKU1": (2, Decimal("100.00")),
-        "+1": (3, Decimal("9.50")),
-        "A B": (1, Decimal("1.00")),
-        "Others": (4, Decimal("7.00")),
-    }
-    assert sku_totals(FakeClient([]), 1, FIRST, LAST) == {}
-    with pytest.raises(ServerTrouble):
-        sku_totals(FakeClient({}), 1, FIRST, LAST)
