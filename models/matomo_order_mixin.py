@@ -851,7 +851,11 @@ class MatomoOrderMixin(models.AbstractModel):
         raise NotImplementedError
 
     def _is_matomo_withdrawn(self):
-        """Return whether this order no longer counts as revenue."""
+        """Return whether this order no longer counts as revenue.
+
+        A module calls ``_matomo_track()`` when an order is withdrawn, too: a refund is
+        queued then, if Matomo has the order.
+        """
         return not self._is_matomo_sale()
 
     def _get_matomo_refunded_orders(self):
