@@ -143,7 +143,7 @@ class TestTokenDump(CopyCase):
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder, "odoo.log")
             script = SCRIPT % {"url": url, "faults": [*FAULTS]}
-            masked = self.odoo("shell", script, log=str(log))
+            masked = self.odoo("shell", script=script, log=str(log))
             logged = log.read_text()
         # What the servers said is kept, without the token.
         self.assertGreater(int(masked), 4)
