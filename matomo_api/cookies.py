@@ -1,7 +1,8 @@
 """The first-party cookies of matomo.js on the shop's domain.
 
-They come from strangers. What is not exactly what matomo.js writes counts as
-nothing: no visitor id, no attribution, no word on consent.
+Cookies come from strangers. A cookie that matomo.js would not write exactly so counts
+as missing: no visitor id, no attribution, no answer about consent. docs/matomo.md
+section 18 says what matomo.js writes.
 """
 
 import hashlib
@@ -17,19 +18,23 @@ from .tracking import MAX_CAMPAIGN_LENGTH, MAX_REFERRER_LENGTH, Attribution
 # Browsers keep cookies of up to 4 KB, percent-encoded.
 _MAX_COOKIE_LENGTH = 8192
 _MAX_NAME_LENGTH = 255
-# The visitor id and, in seconds, when it was made; older versions write more.
+# The visitor id and the time of its creation (seconds since 1970); older versions of
+# matomo.js write more numbers behind it.
 _VISITOR = re.compile(r"([0-9a-f]{16})(?:\.([0-9]{1,10})(?:\.[0-9.]{0,100})?)?")
-# No shopper came before there was a Matomo; clocks may be a day ahead (seconds).
+# An earlier timestamp is implausible: there was no Matomo yet (seconds since 1970).
 _FIRST_TIMESTAMP = 1_000_000_000
+# The clocks of browsers may be a day ahead (seconds).
 _CLOCK_DIFFERENCE = 86_400
 
 
 def parse_visitor_id(cookies: Mapping[str, str], idsite: int) -> str:
-    """The visitor id matomo.js gave this browser: 16 hex digits, or "".
+    """Return the visitor id that matomo.js gave this browser: 16 hex digits, or "".
 
-    The cookie is ``_pk_id.<idsite>.<hash>``. Its prefix is configurable and its
-    hash follows from settings in the page, so any will do; of several the one
-    made last is taken.
+    The cookie is ``_pk_id.<idsite>.<hash>``. Its prefix can be configured, and its
+    hash depends on settings in the page, so that any prefix and hash is accepted. Of
+    several visitor ids the newest is returned.
+
+    :param cookies: of the request, perhaps percent-encoded
     """
     found = []
     for value in _find(cookies, "id", idsite):
@@ -41,12 +46,13 @@ def parse_visitor_id(cookies: Mapping[str, str], idsite: int) -> str:
 def parse_attribution(
     cookies: Mapping[str, str], idsite: int, now: float | None = None
 ) -> Attribution:
-    """Where matomo.js says the shopper came from; empty if it does not say.
+    """Return where the shopper came from according to matomo.js, perhaps empty.
 
     The cookie is ``_pk_ref.<idsite>.<hash>``, percent-encoded JSON:
-    ``[campaign, keyword, timestamp, referrer]``. Of several the latest is taken.
+    ``[campaign, keyword, timestamp, referrer]``. Of several the newest is returned.
 
-    :param now: seconds since 1970; a later timestamp is dropped
+    :param cookies: of the request, perhaps percent-encoded
+    :param now: seconds since 1970; a timestamp that is more than a day later is dropped
     """
     latest = (time.time() if now is None else now) + _CLOCK_DIFFERENCE
     found = [
@@ -62,9 +68,10 @@ def parse_attribution(
 def visitor_cookie(
     idsite: int, host: str, visitor_id: str, now: float
 ) -> tuple[str, str]:
-    """Name and value of the cookie matomo.js would set for this visitor.
+    """Return name and value of the cookie that matomo.js would set for this visitor.
 
     :param host: as the browser names it; a port is left out
+    :param visitor_id: 16 hex digits
     :param now: seconds since 1970
     """
     host = urlsplit(f"//{host}").hostname or ""
@@ -73,9 +80,10 @@ def visitor_cookie(
 
 
 def consent(cookies: Mapping[str, str]) -> bool | None:
-    """What the shopper told matomo.js about being tracked; None: nothing.
+    """Return whether the shopper told matomo.js to track them; None: no answer.
 
-    A refusal wins: matomo.js deletes the one when it writes the other.
+    A refusal wins if both answers are there: matomo.js itself deletes one cookie when
+    it writes the other.
     """
     if cookies.get("mtm_consent_removed"):
         return False
@@ -85,7 +93,7 @@ def consent(cookies: Mapping[str, str]) -> bool | None:
 
 
 def _find(cookies: Mapping[str, str], name: str, idsite: int) -> Iterator[str]:
-    """The values, percent-decoded, of cookies ``<prefix><name>.<idsite>.<hash>``."""
+    """Yield the decoded values of the cookies ``<prefix><name>.<idsite>.<hash>``."""
     wanted = re.compile(rf"[\w-]*{name}\.{idsite}\.[0-9a-f]{{1,40}}")
     for key, value in cookies.items():
         if (
@@ -93,7 +101,7 @@ def _find(cookies: Mapping[str, str], name: str, idsite: int) -> Iterator[str]:
             and len(value) <= _MAX_COOKIE_LENGTH
             and wanted.fullmatch(key)
         ):
-            # Whoever has read the cookie may have decoded it.
+            # The web framework may have decoded the cookie already.
             yield value if value.startswith("[") else unquote(value)
 
 
@@ -123,7 +131,7 @@ def _web_address(value) -> str:
     try:
         parts = urlsplit(address)
         is_web = parts.scheme in ("http", "https") and parts.hostname
-        # No passwords; a space shows that control characters were in it.
+        # No user names and passwords. A space stands where a control character was.
         is_clean = "@" not in parts.netloc and " " not in address
     except ValueError:
         return ""

@@ -1,9 +1,9 @@
-"""From the lines of a sale to the items of a Matomo order.
+"""From the lines of an order to the items of a Matomo order.
 
-Matomo multiplies an item's price, kept with two decimals, by its quantity, cast
-to a whole number, and keeps only the first of two items with one SKU
+Matomo rounds the price of an item to two decimals, casts its quantity to a whole
+number, multiplies the two, and keeps only the first of two items with the same SKU
 (docs/matomo.md sections 7 and 14). These functions turn any lines into items whose
-revenue is right under those rules.
+revenue is right under these rules.
 """
 
 import html
@@ -20,23 +20,26 @@ MAX_CATEGORIES = 5
 MAX_SKU_LENGTH = 255
 MAX_NAME_LENGTH = 1000
 MAX_CATEGORY_LENGTH = 255
-# A unit price of two decimals may miss the line's amount by this share at most.
+# A unit price of two decimals may miss the amount of the line by at most this share.
 MAX_PRICE_DEVIATION = Decimal("0.01")
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
-# What PHP takes for an HTML entity; Python knows some without a semicolon, too.
+# The texts that PHP decodes as HTML entities. Python also decodes some without a
+# semicolon.
 _ENTITY = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
-# What PHP takes for a number, with a sane exponent.
+# The texts that PHP compares as numbers, with an exponent of at most five digits.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?")
 
 
 @dataclass(frozen=True)
 class Line:
-    """A bought line of a sale, as the shop counts it.
+    """A bought line of an order, as the shop counts it.
 
-    ``amount`` is before tax and after the line's own discount, in the Matomo
-    site's currency; ``quantity`` is what was bought, in the line's own ``unit``, and
-    ``product_quantity`` the same in the product's.
+    :ivar amount: before tax and after the line's own discount, in the currency of the
+        Matomo site
+    :ivar quantity: how much was bought, in the line's own unit
+    :ivar unit: identifies that unit
+    :ivar product_quantity: the same quantity in the unit of the product
     """
 
     sku: str
@@ -65,10 +68,11 @@ class Item:
 
 @dataclass(frozen=True)
 class MergedItem:
-    """An item and what it was made of.
+    """An item, and the sums of the lines that it was made of.
 
-    ``amount`` and ``quantity`` are the sums of the lines behind it;
-    ``as_one`` says that the item is sent as quantity 1 at that amount.
+    :ivar amount: of the lines, before tax, in the currency of the Matomo site
+    :ivar quantity: of the lines
+    :ivar as_one: whether the item is sent as quantity 1 at that amount
     """
 
     item: Item
@@ -127,15 +131,15 @@ class LineAmounts(NamedTuple):
 
 
 def clean_text(text: str | None, length: int) -> str:
-    """``text`` without control characters, on one line, of ``length`` at most."""
+    """Return the text on one line, without control characters, cut at ``length``."""
     return _CONTROL_CHARACTERS.sub(" ", text or "").strip()[:length].strip()
 
 
 def decode_entities(text: str) -> str:
-    """``text`` without HTML entities, however often they were escaped.
+    """Return the text without HTML entities, however often they were escaped.
 
-    Matomo decodes what it gets: "A&lt;B" and "A<B" are one SKU, one category and
-    one order id there.
+    Matomo decodes texts: "A&lt;B" and "A<B" are the same SKU, category and order id
+    there (docs/matomo.md section 15).
     """
     while (decoded := _ENTITY.sub(lambda match: html.unescape(match[0]), text)) != text:
         text = decoded
@@ -143,7 +147,7 @@ def decode_entities(text: str) -> str:
 
 
 def choose_sku(candidates: Iterable[str | None], fallback: str) -> str:
-    """The first candidate Matomo accepts as an SKU, else ``fallback``.
+    """Return the first candidate that Matomo accepts as an SKU, else ``fallback``.
 
     Matomo drops a line whose SKU is empty or "0" (docs/matomo.md section 7).
     """
@@ -155,7 +159,7 @@ def choose_sku(candidates: Iterable[str | None], fallback: str) -> str:
 
 
 def choose_categories(names: Iterable[str | None]) -> tuple[str, ...]:
-    """The first five distinct names that Matomo keeps: not blank and not "0"."""
+    """Return the first five distinct names that Matomo keeps: not blank, not "0"."""
     categories: dict[str, None] = {}
     for name in names:
         category = clean_text(decode_entities(name or ""), MAX_CATEGORY_LENGTH)
@@ -165,18 +169,17 @@ def choose_categories(names: Iterable[str | None]) -> tuple[str, ...]:
 
 
 def merge_lines(lines: Iterable[Line]) -> list[MergedItem]:
-    """One item for each SKU, in the order of the lines.
+    """Return one item for each SKU, in the sequence of the lines.
 
-    Lines in different units are added up in the product's: a dozen and three pieces
-    are fifteen.
+    Lines in different units are added up in the unit of the product: a dozen and
+    three pieces are fifteen.
 
-    A sum of quantities that is no whole number from 1 to 65,535, or whose
-    two-decimal unit price would miss the amount by more than 1 %, becomes
-    quantity 1 at the amount. Lines of quantity zero bought nothing and are
-    left out.
+    Lines become one item of quantity 1 at their amount if their quantities do not add
+    up to a whole number from 1 to 65,535, or if the unit price of two decimals would
+    miss the amount by more than 1 %. Lines of quantity zero are left out.
 
-    Of two SKUs that are the same number, as "0123" and "123", the second gets a #
-    before it: Matomo would take them for one, and keep only the first.
+    If two SKUs are the same number, for example "0123" and "123", the second one gets
+    a "#" before it: Matomo would mix them up (docs/matomo.md section 15).
     """
     merged: dict[str, list[Line]] = {}
     for line in lines:
@@ -230,5 +233,5 @@ def to_decimal(amount: float) -> Decimal:
 
 
 def round_cents(amount: Decimal) -> Decimal:
-    """``amount`` with the two decimals Matomo keeps."""
+    """Return the amount with the two decimals that Matomo keeps."""
     return amount.quantize(CENT, rounding=ROUND_HALF_UP)

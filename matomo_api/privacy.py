@@ -1,7 +1,7 @@
-"""What is personal in a tracking request, and how it is taken out.
+"""The personal data in a tracking request, and how they are removed.
 
-The token is masked everywhere from the start (``tracking.tracking_url``); this is
-about the person behind the request.
+This is about the person behind the request. The token is never part of the parameters
+(``tracking.tracking_url``).
 """
 
 import ipaddress
@@ -10,18 +10,19 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from .tracking import NO_ADDRESS
 
-# Stands where a shopper's data stood.
+# Replaces each value of a shopper.
 BLANKED = "XYZBLANKED"
-# IP address, visitor, browser, languages, client hints; campaign, keyword, their
-# time, and referrer.
+# IP address, visitor id, user agent, languages, client hints, campaign, keyword, time
+# of arrival, referrer.
 PERSONAL = ("cip", "cid", "ua", "lang", "uadata", "_rcn", "_rck", "_refts", "_ref")
-# By how many bytes an IPv4 address is shortened: the bits that are kept, and those
-# of an IPv6 address. Matomo's own "Anonymize Visitors' IP addresses" cuts so.
+# {masked bytes: (bits kept of an IPv4 address, bits kept of an IPv6 address)}, as
+# Matomo's own setting "Anonymize Visitors' IP addresses" masks them (docs/matomo.md
+# section 8).
 _KEPT_BITS = {0: (32, 128), 1: (24, 64), 2: (16, 48), 3: (8, 24)}
 
 
 def blank_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of a request that is over, without the person behind it."""
+    """Return the parameters of a finished request without personal data."""
     return {
         name: BLANKED if name in PERSONAL else value
         for name, value in parameters.items()
@@ -29,17 +30,17 @@ def blank_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def blank_url(url: str) -> str:
-    """The same for a GET address, as ``tracking.tracking_url`` composes it."""
+    """Return an audit URL (``tracking.tracking_url``) without personal data."""
     base, _, query = url.partition("?")
     parameters = dict(parse_qsl(query, keep_blank_values=True))
     return f"{base}?{urlencode(blank_parameters(parameters), quote_via=quote)}"
 
 
 def withdraw_shopper(parameters: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of a request that may arrive yet, as nobody's in particular.
+    """Return the parameters of a request that is still to be sent, anonymously.
 
-    The visitor id stays: by it Matomo's order is known to be ours, and it alone
-    names nobody.
+    The visitor id stays: the read-back recognizes our order by it, and alone it names
+    nobody.
     """
     kept = {
         name: value
@@ -50,11 +51,11 @@ def withdraw_shopper(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def mask_ip_address(address: str, byte_count: int) -> str:
-    """An IP address without its last bytes, as Matomo masks them itself.
+    """Return an IP address whose last bytes are zero, as Matomo masks addresses.
 
-    :param address: IPv4 or IPv6; one that stands for an IPv4 address is cut as such
-    :param byte_count: 0 to 3
-    :raise ValueError: if it is no IP address
+    :param address: IPv4 or IPv6; an IPv4 address within IPv6 is masked as IPv4
+    :param byte_count: how many bytes of an IPv4 address are masked, 0 to 3
+    :raise ValueError: if the text is not an IP address
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if ip.version == 6 and ip.ipv4_mapped:

@@ -1,12 +1,12 @@
-"""Matomo's JavaScript tag, as people paste it into a page."""
+"""Matomo's JavaScript tag in the HTML of a page, as people paste it there."""
 
 import re
 from urllib.parse import urlsplit
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _HOST = re.compile(r"(?:https?:)?//([\w.-]+(?::\d+)?)", re.IGNORECASE)
-# _paq.push(["setSiteId", "1"]), tracker.setSiteId(1), matomo.php?idsite=1 and
-# addTracker(address, 1), in all the ways to write them.
+# The number of the site in _paq.push(["setSiteId", "1"]), tracker.setSiteId(1),
+# matomo.php?idsite=1 and addTracker(address, 1), with any quotes and spaces.
 _SITE = re.compile(
     r"""(?:
         setSiteId ["']? \s* [,(] \s*
@@ -15,15 +15,17 @@ _SITE = re.compile(
     ) ["']? (\d{1,9}) \b""",
     re.VERBOSE,
 )
-# Matomo's Tag Manager: which site it tracks is not said in the page.
+# Matomo's Tag Manager. The page does not say which site it tracks.
 _CONTAINER = re.compile(r"/container_\w+\.js")
 
 
 def has_tag(code: str, url: str, idsite: int) -> bool:
-    """Whether a page's code holds a tag of this site of this Matomo.
+    """Return whether the code of a page contains a tag of this site of this Matomo.
 
     :param code: HTML
-    :param url: of Matomo; a tag that names no host at all is taken for its own
+    :param url: the address of Matomo; a tag that names no host counts as a tag of this
+        Matomo
+    :param idsite: the number of the site in Matomo
     """
     code = _COMMENT.sub("", code)
     hosts = {host.lower() for host in _HOST.findall(code)}

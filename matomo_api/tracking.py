@@ -1,7 +1,7 @@
 """Tracking requests: the parameters of an order, a cart update and a refund.
 
-The parameters and their names are those of Matomo's Tracking HTTP API; how a
-live Matomo treats them stands in docs/matomo.md.
+The parameters and their names are those of Matomo's Tracking HTTP API;
+docs/matomo.md says how a live Matomo treats them.
 """
 
 import html
@@ -25,12 +25,13 @@ from .items import (
     round_cents,
 )
 
-# The guide's word for the token in a logged address.
+# The guide writes this instead of the token into a logged address.
 ANONYMIZED = "XYZANONYMIZED"
-# Matomo cuts a longer order id (docs/matomo.md section 6).
+# Matomo cuts a longer order id, escaped as HTML (docs/matomo.md section 6).
 MAX_ORDER_REF_LENGTH = 100
 REFUND_CATEGORY, REFUND_ACTION = "Ecommerce", "Refund"
-# An address that is stored as none and that no site excludes (section 14).
+# Matomo stores this address as no address, and no site excludes it (docs/matomo.md
+# section 14).
 NO_ADDRESS = "0.0.0.0"
 MAX_USER_AGENT_LENGTH = 1024
 MAX_LANGUAGE_LENGTH = 255
@@ -48,9 +49,9 @@ _REGION = re.compile(r"[A-Z0-9]{1,3}")
 
 @dataclass(frozen=True)
 class Attribution:
-    """Where the shopper came from, as matomo.js keeps it in ``_pk_ref``.
+    """Where the shopper came from, as matomo.js keeps it in its cookie ``_pk_ref``.
 
-    ``timestamp`` is in seconds since 1970 (UTC) or 0.
+    :ivar timestamp: of that arrival, in seconds since 1970 (UTC); 0: unknown
     """
 
     campaign: str = ""
@@ -61,11 +62,12 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who a request is about. Only ``visitor_id`` (16 hex digits) is needed.
+    """The visitor to whom a request belongs; only ``visitor_id`` is required.
 
-    ``country`` (two letters) and ``region`` (of ISO 3166-2, with or without the
-    country) say where; ``dimensions`` are custom dimensions of scope Visit, by their
-    number.
+    :ivar visitor_id: 16 hex digits
+    :ivar country: two letters
+    :ivar region: of ISO 3166-2, with or without the country
+    :ivar dimensions: values of custom dimensions of scope Visit, by their number
     """
 
     visitor_id: str
@@ -82,7 +84,7 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Page:
-    """The page a request is booked on; within the site's own addresses."""
+    """The page on which Matomo shows a request, within the site's own addresses."""
 
     url: str
     title: str
@@ -90,9 +92,11 @@ class Page:
 
 @dataclass(frozen=True)
 class Order:
-    """A sale: amounts in the site's currency, ``time`` naive in UTC.
+    """An order: ``revenue = subtotal + tax + shipping - discount``.
 
-    ``revenue = subtotal + tax + shipping - discount``.
+    :ivar ref: the order id
+    :ivar time: of the sale, naive UTC
+    :ivar revenue: as all amounts, in the currency of the Matomo site
     """
 
     ref: str
@@ -107,7 +111,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Cart:
-    """What a cart holds; ``time``, naive in UTC, is when it changed."""
+    """The content of a cart.
+
+    :ivar time: when it changed, naive UTC
+    :ivar revenue: in the currency of the Matomo site
+    """
 
     time: datetime
     revenue: Decimal
@@ -117,12 +125,12 @@ class Cart:
 def order_parameters(
     idsite: int, order: Order, visitor: Visitor, page: Page
 ) -> dict[str, str]:
-    """The parameters of an order, without the token.
+    """Return the parameters of an order, without the token.
 
     :raise ValueError: if the visitor id is not 16 hex digits or there is no ref
     """
     if not order.ref or order.ref == "0":
-        # Matomo would record a cart (docs/matomo.md section 1).
+        # Matomo would record a cart update (docs/matomo.md section 1).
         raise ValueError("An order needs an id that is not empty and not 0.")
     return {
         **_common_parameters(idsite, order.time, visitor, page),
@@ -140,9 +148,9 @@ def order_parameters(
 def cart_parameters(
     idsite: int, cart: Cart, visitor: Visitor, page: Page
 ) -> dict[str, str]:
-    """The parameters of a cart update, without the token.
+    """Return the parameters of a cart update, without the token.
 
-    It is an order without an id: Matomo keeps one cart for each visit, always as
+    A cart update is an order without an id. Matomo keeps one cart for each visit, as
     it was sent last (docs/matomo.md sections 1 and 12).
 
     :raise ValueError: if the visitor id is not 16 hex digits
@@ -163,12 +171,15 @@ def refund_parameters(
     visitor: Visitor,
     page: Page,
 ) -> dict[str, str]:
-    """The parameters of a refund, an event without the token.
+    """Return the parameters of a refund event, without the token.
 
-    ``ca`` makes it no page view; without ``idgoal`` it leaves orders and revenue
-    alone (docs/matomo.md section 12). Matomo does not deduplicate events.
+    With ``ca`` Matomo does not count it as a page view; without ``idgoal`` it leaves
+    orders and revenue alone (docs/matomo.md section 12). Matomo does not deduplicate
+    events (section 14).
 
-    :param amount: what is given back, positive, in the site's currency
+    :param order_ref: the order id of the original order
+    :param amount: what is given back, positive, in the currency of the Matomo site
+    :param time: of the refund, naive UTC
     :raise ValueError: if the visitor id is not 16 hex digits
     """
     return {
@@ -187,7 +198,8 @@ def _common_parameters(
     if not _VISITOR_ID.fullmatch(visitor.visitor_id):
         raise ValueError("A visitor id has 16 hexadecimal digits.")
     attribution = visitor.attribution
-    # One character that is none in UTF-8 would make Matomo drop the whole bulk.
+    # Matomo would drop the whole bulk for one character that is not valid UTF-8
+    # (docs/matomo.md section 3).
     optional = {
         "ua": clean_text(visitor.user_agent, MAX_USER_AGENT_LENGTH),
         "lang": clean_text(visitor.accept_language, MAX_LANGUAGE_LENGTH),
@@ -206,11 +218,13 @@ def _common_parameters(
         "idsite": str(idsite),
         "rec": "1",
         "apiv": "1",
-        # Real orders of shoppers whose browser looks like a robot count too.
+        # The orders of shoppers whose browser looks like a bot count, too
+        # (docs/matomo.md section 9).
         "bots": "1",
-        # With the QueuedTracking plugin an answer would say nothing.
+        # Matomo's plugin QueuedTracking would answer before it records anything.
         "queuedtracking": "0",
-        # Without it Matomo takes the sender's address, which it may exclude.
+        # Without it Matomo uses the sender's address, which the site may exclude
+        # (docs/matomo.md section 14).
         "cip": _ip_address(visitor.ip_address),
         "cid": visitor.visitor_id,
         "cdt": time.strftime("%Y-%m-%d %H:%M:%S"),
@@ -221,10 +235,10 @@ def _common_parameters(
 
 
 def _place(visitor: Visitor) -> dict[str, str]:
-    """Where the visitor is, in the one form Matomo's maps know.
+    """Return the location of the visitor in the form that Matomo's maps know.
 
-    Matomo stores what it gets: "BE" is another country than "be", "BE-VLG" is cut to
-    a region "BE-" that nobody knows.
+    For Matomo "BE" is another country than "be", and it cuts "BE-VLG" to an unknown
+    region "BE-" (docs/matomo.md section 15).
     """
     country = visitor.country.lower()
     if not _COUNTRY.fullmatch(country):
@@ -238,7 +252,7 @@ def _place(visitor: Visitor) -> dict[str, str]:
 
 
 def _ip_address(text: str) -> str:
-    # Matomo would store what is no address as none, without a word.
+    # Matomo would silently store no address (docs/matomo.md section 2).
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
@@ -246,13 +260,13 @@ def _ip_address(text: str) -> str:
 
 
 def _amount(amount: Decimal) -> str:
-    # Adding zero takes the sign from a zero.
+    # Adding zero turns -0 into 0.
     return f"{round_cents(amount) + 0:.2f}"
 
 
 def _items(items: Iterable[Item]) -> str:
-    # Numbers, not texts: Matomo's own SDK sends them so. Two decimals survive a
-    # float unchanged.
+    # Numbers rather than texts, as Matomo's own SDK sends them. A float keeps two
+    # decimals unchanged.
     return json.dumps(
         [
             [
@@ -269,13 +283,16 @@ def _items(items: Iterable[Item]) -> str:
 
 
 def tracking_url(base_url: str, parameters: Mapping[str, str]) -> str:
-    """The GET address equal to a request, for people: its token is masked."""
+    """Return the audit URL: a GET address equal to a request, its token masked."""
     query = urlencode({**parameters, "token_auth": ANONYMIZED}, quote_via=quote)
     return f"{tracker_url(base_url)}?{query}"
 
 
 def tracker_url(base_url: str) -> str:
-    """Where requests go, for a Matomo address with or without ``matomo.php``."""
+    """Return the address of the tracking interface.
+
+    :param base_url: the address of Matomo, with or without ``matomo.php``
+    """
     base_url = base_url.removesuffix("/index.php")
     if base_url.endswith(".php"):
         return base_url
@@ -283,15 +300,18 @@ def tracker_url(base_url: str) -> str:
 
 
 def api_url(base_url: str) -> str:
-    """Where reports are, for a Matomo address with or without ``matomo.php``."""
+    """Return the address of the reporting API.
+
+    :param base_url: the address of Matomo, with or without ``matomo.php``
+    """
     return tracker_url(base_url).rpartition("/")[0] + "/index.php"
 
 
 def fit_order_ref(name: str, suffix: str = "") -> str:
-    """An order id Matomo keeps whole: ``name`` cut to make room for ``suffix``.
+    """Return an order id that Matomo does not cut: the name, cut for the suffix.
 
-    Matomo decodes its HTML entities, stores it HTML-escaped and cuts that at 100
-    characters.
+    Matomo decodes HTML entities of an order id, escapes it as HTML and cuts the result
+    at 100 characters (docs/matomo.md section 6).
     """
     ref = clean_text(decode_entities(name), MAX_ORDER_REF_LENGTH)
     while ref and len(html.escape(ref + suffix)) > MAX_ORDER_REF_LENGTH:
@@ -300,16 +320,17 @@ def fit_order_ref(name: str, suffix: str = "") -> str:
 
 
 def order_ref_key(ref: str) -> str:
-    """What two order ids share if Matomo takes them for the same.
+    """Return a key that is equal for all order ids that Matomo takes for the same.
 
-    Its unique key, of collation utf8mb4_general_ci, compares without case and
-    accents and takes all characters beyond the basic plane for one (docs/matomo.md
-    section 6). This key is at least as coarse, so that two different keys never
-    collide there.
+    Matomo's unique key has the collation utf8mb4_general_ci: it ignores case and
+    accents, and all characters beyond U+FFFF are the same to it (docs/matomo.md
+    section 6). This key is at least as coarse: two ids with different keys never
+    collide in Matomo.
     """
     text = decode_entities(ref)
     text = "".join("\ufffd" if ord(char) > 0xFFFF else char for char in text)
-    # Alone this accent counts as an iota, within a letter it does not count.
+    # The collation treats this accent as an iota if it stands alone, and ignores it
+    # within a letter.
     text = text.replace("\u0345", "ι")
     while (folded := _fold(text)) != text:
         text = folded
@@ -319,5 +340,5 @@ def order_ref_key(ref: str) -> str:
 def _fold(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text)
     bare = "".join(char for char in decomposed if not unicodedata.combining(char))
-    # The collation takes ß for one s, Python's upper case for two.
+    # The collation treats ß as one s; Python's upper case makes two of it.
     return bare.replace("ß", "s").upper()

@@ -1,9 +1,9 @@
 """How a request travels: one deadline for all of it, and guarded addresses.
 
-The timeouts of ``requests`` are those of a single wait: a server that sends a
-byte now and then holds a request for ever. Here the sockets themselves know when
-the whole exchange has to be over and how much it may bring, and the IP address
-is looked at when it is connected to.
+A timeout of ``requests`` applies to a single wait: a server that sends one byte now and
+then could hold a request for ever. Here the sockets themselves know when the whole
+exchange must be over and how many bytes it may bring. The IP address is checked when a
+connection is made, because a name can lead to another address each time.
 """
 
 import queue
@@ -29,7 +29,10 @@ MAX_ANSWER_BYTES = 20_000_000
 
 
 class _Exchange(threading.local):
-    """What the request that this thread is making may still spend."""
+    """The limits of the request that this thread is making.
+
+    :ivar deadline: on the monotonic clock, in seconds
+    """
 
     deadline = 0.0
     bytes_left = 0
@@ -39,11 +42,11 @@ class _Exchange(threading.local):
 _exchange = _Exchange()
 
 
-# Bound here, so that a clock frozen by a test does not stop this one.
+# The clock is bound here, so that a test that freezes the time does not stop it.
 def _time_left(clock=time.monotonic) -> float:
-    """Seconds until the exchange has to be over.
+    """Return the seconds until the exchange must be over.
 
-    :raise TimeoutError: when it should be
+    :raise TimeoutError: if it should be over
     """
     left = _exchange.deadline - clock()
     if left <= 0:
@@ -52,7 +55,7 @@ def _time_left(clock=time.monotonic) -> float:
 
 
 class _Limited:
-    """A socket that waits no longer, and takes no more, than the exchange may."""
+    """A socket that keeps to the deadline and the size of the exchange."""
 
     def recv(self, *args):
         self.settimeout(_time_left())
@@ -75,7 +78,7 @@ class _Limited:
         return super().sendall(*args)
 
     def _count(self, size):
-        # Headers and the sizes of chunks count too: nothing else limits these.
+        # Headers and the sizes of chunks count, too: nothing else limits them.
         _exchange.bytes_left -= size
         if _exchange.bytes_left < 0:
             raise OSError("the answer is too long")
@@ -90,12 +93,12 @@ class _TLSSocket(_Limited, ssl.SSLSocket):
 
 
 class _Response(HTTPResponse):
-    """An answer of whose headers nothing is kept that cannot be read.
+    """An answer that forgets the headers that cannot be parsed.
 
-    urllib3 logs such a rest as it is, and a server may have written the token there.
+    urllib3 logs them unchanged, and a server may have written the token there.
     """
 
-    # http.client's method returns nothing.
+    # The method of http.client returns nothing, either.
     def begin(self):  # pylint: disable=missing-return
         super().begin()
         self.msg.defects.clear()
@@ -103,14 +106,14 @@ class _Response(HTTPResponse):
 
 
 class _Guarded:
-    """A connection that looks at the IP address it connects to."""
+    """A connection that checks the IP address to which it connects."""
 
     response_class = _Response
 
     def _new_conn(self):
         is_secure = isinstance(self, HTTPSConnection)
         try:
-            # The way to a proxy is the administrator's; it is not where we go.
+            # The administrator chose the proxy; only the address of Matomo is checked.
             guard = None if self.proxy else is_secure
             return _connect(self._dns_host, self.port, guard)
         except TimeoutError as error:
@@ -139,10 +142,11 @@ _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
 def _connect(host: str, port: int, is_secure: bool | None) -> socket.socket:
-    """A socket connected to the first address of the host that answers.
+    """Return a socket connected to the first address of the host that answers.
 
-    :param is_secure: whether TLS follows; None: any address will do
-    :raise AddressRefused: when no address of the host is allowed
+    :param is_secure: whether TLS follows; None: any address is allowed
+    :raise AddressRefused: if no address of the host is allowed
+    :raise OSError: if no address answers
     """
     addresses, refused = [], None
     for family, _type, _proto, _name, address in _resolve(host, port):
@@ -162,11 +166,11 @@ def _connect(host: str, port: int, is_secure: bool | None) -> socket.socket:
     for tried, (family, address) in enumerate(addresses):
         sock = _Socket(family, socket.SOCK_STREAM)
         try:
-            # A first address that is silent leaves time for the others.
+            # If the first address is silent, time must be left for the others.
             sock.settimeout(_time_left() / (len(addresses) - tried))
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # For the TLS handshake, which ends in this time as a whole.
+            # The whole TLS handshake must end in the time that is left.
             sock.settimeout(_time_left())
             return sock
         except OSError as error:
@@ -176,10 +180,13 @@ def _connect(host: str, port: int, is_secure: bool | None) -> socket.socket:
 
 
 def _resolve(host: str, port: int) -> list[tuple]:
-    """The addresses of a host, as ``socket.getaddrinfo`` returns them.
+    """Return the addresses of a host, as ``socket.getaddrinfo`` does.
 
-    A resolver cannot be told to hurry: a thread waits for it, and ends when the
-    resolver gives up.
+    A resolver takes no timeout: a thread waits for it, and ends when the resolver
+    gives up.
+
+    :raise TimeoutError: if the resolver takes longer than the exchange may
+    :raise OSError: if the resolver fails
     """
     kind = {"type": socket.SOCK_STREAM}
     with suppress(socket.gaierror):
@@ -203,7 +210,7 @@ def _resolve(host: str, port: int) -> list[tuple]:
 
 
 class _Transport(HTTPAdapter):
-    """Carries requests of ``requests`` over the connections above."""
+    """The adapter that sends the requests of a session over the connections above."""
 
     def __init__(self, allow_private: bool):
         self._allow_private = allow_private
@@ -211,7 +218,7 @@ class _Transport(HTTPAdapter):
         self._context.sslsocket_class = _TLSSocket
         super().__init__(pool_connections=1, pool_maxsize=1)
 
-    # urllib3's adapter returns nothing here.
+    # The method of the adapter returns nothing, either.
     def init_poolmanager(self, *args, **kwargs):  # pylint: disable=missing-return
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
@@ -224,7 +231,10 @@ class _Transport(HTTPAdapter):
         return manager
 
     def send(self, request, *args, timeout, clock=time.monotonic, **kwargs):
-        """:param timeout: seconds until the whole answer must have been read"""
+        """Send a request.
+
+        :param timeout: seconds until the whole answer must have been read
+        """
         _exchange.deadline = clock() + timeout
         _exchange.bytes_left = MAX_ANSWER_BYTES
         _exchange.allow_private = self._allow_private
@@ -233,17 +243,19 @@ class _Transport(HTTPAdapter):
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp):
-        # Even a redirect that is not followed would be read and looked into.
+        # requests would read a redirect's body and prepare to follow it, in any case.
         return None
 
 
 def open_session(allow_private: bool = True) -> requests.Session:
-    """An HTTP session for one thread at a time.
+    """Return an HTTP session for one thread at a time.
 
-    Nothing of the environment is used but the proxies that the caller hands
-    over: no ``.netrc`` adds credentials and no variable another certificate
-    authority. Cookies are not kept, because Matomo may set one that would make
-    all sales those of one visitor.
+    The session uses nothing of the environment, except the proxies that the caller
+    hands over: no ``.netrc`` adds credentials, and no variable adds a certificate
+    authority. It keeps no cookies: with a cookie of Matomo all orders would belong to
+    one visitor.
+
+    :param allow_private: whether Matomo may be on this machine or in a private network
     """
     session = _Session()
     session.trust_env = False
@@ -255,11 +267,10 @@ def open_session(allow_private: bool = True) -> requests.Session:
 
 
 def get_proxies(url: str) -> dict[str, str]:
-    """The proxies of the environment for this address, as ``requests`` wants them.
+    """Return the environment's proxies for this address, as ``requests`` expects them.
 
-    A network whose servers reach the world through a proxy says so in its
-    environment, and Odoo's other requests follow. TLS keeps the token from the
-    proxy, so what is not encrypted never goes there.
+    Odoo's other requests use these proxies, too. TLS hides the token from a proxy, so
+    that a request without TLS uses none.
     """
     if urlsplit(url).scheme == "https":
         return requests.utils.get_environ_proxies(url, no_proxy=None)
