@@ -20,9 +20,9 @@ class CustomerPortal(sale_portal.CustomerPortal):
     def portal_quote_accept(
         self, order_id, access_token=None, name=None, signature=None
     ):
-        """Override of `sale`: signing may confirm the quotation."""
+        """Override of `sale` to register the visit: signing may confirm the order."""
         token = access_token or request.httprequest.args.get("access_token")
-        # Odoo itself answers a refused access, below.
+        # The call of super() below answers a refused access.
         with suppress(AccessError, MissingError):
             register_visit(self._document_check_access("sale.order", order_id, token))
         return super().portal_quote_accept(
@@ -32,9 +32,10 @@ class CustomerPortal(sale_portal.CustomerPortal):
 
 class PaymentPortal(payment_portal.PaymentPortal):
     def _create_transaction(self, *args, **kwargs):
-        """Override of `payment`: a saved card may be charged and confirm the order.
+        """Override of `payment` to register the visit.
 
-        The callers have checked the access to the order.
+        Paying with a saved card may confirm the order at once. The callers have checked
+        the access to the order.
         """
         if order_id := kwargs.get("sale_order_id"):
             register_visit(request.env["sale.order"].browse(order_id))

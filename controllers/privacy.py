@@ -14,9 +14,12 @@ class Privacy(Controller):
         readonly=True,
     )
     def export_partner(self, partner):
-        """All Matomo data of a customer as a JSON file, for Matomo managers."""
+        """Return all Matomo data of a customer as a JSON file.
+
+        :raise AccessError: for a user who is not a Matomo manager
+        """
         if not partner:
-            # Number 0 is nobody.
+            # The address names partner 0, which does not exist.
             raise NotFound()
         data = json.dumps(partner._export_matomo_data(), indent=2, default=json_default)
         return request.make_response(

@@ -9,7 +9,7 @@ class AccountMove(models.Model):
     _inherit = "account.move"
 
     def _post(self, soft=True):
-        """Override of `account` to note credit notes for Matomo."""
+        """Override of `account` to schedule credit notes for Matomo."""
         posted = super()._post(soft)
         credit_notes = posted.filtered(lambda move: move.move_type == "out_refund")
         if credit_notes:
@@ -17,8 +17,8 @@ class AccountMove(models.Model):
         return posted
 
     def _matomo_enqueue(self):
-        """Queue the refunds of the sales orders these credit notes give back."""
-        # sudo: an accountant need not know the log.
+        """Queue a refund for each sales order that these credit notes refund."""
+        # sudo: an accountant has no right to requests.
         moves = self.sudo().filtered(lambda move: move.state == "posted")
         refunds.queue(
             moves.env,
@@ -30,7 +30,12 @@ class AccountMove(models.Model):
         )
 
     def _get_matomo_refund_amount(self, order, site):
-        """What this credit note gives back of an order, in the site's currency."""
+        """Return what this credit note refunds of an order.
+
+        :param order: a ``sale.order``
+        :param site: a ``matomo.site``
+        :return: a positive ``Decimal`` with tax, in the site's currency
+        """
         self.ensure_one()
         lines = self.invoice_line_ids.filtered(
             lambda line: line.sale_line_ids.order_id == order

@@ -16,17 +16,24 @@ from ..outbox.transactions import end_transaction, run_in_transaction
 
 _logger = logging.getLogger(__name__)
 
-# Every night so many past days are compared again: a till may sync late.
+# How many past days are compared again every night: a till may sync late.
 DAYS = 31
-# So many orders are named for one cause.
+# How many orders the explanation names for one cause.
 NAMED = 20
 HALF_CENT = Decimal("0.005")
-# Matomo keeps revenue in single precision (docs/matomo.md section 7).
+# The relative error of revenue: Matomo stores it in single precision (docs/matomo.md
+# section 7).
 PRECISION = Decimal("1e-6")
 
 
 class Cause(NamedTuple):
-    """Why an order makes the sides differ, and what Matomo has more by it."""
+    """A reason for which an order makes the two sides differ.
+
+    :ivar kind: of the reason
+    :ivar name: of the order
+    :ivar orders: how many more orders Matomo has because of it, perhaps negative
+    :ivar revenue: how much more revenue Matomo has because of it, in its currency
+    """
 
     kind: str
     name: str
@@ -35,11 +42,11 @@ class Cause(NamedTuple):
 
 
 class MatomoReconciliation(models.Model):
-    """The ledger: what Odoo and Matomo say of one day, and why they differ.
+    """A day of a Matomo site in Odoo and in Matomo, and why the two differ.
 
-    Odoo's side is added up from the orders as they are now, Matomo's is read from
-    its own report. A day is one of the Matomo site's time zone. Both sides count
-    gross sales: bought lines with tax, in the site's currency.
+    The figures of Odoo are the sums of the orders as they are now. The figures of
+    Matomo come from its own report. A day is a day of the site's time zone. Both sides
+    count bought lines with tax, in the site's currency.
     """
 
     _name = "matomo.reconciliation"
@@ -90,7 +97,7 @@ class MatomoReconciliation(models.Model):
     )
     checked_date = fields.Datetime(readonly=True)
 
-    # One row for each day; finds the days of a site.
+    # One row for each day. The index also finds the days of a site.
     _site_day_unique = models.UniqueIndex("(site_id, day)")
 
     @api.depends("site_id", "day")
@@ -102,7 +109,7 @@ class MatomoReconciliation(models.Model):
     # === ACTIONS === #
 
     def action_view_requests(self):
-        """The log of the day's orders."""
+        """Return an action that shows the requests of the day."""
         self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "matomo_order_tracking.matomo_request_action"
@@ -121,9 +128,10 @@ class MatomoReconciliation(models.Model):
 
     @api.model
     def _reconcile(self):
-        """Compare the past days of all sites; part of the nightly sweep.
+        """Compare the past days of all sites, after the nightly sweep.
 
-        Today is left out: Matomo's report of it may be a quarter of an hour old.
+        Today is left out: Matomo's report of it may be a quarter of an hour old
+        (docs/matomo.md section 10).
         """
         if not self.env.registry.ready:
             return
@@ -131,7 +139,8 @@ class MatomoReconciliation(models.Model):
             if not site._may_send() or not site._get_token():
                 continue
             last = site._get_today() - timedelta(days=1)
-            # Days beyond its raw data Matomo does not count anew (section 14).
+            # Matomo does not count the days anew whose raw data it has deleted
+            # (docs/matomo.md section 14).
             days = min(DAYS, site.raw_data_days or DAYS)
             self._compare_site(
                 site, max(site.date_start, last - timedelta(days=days - 1)), last
@@ -139,10 +148,12 @@ class MatomoReconciliation(models.Model):
 
     @api.model
     def _compare_site(self, site, first, last):
-        """Compare the days from ``first`` to ``last`` and write down the outcome.
+        """Compare the days from ``first`` to ``last`` and write down the results.
 
-        No transaction is open while Matomo is asked. What keeps it from being
-        asked is for the sender to note: the ledger keeps what it has.
+        No transaction is open while Matomo is asked. If Matomo cannot be asked, the
+        ledger keeps its rows; the sender reports the trouble on the site.
+
+        :param first: a day of the site's time zone, as ``last``
         """
         idsite = site.idsite
         end_transaction(self.env)
@@ -175,9 +186,10 @@ class MatomoReconciliation(models.Model):
     def _compare_day(self, site, day, totals, recorded=None):
         """Compare one day.
 
-        :param DayTotals totals: what Matomo's report says
-        :param recorded: the day's orders in Matomo, where the totals did not suffice
-        :return: the ledger's row
+        :param day: of the site's time zone
+        :param DayTotals totals: the figures of Matomo's report
+        :param recorded: the day's orders in Matomo; None: they are not known yet
+        :return: the row of that day
         """
         start, end = site._get_day_bounds(day)
         counted = self._get_counted_orders(site, start, end)
@@ -222,9 +234,11 @@ class MatomoReconciliation(models.Model):
 
     @api.model
     def _get_counted_orders(self, site, start, end):
-        """Odoo's side: the orders that belong into Matomo.
+        """Return the orders of Odoo that should be in Matomo.
 
-        :return: ``{order: (its row, its revenue now)}``
+        :param start: naive UTC
+        :param end: naive UTC, not part of the time
+        :return: ``{order: (its request, its revenue now)}``
         """
         counted = {}
         for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
@@ -249,7 +263,11 @@ class MatomoReconciliation(models.Model):
 
     @api.model
     def _get_causes(self, counted, accepted):
-        """What Odoo itself knows of the differences."""
+        """Return the causes of a difference that Odoo knows by itself.
+
+        :param counted: of ``_get_counted_orders``
+        :param accepted: the requests of the day that Matomo has accepted
+        """
         causes = []
         accepted_ids = set(accepted._ids)
         for order, (row, revenue) in counted.items():
@@ -266,9 +284,12 @@ class MatomoReconciliation(models.Model):
 
     @api.model
     def _get_recorded_causes(self, site, accepted, recorded):
-        """What only Matomo's single orders tell.
+        """Return the causes of a difference that only Matomo's orders show.
 
-        An order that is missing there is given to the verifier, which settles it.
+        The verifier is to look for accepted orders that Matomo does not have.
+
+        :param accepted: the requests of the day that Matomo has accepted
+        :param recorded: the orders of the day in Matomo
         """
         causes = []
         missing = accepted.browse()
@@ -304,8 +325,8 @@ class MatomoReconciliation(models.Model):
 
     @api.model
     def _get_sentences(self, site, causes):
-        """One sentence for each kind of cause, which names the orders."""
-        # It speaks the company's language: the scheduled action has none.
+        """Return a sentence for each kind of cause, which names the orders."""
+        # In the company's language, because a scheduled action has no language.
         env = site.with_context(lang=site.company_id.partner_id.lang).env
         kinds = {
             "pending": env._("Waiting to be sent"),

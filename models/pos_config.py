@@ -32,7 +32,7 @@ class PosConfig(models.Model):
                 config.matomo_site_id = config.matomo_site_id
 
     def _inverse_matomo_site_id(self):
-        """A till that is given a site has its own from then on."""
+        """Let a till that gets a site stop following the website."""
         self.matomo_follows_website = False
 
     @api.constrains("matomo_site_id", "company_id")

@@ -8,9 +8,10 @@ class PosLoadMixin(models.AbstractModel):
 
     @api.model
     def _load_pos_data_fields(self, config):
-        """Override of `point_of_sale`: nothing of ours reaches a till.
+        """Override of `point_of_sale` to load none of this addon's fields into a till.
 
-        An empty list means all fields the cashier may read, who may read ours, too.
+        An empty list means all fields that the cashier may read, and a cashier may be
+        allowed to read ours.
         """
         names = super()._load_pos_data_fields(config)
         if names or not any(name.startswith(PREFIX) for name in self._fields):

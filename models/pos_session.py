@@ -6,10 +6,11 @@ class PosSession(models.Model):
 
     @api.model
     def _load_pos_data_relations(self, model, fields):
-        """Override of `point_of_sale` to leave out what it leaves out without us.
+        """Override of `point_of_sale` to keep manual fields out of the relations.
 
-        A till does not handle fields made by hand of a model that it loads whole;
-        our list of its fields would make them part of what it sends.
+        A till cannot handle manual fields (made in the interface, not in code). Odoo
+        leaves them out for a model whose fields it does not list. ``pos.load.mixin``
+        of this addon lists them, so that they have to be left out here.
         """
         relations = super()._load_pos_data_relations(model, fields)
         model_fields = self.env[model]._fields

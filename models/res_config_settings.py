@@ -7,11 +7,11 @@ from ..tools.fields import WriteOnlyChar
 
 
 class ResConfigSettings(models.TransientModel):
-    """Address, site id and token, for the current website and the current till.
+    """Address, site id and token of the current website and the current till.
 
-    They are kept on the ``matomo.site`` behind the website or the till: nothing
-    of them is written into the settings' own table. The token is only ever
-    written: an empty one means keep.
+    The ``matomo.site`` of the website or the till stores them; the settings' own table
+    stores none of them. The token can be written and not read: an empty token keeps
+    the stored one.
     """
 
     _inherit = "res.config.settings"
@@ -129,7 +129,7 @@ class ResConfigSettings(models.TransientModel):
 
     @api.depends("pos_config_id", "matomo_pos_url", "matomo_pos_idsite")
     def _compute_matomo_pos_site_source(self):
-        """As the till is set up; an address that is entered is its own."""
+        """Show how the till is set up; an entered address means a site of its own."""
         for settings in self:
             config = settings.pos_config_id
             entered = settings.matomo_pos_url, settings.matomo_pos_idsite
@@ -152,7 +152,7 @@ class ResConfigSettings(models.TransientModel):
                 settings.matomo_idsite,
                 settings.matomo_token_auth,
             )
-        # The token is not kept, not even in memory.
+        # The token must not stay in the cache.
         self.invalidate_recordset(["matomo_token_auth"], flush=False)
 
     def _inverse_matomo_till(self):
@@ -164,7 +164,7 @@ class ResConfigSettings(models.TransientModel):
             if config.matomo_follows_website or (
                 settings.matomo_pos_site_source == "none"
             ):
-                # What is entered now is not about the website's site.
+                # Otherwise the values below would change the website's site.
                 config.matomo_site_id = False
             if settings.matomo_pos_site_source == "own":
                 settings._set_matomo_site(
@@ -178,11 +178,14 @@ class ResConfigSettings(models.TransientModel):
 
     @api.model
     def _set_matomo_site(self, holder, company, url, idsite, token):
-        """Let ``holder`` (a website or a till) be tracked as entered.
+        """Set the Matomo site of a website or a till as entered.
 
-        Another address is the same site that moved; another site id is another
-        site, found or created, with the token of the same Matomo.
+        If only the address changes, the site has moved. Another site id means another
+        site: it is found or created, and gets the token if it is in the same Matomo.
 
+        :param holder: a ``website`` or ``pos.config``
+        :param company: of the holder
+        :param token: empty: the stored token stays
         :raise ValidationError: with a sentence that says what is missing
         """
         if not holder:
@@ -237,9 +240,9 @@ class ResConfigSettings(models.TransientModel):
     # === ACTIONS === #
 
     def action_test_matomo_connection(self):
-        """Test the website's Matomo site, as it is saved."""
+        """Test the saved Matomo site of the website; return a notification."""
         return self.website_id.matomo_site_id.action_test_connection()
 
     def action_test_matomo_pos_connection(self):
-        """Test the till's Matomo site, as it is saved."""
+        """Test the saved Matomo site of the till; return a notification."""
         return self.pos_config_id.matomo_site_id.action_test_connection()

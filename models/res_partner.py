@@ -4,16 +4,17 @@ from odoo.fields import Domain
 
 
 class ResPartner(models.Model):
-    """The right to know what is kept, and the right to be forgotten."""
+    """A person's rights to get a copy of their data and to have them deleted."""
 
     _inherit = "res.partner"
 
-    # === WHO IS FORGOTTEN === #
+    # === DELETION === #
 
     def write(self, vals):
-        """Override of `base`: a contact that loses its name and e-mail is nobody.
+        """Override of `base` to delete the data of a contact that is made anonymous.
 
-        Odoo deletes no customer that has orders; this is what people do instead.
+        Odoo refuses to delete a customer with orders. People change the name and
+        remove the e-mail address instead.
         """
         if "name" in vals and "email" in vals and not vals["email"]:
             named = self.filtered(lambda partner: partner.name != vals["name"])
@@ -21,10 +22,10 @@ class ResPartner(models.Model):
         return super().write(vals)
 
     def _forget_in_matomo(self, *args):
-        """Delete the personal data of these people's orders.
+        """Delete the personal data of the orders of these people.
 
-        :param args: of ``_find_matomo_orders``
-        :return: how many orders were concerned
+        :param args: the arguments of ``_find_matomo_orders``
+        :return: the number of orders
         """
         orders = self._find_matomo_orders(*args) if self else ()
         for each in orders:
@@ -32,15 +33,17 @@ class ResPartner(models.Model):
         return sum(map(len, orders))
 
     def _find_matomo_orders(self, operator="in", domain=Domain.TRUE):
-        """The orders that are these people's now, or were when they were queued.
+        """Return the orders that belong to these people, or did when they were queued.
 
-        An order may get another customer later; what it knows of its shopper stays.
+        An order may get another customer later and keeps the data of its shopper.
 
-        :return: for each model of orders a recordset, in sudo
+        :param operator: ``in``, or ``child_of`` for the orders of their addresses, too
+        :param domain: a further condition on the orders
+        :return: list of a recordset for each model of orders, in sudo
         """
         return [
-            # sudo: whoever asks for a person's data need not see all their orders.
-            # Two searches, for each has an index.
+            # sudo: a user who asks for a person's data may not see all their orders.
+            # Two searches, because each one has an index.
             (orders := model.sudo()).union(
                 *(
                     orders.search(Domain(path, operator, self.ids) & domain)
@@ -53,7 +56,7 @@ class ResPartner(models.Model):
     # === ACTIONS === #
 
     def action_matomo_forget(self):
-        """Delete what is kept of this person, at a manager's click."""
+        """Delete the Matomo data of these people; the button of a manager."""
         for partner in self:
             count = partner._forget_in_matomo(*partner._get_matomo_criteria())
             partner._message_log(
@@ -75,7 +78,10 @@ class ResPartner(models.Model):
         }
 
     def action_matomo_export(self):
-        """Download what is kept of this person, at a manager's click."""
+        """Download the Matomo data of this person; the button of a manager.
+
+        :raise AccessError: for a user who is not a manager
+        """
         self.ensure_one()
         self._get_matomo_criteria()
         return {
@@ -85,7 +91,11 @@ class ResPartner(models.Model):
         }
 
     def _export_matomo_data(self):
-        """All Matomo data of this person and their addresses, for JSON."""
+        """Return all Matomo data of this person and their addresses, for JSON.
+
+        :return: a dict with the name, and a list of orders for each model
+        :raise AccessError: for a user who is not a manager
+        """
         self.ensure_one()
         found = self._find_matomo_orders(*self._get_matomo_criteria())
         return {
@@ -94,12 +104,12 @@ class ResPartner(models.Model):
         }
 
     def _get_matomo_criteria(self):
-        """Which orders a manager means who asks for these people.
+        """Return which orders a manager gets for these people.
 
-        Those of their addresses, too, in the companies of the manager.
+        That is also the orders of their addresses, in the companies of the manager.
 
         :return: the arguments of ``_find_matomo_orders``
-        :raise AccessError: for anybody else
+        :raise AccessError: for a user who is not a manager
         """
         if not self.env.user.has_group("matomo_order_tracking.group_matomo_manager"):
             raise AccessError(

@@ -5,9 +5,9 @@ class ResUsers(models.Model):
     _inherit = "res.users"
 
     def _deactivate_portal_user(self, **post):
-        """Override of `base`: who deletes their account is forgotten.
+        """Override of `base` to delete the data of customers who delete their account.
 
-        Their contact stays where orders name it.
+        The contact itself stays if orders refer to it.
         """
         self.filtered("share").partner_id._forget_in_matomo()
         return super()._deactivate_portal_user(**post)

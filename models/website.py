@@ -29,12 +29,12 @@ class Website(models.Model):
     # === THE TAG === #
 
     def _get_matomo_tag(self):
-        """What Matomo's tag needs to know, as attributes of its script element.
+        """Return the settings of Matomo's tag, as attributes of its script element.
 
-        :return: a dict; empty if this website has no tag
+        :return: a dict; empty if this website shows no tag
         """
         self.ensure_one()
-        # sudo: visitors may not read the site; nothing of this is secret.
+        # sudo: visitors may not read the site; none of these values is secret.
         site = self.sudo().matomo_site_id
         if not self.matomo_tag or not site._has_tag() or self._has_other_matomo_tag():
             return {}
@@ -48,14 +48,14 @@ class Website(models.Model):
         }
 
     def _has_other_matomo_tag(self, with_pages=False):
-        """Whether somebody has put a tag of our Matomo site into the website's code.
+        """Return whether the website's code contains another tag of our Matomo site.
 
-        Tags of other sites are none of ours, and do not meet it.
+        Tags of other Matomo sites may stand beside ours.
 
-        :param with_pages: look into its pages, too; they are many, and the tag does
-            so itself on the page it is on
+        :param with_pages: search the website's pages, too. That is slow, and the tag
+            itself does it on the page where it runs
         """
-        # sudo: the fields and the views are designers'.
+        # sudo: only website designers may read these fields and views.
         website = self.sudo()
         site = website.matomo_site_id
         codes = [website.custom_code_head, website.custom_code_footer]
@@ -74,18 +74,20 @@ class Website(models.Model):
         return any(has_tag(code or "", site.url, site.idsite) for code in codes if site)
 
     def _get_matomo_view(self, product=None, category=None, price=None):
-        """What is viewed on a page of the shop, for the tag; False without a tag.
+        """Return what a page of the shop shows, for the tag.
 
-        A product has the same id, name and categories as in orders: Matomo's
+        A product has the same SKU, name and categories as in orders, because Matomo's
         conversion rates compare them.
 
         :param product: the ``product.product`` or, without variants, the template
-        :return: JSON
+        :param category: the ``product.public.category``, on a page without a product
+        :param price: of the product, as the page shows it
+        :return: JSON, or False if this website shows no tag
         """
         if not self._get_matomo_tag():
             return False
-        # sudo: see _get_matomo_tag; internal categories are no visitor's business,
-        # but their names go into every order's items.
+        # sudo: see _get_matomo_tag. A visitor may not read internal categories, but
+        # their names are part of the items of every order.
         website = self.sudo()
         lang = website.matomo_site_id.lang_id.code
         if not product:

@@ -6,15 +6,15 @@ class PrivacyLookupWizard(models.TransientModel):
     _inherit = "privacy.lookup.wizard"
 
     def action_lookup(self):
-        """Override of `privacy_lookup` to find the log by the order's customer, too.
+        """Override of `privacy_lookup` to search the log by the present customer, too.
 
-        By itself it finds the requests of those who were the customer when the
-        request was made: an order, or a cart, may have got another one since.
+        Without this it finds a request or a cart update by the customer for whom it was
+        made. The order or the cart may have another customer now.
         """
         action = super().action_lookup()
         lines = self.line_ids.grouped("res_model")
         partner_ids = lines.get("res.partner", self.line_ids[:0]).mapped("res_id")
-        # sudo: an administrator, who asks, may have no right to the log.
+        # sudo: an administrator uses this wizard and may have no right to the log.
         requests = self.env["matomo.request"].sudo()
         updates = self.env["matomo.cart.update"].sudo()
         found = [

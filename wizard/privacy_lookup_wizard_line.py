@@ -5,10 +5,13 @@ class PrivacyLookupWizardLine(models.TransientModel):
     _inherit = "privacy.lookup.wizard.line"
 
     def action_unlink(self):
-        """Override of `privacy_lookup`: a verdict stays, and forgets whose it was."""
+        """Override of `privacy_lookup` to anonymize a request instead of deleting it.
+
+        A request that Matomo cannot have is deleted, see ``_delete_personal_data``.
+        """
         if self.res_model != "matomo.request" or self.is_unlinked:
             return super().action_unlink()
-        # sudo: an administrator, who asks, may have no right to the log.
+        # sudo: an administrator uses this wizard and may have no right to the log.
         request = self.env["matomo.request"].sudo().browse(self.res_id)
         request.exists()._delete_personal_data()
         self.execution_details = self.env._(
