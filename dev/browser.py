@@ -1,7 +1,7 @@
 """A real Chromium without a window, driven the way a person would use it.
 
-It speaks the DevTools protocol over a pipe: no port, nothing beyond Python. Every step
-waits for what it needs, so there is no sleeping for luck.
+It speaks the DevTools protocol over a pipe, without a port and without other packages.
+Every step waits for what it needs; no step sleeps for a fixed time.
 """
 
 import base64
@@ -109,7 +109,7 @@ class Browser:
         self.close()
 
     def close(self):
-        """End Chromium and everything it started, and remove its profile."""
+        """End Chromium and all its processes, and remove its profile."""
         if self._process.poll() is None:
             try:
                 self.call("Browser.close", timeout=10)
@@ -126,7 +126,7 @@ class Browser:
         shutil.rmtree(self._profile, ignore_errors=True)
 
     def page(self):
-        """A new page with cookies of its own, like another person's browser."""
+        """Return a new page with cookies of its own, like another person's browser."""
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call(
             "Target.createTarget", url="about:blank", browserContextId=context
@@ -134,7 +134,7 @@ class Browser:
         return Page(self, context, target["targetId"])
 
     def attach(self, target):
-        """The session that commands to one target go through."""
+        """Return the session for commands to one target."""
         answer = self.call("Target.attachToTarget", targetId=target, flatten=True)
         return answer["sessionId"]
 
@@ -173,7 +173,7 @@ class Browser:
         return self._calls
 
     def _receive(self, deadline, method):
-        """The next message of Chromium's, of any kind."""
+        """Return the next message of Chromium, of any kind."""
         while b"\0" not in self._buffer:
             patience = max(0, deadline - time.monotonic())
             if not select.select([self._answers], [], [], patience)[0]:
@@ -211,7 +211,7 @@ class Page:
     # ---- Looking -------------------------------------------------------------------
 
     def evaluate(self, expression):
-        """The value of a JavaScript expression, awaited if it is a promise."""
+        """Return the value of a JavaScript expression; a promise is awaited."""
         answer = self.call(
             "Runtime.evaluate",
             expression=expression,
@@ -224,7 +224,7 @@ class Page:
         return answer["result"].get("value")
 
     def wait(self, expression, what, timeout=60):
-        """Wait until an expression is true; its value, which JSON can hold."""
+        """Wait until an expression is true; return its value, which JSON can hold."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             try:
@@ -255,7 +255,7 @@ class Page:
         self.wait(f"{here} && {loaded} && ({ready})", f"The page {path}", timeout)
 
     def screenshot(self, path):
-        """Keep what is shown as a PNG file; its path."""
+        """Save the visible page as a PNG file; return its path."""
         answer = self.call("Page.captureScreenshot", format="png")
         Path(path).write_bytes(base64.b64decode(answer["data"]))
         return path
@@ -274,9 +274,9 @@ class Page:
         self._press(*self.wait(script, _name(selector, text), timeout))
 
     def click_until(self, shown, *buttons):
-        """Click these buttons, each time the first that can be, until one is shown.
+        """Click the first of these buttons that is shown, until the last page appears.
 
-        For a dialog that may come up before or after what it interrupts.
+        This is for a dialog that may appear before or after the page it interrupts.
         """
         script = _script(f"""
             if (find({_js(shown)})) return "shown";
@@ -296,7 +296,7 @@ class Page:
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **pressed)
 
     def type(self, selector, text):
-        """Write into a field, in place of what it held."""
+        """Replace the content of a field."""
         self.click(selector)
         self.evaluate("document.activeElement.select()")
         self.call("Input.insertText", text=str(text))
@@ -330,12 +330,12 @@ class Page:
 
 
 def _script(body):
-    """An expression with the value that this function body returns."""
+    """Return an expression whose value is what this function body returns."""
     return f"(async () => {{{HELPERS}{body}}})()"
 
 
 def _js(*values):
-    """Values as JavaScript arguments."""
+    """Return values as JavaScript arguments."""
     return ", ".join(json.dumps(value) for value in values)
 
 

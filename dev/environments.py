@@ -19,7 +19,7 @@ def path(name):
 
 
 def pins(name):
-    """The pinned packages of an environment, included groups followed."""
+    """Return the pinned packages of an environment, with those of included groups."""
     text = (machine.ROOT / "pyproject.toml").read_text()
     groups = tomllib.loads(text)["dependency-groups"]
 
@@ -34,7 +34,7 @@ def pins(name):
 
 
 def python(name):
-    """The Python of an environment, which is made or brought up to date when needed."""
+    """Return the Python of an environment, after making or updating it if needed."""
     home = path(name)
     stamp = home / ".pins"
     wanted = "\n".join([sys.version, *pins(name)])

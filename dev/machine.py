@@ -78,7 +78,7 @@ def _as_user(user):
 
 
 def folder(*names):
-    """A folder in DEV, made when missing."""
+    """Return a folder in DEV, made if missing."""
     path = DEV.joinpath(*names)
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -97,13 +97,13 @@ def alone(name):
 
 
 def digest(*values):
-    """A short stable name for some values."""
+    """Return a short stable name for some values."""
     text = "\n".join(str(value) for value in values)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def fallback_dir():
-    """Where data goes that another account cannot reach inside the checkout."""
+    """Return a folder for data that another account cannot reach in the checkout."""
     return Path("/var/tmp") / f"matomo-order-tracking-{digest(DEV)}"
 
 
@@ -175,7 +175,7 @@ def apt_install(packages):
 
 
 def _debian_mirror():
-    """The address of the Debian mirror this machine is configured with."""
+    """Return the address of the Debian mirror that this machine uses."""
     command = [
         "apt-get",
         "indextargets",
@@ -235,7 +235,7 @@ def _unpack(deb, prefix, without):
 
 
 def _download(suite, packages):
-    """Download packages' files; the folder they are in."""
+    """Download packages' files; return their folder."""
     apt = _private_apt(suite)
     downloads = folder("apt", suite, "downloads")
     for leftover in downloads.iterdir():
@@ -261,7 +261,7 @@ def _download(suite, packages):
 
 
 def fetched_version(prefix, package):
-    """The version that fetch_debian() unpacked there."""
+    """Return the version that fetch_debian() unpacked there."""
     return (Path(prefix) / ".packages" / package).read_text().strip()
 
 
@@ -321,7 +321,7 @@ def free_port(name):
 
 
 def answers(port):
-    """Whether something listens on that loopback port."""
+    """Return whether something listens on that loopback port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
@@ -335,7 +335,7 @@ def _record(name):
 
 
 def _birth(pid):
-    """When a live process began, in the kernel's ticks; None if there is none."""
+    """Return when a live process began, in the kernel's ticks, or None."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -346,7 +346,7 @@ def _birth(pid):
 
 
 def _process(name):
-    """What is kept about our running server of that name, or None."""
+    """Return what is stored about our running server of that name, or None."""
     try:
         kept = json.loads(_record(name).read_text())
     except (OSError, ValueError):
@@ -358,12 +358,12 @@ def _process(name):
 
 
 def running(name):
-    """Whether our server of that name runs."""
+    """Return whether our server of that name runs."""
     return _process(name) is not None
 
 
 def pid(name):
-    """The process id of our running server of that name, or None."""
+    """Return the process id of our running server of that name, or None."""
     process = _process(name)
     return process and process["pid"]
 
@@ -442,7 +442,7 @@ def stop(name):
 
 
 def _signal(group, number):
-    """Send a signal to a server's processes; false when none is left."""
+    """Send a signal to a server's processes; return false if none is left."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
         return True

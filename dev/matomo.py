@@ -81,7 +81,7 @@ def restart_mariadb():
 
 
 def info():
-    """What start() returned last; it says nothing about what runs now."""
+    """Return what start() returned last; that need not be running now."""
     try:
         return json.loads(ANSWER.read_text())
     except FileNotFoundError:
@@ -99,7 +99,7 @@ def set_config(section, key, value):
 
 
 def query(sql):
-    """The rows, as dicts, of an SQL statement on Matomo's tables (`matomo_…`)."""
+    """Return the rows of an SQL statement on Matomo's tables (`matomo_…`), as dicts."""
     task = json.dumps({"database": _database(), "sql": sql})
     done = machine.run(
         [*php(), HERE / "query.php"], input=task, capture_output=True, stdin=None
@@ -118,7 +118,7 @@ def unlock():
 
 
 def _secrets():
-    """Passwords, tokens and the salt: made once, kept for this account only."""
+    """Return passwords, tokens and the salt: made once, readable by this account."""
     path = HOME / "secrets.json"
     if not path.exists():
         names = "salt database admin odoo analyst admin_token odoo_token".split()
@@ -155,7 +155,7 @@ def _users():
 
 
 def _write(path, text):
-    """Write a file at once and for this account only."""
+    """Write a file, whole or not at all, readable by this account only."""
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -167,7 +167,7 @@ def _write(path, text):
 
 
 def _start_mariadb():
-    """MariaDB with Matomo's database, on a loopback port; its files in DATA."""
+    """Start MariaDB with Matomo's database, its files in DATA, on a loopback port."""
     account = pwd.getpwuid(os.geteuid()).pw_name
     if not DATA.exists():
         with step("Create Matomo's database server"):
@@ -207,7 +207,7 @@ def _start_mariadb():
 
 
 def _create_mariadb(account):
-    """The server's files, whole or not at all."""
+    """Create the server's files, whole or not at all."""
     part = DATA.with_name("mariadb.part")
     shutil.rmtree(part, ignore_errors=True)
     # Made elsewhere: the script that does it fails if there is a space in the path.
@@ -233,7 +233,7 @@ def _create_mariadb(account):
 
 
 def _settings():
-    """Our part of config.ini.php, as (section, key, value)."""
+    """Return our part of config.ini.php, as (section, key, value)."""
     database = _database()
     settings = {
         "database": {
@@ -270,7 +270,7 @@ def _settings():
 
 
 def _provision():
-    """Matomo's tables, site and users, as its web installer would make them."""
+    """Create Matomo's tables, site and users, as its web installer would."""
     ready = DATA / "provisioned"
     wanted = machine.digest(
         machine.fetched_version(PREFIX, "matomo"),
@@ -302,7 +302,7 @@ def _provision():
 
 
 def _configure(port):
-    """The configuration as set up, with the present ports."""
+    """Write the configuration as set up, with the present ports."""
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
     text, _ = _with_setting(PRISTINE.read_text(), "General", "trusted_hosts", hosts)
     text, _ = _with_setting(text, "database", "port", _database()["port"])
@@ -311,7 +311,7 @@ def _configure(port):
 
 
 def _with_setting(text, section, key, value):
-    """An INI text with one setting changed, and the value it had (None for none)."""
+    """Return an INI text with one setting changed, and the value it had, or None."""
     lines = text.splitlines()
     header = f"[{section}]"
     if header not in lines:
@@ -340,7 +340,7 @@ def _with_setting(text, section, key, value):
 
 
 def _start_web(port):
-    """PHP's own web server on Matomo's public folder, four requests at a time."""
+    """Start PHP's own web server on Matomo's public folder, four requests at a time."""
     environment = dict(part.split("=", 1) for part in php()[1:-1])
     machine.start(
         WEB_SERVER,
@@ -357,7 +357,7 @@ def _start_web(port):
 
 
 def _is_matomo(port):
-    """Whether Matomo's tracker answers there."""
+    """Return whether Matomo's tracker answers there."""
     address = f"http://127.0.0.1:{port}/matomo.php"
     with (
         contextlib.suppress(OSError),
@@ -368,7 +368,7 @@ def _is_matomo(port):
 
 
 def _answer(port):
-    """What others need to know, also written to DEV/matomo.json."""
+    """Return what others need to know, and write it to DEV/matomo.json."""
     users = {user["login"]: user for user in _users()}
     answer = {
         "url": f"http://127.0.0.1:{port}/",

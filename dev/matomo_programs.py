@@ -41,7 +41,7 @@ MARIADB_PACKAGES = ["mariadb-server-core", "mariadb-client-core"]
 
 
 def install():
-    """PHP with its extensions, and MariaDB, unless the machine has them already."""
+    """Install PHP with its extensions, and MariaDB, unless they are there already."""
     code = "exit(array_filter($argv, 'extension_loaded') == $argv ? 0 : 1);"
     check = ["php", "-r", f"array_shift($argv); {code}", "--", *PHP_EXTENSIONS]
     if not shutil.which("php") or machine.run(check).returncode:
@@ -51,14 +51,14 @@ def install():
 
 
 def sbin(program):
-    """Where a program is that need not be on an ordinary account's PATH."""
+    """Return the path of a program that may not be on an ordinary account's PATH."""
     return shutil.which(
         program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin"
     )
 
 
 def php():
-    """The beginning of a command that runs a PHP script with Matomo's settings."""
+    """Return the start of a command that runs a PHP script with Matomo's settings."""
     # A scan folder without a name is the machine's own: its extensions stay.
     return ["env", f"PHP_INI_SCAN_DIR=:{PREFIX}/ini", f"MATOMO_PREFIX={PREFIX}", "php"]
 

@@ -50,7 +50,7 @@ LEFT_OUT = ["*.po", "./usr/lib/python3/dist-packages/addons"]
 
 
 def source():
-    """The folder that holds the `odoo` package; fetched unless ODOO_PATH names one."""
+    """Return the folder of the `odoo` package; fetch it unless ODOO_PATH names one."""
     if given := os.environ.get("ODOO_PATH"):
         path = Path(given).expanduser().resolve()
         path = path.parent if (path / "release.py").exists() else path
@@ -76,7 +76,7 @@ def source():
 
 
 def _series(path):
-    """The main version of the Odoo in a folder, or None."""
+    """Return the main version of the Odoo in a folder, or None."""
     release = path / "odoo" / "release.py"
     if not release.exists():
         return None
@@ -84,7 +84,7 @@ def _series(path):
 
 
 def _identity():
-    """What tells this Odoo from another one: where it is and which version."""
+    """Return what tells this Odoo from another one: its folder and version."""
     path = source()
     stamp = path.parents[3] / ".packages" / "odoo-19" if len(path.parents) > 3 else None
     if stamp and stamp.exists():
@@ -94,7 +94,7 @@ def _identity():
 
 
 def addons_dir():
-    """The addons folder: the checkout under the addon's technical name."""
+    """Return an addons folder with the checkout under the addon's technical name."""
     link = machine.folder("addons") / ADDON
     if not link.is_symlink() or link.resolve() != machine.ROOT:
         link.unlink(missing_ok=True)
@@ -107,7 +107,7 @@ def filestore(database):
 
 
 def config(name=SERVER, **options):
-    """Write the configuration file of that name; its path.
+    """Write the configuration file of that name; return its path.
 
     Each name has its own ports, so that tests and the demo run side by side.
     """
@@ -136,7 +136,7 @@ def config(name=SERVER, **options):
 
 
 def environment():
-    """The environment in which this Odoo's Python runs."""
+    """Return the environment in which this Odoo's Python runs."""
     return {
         "PYTHONPATH": str(source()),
         "PYTHONPYCACHEPREFIX": str(machine.folder("pycache")),
@@ -147,14 +147,14 @@ def environment():
 
 
 def command(*arguments, name=SERVER, **options):
-    """The argv that runs Odoo's own command line with our configuration."""
+    """Return the argv that runs Odoo's own command line with our configuration."""
     python = environments.python("odoo")
     # -P: the folder this is called from may hold another `odoo`.
     return [python, "-P", "-m", "odoo", *arguments, "-c", config(name, **options)]
 
 
 def run(*arguments, log, name=SERVER, **options):
-    """Run Odoo once, to its end, with its log in a file; the log's text."""
+    """Run Odoo once, to its end, with its log in a file; return the log's text."""
     path = machine.log_path(log)
     with path.open("w") as output:
         done = machine.run(
@@ -189,7 +189,7 @@ def discard(name):
 
 
 def template():
-    """A database with everything the addon depends on; made once per Odoo version."""
+    """Return a database with all the addon depends on; made once per Odoo version."""
     machine.together(source, lambda: environments.python("odoo"), postgres.start)
     pins = environments.pins("odoo")
     name = TEMPLATE_PREFIX + machine.digest(_identity(), pins, *MODULES)
@@ -216,7 +216,10 @@ def template():
 
 
 def fresh_database(name):
-    """A new database with the addon installed, which must not log a warning."""
+    """Make a database with the addon installed; return its name.
+
+    :raise Trouble: if the installation logs a warning
+    """
     base = template()
     with machine.alone("installed"):
         installed = _installed(base)
@@ -226,7 +229,7 @@ def fresh_database(name):
 
 
 def _installed(base):
-    """A database with the addon installed; made once for what the addon is now."""
+    """Return a database with the addon installed, made once for each state of it."""
     name = INSTALLED_PREFIX + machine.digest(base, *_installed_code())
     finished = machine.folder("templates") / name
     if finished.exists() and name in postgres.databases():
@@ -249,7 +252,7 @@ def _installed(base):
 
 
 def _installed_code():
-    """What an installed database depends on: names and contents of the files."""
+    """Return what an installed database depends on: names and contents of files."""
     for folder in sorted(machine.ROOT.iterdir()):
         if folder.name.startswith(".") or folder.name in NOT_INSTALLED:
             continue
@@ -284,7 +287,7 @@ def _serves():
 
 
 def start(database=DEMO_DATABASE, new=False, arguments=()):
-    """Start the server on a database, made when missing (or `new`); its address."""
+    """Start the server on a database, made if missing or `new`; return its address."""
     if new:
         machine.stop(SERVER)
     if new or database not in postgres.databases():

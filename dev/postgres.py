@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 def binaries():
-    """The folder of the newest PostgreSQL server on this machine."""
+    """Return the folder of the newest PostgreSQL server on this machine."""
 
     def find():
         folders = Path("/usr/lib/postgresql").glob("*/bin")
@@ -48,7 +48,7 @@ def _secrets():
 
 
 def dsn():
-    """How to reach the server: host, port, user, password."""
+    """Return how to reach the server: host, port, user, password."""
     kept = json.loads(_secrets().read_text())
     return {
         "host": "127.0.0.1",
@@ -59,7 +59,7 @@ def dsn():
 
 
 def start():
-    """Start the server, made on first use; its dsn()."""
+    """Start the server, made on first use; return its dsn()."""
     with machine.alone(NAME):
         if not machine.running(NAME) or not _secrets().exists():
             _start()
@@ -149,13 +149,13 @@ def _psql(statement, login=None, database="postgres"):
 
 
 def query(statement, database="postgres"):
-    """The rows of a statement, as tuples of strings."""
+    """Return the rows of a statement, as tuples of strings."""
     rows = _psql(statement, database=database).splitlines()
     return [tuple(row.split("|")) for row in rows]
 
 
 def databases():
-    """The names of Odoo's databases."""
+    """Return the names of Odoo's databases."""
     owned = (
         "SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = current_user"
     )
@@ -177,7 +177,7 @@ def drop(name):
 
 
 def dump(name):
-    """The whole database as SQL text, in bytes."""
+    """Return the whole database as SQL text, in bytes."""
     return _client(
         "pg_dump",
         *("--no-owner", "-d", name),

@@ -1,8 +1,8 @@
 """Odoo's own tests of the modules the addon extends, without the addon and with it.
 
-Two databases, the same tests, at the same time. In the one a tiny addon stands where
-ours does in the other: its automation rules react to the same sales and do nothing.
-What fails with ours and not with that one is our fault.
+The same tests run in two databases at the same time. One has this addon; the other has
+a control addon whose automation rules react to the same sales and do nothing. A test
+that fails with this addon only is this addon's fault.
 """
 
 import os
@@ -73,7 +73,7 @@ class Run(NamedTuple):
 
 
 def main(is_whole=False):
-    """Run the tests on both sides and print the difference; the exit status."""
+    """Run the tests on both sides and print the difference; return the exit status."""
     with machine.alone("test-odoo"):
         machine.together(lambda: machine.apt_install(["chromium"]), odoo.template)
         for addon in (CONTROL, odoo.ADDON):
@@ -86,7 +86,7 @@ def main(is_whole=False):
             raise machine.Trouble(f"No test has run: see {log}")
         for test in control.started - ours.started:
             ours.failed.setdefault(test, "It did not run.")
-        # Tours are moody, and a busy machine fails some tests: what differs is run
+        # Tours and a busy machine make some tests fail by chance: what differs runs
         # again on both sides, one after the other.
         if doubtful := sorted(ours.failed.keys() ^ control.failed.keys()):
             with machine.step(f"Once more: {', '.join(doubtful)}"):
@@ -100,7 +100,7 @@ def main(is_whole=False):
 
 
 def _run_again(addon, run, tests):
-    """Correct a run by what these tests do alone; those that fail no more."""
+    """Run these tests again alone and correct the run; return those that pass now."""
     again = _run(addon, tests, name="again")
     passed = sorted(
         (run.failed.keys() & again.started & set(tests)) - again.failed.keys()
@@ -112,7 +112,7 @@ def _run_again(addon, run, tests):
 
 
 def _files():
-    """The test files that sell and drive no browser, as tags of Odoo's."""
+    """Return the test files that sell and need no browser, as Odoo's test tags."""
     addons = odoo.source() / "odoo" / "addons"
     chosen = []
     for module in MODULES:
@@ -127,7 +127,7 @@ def _files():
 
 
 def _install(addon):
-    """A fresh copy of the template with the one or the other addon."""
+    """Make a copy of the template with one of the two addons."""
     database = _database(addon)
     if addon == CONTROL:
         _write_control()
@@ -146,7 +146,7 @@ def _database(addon):
 
 
 def _write_control():
-    """The tiny addon, beside the link to ours."""
+    """Write the control addon beside the link to ours."""
     folder = odoo.addons_dir() / CONTROL
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -170,7 +170,7 @@ def _write_control():
 
 
 def _run_both(tags):
-    """The runs of the control and of ours, at the same time."""
+    """Return the runs of the control addon and of ours, made at the same time."""
     runs = {}
 
     def run(addon):
@@ -199,7 +199,7 @@ def _run(addon, tags, name=""):
 
 
 def _read(text):
-    """What a log of Odoo's says of its tests."""
+    """Return the run that a log of Odoo describes."""
     started, failed = set(), {}
     for entry in ENTRY.split(text):
         line = entry.partition("\n")[0]
@@ -243,7 +243,7 @@ def _say_tests(title, tests):
 
 
 def _is_excused(test, text):
-    """Whether all a test complains of is queries, not more than it is excused for."""
+    """Return whether a test fails only by a number of queries that we allow."""
     counts = [(int(count), int(expected)) for count, expected in QUERIES.findall(text)]
     # One that did not run, or died otherwise, complains of nothing.
     return 0 < len(counts) == text.count("Traceback (most recent call last)") and all(

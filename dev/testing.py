@@ -20,7 +20,7 @@ CHANNEL_ADDON = "matomo_test_channel"
 
 
 def main(arguments):
-    """Set up what is missing and run pytest with its arguments; its exit status."""
+    """Set up what is missing and run pytest; return its exit status."""
     with machine.alone("test"):
         machine.together(
             lambda: machine.apt_install(["chromium"]), matomo.start, odoo.template
@@ -115,7 +115,7 @@ def _paths(arguments):
 
 
 def _environment():
-    """What the tests find: Odoo, the plugin, the way to Matomo and to PostgreSQL."""
+    """Return the environment of the tests: where Odoo, Matomo and PostgreSQL are."""
     machine.log_path("test").unlink(missing_ok=True)
     environment = odoo.environment()
     plugins = Path(__file__).with_name("plugin")

@@ -51,7 +51,7 @@ def call_matomo(method, **parameters):
 
 
 def make_site():
-    """A new Matomo site to which our token may write; its id."""
+    """Create a Matomo site that our token may write to; return its id."""
     answer = call_matomo(
         "SitesManager.addSite",
         siteName=f"Chaos {datetime.now():%Y-%m-%d %H:%M:%S}",
@@ -69,7 +69,7 @@ def make_site():
 
 
 def recorded_orders(idsite):
-    """The orders in Matomo's database, as pairs of id and revenue."""
+    """Return the orders in Matomo's database, as pairs of id and revenue."""
     rows = matomo.query(
         "SELECT idorder, CAST(revenue AS DOUBLE) AS revenue FROM matomo_log_conversion"
         f" WHERE idsite = {idsite} AND idgoal = 0"
@@ -80,11 +80,11 @@ def recorded_orders(idsite):
 
 
 def reported(idsite, expected, patience=30):
-    """The number of orders and the revenue of Matomo's own report.
+    """Return the number of orders and the revenue of Matomo's own report.
 
-    A report that was being made while the last orders came may lack one of them until
-    it is made anew (docs/matomo.md section 10): it is asked for again for so many
-    seconds, or until it counts as many orders as expected.
+    A report that Matomo made while the last orders arrived may lack one of them until
+    Matomo makes it again (docs/matomo.md section 10). So the report is read again until
+    it counts as many orders as expected, or until the time is over (seconds).
     """
     end = time.monotonic() + patience
     while True:
@@ -114,7 +114,7 @@ def _read_report(idsite):
 
 
 def ask(statement):
-    """One row of Odoo's database, or none when its connection was cut just now."""
+    """Return one row of Odoo's database, or None if its connection was just cut."""
     try:
         return server.query(statement)[0]
     except machine.Trouble:
@@ -122,7 +122,7 @@ def ask(statement):
 
 
 def sold_orders():
-    """What Odoo counts as revenue, by channel: pairs of order and amount."""
+    """Return the orders that Odoo counts, by channel: pairs of order and amount."""
     return {
         channel: [
             (name, Decimal(amount).quantize(CENT))
@@ -133,7 +133,7 @@ def sold_orders():
 
 
 def broken_promises(order_ids, receipts):
-    """The sales that Odoo said it has, and has not."""
+    """Return the sales that Odoo has confirmed to a client and does not have."""
     confirmed = query_column("SELECT id FROM sale_order WHERE state = 'sale'")
     synced = query_column("SELECT pos_reference FROM pos_order")
     return [
@@ -143,12 +143,12 @@ def broken_promises(order_ids, receipts):
 
 
 def query_column(statement):
-    """The values of a statement's only column."""
+    """Return the values of a statement's only column."""
     return {value for (value,) in server.query(statement)}
 
 
 def row_states():
-    """How many rows of the outbox are in which state."""
+    """Return how many requests are in which state."""
     rows = server.query(
         "SELECT state, count(*) FROM matomo_request GROUP BY state", server.DATABASE
     )
@@ -156,7 +156,7 @@ def row_states():
 
 
 def site_health():
-    """What a person would have to mend now, in sentences."""
+    """Return what a person would have to correct now, in sentences."""
     [(state, can_read)] = server.query(
         "SELECT state, can_read FROM matomo_site", server.DATABASE
     )
@@ -177,7 +177,7 @@ def site_health():
 
 
 class Result(NamedTuple):
-    """Order ids that are only in Odoo, those that are too many in Matomo, the rest."""
+    """The order ids that only Odoo has, those that Matomo has too often, the others."""
 
     lost: list
     duplicated: list
@@ -185,7 +185,7 @@ class Result(NamedTuple):
 
 
 def compare(sold, recorded):
-    """Hold what was sold against what was recorded, order by order."""
+    """Compare what was sold with what was recorded, order by order."""
     expected = dict(sold)
     counts = Counter(name for name, _ in recorded)
     lost = sorted(expected.keys() - counts.keys())

@@ -96,7 +96,7 @@ class FaultyProxy:
         self._is_faulty = False
 
     def choose(self):
-        """What happens to this request: the name of a fault, or None; and a coin."""
+        """Return the fault that this request meets, or None, and the toss of a coin."""
         with self._lock:
             if not self._is_faulty or self._chance.random() >= self.share:
                 return None, False
@@ -108,7 +108,7 @@ class FaultyProxy:
             return fault, self._chance.random() < HIDDEN_SUCCESS
 
     def note(self, **values):
-        """Add to the figures; a waiting time only if it is the longest."""
+        """Count an event; of the waiting times keep the longest."""
         with self._lock:
             waited = values.pop("waited", 0.0)
             self.longest_wait = max(self.longest_wait, waited)
@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*PAGES[fault])
 
     def _inspect(self, proxy):
-        """The token must not be seen, nor a redirect followed."""
+        """Note it if the token is visible or if a redirect was followed."""
         seen = [self.path, *self.headers.values()]
         if proxy.secret and any(proxy.secret in text for text in seen):
             proxy.note(leaks=1)
@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
     # ---- Towards Matomo --------------------------------------------------------------
 
     def _forward(self, body):
-        """Send the request on: the answer's status, headers and body."""
+        """Forward the request; return the answer's status, headers and body."""
         proxy = self.server.proxy
         headers = {
             name: value
@@ -221,7 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _trickle(self, answer):
-        """The answer in small pieces, slower than anybody should wait."""
+        """Send the answer in small pieces, more slowly than anybody should wait."""
         status, _headers, body = answer
         begun = time.monotonic()
         self.send_response_only(status)
@@ -242,16 +242,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._close()
 
     def _wait_for_client(self, seconds=PATIENCE):
-        """Wait until the client gives up, but not for long; whether it has."""
+        """Wait a short time for the client to give up; return whether it has."""
         ready, _, _ = select.select([self.connection], [], [], seconds)
         return bool(ready) and not self.connection.recv(1, socket.MSG_PEEK)
 
     def _close(self):
-        """End the connection without another word."""
+        """Close the connection without an answer."""
         self.close_connection = True
 
     def _reset(self):
-        """End the connection as if nobody listened."""
+        """Reset the connection, as if nobody listened."""
         linger = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.close_connection = True

@@ -1,4 +1,4 @@
-"""What befalls Odoo and Matomo meanwhile, in threads: one breaks, one is the clock."""
+"""Two threads beside the sales: one breaks things, one is the clock."""
 
 import random
 import threading
@@ -21,7 +21,7 @@ VERIFIER_MINUTES = 5
 
 
 class Thread(threading.Thread):
-    """A thread that can be told to stop, and hands on what it died of."""
+    """A thread that can be stopped and that hands on the error that ended it."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -38,11 +38,11 @@ class Thread(threading.Thread):
         raise NotImplementedError
 
     def sleep(self, seconds):
-        """Wait; whether the thread shall go on."""
+        """Wait; return whether the thread shall go on."""
         return not self._stop_event.wait(max(seconds, 0))
 
     def stop(self):
-        """End the thread and raise what it died of."""
+        """End the thread and raise the error that ended it, if one did."""
         self._stop_event.set()
         if self.is_alive():
             self.join(60)

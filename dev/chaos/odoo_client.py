@@ -27,9 +27,9 @@ class Client:
         self.uid = session["uid"]
 
     def call(self, model, method, *arguments, **options):
-        """Call a public method, as the web client does.
+        """Call a public method, as the web client does, and return its result.
 
-        :raise Refused: when it failed; it may have been done all the same
+        :raise Refused: if the call failed; Odoo may have done it all the same
         """
         return self._ask(
             f"/web/dataset/call_kw/{model}/{method}",
@@ -37,15 +37,15 @@ class Client:
         )
 
     def create(self, model, **values):
-        """Create one record; its id."""
+        """Create a record; return its id."""
         return self.call(model, "create", [values])[0]
 
     def find(self, model, *domain, limit=None):
-        """The ids of the records of a domain."""
+        """Return the ids of the records of a domain."""
         return self.call(model, "search", list(domain), limit=limit)
 
     def ref(self, name):
-        """The id of a record by its external name."""
+        """Return the id of a record by its XML id."""
         module, _, name = name.partition(".")
         [data] = self.call(
             "ir.model.data",

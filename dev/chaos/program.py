@@ -16,9 +16,9 @@ from .mischief import Clock, Mischief
 ORDERS = 2000
 # How many of the orders are those of the till that was offline, at most.
 OFFLINE_SALES = 500
-# The program never takes longer than this (seconds), and so much for each order.
+# The program stops after this time in all and for each order (seconds).
 LIMIT, LIMIT_PER_ORDER = 400, 1.0
-# While the till closes there are fewer faults, so that the sender is really at it.
+# While the till closes there are fewer faults, so that the sender is really sending.
 LESS_FAULTS = 0.1
 # A bulk of 10 is given up after 3 s; a busy machine gets more (seconds).
 WAIT_LIMIT = 8
@@ -27,7 +27,7 @@ QUIET_LIMIT = 180
 
 
 def main(seed=None, orders=None):
-    """Run it all; the exit status."""
+    """Run all phases; return the exit status."""
     seed = int(seed) if seed else secrets.randbelow(1_000_000)
     orders = int(orders) if orders else ORDERS
     with machine.alone("chaos"):
@@ -40,7 +40,7 @@ def main(seed=None, orders=None):
 
 
 class Chaos:
-    """One run: the shop, what befalls it, and the proof."""
+    """One run: the shop, the faults, and the proof."""
 
     def __init__(self, seed, orders):
         self.seed = seed
@@ -144,12 +144,12 @@ class Chaos:
             self.sold += len(sales)
 
     def _close_a_till(self):
-        """A till comes online, syncs all its sales and closes while they are sent.
+        """Let a till sync all its sales and close while the sender sends them.
 
-        Processes and connections live on meanwhile: what fails is our fault.
+        No process and no connection is killed meanwhile: each failure is the addon's.
         """
         self.proxy.share = LESS_FAULTS
-        # The sender is to be at it: somebody sees it wait and tests the connection.
+        # The sender must not wait: testing the connection ends its back-off.
         while comparison.ask(comparison.WAITING) == ("t",):
             self._check_time()
             self.admin.call("matomo.site", "action_test_connection", [self.site])
@@ -176,7 +176,7 @@ class Chaos:
             self.problems.append("the till met the sender")
 
     def _attempts(self):
-        """How many sales of the till were, and how often any order was, sent by now."""
+        """Return how many sales of the till were sent, and all orders' attempts."""
         statement = (
             "SELECT count(*) FILTER (WHERE o.session_id = {0} AND r.attempt_count > 0),"
             " sum(r.attempt_count) FROM matomo_request r"
@@ -186,7 +186,7 @@ class Chaos:
         return tuple(int(count or 0) for count in row)
 
     def _become_quiet(self):
-        """No more faults; the sweep once, and until nothing is left to do."""
+        """Stop the faults, sweep once, and wait until nothing is left to do."""
         self.proxy.calm()
         server.wake("_cron_sweep")
         patience = time.monotonic() + QUIET_LIMIT

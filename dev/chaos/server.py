@@ -50,13 +50,13 @@ _asking = threading.Lock()
 
 
 def query(statement, database=DATABASE):
-    """The rows of a statement, for any of our threads."""
+    """Return the rows of a statement, for any thread."""
     with _asking:
         return postgres.query(statement, database)
 
 
 class Entry(NamedTuple):
-    """A line of Odoo's log; the lines of a traceback belong to the one before."""
+    """An entry of Odoo's log; a traceback belongs to the line before it."""
 
     pid: int
     level: str
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 
 
 def start():
-    """A fresh database and its server; the server's address."""
+    """Start a server on a fresh database; return its address."""
     machine.stop(NAME)
     odoo.fresh_database(DATABASE)
     # fmt: off
@@ -120,7 +120,7 @@ def _serves(address):
 
 
 def _only_our_actions():
-    """Switch off what is not the addon's, and on the sender's second lane."""
+    """Switch off other addons' scheduled actions; switch on the second sender lane."""
     query(
         "UPDATE ir_cron SET active = false FROM ir_act_server a, ir_model m"
         " WHERE a.id = ir_actions_server_id AND m.id = a.model_id"
@@ -134,7 +134,7 @@ def _only_our_actions():
 
 
 def wake(method):
-    """Let the scheduled actions of that method run as soon as a worker can."""
+    """Make the scheduled actions of a method due at once."""
     query(
         "INSERT INTO ir_cron_trigger (cron_id, call_at)"
         " SELECT c.id, now() AT TIME ZONE 'utc' FROM ir_cron c"
@@ -162,7 +162,7 @@ def switched_off():
 
 
 def kill_cron_worker(chance):
-    """Kill one of the two cron workers at once; whether there was one."""
+    """Kill one of the two cron workers; return whether there was one."""
     workers = [pid for kind, pid in _workers() if kind == "Cron"]
     if workers:
         os.kill(chance.choice(workers), signal.SIGKILL)
@@ -195,7 +195,7 @@ def _parent(pid):
 
 
 def cut_connections(chance):
-    """Cut one or all connections to our database; how many."""
+    """Cut one or all connections to our database; return how many."""
     ours = f"FROM pg_stat_activity WHERE datname = '{DATABASE}' ORDER BY pid"
     backends = [pid for (pid,) in query(f"SELECT pid {ours}", "postgres")]
     if backends and chance.random() < 0.5:
@@ -214,7 +214,7 @@ def log_size():
 
 
 def log_entries(start=0):
-    """What the server has said since its log had that size."""
+    """Return the log entries that the server wrote since its log had that size."""
     with machine.log_path(NAME).open("rb") as log:
         log.seek(start)
         text = log.read().decode(errors="replace")

@@ -86,7 +86,7 @@ class Salesperson:
         self.promised = []
 
     def sell(self, limit):
-        """Make a few quotations and confirm them together; how many Odoo confirmed."""
+        """Make a few quotations and confirm them; return how many Odoo confirmed."""
         count = min(limit, self.chance.randint(1, TOGETHER))
         try:
             orders = self.client.call(
@@ -139,7 +139,7 @@ class Till:
         [self.card] = client.find("pos.payment.method", limit=1)
 
     def sell(self):
-        """A paid sale, as the till keeps it until it is synced."""
+        """Return a paid sale, as the till keeps it until it is synced."""
         self.count += 1
         offline = OFFLINE * self.chance.random()
         when = datetime.now(timezone.utc) - offline
@@ -227,7 +227,7 @@ class Till:
 
 
 def _choose(chance, products):
-    """One to three products, each with a quantity."""
+    """Return one to three products, each with a quantity."""
     chosen = chance.sample(products, chance.randint(1, 3))
     return [(product, chance.randint(1, 4)) for product in chosen]
 

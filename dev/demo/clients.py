@@ -44,20 +44,20 @@ class Odoo:
         )
 
     def create(self, model, **values):
-        """Create a record; its id."""
+        """Create a record; return its id."""
         return self.call(model, "create", [values])[0]
 
     def write(self, model, record, **values):
         self.call(model, "write", [record], values)
 
     def read(self, model, fields, domain=(), **options):
-        """The records of a domain, as dicts."""
+        """Return the records of a domain, as dicts."""
         return self.call(
             model, "search_read", domain=list(domain), fields=fields, **options
         )
 
     def ref(self, name):
-        """The id of a record by its external name."""
+        """Return the id of a record by its XML id."""
         module, name = name.split(".")
         domain = [("module", "=", module), ("name", "=", name)]
         [found] = self.read("ir.model.data", ["res_id"], domain)
@@ -83,7 +83,7 @@ class Matomo:
 
 
 def poll(condition, patience, trouble=None):
-    """Ask until the condition holds; false, or Trouble, if it does not in time."""
+    """Ask until the condition holds; return false or raise Trouble after the time."""
     deadline = time.monotonic() + patience
     while not (held := condition()) and time.monotonic() < deadline:
         time.sleep(1)

@@ -13,7 +13,7 @@ ACCEPTED = ("sent", "verified")
 
 
 def compare(sales, reports, idsite):
-    """Print both sides; whether they are equal."""
+    """Print both sides; return whether they are equal."""
     today = datetime.now(ZoneInfo(TIMEZONE)).date()
     first = min([*(sale.day for sale in sales), f"{today}"])
     days = [first, f"{today}"]
@@ -29,7 +29,7 @@ def compare(sales, reports, idsite):
 
 
 def differing(sales, recorded, here, there):
-    """A sentence for each thing that is not the same on both sides."""
+    """Return a sentence for each difference between the two sides."""
     for sale in sales:
         order = recorded.get(sale.ref)
         if sale.state not in ACCEPTED:

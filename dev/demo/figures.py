@@ -42,7 +42,7 @@ VERDICT = [
 
 
 def odoo_sales(client):
-    """Every order that counts, by the time it was sold."""
+    """Return every order that counts, by the time of the sale."""
     fields = ["name", "date_order", "amount_total", "amount_tax", *VERDICT]
     shipping = client.read(
         "sale.order.line", ["order_id", "price_subtotal"], [("is_delivery", "=", True)]
@@ -93,7 +93,7 @@ class Recorded:
 
 
 def matomo_orders(reports, idsite, days):
-    """What Matomo has of each order, by order id, from its log of visits."""
+    """Return what Matomo has of each order, by order id, from its log of visits."""
     visits = reports.call(
         "Live.getLastVisitsDetails",
         idSite=idsite,
@@ -117,7 +117,7 @@ def matomo_orders(reports, idsite, days):
 
 
 def matomo_days(reports, idsite, days):
-    """Matomo's figures of each day, from its e-commerce report."""
+    """Return Matomo's figures of each day, from its e-commerce report."""
     report = reports.call(
         "Goals.get",
         idSite=idsite,
@@ -139,7 +139,7 @@ def matomo_days(reports, idsite, days):
 
 
 def odoo_days(sales):
-    """Odoo's figures of each day, days being those of the Matomo site."""
+    """Return Odoo's figures of each day of the Matomo site's time zone."""
     days = {}
     for sale in sales:
         day = days.setdefault(sale.day, dict.fromkeys(FIGURES, 0))

@@ -35,7 +35,7 @@ class Shop:
 
 
 def new_matomo_site(access, shop_url, currency):
-    """A Matomo site for this run alone, to which our user may write; its id."""
+    """Create a Matomo site for this run, which our user may write to; return its id."""
     manager = Matomo(access["url"], access["superuser_token"])
     site = manager.call(
         "SitesManager.addSite",
@@ -61,7 +61,7 @@ def new_matomo_site(access, shop_url, currency):
 
 
 def furnish(client):
-    """Products with a tax, a delivery that costs something, a till and its cashier."""
+    """Make products with a tax, a delivery with a price, a till and its cashier."""
     group = client.create("account.tax.group", name="VAT 21%")
     tax = client.create(
         "account.tax", name="21%", amount=TAX, type_tax_use="sale", tax_group_id=group
@@ -140,7 +140,7 @@ def connect(client, till, access, idsite):
 
 
 def save_settings(client, **values):
-    """Save a settings form on which these fields were changed; its id."""
+    """Save a settings form on which these fields were changed; return its id."""
     settings = client.create("res.config.settings", **values)
     client.call("res.config.settings", "execute", [settings])
     return settings

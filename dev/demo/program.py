@@ -23,7 +23,7 @@ WAITING = (False, "pending")
 
 
 def set_up():
-    """Both servers, and a shop that is connected to a Matomo site of its own."""
+    """Start both servers and connect a shop to a Matomo site of its own."""
     access = matomo.start()
     client = Odoo(odoo.start(new=True), odoo.DEMO_DATABASE)
     with step("Set up the shop, as a merchant would"):
@@ -36,7 +36,7 @@ def set_up():
 
 
 def sell(shop):
-    """Sales through the running servers, from outside."""
+    """Sell through the running servers, from outside."""
     with browser.Browser() as chromium:
         with step("A guest buys in the web shop"):
             page = chromium.page()
@@ -51,7 +51,7 @@ def sell(shop):
 
 
 def wait_for_delivery(client):
-    """Wait for the server's scheduled actions; the sales as they then are."""
+    """Wait for the server's scheduled actions; return the sales as they are then."""
     with step("Wait for the scheduled actions to send the orders"):
         poll(
             lambda: all(sale.state not in WAITING for sale in odoo_sales(client)),

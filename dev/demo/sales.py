@@ -23,7 +23,7 @@ GUEST = {
 
 
 def buy_as_guest(page, shop):
-    """A guest's web order: they follow a campaign's link, accept cookies, and buy."""
+    """Buy as a guest who follows a campaign's link and accepts cookies."""
     page.goto(shop.odoo.url + CAMPAIGN_LINK)
     arrive(page, "/shop")
     page.click("#cookies-consent-all")
@@ -66,7 +66,7 @@ def picture(page, name):
 
 
 def order_by_telephone(client, products):
-    """A salesperson's order: keyed in at the desk, with a discount, and confirmed."""
+    """Enter and confirm a salesperson's order with a discount."""
     [mug] = client.read(
         "product.product", ["id"], [("product_tmpl_id", "=", products["mug"])]
     )
@@ -86,7 +86,7 @@ def log_in(page, url, login, password):
 
 
 def sell_at_the_till(page, shop):
-    """One sale with network, two without, then everything is synced."""
+    """Make one sale with network and two without, then sync all of them."""
     log_in(page, shop.odoo.url, **CASHIER)
     page.goto(f"{shop.odoo.url}/pos/ui/{shop.till}")
     page.click(".screen-login .open-register-btn", timeout=120)
@@ -108,7 +108,7 @@ def sell_at_the_till(page, shop):
 
 @contextmanager
 def no_network(page):
-    """The till without network, and then with it again."""
+    """Take the network from the till until the block ends."""
     page.offline(True)
     ping = "fetch('/pos/ping', {method: 'POST'}).then(() => false, () => true)"
     page.wait(ping, "The end of the network")
@@ -122,7 +122,7 @@ def no_network(page):
 
 
 def ring_up(page, products, payment, at=None):
-    """Ring up a sale; `at` is what the till's clock shows."""
+    """Make a sale; `at` is the time of the till's clock."""
     if at:
         page.evaluate(f"luxon.Settings.now = () => {int(at.timestamp() * 1000)}")
     for key in products:
@@ -137,7 +137,7 @@ def ring_up(page, products, payment, at=None):
 
 
 def till_sales(shop):
-    """The till's sales that the server knows."""
+    """Return the till's sales that the server knows."""
     return shop.odoo.read("pos.order", ["name"], [("state", "in", ["paid", "done"])])
 
 

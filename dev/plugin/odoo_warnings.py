@@ -10,7 +10,7 @@ import pytest
 
 
 class Listener(logging.Handler):
-    """Keeps what Odoo says on the root logger until somebody takes it."""
+    """Keeps the warnings that reach Odoo's root logger until they are taken."""
 
     def __init__(self):
         super().__init__(logging.WARNING)
