@@ -10,20 +10,27 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from urllib.parse import quote, quote_plus
 
 import requests
 import urllib3.exceptions
 
 from .address import AddressRefused, check_address
-from .errors import MatomoError, Misconfigured, ServerTrouble, Unreachable
+from .errors import (
+    MatomoError,
+    Misconfigured,
+    ReportRefused,
+    ServerTrouble,
+    Unreachable,
+)
 from .tracking import NO_ADDRESS, api_url, tracker_url
-from .transport import get_proxies, open_session
+from .transport import MAX_ANSWER_BYTES, get_proxies, open_session
 
 USER_AGENT = "matomo-order-tracking/19.0 (Odoo)"
 MAX_TEXT_LENGTH = 500
@@ -32,6 +39,21 @@ REPORT_TIMEOUT = 30
 MASK = "***"
 # Longer than this no server's Retry-After is believed (seconds).
 MAX_RETRY_AFTER = 86_400
+# In so many places of an answer the beginning of its JSON is looked for.
+MAX_JSON_STARTS = 100
+# What compresses an answer; others write nonsense there (docs/matomo.md section 15).
+_COMPRESSED = ("gzip", "x-gzip", "deflate", "br", "zstd")
+_JSON_START = re.compile(r"[\[{]")
+_DECODER = json.JSONDecoder()
+# What PHP writes into an answer when it is told to show errors, and what others add
+# without saying anything: a byte order mark, comments.
+_PHP_OUTPUT = re.compile(
+    r"""(?:<br\s*/?>\s*)?
+        (?:<b>)?(?:PHP\s+)?(?:Warning|Notice|Deprecated|Strict\ Standards)(?:</b>)?:
+        [^\n]*?\bon\ line\ (?:<b>)?\d+(?:</b>)?(?:<br\s*/?>)?
+      | <!--.*?--> | \ufeff""",
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +62,8 @@ class BulkAnswer:
 
     ``tracked`` counts what was silently dropped, too; after a lock wait timeout
     both together are less than what was sent (docs/matomo.md section 3).
+
+    :ivar dirt: what stood around Matomo's own answer, "" if nothing did
     """
 
     tracked: int
@@ -47,6 +71,7 @@ class BulkAnswer:
     status: int
     text: str
     duration_ms: int
+    dirt: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +82,7 @@ class _Answer:
     body: bytes
     retry_after: int
     duration_ms: int
+    dirt: str = ""
 
     @property
     def text(self) -> str:
@@ -114,24 +140,23 @@ class Client:
         :raise Misconfigured: the address may not be used
         """
         answer = self._post(
-            tracker_url(self.url),
+            # The plugin QueuedTracking looks for this in the address, not in the
+            # requests of a bulk (docs/matomo.md section 15). It would answer before
+            # anything is recorded.
+            tracker_url(self.url) + "?queuedtracking=0",
             {"requests": [dict(parameters) for parameters in requests_parameters]},
             timeout,
             as_json=True,
         )
-        content = _parse_json(answer.body)
-        tracked, invalid = (
-            (content.get("tracked"), content.get("invalid"))
-            if isinstance(content, dict) and content.get("status") == "success"
-            else (None, None)
-        )
-        if (
-            answer.status != 200
-            or type(tracked) is not int
-            or type(invalid) is not int
-            or not 0 <= tracked + invalid <= len(requests_parameters)
+        content, dirt = parse_answer(answer.body, _is_bulk_answer)
+        if not (
+            200 <= answer.status < 300
+            and _is_bulk_answer(content)
+            and content["status"] == "success"
+            and 0 <= content["tracked"] + content["invalid"] <= len(requests_parameters)
         ):
             raise _trouble(answer)
+        tracked, invalid = content["tracked"], content["invalid"]
         if not tracked and not invalid and requests_parameters:
             error = ServerTrouble(
                 "recorded_nothing",
@@ -142,7 +167,12 @@ class Client:
             error.may_be_recorded = False
             raise error
         return BulkAnswer(
-            tracked, invalid, answer.status, answer.text, answer.duration_ms
+            tracked,
+            invalid,
+            answer.status,
+            answer.text,
+            answer.duration_ms,
+            dirt or answer.dirt,
         )
 
     def probe(self, idsite: int, timeout: float = 7) -> None:
@@ -177,29 +207,34 @@ class Client:
         """Call a method of Matomo's Reporting API and return its JSON.
 
         :param timeout: seconds until the whole answer must be here, if not the usual
-        :raise Misconfigured: the token may not read this
+        :raise ReportRefused: Matomo answers this call with an error
         :raise Unreachable: no answer
         :raise ServerTrouble: an answer that is not Matomo's
         """
         answer = self._post(
             api_url(self.url),
-            {"module": "API", "method": method, "format": "json", **parameters},
+            # Without a language Matomo answers errors in that of the token's user.
+            {
+                "module": "API",
+                "method": method,
+                "format": "json",
+                "language": "en",
+                **parameters,
+            },
             timeout or self._report_timeout,
         )
-        content = _parse_json(answer.body)
+        content, _dirt = parse_answer(answer.body, _is_report)
         if isinstance(content, dict) and content.get("result") == "error":
             # With status 200, 400 or 401, by version and set-up.
             message = str(content.get("message") or "")[:MAX_TEXT_LENGTH]
-            raise Misconfigured(
-                "cannot_read",
-                detail=message,
-                status=answer.status,
-                text=message,
+            raise ReportRefused(
+                "report_refused", detail=message, status=answer.status, text=message
             )
-        if answer.status == 401:
+        if answer.status in (401, 403):
             # An HTML page although JSON was asked for (docs/matomo.md section 10).
-            raise Misconfigured(
-                "token_unknown",
+            raise ReportRefused(
+                "report_refused",
+                detail=f"HTTP {answer.status}",
                 status=answer.status,
                 text=answer.text,
             )
@@ -225,10 +260,10 @@ class Client:
             with closing(
                 self._session.post(
                     url,
-                    data=json.dumps(content) if as_json else content,
+                    data=_to_json(content) if as_json else content,
                     headers={
                         "User-Agent": USER_AGENT,
-                        # A short answer may unfold to one that fills the memory.
+                        # Answers are short. A server may compress them all the same.
                         "Accept-Encoding": "identity",
                         **({"Content-Type": "application/json"} if as_json else {}),
                     },
@@ -239,9 +274,13 @@ class Client:
                     stream=True,
                 )
             ) as response:
-                if response.headers.get("Content-Encoding", "identity") != "identity":
-                    return Unreachable("compressed")
-                body = b"".join(response.iter_content(65_536))
+                encoding = response.headers.get("Content-Encoding", "").strip().lower()
+                body = b""
+                for chunk in response.iter_content(65_536):
+                    body += chunk
+                    # A short answer may unfold to one that fills the memory.
+                    if len(body) > MAX_ANSWER_BYTES:
+                        return Unreachable("compressed")
         except AddressRefused as error:
             return Misconfigured(
                 "address",
@@ -266,6 +305,7 @@ class Client:
             self._mask_bytes(body),
             _retry_after(response.headers),
             int((time.monotonic() - start) * 1000),
+            f"Content-Encoding: {encoding}"[:100] if encoding in _COMPRESSED else "",
         )
 
     def _explain(self, error: BaseException) -> str:
@@ -296,6 +336,12 @@ def _secret_pattern(token: str) -> re.Pattern[bytes] | None:
     parts = (re.escape(each.encode("utf-8", "ignore")) for each in spellings)
     longest_first = sorted(parts, key=len, reverse=True)
     return re.compile(b"|".join(longest_first), re.I) if longest_first else None
+
+
+def _to_json(content) -> bytes:
+    """Return JSON as short as it can be, for servers that limit the size of a body."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
 
 
 def _unreachable(kind: str, error: Exception, **figures) -> Unreachable:
@@ -362,12 +408,52 @@ def _is_unsent(error: Exception) -> bool:
     )
 
 
-def _parse_json(body: bytes):
-    """The JSON of an answer, None if it is none."""
+def parse_answer(body: bytes, is_answer: Callable[[object], bool]):
+    """Return the JSON of an answer, and what stood around it.
+
+    PHP and plugins of Matomo's host mix their own output into an answer: messages,
+    comments, a byte order mark. An answer that tells everything is understood.
+
+    :param is_answer: whether a JSON value can be nothing else than the answer
+    :return: the value, None if there is none; and the text around it, "" if the
+        answer is clean
+    """
     try:
-        return json.loads(body)
+        return json.loads(body), ""
     except (ValueError, RecursionError):
-        return None
+        pass
+    text = body.decode("utf-8", "replace")
+    for match in islice(_JSON_START.finditer(text), MAX_JSON_STARTS):
+        try:
+            content, end = _DECODER.raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            continue
+        around = text[: match.start()] + text[end:]
+        if is_answer(content) or not _PHP_OUTPUT.sub("", around).strip():
+            return content, " ".join(around.split())[:MAX_TEXT_LENGTH]
+    return None, ""
+
+
+def _is_bulk_answer(content) -> bool:
+    """Return whether a JSON value is Matomo's answer to a bulk, and nothing else."""
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("status"), str)
+        and type(content.get("tracked")) is int
+        and type(content.get("invalid")) is int
+    )
+
+
+def _is_report(content) -> bool:
+    """Return whether a JSON value is a report, and nothing else.
+
+    An empty list may stand in any page, and would mean that Matomo has nothing.
+    """
+    first = content[0] if isinstance(content, list) and content else content
+    return isinstance(first, dict) and (
+        first.get("result") == "error"
+        or bool({"actionDetails", "nb_conversions", "main_url", "value"} & first.keys())
+    )
 
 
 def _retry_after(headers: Mapping[str, str]) -> int:

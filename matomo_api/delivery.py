@@ -4,31 +4,59 @@ Here is decided what is asked of Matomo and what its answers mean: accepted,
 refused, broken, recorded before, not known yet. No database and no transaction
 are in sight: whoever calls has committed what was claimed, and writes the
 outcomes down afterwards.
+
+What stands between Odoo and Matomo (proxies, firewalls, PHP, plugins) answers in
+Matomo's place, too. One rule meets all of it: if a probe says that server and token
+are fine, the trouble is in what was sent. It is divided until the culprit is alone;
+what Matomo may have recorded is read back before it is sent again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 from typing import ClassVar
 
 from .client import BulkAnswer, Client
 from .errors import (
     MatomoError,
     Misconfigured,
+    ReportRefused,
     ServerTrouble,
     Unreachable,
     Unreadable,
 )
-from .matching import DAY_MARGIN, Sent, is_same_order
+from .matching import (
+    DAY_MARGIN,
+    Owner,
+    Sent,
+    get_owner,
+    is_anonymised_match,
+    is_same_moment,
+)
 from .reading import (
+    ReadBack,
     RecordedOrder,
-    is_refund_recorded,
+    is_anonymised,
+    may_read,
+    read_all_orders,
     read_anonymised_orders,
+    read_order_total,
     read_orders,
+    read_refund_times,
 )
 
-# What PHP answers when a request breaks it; gateways have other numbers.
-SERVER_ERROR = 500
+# With this status a server asks to be left alone.
+TOO_MANY_REQUESTS = 429
+# So many answers that do not come are waited for in one delivery.
+MAX_TIMEOUTS = 2
+# If so many are refused and none is taken, it is no single order's fault.
+GENERAL_REFUSAL = 3
+# So many orders that the visits log does not show are asked for one by one, and on
+# so many days.
+MAX_ASKED_ALONE = 10
+# After so many failures to read the visits log the report of orders is asked.
+LOG_FAILURES = 2
 # What one more order in a bulk adds to the timeout of one (seconds). Matomo
 # needs about 2 ms (docs/matomo.md section 11).
 TIMEOUT_PER_ORDER = 0.06
@@ -124,13 +152,24 @@ class Accepted(Outcome):
     :param refused_count: how many of them Matomo refused, where nobody can tell which
     """
 
-    answer: BulkAnswer | ServerTrouble | None = None
+    answer: BulkAnswer | MatomoError | None = None
     refused_count: int = 0
 
 
 @dataclass(frozen=True)
 class Recorded(Outcome):
-    """Matomo has this order, and it is ours."""
+    """Matomo has this order, and it is ours.
+
+    :param is_told_by_tag: whether a JavaScript tag told Matomo of it first
+    """
+
+    order: RecordedOrder
+    is_told_by_tag: bool = False
+
+
+@dataclass(frozen=True)
+class ToldByTag(Outcome):
+    """A JavaScript tag has told Matomo of this sale, and differently."""
 
     order: RecordedOrder
 
@@ -153,6 +192,11 @@ class Missing(Outcome):
 
 
 @dataclass(frozen=True)
+class Unseen(Outcome):
+    """Matomo was read, and does not show whether it has recorded it."""
+
+
+@dataclass(frozen=True)
 class Unsure(Outcome):
     """Matomo may have it, nobody can see whether, and it must not be sent twice."""
 
@@ -164,7 +208,12 @@ class Held(Outcome):
 
 @dataclass(frozen=True)
 class Withdrawn(Outcome):
-    """It no longer counts, and Matomo does not have it."""
+    """It no longer counts.
+
+    :param is_absent: whether Matomo does not have it; else nobody can see whether
+    """
+
+    is_absent: bool = True
 
 
 @dataclass(frozen=True)
@@ -176,15 +225,23 @@ class Refused(Outcome):
 
 @dataclass(frozen=True)
 class Broken(Outcome):
-    """Matomo's server fails on this one, while it takes others."""
+    """The server fails on this one, while token and site are fine.
 
-    error: ServerTrouble
+    :param is_general: whether it failed on all of several: it may pass
+    """
+
+    error: MatomoError
+    is_general: bool = False
 
 
 @dataclass(frozen=True)
 class Deferred(Outcome):
-    """They wait until Matomo can be read back."""
+    """They wait until Matomo can be read back.
 
+    :param is_sent: whether they were sent before that
+    """
+
+    is_sent: bool
     error: MatomoError | None = None
 
 
@@ -209,7 +266,14 @@ class SiteOutcome:
 
 @dataclass(frozen=True)
 class SiteWorks(SiteOutcome):
-    """Matomo takes requests."""
+    """Matomo takes requests.
+
+    :param count: how many it took in one request
+    :param dirt: what it mixed into its answer, see ``BulkAnswer``
+    """
+
+    count: int = 0
+    dirt: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,6 +281,13 @@ class SiteTrouble(SiteOutcome):
     """Matomo takes no requests now."""
 
     error: MatomoError
+
+
+@dataclass(frozen=True)
+class SiteOverloaded(SiteOutcome):
+    """Matomo, or what stands before it, takes no more than ``count`` in one request."""
+
+    count: int
 
 
 @dataclass(frozen=True)
@@ -250,12 +321,47 @@ class Report:
 # === THE DELIVERY === #
 
 
+@dataclass
+class _Found:
+    """What a read-back has found.
+
+    :ivar orders: ``{attempt: order in Matomo}``
+    :ivar unseen: attempts that Matomo may have and does not show
+    """
+
+    orders: dict[Attempt, RecordedOrder] = field(default_factory=dict)
+    unseen: set[Attempt] = field(default_factory=set)
+
+
 class Delivery:
-    """Sends attempts to one Matomo site and finds out what became of each."""
+    """Sends attempts to one Matomo site and finds out what became of each.
+
+    One delivery is one call of a public method: what it learns of the site holds
+    until its report.
+    """
 
     def __init__(self, client: Client, policy: Policy):
         self._client = client
         self._policy = policy
+        self._can_read = policy.can_read
+        self._is_readable = policy.is_readable_now
+        # What ended reading, None if nothing did.
+        self._unreadable: Unreadable | None = None
+        # Seconds for a request with one attempt.
+        self._timeout = policy.order_timeout
+        self._timeouts = 0
+        # The most that were taken in one request, and the least of several that were
+        # refused.
+        self._most_taken = 0
+        self._least_refused = inf
+        self._has_worked = False
+        self._dirt = ""
+        # What a read-back of this delivery has shown not to be in Matomo.
+        self._absent: set[Attempt] = set()
+        # The random ids of orders in Matomo that are some attempt's.
+        self._matched_refs: set[str] = set()
+
+    # === WHAT CAN BE ASKED FOR === #
 
     def send_orders(self, attempts: Sequence[Attempt]) -> Report:
         """Send orders in one request, and find out what became of each."""
@@ -275,46 +381,26 @@ class Delivery:
         Trouble is not worth stopping the site: orders find it out for themselves.
         Only wrong settings are, lest Matomo lock the sender out.
         """
-        policy = self._policy
-        payloads = [attempt.payload for attempt in attempts]
-        try:
-            answer = self._client.send_bulk(payloads, timeout=policy.cart_timeout)
-            if answer.invalid == len(attempts):
-                self._client.probe(policy.idsite, timeout=policy.cart_timeout)
-        except Misconfigured as error:
-            return Report([SiteTrouble(error), Requeued(attempts, error)], error)
-        except MatomoError as error:
-            return Report([Requeued(attempts, error)], error)
-        if answer.tracked < len(attempts):
-            return Report([Refused(attempts, answer)])
-        return Report([Accepted(attempts, answer)])
+        self._timeout = self._policy.cart_timeout
+        report = self._collect(attempts, self._send_carts(attempts))
+        if not report.error or isinstance(report.error, Misconfigured):
+            return report
+        outcomes = [each for each in report.outcomes if each.attempts]
+        return Report(outcomes, report.error)
 
     def verify(self, attempts: Sequence[Attempt]) -> Report:
         """Read back orders that Matomo has accepted.
 
         What Matomo excludes it counts as tracked (docs/matomo.md section 2): only a
-        read-back proves that it recorded an order.
+        read-back proves that it recorded an order. What has no outcome is read again
+        later.
         """
-        readable = [attempt for attempt in attempts if attempt.has_raw_data]
+        outcomes: list[Outcome | SiteOutcome] = []
         try:
-            recorded = self._read_back(readable)
-        except Misconfigured:
-            return self._explain_read_refusal(attempts)
-        except Unreadable as error:
-            return Report([SiteUnreadable(error)], error)
-        outcomes: list[Outcome | SiteOutcome] = [SiteRead()] if readable else []
-        too_old = [attempt for attempt in attempts if not attempt.has_raw_data]
-        if too_old:
-            outcomes.append(Unverifiable(too_old))
-        for attempt in readable:
-            order = recorded.get(attempt.ref)
-            if not order:
-                outcomes.append(Missing([attempt]))
-            elif self._is_ours(attempt, order):
-                outcomes.append(Recorded([attempt], order))
-            else:
-                outcomes.append(TakenByOther([attempt], order))
-        return Report(outcomes)
+            outcomes.extend(self._verify(attempts))
+        except MatomoError as error:
+            return Report([SiteTrouble(error), *outcomes], error)
+        return Report(outcomes, self._unreadable)
 
     def probe(self) -> Report:
         """Ask Matomo whether it accepts token and site."""
@@ -323,13 +409,6 @@ class Delivery:
         except MatomoError as error:
             return Report([SiteTrouble(error)], error)
         return Report([SiteWorks()])
-
-    def _explain_read_refusal(self, attempts) -> Report:
-        """The token may not read: may it record at all?"""
-        report = self.probe()
-        if report.error:
-            return report
-        return Report([SiteReadRefused(), Unverifiable(attempts)])
 
     def _collect(
         self, attempts: Sequence[Attempt], outcomes: Iterator[Outcome | SiteOutcome]
@@ -340,20 +419,103 @@ class Delivery:
         """
         found: list[Outcome | SiteOutcome] = []
         left = list(attempts)
+        error = None
         try:
             for outcome in outcomes:
                 found.append(outcome)
                 left = [each for each in left if each not in outcome.attempts]
-        except Unreadable as error:
-            # Matomo takes orders, but what these have become cannot be seen now.
-            deferred = [Deferred(left, error)] if left else []
-            return Report([SiteUnreadable(error), *found, *deferred], error)
-        except MatomoError as error:
-            requeued = [Requeued(left, error)] if left else []
-            return Report([SiteTrouble(error), *found, *requeued], error)
-        if any(not isinstance(outcome, Deferred) for outcome in found):
-            return Report([SiteWorks(), *found])
+        except MatomoError as trouble:
+            error = trouble
+            if left:
+                found.append(Requeued(left, error))
+        if not error:
+            found, error = _mark_general(found)
+        if self._least_refused < inf and not any(
+            isinstance(each, Broken) for each in found
+        ):
+            # No single one is to blame: they were too many.
+            found.insert(
+                0, SiteOverloaded(self._most_taken or self._least_refused // 2)
+            )
+        if error:
+            return Report([SiteTrouble(error), *found], error)
+        if self._has_worked:
+            found.insert(0, SiteWorks(self._most_taken, self._dirt))
         return Report(found)
+
+    # === SENDING === #
+
+    def _deliver(self, attempts: Sequence[Attempt], resolve, is_repeat=False):
+        """Send attempts in one request; divide them as long as it is refused.
+
+        :param resolve: ``resolve(attempts, answer)`` tells what became of attempts
+            of which an answer, or an error, does not say enough; what is left to be
+            sent again is returned
+        :param is_repeat: whether a single attempt was refused before
+        :yield: outcomes
+        :raise MatomoError: if it is the site's trouble
+        """
+        try:
+            answer = self._post(attempts)
+        except (Unreachable, ServerTrouble) as error:
+            self._blame_attempts(error)
+            answer = error
+        else:
+            if answer.tracked == len(attempts):
+                self._most_taken = max(self._most_taken, len(attempts))
+                yield Accepted(attempts, answer)
+                return
+            if not answer.tracked:
+                # All refused: all recorded before, or the token is wrong.
+                self._probe()
+        try:
+            left = yield from resolve(attempts, answer)
+        except MatomoError as trouble:
+            # Some of them may have been recorded before that.
+            trouble.may_be_recorded |= getattr(answer, "may_be_recorded", True)
+            raise
+        if len(attempts) == 1:
+            if not left:
+                return
+            if is_repeat or isinstance(answer, BulkAnswer):
+                yield _refusal(attempts[0], answer)
+            else:
+                yield from self._deliver(left, resolve, is_repeat=True)
+            return
+        if isinstance(answer, BulkAnswer):
+            # Matomo took the others: what it refused is sent alone.
+            parts = [[each] for each in left]
+        else:
+            self._least_refused = min(self._least_refused, len(attempts))
+            half = (len(left) + 1) // 2
+            parts = [left[:half], left[half:]]
+        for part in parts:
+            if part:
+                yield from self._deliver(part, resolve)
+
+    def _blame_attempts(self, error: MatomoError) -> None:
+        """Return if a probe says that the trouble is in what was sent.
+
+        :raise MatomoError: if it is the site's trouble
+        """
+        if isinstance(error, Unreachable):
+            self._timeouts += 1
+        if (
+            # Nothing got there at all, or everything takes too long.
+            (isinstance(error, Unreachable) and not error.may_be_recorded)
+            or self._timeouts > MAX_TIMEOUTS
+            # The server asks to be left alone.
+            or error.retry_after
+            or error.status == TOO_MANY_REQUESTS
+        ):
+            raise error
+        try:
+            self._probe()
+        except MatomoError as trouble:
+            # Before it was asked, some of them may have been recorded.
+            trouble.may_be_recorded |= error.may_be_recorded
+            trouble.retry_after = max(trouble.retry_after, error.retry_after)
+            raise
 
     # === ORDERS === #
 
@@ -361,24 +523,8 @@ class Delivery:
         for outcome in self._look_up(attempts):
             yield outcome
             attempts = [each for each in attempts if each not in outcome.attempts]
-        if not attempts:
-            return
-        try:
-            answer = self._post(attempts)
-        except ServerTrouble as error:
-            if error.status != SERVER_ERROR:
-                raise
-            # Is Matomo ill, or does one of these orders break it?
-            self._probe()
-            yield from self._resolve(attempts, error)
-            return
-        if answer.tracked == len(attempts):
-            yield Accepted(attempts, answer)
-            return
-        if not answer.tracked:
-            # All refused: all recorded before, or the token is wrong.
-            self._probe()
-        yield from self._resolve(attempts, answer)
+        if attempts:
+            yield from self._deliver(attempts, self._resolve_orders)
 
     def _look_up(self, attempts):
         """Look in Matomo for orders that may be there, before they are sent.
@@ -386,174 +532,372 @@ class Delivery:
         A person wants them sent again, or they were sent and Matomo, which
         anonymises order ids, would count them twice, or they were withdrawn since.
         """
-        policy = self._policy
         withdrawn = [each for each in attempts if each.is_withdrawn]
-        doubtful = withdrawn + [
+        if never_sent := [each for each in withdrawn if each.unconfirmed_count <= 1]:
+            yield Withdrawn(never_sent)
+        doubtful = [
             each
             for each in attempts
-            if not each.is_withdrawn
-            and (
-                each.look_up_first or (policy.anonymises and each.unconfirmed_count > 1)
-            )
+            if each not in never_sent
+            and (each.is_withdrawn or each.look_up_first or self._is_risky(each))
         ]
-        # Not sent unless Matomo is seen not to have them.
-        risky = [
-            each for each in doubtful if each.look_up_first and not each.has_raw_data
-        ]
-        if not policy.can_read and risky:
-            yield Unsure(risky)
-        if not doubtful or not policy.can_read:
+        if not doubtful:
             return
-        if not policy.is_readable_now:
-            yield Deferred(doubtful)
-            return
-        try:
-            recorded = self._read_back(doubtful)
-        except Misconfigured:
-            # The token may not read: may it record at all?
-            self._probe()
-            yield SiteReadRefused()
-            if risky:
-                yield Unsure(risky)
+        found = yield from self._read_back(doubtful)
+        if found is None and self._can_read:
+            yield Deferred(doubtful, False, self._unreadable)
             return
         for attempt in doubtful:
-            outcome = self._judge(attempt, recorded.get(attempt.ref), risky)
-            if outcome:
+            if outcome := self._judge(attempt, found):
                 yield outcome
 
-    def _judge(self, attempt, order, risky) -> Outcome | None:
-        """Return what a look-up says of an attempt; None: it may be sent."""
-        if order and self._is_ours(attempt, order):
-            return Recorded([attempt], order)
+    def _is_risky(self, attempt) -> bool:
+        """Return whether Matomo would count it twice if it has it already."""
+        return attempt.unconfirmed_count > 1 and self._policy.anonymises
+
+    def _judge(self, attempt, found: _Found | None) -> Outcome | None:
+        """Return what a look-up says of an attempt; None: it may be sent.
+
+        :param found: None if the token may not read
+        """
+        order = found and found.orders.get(attempt)
+        owner = self._get_owner(attempt, order) if order else None
+        is_absent = bool(found) and not order and attempt not in found.unseen
+        if owner in (Owner.OURS, Owner.TAG):
+            return self._tell_recorded(attempt, order, owner)
         if attempt.is_withdrawn:
-            return Withdrawn([attempt])
-        if order:
+            return Withdrawn([attempt], is_absent or owner == Owner.OTHER)
+        if owner == Owner.OTHER:
             return TakenByOther([attempt], order)
-        if attempt in risky:
+        if attempt.look_up_first and not attempt.has_raw_data:
             return Unsure([attempt])
-        if attempt.look_up_first:
-            return Absent([attempt])
+        if is_absent:
+            return Absent([attempt]) if attempt.look_up_first else None
+        if self._is_risky(attempt):
+            return Unsure([attempt]) if found else Held([attempt])
+        # Matomo refuses a second one.
         return None
 
-    def _resolve(self, attempts, answer: BulkAnswer | ServerTrouble):
-        """Tell recorded orders from refused ones by reading Matomo back.
+    def _resolve_orders(self, attempts, answer: BulkAnswer | MatomoError):
+        """Tell recorded orders from others by reading Matomo back.
 
         Matomo says how many it refused, not which (docs/matomo.md section 3), and
-        refuses what it has already, too. What is not there is sent alone.
+        refuses what it has already, too.
 
-        :raise MatomoError: when it cannot be found out now
+        :return: what is to be sent again
         """
-        policy = self._policy
-        if not policy.can_read:
-            yield from self._resolve_unread(attempts, answer)
-            return
-        if not policy.is_readable_now:
-            yield Deferred(attempts)
-            return
-        try:
-            recorded = self._read_back(attempts)
-        except Misconfigured:
-            # The token may not read: may it record at all?
-            try:
-                self._probe()
-            except MatomoError as error:
-                # Before it was asked, some of them may have been recorded.
-                error.may_be_recorded = True
-                raise
-            yield SiteReadRefused()
-            yield from self._resolve_unread(attempts, answer)
-            return
-        ours = [
+        is_error = isinstance(answer, MatomoError)
+        # A second copy would be refused, unless Matomo replaces order ids.
+        is_safe = not self._policy.anonymises
+        if is_error and not answer.may_be_recorded and is_safe and len(attempts) > 1:
+            return attempts
+        if not is_error and self._absent.issuperset(attempts):
+            return attempts
+        found = yield from self._read_back(attempts)
+        if found is None:
+            if not self._can_read:
+                return (yield from self._resolve_unread(attempts, answer))
+            if is_error and not answer.may_be_recorded:
+                return attempts
+            yield Deferred(attempts, True, self._unreadable)
+            return []
+        owners = {
+            each: self._get_owner(each, found.orders[each])
+            for each in attempts
+            if each in found.orders
+        }
+        # The verifier looks at them again.
+        there = [
             each
             for each in attempts
-            if each.ref in recorded and self._is_ours(each, recorded[each.ref])
+            if owners.get(each) in (Owner.OURS, Owner.UNKNOWN)
+            or (each in found.unseen and not is_error)
         ]
-        if ours:
-            yield Accepted(ours, answer)
+        if there:
+            yield Accepted(there, answer)
+        left = []
         for attempt in attempts:
-            if attempt in ours:
+            if attempt in there:
                 continue
-            if order := recorded.get(attempt.ref):
-                yield TakenByOther([attempt], order)
-            elif len(attempts) == 1:
-                yield _refusal(attempt, answer)
+            if attempt in owners:
+                order = found.orders[attempt]
+                yield self._tell_recorded(attempt, order, owners[attempt])
+            elif attempt in found.unseen and not is_safe:
+                yield Unsure([attempt])
             else:
-                yield self._send_alone(attempt)
+                left.append(attempt)
+        self._absent.update(left)
+        return left
 
-    def _resolve_unread(self, attempts, answer: BulkAnswer | ServerTrouble):
-        """Tell what can be told when the token may not read."""
-        is_broken = isinstance(answer, ServerTrouble)
-        if is_broken and len(attempts) > 1:
-            for attempt in attempts:
-                yield self._send_alone(attempt)
-        elif is_broken or (len(attempts) == 1 and attempts[0].attempt_count == 1):
-            yield _refusal(attempts[0], answer)
-        elif all(each.attempt_count == 1 for each in attempts):
+    def _resolve_unread(self, attempts, answer: BulkAnswer | MatomoError):
+        """Tell what can be told when the token may not read.
+
+        :return: what is to be sent again
+        """
+        if isinstance(answer, MatomoError):
+            if not (answer.may_be_recorded and self._policy.anonymises):
+                return attempts
+            yield Held(attempts)
+            return []
+        if answer.tracked + answer.invalid < len(attempts):
+            # Some were lost (docs/matomo.md section 3): each is asked for alone.
+            return attempts
+        if all(each.attempt_count == 1 for each in attempts):
+            if len(attempts) == 1:
+                return attempts
             yield Accepted(attempts, answer, len(attempts) - answer.tracked)
         else:
             # Refused the second time: most likely because Matomo has it.
             yield Accepted(attempts, answer)
-
-    def _send_alone(self, attempt) -> Outcome:
-        """Send an attempt alone, so that the answer is about it and no other.
-
-        :raise Misconfigured: the token is wrong, or the site
-        :raise MatomoError: when it cannot be found out now
-        """
-        try:
-            answer = self._post([attempt])
-        except ServerTrouble as error:
-            if error.status != SERVER_ERROR:
-                raise
-            answer = error
-        if isinstance(answer, BulkAnswer) and answer.tracked:
-            return Accepted([attempt], answer)
-        # Refused alone, and not there: the token's or the site's fault, or its own?
-        self._probe()
-        return _refusal(attempt, answer)
+        return []
 
     # === EVENTS === #
 
     def _send_events(self, attempts):
         for attempt in attempts:
             if attempt.unconfirmed_count > 1:
-                found = list(self._look_up_event(attempt))
-                yield from found
-                if found:
+                outcome = yield from self._look_up_event(attempt, False)
+                if outcome:
+                    yield outcome
                     continue
-            yield self._send_alone(attempt)
+            yield from self._deliver([attempt], self._resolve_event)
 
-    def _look_up_event(self, attempt):
-        """Look for a refund whose earlier attempt may have been recorded."""
-        policy = self._policy
-        # Too old to be seen there ever, or only until the token may read.
-        unseen = (
-            [Unsure([attempt])]
-            if attempt.look_up_first
-            else [SiteReadRefused(), Held([attempt])]
-        )
-        if not policy.can_read:
-            yield from unseen
-            return
-        if not policy.is_readable_now:
-            yield Deferred([attempt])
-            return
-        days = attempt.order_date.date(), policy.now.date()
-        try:
-            is_recorded = is_refund_recorded(
-                self._client, policy.idsite, attempt.payload, *days
+    def _look_up_event(self, attempt, is_sent):
+        """Look for a refund that Matomo may have recorded.
+
+        :param is_sent: whether it was sent just now
+        :return: what became of it; None: it is not there, and may be sent
+        """
+        times = None
+        if self._can_read and self._is_readable:
+            days = (
+                (attempt.order_date - DAY_MARGIN).date(),
+                (max(attempt.order_date, self._policy.now) + DAY_MARGIN).date(),
             )
-        except Misconfigured:
-            # The token may not read: may it record at all?
-            self._probe()
-            yield from unseen
+            times = yield from self._ask(
+                lambda: read_refund_times(
+                    self._client, self._policy.idsite, attempt.payload, *days
+                )
+            )
+        if times is None and self._can_read:
+            return Deferred([attempt], is_sent, self._unreadable)
+        # Too old to be seen there ever, or only until the token may read.
+        if times is None:
+            return Unsure([attempt]) if attempt.look_up_first else Held([attempt])
+        if any(self._is_moment_of(attempt, time) for time in times):
+            return Accepted([attempt])
+        return Unsure([attempt]) if attempt.look_up_first else None
+
+    def _is_moment_of(self, attempt, time) -> bool:
+        policy = self._policy
+        return is_same_moment(attempt.sent, time and policy.to_utc(time), policy.now)
+
+    def _resolve_event(self, attempts, answer: BulkAnswer | MatomoError):
+        """Find out whether a refund was recorded whose answer does not say it.
+
+        :return: what is to be sent again
+        """
+        if not (isinstance(answer, MatomoError) and answer.may_be_recorded):
+            return attempts
+        outcome = yield from self._look_up_event(attempts[0], True)
+        if outcome:
+            yield outcome
+            return []
+        return attempts
+
+    # === CARTS === #
+
+    def _send_carts(self, attempts):
+        yield from self._deliver(attempts, self._resolve_carts)
+
+    def _resolve_carts(self, attempts, answer: BulkAnswer | MatomoError):
+        """Send carts again as they are: an update replaces the one before.
+
+        :return: what is to be sent again
+        """
+        yield from ()
+        return attempts
+
+    # === VERIFYING === #
+
+    def _verify(self, attempts):
+        # A token that could not read is asked again, whenever somebody verifies.
+        self._can_read = True
+        readable = [attempt for attempt in attempts if attempt.has_raw_data]
+        found = _Found()
+        if readable:
+            found = yield from self._read_back(readable)
+        if found is None:
             return
-        except (Unreachable, ServerTrouble) as error:
-            raise Unreadable(error) from error
-        if is_recorded:
-            yield Accepted([attempt])
-        elif attempt.look_up_first:
-            yield Unsure([attempt])
+        if readable:
+            yield SiteRead()
+        if too_old := [each for each in attempts if not each.has_raw_data]:
+            yield Unverifiable(too_old)
+        for attempt in readable:
+            order = found.orders.get(attempt)
+            if order:
+                owner = self._get_owner(attempt, order)
+                yield self._tell_recorded(attempt, order, owner)
+            elif attempt in found.unseen:
+                yield Unseen([attempt])
+            else:
+                yield Missing([attempt])
+
+    def _tell_recorded(self, attempt, order, owner: Owner) -> Outcome:
+        if owner == Owner.OURS:
+            return Recorded([attempt], order, self._is_told_by_tag(attempt, order))
+        if owner == Owner.TAG:
+            return ToldByTag([attempt], order)
+        if owner == Owner.OTHER:
+            return TakenByOther([attempt], order)
+        return Unseen([attempt])
+
+    def _is_told_by_tag(self, attempt, order) -> bool:
+        """Return whether our order stands in Matomo at a time that we did not send."""
+        return bool(
+            attempt.sent.cart_created
+            and order.time
+            and not self._is_moment_of(attempt, order.time)
+        )
+
+    # === READING BACK === #
+
+    def _ask(self, read: Callable):
+        """Return what ``read()`` returns, None if Matomo cannot be read.
+
+        Whether the token may read at all is asked where Matomo says it: an error of
+        one report concerns that report (docs/matomo.md section 15).
+
+        :yield: what is learnt of the site
+        :raise MatomoError: the token may neither read nor record
+        """
+        if not (self._can_read and self._is_readable):
+            return None
+        try:
+            return read()
+        except (Unreachable, ServerTrouble, ReportRefused) as error:
+            self._unreadable = Unreadable(error)
+            if isinstance(error, ReportRefused) and not self._may_read():
+                self._can_read = False
+                # The token may not read: may it record at all?
+                self._probe()
+                yield SiteReadRefused()
+            else:
+                self._is_readable = False
+                yield SiteUnreadable(self._unreadable)
+        return None
+
+    def _may_read(self) -> bool:
+        """Return whether the token may read the site; if it is not known, it may."""
+        try:
+            return may_read(self._client, self._policy.idsite)
+        except MatomoError:
+            return True
+
+    def _read_back(self, attempts: Iterable[Attempt]):
+        """Return what Matomo has recorded (``_Found``), None if it cannot be read.
+
+        :yield: what is learnt of the site
+        """
+        return (yield from self._ask(lambda: self._read(attempts)))
+
+    def _read(self, attempts: Iterable[Attempt]) -> _Found:
+        found = _Found()
+        by_date = sorted(attempts, key=lambda attempt: attempt.order_date)
+        size = self._policy.read_batch
+        for start in range(0, len(by_date), size):
+            self._read_some(by_date[start : start + size], found)
+        return found
+
+    def _read_some(self, attempts: Sequence[Attempt], found: _Found) -> None:
+        """Read orders back, and add them to ``found``.
+
+        What the visits log does not show is asked of the report of orders, which
+        knows neither the log's limits nor that it is switched off.
+        """
+        days = _get_days(attempts, self._policy.now)
+        client, idsite = self._client, self._policy.idsite
+        try:
+            read = read_orders(client, idsite, [each.ref for each in attempts], *days)
+        except ReportRefused as error:
+            is_known = self._policy.read_failure_count >= LOG_FAILURES
+            if not (error.is_log_off or is_known):
+                raise
+            read = ReadBack(is_complete=False)
+        else:
+            self._find_anonymised(
+                [each for each in attempts if each.ref not in read.orders], days, found
+            )
+        asked = 0
+        for attempt in attempts:
+            order = read.orders.get(attempt.ref)
+            if not order and attempt in found.orders:
+                continue
+            if not order and not read.is_complete and asked < MAX_ASKED_ALONE:
+                asked += 1
+                order = read_order_total(client, idsite, attempt.ref, *days)
+            if order:
+                found.orders[attempt] = order
+            elif not read.is_complete:
+                found.unseen.add(attempt)
+
+    def _find_anonymised(self, attempts: Sequence[Attempt], days, found: _Found):
+        """Find orders whose id Matomo has replaced by a random one.
+
+        With "Anonymize Order ID" an order that is not found by its id would be sent,
+        and counted, again. It is looked for by its visitor; where Matomo is known to
+        replace ids, among all orders of the day, since Matomo renames visitors, too.
+        """
+        if not attempts:
+            return
+        client, idsite = self._client, self._policy.idsite
+        visitors = [each.sent.visitor_id for each in attempts if each.sent.visitor_id]
+        orders = read_anonymised_orders(client, idsite, visitors, *days)
+        left = self._match_anonymised(attempts, orders, found)
+        if not self._policy.anonymises:
+            return
+        asked: set = set()
+        for attempt in left:
+            if attempt in found.orders:
+                continue
+            days = _get_days([attempt], attempt.order_date)
+            if days in asked:
+                continue
+            if len(asked) == MAX_ASKED_ALONE:
+                found.unseen.add(attempt)
+                continue
+            asked.add(days)
+            orders = read_all_orders(client, idsite, *days)
+            self._match_anonymised(left, orders, found)
+
+    def _match_anonymised(self, attempts, orders, found: _Found) -> list[Attempt]:
+        """Give each attempt an order that may be it, and each order to one alone.
+
+        :return: the attempts that have none
+        """
+        policy = self._policy
+        left = []
+        for attempt in attempts:
+            for order in orders:
+                if (
+                    attempt not in found.orders
+                    and is_anonymised(order.ref)
+                    and order.ref not in self._matched_refs
+                    and is_anonymised_match(
+                        attempt.sent, order, policy.to_utc, policy.now
+                    )
+                ):
+                    found.orders[attempt] = order
+                    self._matched_refs.add(order.ref)
+            if attempt not in found.orders:
+                left.append(attempt)
+        return left
+
+    def _get_owner(self, attempt: Attempt, order: RecordedOrder) -> Owner:
+        if is_anonymised(order.ref):
+            return Owner.OURS
+        policy = self._policy
+        return get_owner(attempt.sent, order, policy.to_utc, policy.now)
 
     # === ASKING MATOMO === #
 
@@ -562,71 +906,62 @@ class Delivery:
 
         :raise MatomoError: as the client does
         """
-        return self._client.send_bulk(
+        answer = self._client.send_bulk(
             [attempt.payload for attempt in attempts],
-            timeout=bulk_timeout(self._policy.order_timeout, len(attempts)),
+            timeout=bulk_timeout(self._timeout, len(attempts)),
         )
+        self._has_worked = True
+        self._dirt = answer.dirt or self._dirt
+        return answer
 
     def _probe(self) -> None:
         """Ask whether the token may record.
 
         :raise MatomoError: as the client does
         """
-        self._client.probe(self._policy.idsite, timeout=self._policy.order_timeout)
-
-    def _read_back(self, attempts: Iterable[Attempt]) -> dict[str, RecordedOrder]:
-        """Return what Matomo has recorded: ``{order id: order}``.
-
-        With "Anonymize Order ID" Matomo keeps a random id instead of ours: what is
-        not found by its id is looked for by its visitor, or it would be sent, and
-        counted, again.
-
-        :raise Misconfigured: the token may not read
-        :raise Unreadable: Matomo cannot be read now
-        """
-        recorded: dict[str, RecordedOrder] = {}
-        by_date = sorted(attempts, key=lambda attempt: attempt.order_date)
-        size = self._policy.read_batch
-        for start in range(0, len(by_date), size):
-            try:
-                recorded |= self._read_some(by_date[start : start + size])
-            except (Unreachable, ServerTrouble) as error:
-                raise Unreadable(error) from error
-        return recorded
-
-    def _read_some(self, attempts: Sequence[Attempt]) -> dict[str, RecordedOrder]:
-        dates = [attempt.order_date for attempt in attempts]
-        created = [attempt.sent.created for attempt in attempts]
-        # Matomo books orders of the future when they arrive.
-        days = (
-            (min(dates + created) - DAY_MARGIN).date(),
-            (max([*dates, self._policy.now]) + DAY_MARGIN).date(),
-        )
-        client, idsite = self._client, self._policy.idsite
-        refs = [attempt.ref for attempt in attempts]
-        recorded = read_orders(client, idsite, refs, *days)
-        missing = [
-            each
-            for each in attempts
-            if each.ref not in recorded and each.sent.visitor_id
-        ]
-        visitors = [attempt.sent.visitor_id for attempt in missing]
-        for order in read_anonymised_orders(client, idsite, visitors, *days):
-            for attempt in missing:
-                if attempt.ref not in recorded and self._is_ours(attempt, order):
-                    recorded[attempt.ref] = order
-                    break
-        return recorded
-
-    def _is_ours(self, attempt: Attempt, order: RecordedOrder) -> bool:
-        return is_same_order(attempt.sent, order, self._policy.to_utc)
+        self._client.probe(self._policy.idsite, timeout=self._timeout)
+        self._has_worked = True
 
 
-def _refusal(attempt: Attempt, answer: BulkAnswer | ServerTrouble) -> Outcome:
-    """Return the outcome of an attempt that Matomo refuses while it takes others."""
-    if isinstance(answer, ServerTrouble):
+def _get_days(attempts: Sequence[Attempt], now: datetime):
+    """Return the first and the last day on which Matomo may have recorded orders.
+
+    Matomo books orders of the future when they arrive. The days are those of the
+    site's time zone, hence the margin.
+    """
+    dates = [attempt.order_date for attempt in attempts]
+    created = [attempt.sent.created for attempt in attempts]
+    return (
+        (min(dates + created) - DAY_MARGIN).date(),
+        (max([*dates, now]) + DAY_MARGIN).date(),
+    )
+
+
+def _refusal(attempt: Attempt, answer: BulkAnswer | MatomoError) -> Outcome:
+    """Return the outcome of an attempt that is refused while others are taken."""
+    if isinstance(answer, MatomoError):
         return Broken([attempt], answer)
     return Refused([attempt], answer)
+
+
+def _mark_general(outcomes):
+    """Return the outcomes, and the site's trouble if nothing at all was taken.
+
+    If several attempts fail alone and none is taken, whatever stands before Matomo
+    refuses all orders though it lets the probe pass: no order is to blame.
+    """
+    broken = [each for each in outcomes if isinstance(each, Broken)]
+    is_any_taken = any(
+        isinstance(each, (Accepted, Recorded, ToldByTag, TakenByOther, Refused))
+        for each in outcomes
+    )
+    if len(broken) < GENERAL_REFUSAL or is_any_taken:
+        return outcomes, None
+    marked = [
+        replace(each, is_general=True) if isinstance(each, Broken) else each
+        for each in outcomes
+    ]
+    return marked, broken[0].error
 
 
 def get_failure_type(error: MatomoError) -> str:

@@ -25,7 +25,8 @@ KINDS = {
     "token_refused": "Matomo refuses the token for site id {idsite}: the token is "
     "wrong, or the site does not exist, or its user has no write access to it.",
     "token_unknown": "Matomo does not know the token.",
-    "cannot_read": "Matomo does not let the token read: {detail}",
+    # Matomo's reporting API.
+    "report_refused": "Matomo answered a report with an error: {detail}",
     "no_token": "No token is set for the Matomo site {site}.",
     "copy": "This database is a copy: it sends nothing to Matomo until a manager "
     "confirms the site here.",
@@ -80,6 +81,29 @@ class Misconfigured(MatomoError):
     """The token, the site id or the token's rights are wrong: a person must act."""
 
     may_be_recorded = False
+
+
+class ReportRefused(MatomoError):
+    """The reporting API answers a call with an error, in Matomo's own words.
+
+    It concerns this call alone: any exception of Matomo's may come so, whatever the
+    status (docs/matomo.md section 15). Whether the token may read a site at all is
+    what ``reading.may_read`` asks.
+    """
+
+    may_be_recorded = False
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether Matomo, or a server before it, speaks of rights."""
+        return self.status in (401, 403) or any(
+            words in self.text for words in ("requires 'view' access", "token_auth")
+        )
+
+    @property
+    def is_log_off(self) -> bool:
+        """Whether Matomo says that its visits log is switched off."""
+        return "Visits log is deactivated" in self.text
 
 
 class Unreadable(MatomoError):

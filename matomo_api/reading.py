@@ -1,14 +1,19 @@
-"""Reading Matomo back: which orders it has recorded, and what its reports say."""
+"""Reads Matomo back: which orders it has recorded, and what its reports say.
+
+Everything here is what a server says, perhaps what a stranger has told that server.
+Each visit, action and value is read by itself: what cannot be read is left aside or is
+None, and never stops the rest.
+"""
 
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from .client import Client
-from .errors import ServerTrouble
+from .errors import ReportRefused, ServerTrouble
 from .items import decode_entities, round_cents
 from .tracking import order_ref_key
 
@@ -16,6 +21,11 @@ from .tracking import order_ref_key
 _ANONYMISED_REF = re.compile("[0-9a-f]{40}")
 _VISITOR_ID = re.compile("[0-9a-fA-F]{16}")
 _EPOCH = datetime(1970, 1, 1)
+# Seconds since 1970, until 2100: enough for any order, and far enough from the last
+# moment that Python knows for every time zone.
+_LAST_SECOND = 4_102_444_800
+# Beyond this no amount is computed with.
+_MAX_NUMBER = Decimal("1e15")
 # Of a visit; an abandoned cart may have come after the order.
 _STATUSES_WITH_ORDER = ("ordered", "orderedThenAbandonedCart")
 # A segment is decoded three times before its value is compared, at the first time
@@ -25,26 +35,45 @@ _SEGMENT_SPECIAL = str.maketrans({char: f"%2525{ord(char):02X}" for char in "%+,
 
 @dataclass(frozen=True)
 class RecordedItem:
+    """An item of an order; what cannot be read is None."""
+
     sku: str
     name: str
     categories: tuple[str, ...]
-    price: Decimal
-    quantity: int
+    price: Decimal | None
+    quantity: int | None
 
 
 @dataclass(frozen=True)
 class RecordedOrder:
-    """An order as Matomo has it; ``time``, naive, is that of the site's time zone."""
+    """An order as Matomo has it; what it does not tell, or not legibly, is None.
+
+    :ivar time: naive, on the clock of the Matomo site
+    :ivar items: None if they were not told
+    """
 
     ref: str
-    revenue: Decimal
-    subtotal: Decimal
-    tax: Decimal
-    shipping: Decimal
-    discount: Decimal
-    visitor_id: str
-    time: datetime
-    items: tuple[RecordedItem, ...]
+    revenue: Decimal | None
+    subtotal: Decimal | None = None
+    tax: Decimal | None = None
+    shipping: Decimal | None = None
+    discount: Decimal | None = None
+    visitor_id: str = ""
+    time: datetime | None = None
+    items: tuple[RecordedItem, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """Orders that were looked for in Matomo.
+
+    :ivar orders: ``{order id that was looked for: order}``
+    :ivar is_complete: whether what is not in it is not in Matomo. Matomo shows the
+        first actions of a visit only, and a visit may not be legible
+    """
+
+    orders: dict[str, RecordedOrder] = field(default_factory=dict)
+    is_complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,18 +95,40 @@ class DayTotals:
     revenue: Decimal = Decimal("0.00")
 
 
+# === RIGHTS === #
+
+
+def may_read(client: Client, idsite: int) -> bool:
+    """Return whether the token may read the site.
+
+    A refusal of another method concerns that method alone (docs/matomo.md section 15).
+
+    :raise MatomoError: if Matomo does not say
+    """
+    try:
+        idsites = client.call_api("SitesManager.getSitesIdWithAtLeastViewAccess")
+    except ReportRefused as error:
+        if error.is_denied:
+            return False
+        raise
+    if not isinstance(idsites, list):
+        raise _not_a_report()
+    return str(idsite) in map(str, idsites)
+
+
 # === ORDERS === #
 
 
 def read_orders(
     client: Client, idsite: int, refs: Sequence[str], first: date, last: date
-) -> dict[str, RecordedOrder]:
-    """The orders of ``refs`` that Matomo has recorded from ``first`` to ``last``.
+) -> ReadBack:
+    """Return the orders of ``refs`` that Matomo has recorded.
 
-    Both days are included and stand in the site's time zone: give a margin of a
-    day. Live.getLastVisitsDetails is never cached (docs/matomo.md section 10). An order
+    Live.getLastVisitsDetails is never cached (docs/matomo.md section 10). An order
     that Matomo takes for the same, as "so-1" for "SO-1", is found as well.
 
+    :param first: the first day, included, in the site's time zone: give a margin
+    :param last: the last day, included
     :raise MatomoError: see :class:`Client`
     """
     # Without a value Matomo would look for all orders, or all visits.
@@ -85,20 +136,46 @@ def read_orders(
         f"orderId=={value}" for ref in refs if ref for value in _segment_values(ref)
     ]
     if not conditions:
-        return {}
-    found = {
-        order_ref_key(order.ref): order
-        for order in _live_orders(client, idsite, conditions, first, last)
-    }
-    return {
-        ref: found[order_ref_key(ref)] for ref in refs if order_ref_key(ref) in found
-    }
+        return ReadBack()
+    orders, is_complete = _live_orders(client, idsite, conditions, first, last)
+    found = {order_ref_key(order.ref): order for order in orders}
+    keys = {ref: order_ref_key(ref) for ref in refs}
+    return ReadBack(
+        {ref: found[key] for ref, key in keys.items() if key in found}, is_complete
+    )
+
+
+def read_order_total(
+    client: Client, idsite: int, ref: str, first: date, last: date
+) -> RecordedOrder | None:
+    """Return an order as Matomo's report of orders has it: its revenue alone.
+
+    It needs no visits log, and shows orders that the log cuts off (docs/matomo.md
+    section 15). That it shows none proves nothing: the report may be computed later.
+
+    :param first: the first day, included, in the site's time zone: give a margin
+    :param last: the last day, included
+    :raise MatomoError: see :class:`Client`
+    """
+    report = client.call_api(
+        "Goals.get",
+        idSite=str(idsite),
+        idGoal="ecommerceOrder",
+        period="range",
+        date=_date_range(first, last),
+        segment=",".join(f"orderId=={value}" for value in _segment_values(ref)),
+        format_metrics="0",
+    )
+    row = _first_record(report)
+    if _count(row.get("nb_conversions")) != 1:
+        return None
+    return RecordedOrder(ref, _amount(row.get("revenue")))
 
 
 def read_anonymised_orders(
     client: Client, idsite: int, visitor_ids: Sequence[str], first: date, last: date
 ) -> list[RecordedOrder]:
-    """The orders of these visitors whose id Matomo has replaced by a random one.
+    """Return the orders of these visitors whose id Matomo replaced by a random one.
 
     It does so with its privacy setting "Anonymize Order ID" (plugin
     PrivacyManager: a SHA-1), and then refuses no order as a duplicate.
@@ -113,56 +190,83 @@ def read_anonymised_orders(
     ]
     if not conditions:
         return []
-    orders = _live_orders(client, idsite, conditions, first, last)
-    return [order for order in orders if _ANONYMISED_REF.fullmatch(order.ref)]
+    orders, _is_complete = _live_orders(client, idsite, conditions, first, last)
+    return [order for order in orders if is_anonymised(order.ref)]
 
 
-def read_day_orders(client: Client, idsite: int, day: date) -> list[RecordedOrder]:
-    """All orders that Matomo has on a day of the site's time zone, whoever sent them.
+def read_all_orders(
+    client: Client, idsite: int, first: date, last: date
+) -> list[RecordedOrder]:
+    """Return all orders that Matomo shows of some days, whoever sent them.
 
+    :param first: the first day, included, in the site's time zone
+    :param last: the last day, included
     :raise MatomoError: see :class:`Client`
     """
     # In Matomo a visit ends with its day, so that a visit's orders are the day's.
     conditions = [f"visitEcommerceStatus=={status}" for status in _STATUSES_WITH_ORDER]
-    return _live_orders(client, idsite, conditions, day, day)
+    orders, _is_complete = _live_orders(client, idsite, conditions, first, last)
+    return orders
 
 
-def is_refund_recorded(
+def read_day_orders(client: Client, idsite: int, day: date) -> list[RecordedOrder]:
+    """Return all orders that Matomo shows of one day; see ``read_all_orders``."""
+    return read_all_orders(client, idsite, day, day)
+
+
+def is_anonymised(ref: str) -> bool:
+    """Return whether an order id is one that Matomo made up."""
+    return bool(_ANONYMISED_REF.fullmatch(ref))
+
+
+def read_refund_times(
     client: Client, idsite: int, payload: Mapping[str, str], first: date, last: date
-) -> bool:
-    """Whether Matomo has the event of a refund: same visitor, order and amount.
+) -> list[datetime | None]:
+    """Return when Matomo recorded refund events of the same order and amount.
 
-    :param payload: the parameters as they were sent
+    They are looked for by the order: Matomo may have renamed the visitor of the visit
+    (docs/matomo.md section 15).
+
+    :param payload: the parameters of the event, as they were sent
+    :param first: the first day, included, in the site's time zone: give a margin
+    :param last: the last day, included
+    :return: naive times on the clock of the Matomo site; None for one that cannot be
+        read
     :raise MatomoError: see :class:`Client`
     """
-    margin = timedelta(days=1)
-    actions = _live_actions(
+    actions, _is_complete = _live_actions(
         client,
         idsite,
-        [f"visitorId=={payload['cid']}"],
-        first - margin,
-        last + margin,
+        [f"eventName=={value}" for value in _segment_values(payload["e_n"])],
+        first,
+        last,
     )
-    return any(
-        action.get("type") == "event"
+    return [
+        _moment(action.get("timestamp"))
+        for _visit, action in actions
+        if action.get("type") == "event"
         and _text(action.get("eventAction")) == payload["e_a"]
         and _text(action.get("eventName")) == payload["e_n"]
         and _amount(action.get("eventValue")) == Decimal(payload["e_v"])
-        for _visit, action in actions
-    )
-
-
-def _live_orders(client, idsite, conditions, first, last) -> list[RecordedOrder]:
-    """The orders in the visits that meet one of the conditions."""
-    return [
-        _recorded_order(visit, action)
-        for visit, action in _live_actions(client, idsite, conditions, first, last)
-        if action.get("type") == "ecommerceOrder"
     ]
 
 
+def _live_orders(client, idsite, conditions, first, last):
+    """Return the orders in the visits that meet a condition, and whether it is all."""
+    actions, is_complete = _live_actions(client, idsite, conditions, first, last)
+    orders = [
+        _recorded_order(visit, action)
+        for visit, action in actions
+        if action.get("type") == "ecommerceOrder"
+    ]
+    return orders, is_complete
+
+
 def _live_actions(client, idsite, conditions, first, last):
-    """Pairs of a visit that meets one of the conditions and one of its actions."""
+    """Return pairs of a visit that meets one of the conditions and an action of it.
+
+    And whether these are all: neither cut off by Matomo nor illegible.
+    """
     visits = client.call_api(
         "Live.getLastVisitsDetails",
         idSite=str(idsite),
@@ -172,17 +276,27 @@ def _live_actions(client, idsite, conditions, first, last):
         filter_limit="-1",
         doNotFetchActions="0",
         # The rest of a visit is large, and personal.
-        showColumns="visitorId,actionDetails",
+        showColumns="visitorId,actionDetails,truncatedActionsCount",
     )
-    return [
-        (visit, action)
-        for visit in _records(visits)
-        for action in _records(visit.get("actionDetails") or [])
-    ]
+    # What is no list at all must not pass for "Matomo has no such order".
+    if not isinstance(visits, list):
+        raise _not_a_report()
+    is_complete = True
+    pairs = []
+    for visit in visits:
+        actions = visit.get("actionDetails") if isinstance(visit, dict) else None
+        if not isinstance(actions, list):
+            is_complete = False
+            continue
+        legible = [action for action in actions if isinstance(action, dict)]
+        if len(legible) < len(actions) or visit.get("truncatedActionsCount"):
+            is_complete = False
+        pairs += [(visit, action) for action in legible]
+    return pairs, is_complete
 
 
 def _segment_values(ref: str) -> list[str]:
-    """The values of ``orderId`` under which an order is found.
+    """Return the values under which a text is found by a segment.
 
     Matomo keeps order ids HTML-escaped and compares them as they are.
     """
@@ -193,6 +307,7 @@ def _segment_values(ref: str) -> list[str]:
 
 
 def _recorded_order(visit: Mapping, action: Mapping) -> RecordedOrder:
+    items = action.get("itemDetails")
     return RecordedOrder(
         ref=_text(action.get("orderId")),
         revenue=_amount(action.get("revenue")),
@@ -210,8 +325,11 @@ def _recorded_order(visit: Mapping, action: Mapping) -> RecordedOrder:
                 price=_amount(item.get("price")),
                 quantity=_count(item.get("quantity")),
             )
-            for item in _records(action.get("itemDetails") or [])
-        ),
+            for item in items
+            if isinstance(item, dict)
+        )
+        if isinstance(items, list)
+        else None,
     )
 
 
@@ -219,14 +337,13 @@ def _recorded_order(visit: Mapping, action: Mapping) -> RecordedOrder:
 
 
 def read_site(client: Client, idsite: int) -> SiteDescription:
-    """What Matomo says about the site.
+    """Return what Matomo says about the site.
 
     :raise MatomoError: see :class:`Client`
     """
-    site = client.call_api("SitesManager.getSiteFromId", idSite=str(idsite))
-    if isinstance(site, list):
-        site = site[0] if site else None
-    (site,) = _records([site])
+    site = _first_record(
+        client.call_api("SitesManager.getSiteFromId", idSite=str(idsite))
+    )
     return SiteDescription(
         name=_text(site.get("name")),
         main_url=_text(site.get("main_url")),
@@ -242,7 +359,7 @@ def read_site(client: Client, idsite: int) -> SiteDescription:
 def day_totals(
     client: Client, idsite: int, first: date, last: date
 ) -> dict[date, DayTotals]:
-    """Matomo's totals of orders for each day from ``first`` to ``last``.
+    """Return Matomo's totals of orders for each day from ``first`` to ``last``.
 
     The days are those of the site's time zone. Today's totals may be a quarter of
     an hour old (docs/matomo.md section 10).
@@ -267,12 +384,11 @@ def day_totals(
         # A day without orders is an empty list, and its metrics may be missing.
         if day.isoformat() not in report:
             raise _not_a_report()
-        row = report[day.isoformat()] or {}
-        (row,) = _records([row])
-        totals[day] = DayTotals(
-            orders=_count(row.get("nb_conversions")),
-            revenue=_amount(row.get("revenue")),
-        )
+        row = _first_record(report[day.isoformat()] or {})
+        orders, revenue = _count(row.get("nb_conversions")), _amount(row.get("revenue"))
+        if orders is None or revenue is None:
+            raise _not_a_report()
+        totals[day] = DayTotals(orders, revenue)
     return totals
 
 
@@ -287,14 +403,16 @@ def _not_a_report() -> ServerTrouble:
     return ServerTrouble("not_a_report")
 
 
-def _records(values) -> list[Mapping]:
-    """``values`` if it is a list of JSON objects.
+def _first_record(value) -> Mapping:
+    """Return a JSON object, or the first one of a list.
 
-    What cannot be read must not pass for "Matomo has no such order".
+    :raise ServerTrouble: if it is neither
     """
-    if isinstance(values, list) and all(isinstance(each, dict) for each in values):
-        return values
-    raise _not_a_report()
+    if isinstance(value, list) and value:
+        value = value[0]
+    if not isinstance(value, dict):
+        raise _not_a_report()
+    return value
 
 
 def _texts(values) -> tuple[str, ...]:
@@ -306,25 +424,31 @@ def _text(value) -> str:
     return decode_entities(str(value or ""))
 
 
-def _amount(value) -> Decimal:
-    return round_cents(_number(value))
+def _amount(value) -> Decimal | None:
+    number = _number(value)
+    return None if number is None else round_cents(number)
 
 
-def _count(value) -> int:
-    return int(_number(value))
+def _count(value) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
 
 
-def _number(value) -> Decimal:
+def _number(value) -> Decimal | None:
+    """Return a number of Matomo's within bounds: nothing is 0, no number is None."""
     try:
         number = Decimal(str(value or 0))
     except InvalidOperation:
-        raise _not_a_report() from None
-    # Neither infinite nor beyond what amounts are computed with.
-    if not number.is_finite() or abs(number) > Decimal("1e15"):
-        raise _not_a_report()
-    return number
+        return None
+    if number.is_nan():
+        return None
+    # A stranger may have tracked 1e300: it is an order, and not ours.
+    return max(-_MAX_NUMBER, min(number, _MAX_NUMBER))
 
 
-def _moment(value) -> datetime:
+def _moment(value) -> datetime | None:
     # Seconds since 1970, but of the site's clock, not of UTC.
-    return _EPOCH + timedelta(seconds=max(0, min(_count(value), 253_402_300_799)))
+    seconds = _count(value)
+    if seconds is None:
+        return None
+    return _EPOCH + timedelta(seconds=max(0, min(seconds, _LAST_SECOND)))

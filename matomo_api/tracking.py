@@ -221,8 +221,6 @@ def _common_parameters(
         # The orders of shoppers whose browser looks like a bot count, too
         # (docs/matomo.md section 9).
         "bots": "1",
-        # Matomo's plugin QueuedTracking would answer before it records anything.
-        "queuedtracking": "0",
         # Without it Matomo uses the sender's address, which the site may exclude
         # (docs/matomo.md section 14).
         "cip": _ip_address(visitor.ip_address),
@@ -279,6 +277,7 @@ def _items(items: Iterable[Item]) -> str:
             for item in items
         ],
         ensure_ascii=False,
+        separators=(",", ":"),
     )
 
 

@@ -44,8 +44,8 @@ SENTENCES = {
         figures["idsite"],
     ),
     "token_unknown": lambda env, figures: env._("Matomo does not know the token."),
-    "cannot_read": lambda env, figures: env._(
-        "Matomo does not let the token read: %s", figures["detail"]
+    "report_refused": lambda env, figures: env._(
+        "Matomo answered with an error when it was read: “%s”", figures["detail"]
     ),
     "no_token": lambda env, figures: env._(
         "No token is set for the Matomo site “%s”.", figures["site"]

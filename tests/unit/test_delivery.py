@@ -11,7 +11,6 @@ from matomo_order_tracking.matomo_api import delivery
 from matomo_order_tracking.matomo_api.client import BulkAnswer
 from matomo_order_tracking.matomo_api.delivery import (
     Attempt,
-    Deferred,
     Delivery,
     Outcome,
     Policy,
@@ -20,9 +19,9 @@ from matomo_order_tracking.matomo_api.delivery import (
 from matomo_order_tracking.matomo_api.errors import (
     MatomoError,
     Misconfigured,
+    ReportRefused,
     ServerTrouble,
     Unreachable,
-    Unreadable,
 )
 from matomo_order_tracking.matomo_api.matching import describe_sent
 
@@ -48,8 +47,42 @@ def wrong_token():
     return Misconfigured("token_unknown")
 
 
-def cannot_read():
-    return Misconfigured("cannot_read", detail="no view access")
+def too_big():
+    return ServerTrouble("status", status=413)
+
+
+def forbidden():
+    return ServerTrouble("status", status=403)
+
+
+def gateway():
+    return ServerTrouble("status", status=502)
+
+
+def cannot_connect():
+    error = Unreachable("timeout", seconds=7)
+    error.may_be_recorded = False
+    return error
+
+
+def wants_pause():
+    return ServerTrouble("status", status=503, retry_after=60)
+
+
+def denied():
+    return refused("You can't access this resource as it requires 'view' access", 401)
+
+
+def hiccup():
+    return refused("SQLSTATE[HY000]: General error: 2006 MySQL server has gone away")
+
+
+def log_off():
+    return refused("Visits log is deactivated globally.")
+
+
+def refused(message, status=200):
+    return ReportRefused("report_refused", detail=message, status=status, text=message)
 
 
 @dataclass
@@ -58,24 +91,39 @@ class FakeClient:
 
     ``bulks``: for each bulk how many are taken, or an error; then all are.
     ``probes``: for each probe an error or None; then None. ``read``: an error for each
-    read-back. ``has``: the orders it has, by their id: values that differ from ours.
+    read-back. ``may_read``: whether it says that the token may read, or an error.
+    ``has``: the orders it has, by their id: values that differ from ours. ``totals``:
+    ids that its report of orders knows. ``cut``: whether it shows no actions.
+    ``event``: when it has recorded a refund. ``poison``: what it fails on, in any
+    bulk, and ``limit``: how many it takes at once.
     """
 
     bulks: list = field(default_factory=list)
     probes: list = field(default_factory=list)
     read: MatomoError | None = None
+    may_read: object = True
     has: dict = field(default_factory=dict)
-    event: bool = False
+    totals: str = ""
+    cut: bool = False
+    event: datetime | None = None
+    poison: dict = field(default_factory=dict)
+    limit: int = 1000
     asked: list = field(default_factory=list)
     dates: str = ""
 
     def send_bulk(self, payloads, timeout):
         refs = ",".join(p.get("ec_id") or p.get("e_n") or "cart" for p in payloads)
         self.asked.append(f"send {refs}")
+        for payload in payloads:
+            if payload.get("ec_id") in self.poison:
+                raise self.poison[payload["ec_id"]]()
+        if len(payloads) > self.limit:
+            raise too_big()
         answer = self.bulks.pop(0) if self.bulks else len(payloads)
         if isinstance(answer, MatomoError):
             raise answer
-        return BulkAnswer(answer, len(payloads) - answer, 200, "", 1)
+        taken, lost = answer if isinstance(answer, tuple) else (answer, 0)
+        return BulkAnswer(taken, len(payloads) - taken - lost, 200, "", 1)
 
     def probe(self, idsite, timeout):
         self.asked.append("probe")
@@ -84,26 +132,42 @@ class FakeClient:
             error.may_be_recorded = False
             raise error
 
-    def call_api(self, method, segment, **parameters):
+    def call_api(self, method, segment="", **parameters):
+        if method == "SitesManager.getSitesIdWithAtLeastViewAccess":
+            self.asked.append("rights")
+            if isinstance(self.may_read, MatomoError):
+                raise self.may_read
+            return [1] if self.may_read else []
+        if method == "Goals.get":
+            self.asked.append("total")
+            has = any(f"=={ref}," in f"{segment}," for ref in self.totals)
+            return {"nb_conversions": int(has), "revenue": 115 if has else 0}
         self.dates = parameters["date"]
         name = segment.partition("==")[0]
         self.asked.append(f"read by {name}")
         if self.read:
             raise self.read
-        if self.event:
+        if name == "eventName":
             event = {"type": "event", "eventAction": "Refund", "eventName": "A"}
-            return [
-                {"visitorId": VISITOR, "actionDetails": [{**event, "eventValue": 115}]}
-            ]
+            event |= {"eventValue": 115, "timestamp": to_timestamp(self.event)}
+            return [{"actionDetails": [event]}] if self.event else []
         return [
-            {"visitorId": values.get("visitor", VISITOR), "actionDetails": [action]}
+            {
+                "visitorId": values.get("visitor", VISITOR),
+                "actionDetails": [] if self.cut else [action],
+                "truncatedActionsCount": 1 if self.cut else None,
+            }
             for ref, values in self.has.items()
             for action in [make_action(**{"ref": ref, **values})]
-            if f"=={html.escape(action['orderId'])}" in segment or name == "visitorId"
+            if f"=={html.escape(action['orderId'])}" in segment or name != "orderId"
         ]
 
 
-def make_action(ref, revenue=115.0, tax=15.0, days=0, **_values):
+def to_timestamp(moment):
+    return moment and int(moment.replace(tzinfo=timezone.utc).timestamp())
+
+
+def make_action(ref, revenue=115.0, tax=15.0, days=0, visitor="", **values):
     moment = NOW + timedelta(days=days)
     return {
         "type": "ecommerceOrder",
@@ -113,7 +177,11 @@ def make_action(ref, revenue=115.0, tax=15.0, days=0, **_values):
         "revenueTax": tax,
         "revenueShipping": 0,
         "revenueDiscount": 0,
-        "timestamp": int(moment.replace(tzinfo=timezone.utc).timestamp()),
+        "timestamp": to_timestamp(moment),
+        "itemDetails": [
+            {"itemSKU": "CHAIR", "itemName": "Chair", "price": 50, "quantity": 2}
+        ],
+        **values,
     }
 
 
@@ -147,14 +215,18 @@ def make_attempt(ref="A", **values):
         "ec_tx": "15.00",
         "ec_sh": "0.00",
         "ec_dt": "0.00",
+        "ec_items": '[["CHAIR","Chair",[],50.0,2]]',
         "ec_id": ref,
     }
+    cart_created = values.pop("cart_created", None)
     return Attempt(
         **{
             "key": ref,
             "ref": ref,
             "payload": payload,
-            "sent": describe_sent(payload, NOW, revenue=115.0, time=NOW),
+            "sent": describe_sent(
+                payload, NOW, revenue=115.0, time=NOW, cart_created=cart_created
+            ),
             "order_date": NOW,
             **values,
         }
@@ -163,7 +235,9 @@ def make_attempt(ref="A", **values):
 
 def make_event(**values):
     payload = {"cid": VISITOR, "e_a": "Refund", "e_n": "A", "e_v": "115.00"}
-    return make_attempt(payload=payload, **values)
+    payload["cdt"] = "2026-03-03 10:00:00"
+    sent = describe_sent(payload, NOW, revenue=115.0, time=NOW)
+    return make_attempt(payload=payload, sent=sent, **values)
 
 
 def describe(report):
@@ -178,7 +252,7 @@ def tell(report, asked):
     return [*asked, "->", *describe(report), *(["ended"] if report.error else [])]
 
 
-A, B = "A", "B"
+A, B, C, D = "ABCD"
 FIRST, LATER = {}, {"attempt_count": 2, "unconfirmed_count": 2}
 LOOK = {**LATER, "look_up_first": True}
 OLD = {**LOOK, "has_raw_data": False}
@@ -187,6 +261,10 @@ UNREAD = {"can_read": False}
 WAITS = {"is_readable_now": False}
 ANON = {"anonymises": True}
 READ = ["read by orderId", "read by visitorId"]
+DAY = ["read by visitEcommerceStatus"]
+
+WEB = {"cart_created": NOW - timedelta(minutes=5)}
+DENIED = {"read": denied(), "may_read": False}
 
 # {story: (policy, attempts: (ref, values)…, Matomo, what is asked -> the outcomes)}
 ORDERS = {
@@ -196,18 +274,119 @@ ORDERS = {
         {},
         "send A,B -> SiteWorks/Accepted A,B",
     ),
-    "answer lost": (
+    # === What stands between Odoo and Matomo === #
+    "no connection": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [cannot_connect()]},
+        "send A -> SiteTrouble/Requeued A/ended",
+    ),
+    "server asks for a pause": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [wants_pause()]},
+        "send A -> SiteTrouble/Requeued A/ended",
+    ),
+    "answer lost, and the probe too": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [lost()], "probes": [lost()]},
+        "send A/probe -> SiteTrouble/Requeued A/ended",
+    ),
+    "answer lost, and it is there": (
+        {},
+        [(A, FIRST), (B, FIRST)],
+        {"bulks": [lost()], "has": {A: {}, B: {}}},
+        "send A,B/probe/READ1 -> SiteWorks/SiteOverloaded/Accepted A,B",
+    ),
+    "answer lost, and it is not there": (
         {},
         [(A, FIRST)],
         {"bulks": [lost()]},
-        "send A -> SiteTrouble/Requeued A/ended",
+        "send A/probe/READ/send A -> SiteWorks/Accepted A",
     ),
-    "server busy": (
+    "answers lost again and again": (
+        {},
+        [(A, FIRST), (B, FIRST), (C, FIRST)],
+        {"bulks": [lost(), lost(), lost()]},
+        "send A,B,C/probe/READ/send A,B/probe/READ/send A"
+        " -> SiteTrouble/SiteOverloaded/Requeued A,B,C/ended",
+    ),
+    "server busy, and the probe too": (
         {},
         [(A, FIRST)],
-        {"bulks": [busy()]},
-        "send A -> SiteTrouble/Requeued A/ended",
+        {"bulks": [busy()], "probes": [busy()]},
+        "send A/probe -> SiteTrouble/Requeued A/ended",
     ),
+    "too big together": (
+        {},
+        [(A, FIRST), (B, FIRST), (C, FIRST), (D, FIRST)],
+        {"limit": 2},
+        "send A,B,C,D/probe/send A,B/send C,D"
+        " -> SiteWorks/SiteOverloaded/Accepted A,B/Accepted C,D",
+    ),
+    "a firewall dislikes one": (
+        {},
+        [(A, FIRST), (B, FIRST), (C, FIRST), (D, FIRST)],
+        {"poison": {C: forbidden}},
+        "send A,B,C,D/probe/send A,B/send C,D/probe/send C/probe/READ/send C/probe"
+        "/READ/send D -> SiteWorks/Accepted A,B/Broken C/Accepted D",
+    ),
+    "a firewall dislikes one, and Matomo cannot be read now": (
+        {},
+        [(A, FIRST), (B, FIRST)],
+        {"poison": {A: forbidden}, "read": hiccup()},
+        "send A,B/probe/send A/probe/read by orderId/rights/send A/probe/send B"
+        " -> SiteWorks/SiteUnreadable/Broken A/Accepted B",
+    ),
+    "one is refused at first only": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [forbidden()]},
+        "send A/probe/READ/send A -> SiteWorks/Accepted A",
+    ),
+    "a gateway fails on one, which is there": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [gateway()], "has": {A: {}}},
+        "send A/probe/READ1 -> SiteWorks/Accepted A",
+    ),
+    "all are refused, though the probe is not": (
+        {},
+        [(A, FIRST), (B, FIRST), (C, FIRST)],
+        {"poison": {A: forbidden, B: forbidden, C: forbidden}},
+        "send A,B,C/probe/send A,B/probe/send A/probe/READ/send A/probe/READ"
+        "/send B/probe/READ/send B/probe/READ/send C/probe/READ/send C/probe/READ"
+        " -> SiteTrouble/Broken A/Broken B/Broken C/ended",
+    ),
+    "server breaks on a bulk": (
+        {},
+        [(A, FIRST), (B, FIRST)],
+        {"poison": {B: broken}},
+        "send A,B/probe/send A/send B/probe/READ/send B/probe/READ"
+        " -> SiteWorks/Accepted A/Broken B",
+    ),
+    "server breaks, and the probe is lost": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [broken()], "probes": [lost()]},
+        "send A/probe -> SiteTrouble/Requeued A/ended",
+    ),
+    "server breaks on one, and then is busy": (
+        {},
+        [(A, FIRST), (B, FIRST)],
+        {"bulks": [broken(), 1, busy()], "probes": [None, busy()]},
+        "send A,B/probe/send A/send B/probe"
+        " -> SiteTrouble/SiteOverloaded/Accepted A/Requeued B/ended",
+    ),
+    "anonymised ids: a bulk is refused": (
+        ANON,
+        [(A, FIRST), (B, FIRST)],
+        {"limit": 1},
+        "send A,B/probe/READ/DAY/send A/send B"
+        " -> SiteWorks/SiteOverloaded/Accepted A/Accepted B",
+    ),
+    # === What Matomo refuses === #
     "wrong token": (
         {},
         [(A, FIRST), (B, FIRST)],
@@ -226,6 +405,12 @@ ORDERS = {
         {"bulks": [1, 1], "has": {A: {}}},
         "send A,B/READ/send B -> SiteWorks/Accepted A/Accepted B",
     ),
+    "one lost, and neither taken nor refused": (
+        {},
+        [(A, FIRST), (B, FIRST)],
+        {"bulks": [(1, 1)], "has": {A: {}}},
+        "send A,B/READ/send B -> SiteWorks/Accepted A/Accepted B",
+    ),
     "one refused, alone too": (
         {},
         [(A, FIRST), (B, FIRST)],
@@ -237,6 +422,12 @@ ORDERS = {
         [(A, FIRST), (B, FIRST)],
         {"bulks": [1], "has": {A: {}, B: {"revenue": 1}}},
         "send A,B/READ1 -> SiteWorks/Accepted A/TakenByOther B",
+    ),
+    "one refused, of which a tag has told": (
+        {},
+        [(A, FIRST), (B, WEB)],
+        {"bulks": [1], "has": {A: {}, B: {"revenue": 100}}},
+        "send A,B/READ1 -> SiteWorks/Accepted A/ToldByTag B",
     ),
     "refused alone, and not there": (
         {},
@@ -250,53 +441,42 @@ ORDERS = {
         {"bulks": [0], "has": {A: {}}},
         "send A/probe/READ1 -> SiteWorks/Accepted A",
     ),
+    "refused, there, and not legible": (
+        {},
+        [(A, LATER)],
+        {"bulks": [0], "has": {A: {"revenue": "much"}}},
+        "send A/probe/READ1 -> SiteWorks/Accepted A",
+    ),
+    "refused, and cut off in the visits log": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [0], "has": {A: {}}, "cut": True, "totals": "A"},
+        "send A/probe/READ/total -> SiteWorks/Accepted A",
+    ),
     "refused, and Matomo cannot be read now": (
         {},
         [(A, FIRST), (B, FIRST)],
         {"bulks": [1], "read": lost()},
-        "send A,B/read by orderId -> SiteUnreadable/Deferred A,B/ended",
+        "send A,B/read by orderId -> SiteWorks/SiteUnreadable/Deferred A,B",
     ),
     "refused, and reading waits": (
         WAITS,
         [(A, FIRST), (B, FIRST)],
         {"bulks": [1]},
-        "send A,B -> Deferred A,B",
+        "send A,B -> SiteWorks/Deferred A,B",
     ),
     "refused, and the token may not read after all": (
         {},
         [(A, FIRST), (B, FIRST)],
-        {"bulks": [1], "read": cannot_read()},
-        "send A,B/read by orderId/probe -> SiteWorks/SiteReadRefused/Accepted A,B",
+        {"bulks": [1], **DENIED},
+        "send A,B/read by orderId/rights/probe"
+        " -> SiteWorks/SiteReadRefused/Accepted A,B",
     ),
     "refused, may not read, and then the token is wrong": (
         {},
         [(A, FIRST), (B, FIRST)],
-        {"bulks": [1], "read": cannot_read(), "probes": [wrong_token()]},
-        "send A,B/read by orderId/probe -> SiteTrouble/Requeued A,B/ended",
-    ),
-    "server breaks on a bulk": (
-        {},
-        [(A, FIRST), (B, FIRST)],
-        {"bulks": [broken(), 1, broken()]},
-        "send A,B/probe/READ/send A/send B/probe -> SiteWorks/Accepted A/Broken B",
-    ),
-    "server breaks on the only one": (
-        {},
-        [(A, FIRST)],
-        {"bulks": [broken()]},
-        "send A/probe/READ -> SiteWorks/Broken A",
-    ),
-    "server breaks, and the probe is lost": (
-        {},
-        [(A, FIRST)],
-        {"bulks": [broken()], "probes": [lost()]},
-        "send A/probe -> SiteTrouble/Requeued A/ended",
-    ),
-    "server breaks on one, and then is busy": (
-        {},
-        [(A, FIRST), (B, FIRST)],
-        {"bulks": [broken(), 1, busy()]},
-        "send A,B/probe/READ/send A/send B -> SiteTrouble/Accepted A/Requeued B/ended",
+        {"bulks": [1], "probes": [wrong_token()], **DENIED},
+        "send A,B/read by orderId/rights/probe -> SiteTrouble/Requeued A,B/ended",
     ),
     "unread: refused at the first attempt": (
         UNREAD,
@@ -322,17 +502,31 @@ ORDERS = {
         {"bulks": [1]},
         "send A,B -> SiteWorks/Accepted A,B",
     ),
+    "unread: one lost, and neither taken nor refused": (
+        UNREAD,
+        [(A, FIRST), (B, FIRST)],
+        {"bulks": [(1, 1), 0, 1], "has": {A: {}}},
+        "send A,B/send A/probe/send B -> SiteWorks/Refused A/Accepted B",
+    ),
     "unread: server breaks on a bulk": (
         UNREAD,
         [(A, FIRST), (B, FIRST)],
-        {"bulks": [broken(), broken(), 1]},
-        "send A,B/probe/send A/probe/send B -> SiteWorks/Broken A/Accepted B",
+        {"poison": {A: broken}},
+        "send A,B/probe/send A/probe/send A/probe/send B"
+        " -> SiteWorks/Broken A/Accepted B",
     ),
+    "unread, anonymised ids: the answer is lost": (
+        {**UNREAD, **ANON},
+        [(A, FIRST)],
+        {"bulks": [lost()]},
+        "send A/probe -> SiteWorks/Held A",
+    ),
+    # === What is looked up before it is sent === #
     "looked up: there": (
         {},
         [(A, LOOK)],
         {"has": {A: {}}},
-        "READ1 -> SiteWorks/Recorded A",
+        "READ1 -> Recorded A",
     ),
     "looked up: absent, and so not sent as it is": (
         {},
@@ -340,17 +534,29 @@ ORDERS = {
         {},
         "READ/send B -> SiteWorks/Absent A/Accepted B",
     ),
-    "looked up: somebody else's": (
+    "looked up: ours, whatever visitor Matomo made of it": (
         {},
         [(A, LOOK)],
         {"has": {A: {"visitor": "f" * 16}}},
-        "READ1 -> SiteWorks/TakenByOther A",
+        "READ1 -> Recorded A",
+    ),
+    "looked up: somebody else's": (
+        {},
+        [(A, LOOK)],
+        {"has": {A: {"revenue": 1}}},
+        "READ1 -> TakenByOther A",
+    ),
+    "looked up: a tag has told of it": (
+        {},
+        [(A, {**LOOK, **WEB})],
+        {"has": {A: {"revenue": 100}}},
+        "READ1 -> ToldByTag A",
     ),
     "looked up: too old to be seen": (
         {},
         [(A, OLD)],
         {},
-        "READ -> SiteWorks/Unsure A",
+        "READ -> Unsure A",
     ),
     "looked up: too old, and unread": (
         UNREAD,
@@ -364,6 +570,12 @@ ORDERS = {
         {},
         "send A -> SiteWorks/Accepted A",
     ),
+    "looked up: cut off, and so sent, for Matomo would refuse it": (
+        {},
+        [(A, LOOK)],
+        {"has": {A: {}}, "cut": True},
+        "READ/total/send A -> SiteWorks/Accepted A",
+    ),
     "looked up: reading waits": (
         WAITS,
         [(A, LOOK), (B, FIRST)],
@@ -373,32 +585,50 @@ ORDERS = {
     "looked up: the token may not read after all": (
         {},
         [(A, LOOK)],
-        {"read": cannot_read()},
-        "read by orderId/probe/send A -> SiteWorks/SiteReadRefused/Accepted A",
+        DENIED,
+        "read by orderId/rights/probe/send A -> SiteWorks/SiteReadRefused/Accepted A",
     ),
     "looked up: too old, and the token may not read after all": (
         {},
         [(A, OLD)],
-        {"read": cannot_read()},
-        "read by orderId/probe -> SiteWorks/SiteReadRefused/Unsure A",
+        DENIED,
+        "read by orderId/rights/probe -> SiteWorks/SiteReadRefused/Unsure A",
     ),
     "looked up: Matomo cannot be read now": (
         {},
         [(A, LOOK), (B, FIRST)],
         {"read": busy()},
-        "read by orderId -> SiteUnreadable/Deferred A,B/ended",
+        "read by orderId/send B -> SiteWorks/SiteUnreadable/Deferred A/Accepted B",
     ),
     "anonymised ids: sent before, and there": (
         ANON,
         [(A, LATER)],
         {"has": {A: {"ref": "a" * 40}}},
-        "READ -> SiteWorks/Recorded A",
+        "READ -> Recorded A",
+    ),
+    "anonymised ids: sent before, and there under another visitor": (
+        ANON,
+        [(A, LATER)],
+        {"has": {A: {"ref": "a" * 40, "visitor": "f" * 16}}},
+        "READ -> Recorded A",
+    ),
+    "anonymised ids: two equal orders of one second, of which one is there": (
+        ANON,
+        [(A, LATER), (B, LATER)],
+        {"has": {A: {"ref": "a" * 40}}},
+        "READ/DAY/send B -> SiteWorks/Recorded A/Accepted B",
     ),
     "anonymised ids: sent before, and not there": (
         ANON,
         [(A, LATER)],
         {},
-        "READ/send A -> SiteWorks/Accepted A",
+        "READ/DAY/send A -> SiteWorks/Accepted A",
+    ),
+    "anonymised ids: sent before, and unread": (
+        {**ANON, **UNREAD},
+        [(A, LATER)],
+        {},
+        " -> Held A",
     ),
     "anonymised ids: sent for the first time": (
         ANON,
@@ -406,23 +636,41 @@ ORDERS = {
         {},
         "send A -> SiteWorks/Accepted A",
     ),
-    "withdrawn: not there": (
+    "withdrawn: never sent": (
         {},
         [(A, GONE)],
         {},
-        "READ -> SiteWorks/Withdrawn A",
+        " -> Withdrawn A",
     ),
-    "withdrawn: there": (
-        {},
+    "withdrawn: never sent, unread": (
+        UNREAD,
         [(A, GONE)],
+        {},
+        " -> Withdrawn A",
+    ),
+    "withdrawn: sent, and not there": (
+        {},
+        [(A, {**GONE, **LATER})],
+        {},
+        "READ -> Withdrawn A",
+    ),
+    "withdrawn: sent, and there": (
+        {},
+        [(A, {**GONE, **LATER})],
         {"has": {A: {}}},
-        "READ1 -> SiteWorks/Recorded A",
+        "READ1 -> Recorded A",
     ),
-    "withdrawn: the id is another's": (
+    "withdrawn: sent, and the id is another's": (
         {},
-        [(A, GONE)],
+        [(A, {**GONE, **LATER})],
         {"has": {A: {"revenue": 1}}},
-        "READ1 -> SiteWorks/Withdrawn A",
+        "READ1 -> Withdrawn A",
+    ),
+    "withdrawn: sent, and unread": (
+        UNREAD,
+        [(A, {**GONE, **LATER})],
+        {},
+        " -> Withdrawn A",
     ),
 }
 VERIFIED = {
@@ -433,12 +681,54 @@ VERIFIED = {
         {"has": {A: {"tax": 1}}},
         "READ1 -> SiteRead/Recorded A",
     ),
+    "there under another visitor": (
+        {},
+        [(A, {})],
+        {"has": {A: {"visitor": "f" * 16}}},
+        "READ1 -> SiteRead/Recorded A",
+    ),
     "missing": ({}, [(A, {})], {}, "READ -> SiteRead/Missing A"),
     "another's": (
         {},
         [(A, {})],
         {"has": {A: {"days": 9}}},
         "READ1 -> SiteRead/TakenByOther A",
+    ),
+    "a tag's": (
+        {},
+        [(A, WEB)],
+        {"has": {A: {"revenue": 1}}},
+        "READ1 -> SiteRead/ToldByTag A",
+    ),
+    "not legible": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {"revenue": "much"}, B: {}}},
+        "READ1 -> SiteRead/Unseen A/Recorded B",
+    ),
+    "of the year 9999": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {"timestamp": 253_402_300_799}, B: {}}},
+        "READ1 -> SiteRead/TakenByOther A/Recorded B",
+    ),
+    "beyond all numbers": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {"revenue": "1e400"}, B: {}}},
+        "READ1 -> SiteRead/TakenByOther A/Recorded B",
+    ),
+    "cut off, and in the report of orders": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "cut": True, "totals": "A"},
+        "READ/total/total -> SiteRead/Recorded A/Unseen B",
+    ),
+    "the visits log is off": (
+        {},
+        [(A, {}), (B, {})],
+        {"read": log_off(), "totals": "B"},
+        "read by orderId/total/total -> SiteRead/Unseen A/Recorded B",
     ),
     "too old": ({}, [(A, {"has_raw_data": False})], {}, " -> Unverifiable A"),
     "one too old": (
@@ -453,62 +743,122 @@ VERIFIED = {
         {"read": lost()},
         "read by orderId -> SiteUnreadable/ended",
     ),
+    "the database is away": (
+        {},
+        [(A, {})],
+        {"read": hiccup()},
+        "read by orderId/rights -> SiteUnreadable/ended",
+    ),
+    "the database is away, and nobody says what the token may": (
+        {},
+        [(A, {})],
+        {"read": hiccup(), "may_read": hiccup()},
+        "read by orderId/rights -> SiteUnreadable/ended",
+    ),
+    "one report is denied": (
+        {},
+        [(A, {})],
+        {"read": denied()},
+        "read by orderId/rights -> SiteUnreadable/ended",
+    ),
+    "one report is denied again and again": (
+        {"read_failure_count": 2},
+        [(A, {})],
+        {"read": denied(), "totals": "A"},
+        "read by orderId/total -> SiteRead/Recorded A",
+    ),
     "the token may not read": (
         {},
         [(A, {}), (B, {})],
-        {"read": cannot_read()},
-        "read by orderId/probe -> SiteReadRefused/Unverifiable A,B",
+        DENIED,
+        "read by orderId/rights/probe -> SiteReadRefused/ended",
+    ),
+    "the token may read by now": (
+        UNREAD,
+        [(A, {})],
+        {"has": {A: {}}},
+        "READ1 -> SiteRead/Recorded A",
     ),
     "the token is wrong": (
         {},
         [(A, {})],
-        {"read": cannot_read(), "probes": [wrong_token()]},
-        "read by orderId/probe -> SiteTrouble/ended",
+        {"read": denied(), "may_read": denied(), "probes": [wrong_token()]},
+        "read by orderId/rights/probe -> SiteTrouble/ended",
     ),
 }
 EVENTS = {
     "first": ({}, FIRST, {}, "send A -> SiteWorks/Accepted A"),
     "refused": ({}, FIRST, {"bulks": [0]}, "send A/probe -> SiteWorks/Refused A"),
-    "broken": ({}, FIRST, {"bulks": [broken()]}, "send A/probe -> SiteWorks/Broken A"),
-    "lost": ({}, FIRST, {"bulks": [lost()]}, "send A -> SiteTrouble/Requeued A/ended"),
+    "broken": (
+        {},
+        FIRST,
+        {"bulks": [broken(), broken()]},
+        "send A/probe/send A/probe -> SiteWorks/Broken A",
+    ),
+    "lost, and there": (
+        {},
+        FIRST,
+        {"bulks": [lost()], "event": NOW},
+        "send A/probe/read by eventName -> SiteWorks/Accepted A",
+    ),
+    "lost, and not there": (
+        {},
+        FIRST,
+        {"bulks": [lost()]},
+        "send A/probe/read by eventName/send A -> SiteWorks/Accepted A",
+    ),
+    "lost, and unread": (
+        UNREAD,
+        FIRST,
+        {"bulks": [lost()]},
+        "send A/probe -> SiteWorks/Held A",
+    ),
     "later, and there": (
         {},
         LATER,
-        {"event": True},
-        "read by visitorId -> SiteWorks/Accepted A",
+        {"event": NOW},
+        "read by eventName -> Accepted A",
+    ),
+    "later, and another of the same amount is there": (
+        {},
+        LATER,
+        {"event": NOW - timedelta(minutes=9)},
+        "read by eventName/send A -> SiteWorks/Accepted A",
     ),
     "later, and not there": (
         {},
         LATER,
         {},
-        "read by visitorId/send A -> SiteWorks/Accepted A",
+        "read by eventName/send A -> SiteWorks/Accepted A",
     ),
-    "later, unread": (UNREAD, LATER, {}, " -> SiteWorks/SiteReadRefused/Held A"),
+    "later, unread": (UNREAD, LATER, {}, " -> Held A"),
     "later, reading waits": (WAITS, LATER, {}, " -> Deferred A"),
     "later, cannot be read now": (
         {},
         LATER,
         {"read": lost()},
-        "read by visitorId -> SiteUnreadable/Deferred A/ended",
+        "read by eventName -> SiteUnreadable/Deferred A",
     ),
     "later, may not read after all": (
         {},
         LATER,
-        {"read": cannot_read()},
-        "read by visitorId/probe -> SiteWorks/SiteReadRefused/Held A",
+        DENIED,
+        "read by eventName/rights/probe -> SiteWorks/SiteReadRefused/Held A",
     ),
-    "later, too old, not there": (
-        {},
-        OLD,
-        {},
-        "read by visitorId -> SiteWorks/Unsure A",
-    ),
-    "later, too old, unread": (UNREAD, OLD, {}, " -> SiteWorks/Unsure A"),
+    "later, too old, not there": ({}, OLD, {}, "read by eventName -> Unsure A"),
+    "later, too old, unread": (UNREAD, OLD, {}, " -> Unsure A"),
 }
 CARTS = {
-    "taken": ({}, "send cart -> Accepted A"),
-    "refused": ({"bulks": [0]}, "send cart/probe -> Refused A"),
-    "lost": ({"bulks": [lost()]}, "send cart -> Requeued A/ended"),
+    "taken": ({}, "send cart -> SiteWorks/Accepted A"),
+    "refused": ({"bulks": [0]}, "send cart/probe -> SiteWorks/Refused A"),
+    "lost, and the probe too": (
+        {"bulks": [lost()], "probes": [lost()]},
+        "send cart/probe -> Requeued A/ended",
+    ),
+    "refused by a firewall": (
+        {"bulks": [forbidden(), forbidden()]},
+        "send cart/probe/send cart/probe -> SiteWorks/Broken A",
+    ),
     "wrong token": (
         {"bulks": [0], "probes": [wrong_token()]},
         "send cart/probe -> SiteTrouble/Requeued A/ended",
@@ -521,7 +871,7 @@ def told(expected):
     asked, _arrow, outcomes = expected.partition("->")
     parts = []
     for part in asked.strip().split("/"):
-        parts += {"READ": READ, "READ1": READ[:1], "": []}.get(part, [part])
+        parts += {"READ": READ, "READ1": READ[:1], "DAY": DAY, "": []}.get(part, [part])
     return [*parts, "->", *outcomes.strip().split("/")]
 
 
@@ -598,7 +948,7 @@ def test_every_outcome_is_in_the_tables():
 
 def test_an_answer_that_was_lost_before_the_token_was_refused_may_be_recorded():
     """Some of a bulk may be there when the token turns out to be wrong."""
-    client = FakeClient(bulks=[1], read=cannot_read(), probes=[wrong_token()])
+    client = FakeClient(bulks=[1], probes=[wrong_token()], **DENIED)
     attempts = [make_attempt(A), make_attempt(B)]
     report = Delivery(client, make_policy()).send_orders(attempts)
     assert report.error.may_be_recorded
@@ -648,7 +998,7 @@ ANSWERS = st.one_of(
 @given(
     st.lists(ANSWERS, max_size=6),
     st.lists(st.sampled_from([None, lost(), wrong_token(), busy()]), max_size=4),
-    st.sampled_from([None, lost(), busy(), cannot_read()]),
+    st.sampled_from([None, lost(), busy(), denied(), hiccup(), log_off()]),
     st.lists(st.sampled_from([FIRST, LATER, LOOK, OLD, GONE]), min_size=1, max_size=4),
     st.sets(st.sampled_from("ABCD")),
     st.booleans(),
@@ -679,5 +1029,3 @@ def test_no_attempt_is_lost(
         ended = [each for outcome in report.outcomes for each in outcome.attempts]
         assert sorted(each.key for each in ended) == [each.key for each in some]
         assert isinstance(report.error, MatomoError | None)
-        if isinstance(report.error, Unreadable):
-            assert any(isinstance(each, Deferred) for each in report.outcomes)

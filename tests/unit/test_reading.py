@@ -6,13 +6,21 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matomo_order_tracking.matomo_api.errors import MatomoError, ServerTrouble
+from matomo_order_tracking.matomo_api.errors import (
+    MatomoError,
+    ReportRefused,
+    ServerTrouble,
+)
 from matomo_order_tracking.matomo_api.reading import (
     DayTotals,
+    ReadBack,
     RecordedItem,
     SiteDescription,
     day_totals,
+    may_read,
+    read_order_total,
     read_orders,
+    read_refund_times,
     read_site,
 )
 
@@ -28,6 +36,8 @@ class FakeClient:
 
     def call_api(self, method, **parameters):
         self.questions.append((method, parameters))
+        if isinstance(self.answer, MatomoError):
+            raise self.answer
         return self.answer
 
 
@@ -66,7 +76,7 @@ def visit(ref="H-1", **values):
 
 
 def read(answer, *refs):
-    return read_orders(FakeClient(answer), 1, refs, FIRST, LAST)
+    return read_orders(FakeClient(answer), 1, refs, FIRST, LAST).orders
 
 
 def test_orders():
@@ -89,7 +99,7 @@ def test_orders():
 
 def test_the_question():
     client = FakeClient([])
-    assert read_orders(client, 7, ["SO 1", "A&,%"], FIRST, LAST) == {}
+    assert read_orders(client, 7, ["SO 1", "A&,%"], FIRST, LAST) == ReadBack()
     ((method, parameters),) = client.questions
     assert method == "Live.getLastVisitsDetails"
     assert parameters["idSite"] == "7"
@@ -105,7 +115,7 @@ def test_the_question():
 @pytest.mark.parametrize("refs", [[], [""], ["", ""]])
 def test_no_order_id_would_find_all_visits(refs):
     client = FakeClient([visit("")])
-    assert read_orders(client, 1, refs, FIRST, LAST) == {}
+    assert read_orders(client, 1, refs, FIRST, LAST) == ReadBack()
     assert not client.questions
 
 
@@ -125,40 +135,132 @@ def test_an_order_is_found_under_its_id_as_matomo_spells_it(ref, recorded):
 
 
 def test_missing_and_odd_values():
-    odd = visit(
-        revenue=None,
-        revenueTax="",
-        itemDetails=None,
-        timestamp=10**14,
-        revenueShipping=[],
-    )
-    assert read([odd], "H-1")["H-1"].time.year == 9999
+    odd = visit(revenue=None, revenueTax="", itemDetails=None, revenueShipping=[])
+    order = read([odd], "H-1")["H-1"]
+    assert (order.revenue, order.tax, order.items) == (0, 0, None)
     assert read([{"visitorId": None, "actionDetails": None}], "H-1") == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "expected"),
+    [
+        ({"revenue": "NaN"}, "revenue", None),
+        ({"revenue": "twelve"}, "revenue", None),
+        ({"revenue": float("inf")}, "revenue", Decimal("1e15")),
+        ({"revenue": "1e400"}, "revenue", Decimal("1e15")),
+        ({"revenue": -1e300}, "revenue", Decimal("-1e15")),
+        ({"timestamp": "yesterday"}, "time", None),
+        ({"timestamp": 10**14}, "time", datetime(2100, 1, 1)),
+        ({"timestamp": -5}, "time", datetime(1970, 1, 1)),
+        ({"itemDetails": ["SKU1"]}, "items", ()),
+        ({"itemDetails": "SKU1"}, "items", None),
+    ],
+)
+def test_what_a_stranger_tracks_has_bounds(values, name, expected):
+    """Anybody may track an order of 1e16 or of the year 9999 without a token."""
+    orders = read([visit(**values), visit("OTHER")], "H-1", "OTHER")
+    assert getattr(orders["H-1"], name) == expected
+    assert orders["OTHER"].revenue == Decimal("121.00")
+
+
+@pytest.mark.parametrize("answer", [None, True, "text", {}, {"value": 1}])
+def test_what_is_no_report_does_not_pass_for_no_orders(answer):
+    with pytest.raises(ServerTrouble, match="not the report"):
+        read(answer, "H-1")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        1,
+        [visit()],
+        {"actionDetails": [1]},
+        {"actionDetails": {"0": 1}},
+        {"actionDetails": [], "truncatedActionsCount": 3},
+    ],
+)
+def test_a_visit_that_tells_not_all_stops_no_other(broken):
+    answer = read_orders(FakeClient([broken, visit()]), 1, ["H-1"], FIRST, LAST)
+    assert answer.orders.keys() == {"H-1"}
+    assert not answer.is_complete
+    assert read_orders(FakeClient([visit()]), 1, ["H-1"], FIRST, LAST).is_complete
+
+
+def test_the_total_of_one_order():
+    client = FakeClient({"nb_conversions": 1, "revenue": 121.0, "items": 3})
+    order = read_order_total(client, 1, "A&B", FIRST, LAST)
+    assert (order.ref, order.revenue, order.tax) == ("A&B", Decimal("121.00"), None)
+    ((method, parameters),) = client.questions
+    assert method == "Goals.get"
+    assert parameters["segment"] == "orderId==A&amp%25253BB,orderId==A&B"
+
+
+@pytest.mark.parametrize("report", [[{}], {"nb_conversions": 0}, {"nb_conversions": 2}])
+def test_a_report_without_the_order_proves_nothing(report):
+    assert read_order_total(FakeClient(report), 1, "A", FIRST, LAST) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ([1, 2], True),
+        (["1"], True),
+        ([2], False),
+        ([], False),
+        (ReportRefused("report_refused", detail="no", status=401), False),
+        (ReportRefused("report_refused", detail="no", status=403), False),
+        (
+            ReportRefused("report_refused", detail="", text="requires 'view' access"),
+            False,
+        ),
+    ],
+)
+def test_whether_the_token_may_read(answer, expected):
+    assert may_read(FakeClient(answer), 1) is expected
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        None,
-        True,
-        "text",
-        {},
-        {"value": 1},
-        [1],
-        [[visit()]],
-        [{"actionDetails": [1]}],
-        [{"actionDetails": {"0": 1}}],
-        [visit(revenue="NaN")],
-        [visit(revenue=float("inf"))],
-        [visit(revenue="1e400")],
-        [visit(revenue="twelve")],
-        [visit(itemDetails=["SKU1"])],
-        [visit(timestamp="yesterday")],
+        {"value": "odd"},
+        ReportRefused("report_refused", detail="", text="MySQL server has gone away"),
+        ServerTrouble("status", status=502),
     ],
 )
-def test_what_cannot_be_read_does_not_pass_for_no_orders(answer):
-    with pytest.raises(ServerTrouble, match="not the report"):
-        read(answer, "H-1")
+def test_nobody_says_whether_the_token_may_read(answer):
+    with pytest.raises(MatomoError):
+        may_read(FakeClient(answer), 1)
+
+
+def test_refunds_are_found_by_their_order():
+    """Matomo may have renamed the visitor of the visit."""
+
+    def event(name="SO-1", value=30, **values):
+        return {
+            "type": "event",
+            "eventAction": "Refund",
+            "eventName": name,
+            "eventValue": value,
+            "timestamp": 1763736369,
+            **values,
+        }
+
+    visits = [
+        {"visitorId": "fedcba9876543210", "actionDetails": [event(), event(value=20)]},
+        {"visitorId": "0123456789abcdef", "actionDetails": [event("SO-2")]},
+        {"actionDetails": [event(timestamp="soon"), event(eventAction="Play")]},
+    ]
+    client = FakeClient(visits)
+    payload = {
+        "cid": "0123456789abcdef",
+        "e_a": "Refund",
+        "e_n": "SO-1",
+        "e_v": "30.00",
+    }
+    times = read_refund_times(client, 1, payload, FIRST, LAST)
+    assert times == [datetime(2025, 11, 21, 14, 46, 9), None]
+    ((_method, parameters),) = client.questions
+    assert parameters["segment"] == "eventName==SO-1"
 
 
 JSON = st.recursive(

@@ -48,15 +48,13 @@ def parameters(order=ORDER, visitor=VISITOR, page=PAGE):
 
 def test_order():
     items = (
-        '[["SKU1", "Red chair", ["Chairs", "Furniture"], 50.0, 2],'
-        ' ["SKU2", "Lamp", [], 10.5, 1]]'
+        '[["SKU1","Red chair",["Chairs","Furniture"],50.0,2],["SKU2","Lamp",[],10.5,1]]'
     )
     assert parameters() == {
         "idsite": "3",
         "rec": "1",
         "apiv": "1",
         "bots": "1",
-        "queuedtracking": "0",
         "cip": "0.0.0.0",
         "cid": "0123456789abcdef",
         "cdt": "2026-11-23 14:46:09",
