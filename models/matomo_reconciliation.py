@@ -1,6 +1,3 @@
-import logging
-from contextlib import closing
-from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -9,15 +6,8 @@ from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
 
 from ..const import ACCEPTED_STATES
-from ..matomo_api.errors import MatomoError
-from ..matomo_api.reading import day_totals, read_day_orders
 from ..matomo_api.tracking import order_ref_key
-from ..outbox.transactions import end_transaction, run_in_transaction
 
-_logger = logging.getLogger(__name__)
-
-# How many past days are compared again every night: a till may sync late.
-DAYS = 31
 # How many orders the explanation names for one cause.
 NAMED = 20
 HALF_CENT = Decimal("0.005")
@@ -125,62 +115,6 @@ class MatomoReconciliation(models.Model):
         }
 
     # === COMPARING === #
-
-    @api.model
-    def _reconcile(self):
-        """Compare the past days of all sites, after the nightly sweep.
-
-        Today is left out: Matomo's report of it may be a quarter of an hour old
-        (docs/matomo.md section 10).
-        """
-        if not self.env.registry.ready:
-            return
-        for site in self.env["matomo.site"].search([("can_read", "=", True)]):
-            if not site._may_send() or not site._get_token():
-                continue
-            last = site._get_today() - timedelta(days=1)
-            # Matomo does not count the days anew whose raw data it has deleted
-            # (docs/matomo.md section 14).
-            days = min(DAYS, site.raw_data_days or DAYS)
-            self._compare_site(
-                site, max(site.date_start, last - timedelta(days=days - 1)), last
-            )
-
-    @api.model
-    def _compare_site(self, site, first, last):
-        """Compare the days from ``first`` to ``last`` and write down the results.
-
-        No transaction is open while Matomo is asked. If Matomo cannot be asked, the
-        ledger keeps its rows; the sender reports the trouble on the site.
-
-        :param first: a day of the site's time zone, as ``last``
-        """
-        idsite = site.idsite
-        end_transaction(self.env)
-        if last < first:
-            return
-        try:
-            with closing(site._get_client()) as client:
-                end_transaction(self.env)
-                for day, totals in day_totals(client, idsite, first, last).items():
-                    row = run_in_transaction(
-                        self.env,
-                        lambda d=day, t=totals: self._compare_day(site, d, t),
-                    )
-                    if row.state != "different":
-                        continue
-                    end_transaction(self.env)
-                    recorded = read_day_orders(client, idsite, day)
-                    run_in_transaction(
-                        self.env,
-                        lambda d=day, t=totals, r=recorded: self._compare_day(
-                            site, d, t, r
-                        ),
-                    )
-        except MatomoError as error:
-            _logger.warning(
-                "The ledger of Matomo site %s (%s) waits: %s", site.id, site.url, error
-            )
 
     @api.model
     def _compare_day(self, site, day, totals, recorded=None):

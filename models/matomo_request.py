@@ -30,6 +30,7 @@ from ..matomo_api.privacy import (
 )
 from ..matomo_api.tracking import order_ref_key, tracking_url
 from ..outbox import schedule
+from ..outbox.comparison import Comparison
 from ..outbox.kinds import describe_answer
 from ..outbox.orders import get_free_order_ref
 from ..outbox.sender import Sender
@@ -848,8 +849,9 @@ class MatomoRequest(models.Model):
     @api.model
     def _cron_sweep(self):
         """Give every order a verdict, and compare the past days."""
-        if self.env["matomo.retrack"]._sweep():
-            self.env["matomo.reconciliation"]._reconcile()
+        is_time_left = self.env["matomo.retrack"]._sweep()
+        if is_time_left and self.env.registry.ready:
+            Comparison(self.env).run()
 
     @api.model
     def _wake_sender(self, at=None):
