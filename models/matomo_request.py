@@ -272,7 +272,7 @@ class MatomoRequest(models.Model):
         "(site_id, is_backfill, order_date, id) WHERE state = 'pending'"
     )
     # The verifier's query: the requests of a site to read back, in order of time.
-    _check_index = models.Index(
+    _next_check_index = models.Index(
         "(site_id, next_check_date) WHERE next_check_date IS NOT NULL"
     )
     # All refunds of an order.

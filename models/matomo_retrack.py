@@ -184,7 +184,9 @@ class MatomoRetrack(models.Model):
         retracks, orders = self.sudo(), orders.sudo()
         new = orders.filtered(lambda order: order._is_matomo_sale())._matomo_enqueue()
         requests = self.env["matomo.request"].sudo()
-        found = requests.browse(each.id for each in orders._get_matomo_rows().values())
+        found = requests.browse(
+            request.id for request in orders._get_matomo_requests().values()
+        )
         outcomes = {
             request: retracks._retrack_request(request, request in new)
             for request in found
