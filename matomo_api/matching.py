@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from .privacy import BLANKED
+from .privacy import ANONYMIZED
 from .reading import RecordedOrder
 
 # Matomo's days are those of the site's time zone, and clocks differ.
@@ -75,7 +75,7 @@ def describe_sent(
         revenue=float(payload.get("revenue") or 0),
         time=_parse_time(payload.get("cdt")),
         created=created,
-        visitor_id="" if visitor_id == BLANKED else visitor_id,
+        visitor_id="" if visitor_id == ANONYMIZED else visitor_id,
         amounts={
             name: payload[parameter]
             for name, parameter in COMPARED.items()

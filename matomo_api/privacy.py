@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from .tracking import NO_ADDRESS
 
-# Replaces each value of a shopper.
-BLANKED = "XYZBLANKED"
+# Replaces each personal value. Requests that were anonymized long ago hold this text,
+# so that it must not change.
+ANONYMIZED = "XYZBLANKED"
 # IP address, visitor id, user agent, languages, client hints, campaign, keyword, time
 # of arrival, referrer.
 PERSONAL = ("cip", "cid", "ua", "lang", "uadata", "_rcn", "_rck", "_refts", "_ref")
@@ -21,19 +22,19 @@ PERSONAL = ("cip", "cid", "ua", "lang", "uadata", "_rcn", "_rck", "_refts", "_re
 _KEPT_BITS = {0: (32, 128), 1: (24, 64), 2: (16, 48), 3: (8, 24)}
 
 
-def blank_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
+def anonymize_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters of a finished request without personal data."""
     return {
-        name: BLANKED if name in PERSONAL else value
+        name: ANONYMIZED if name in PERSONAL else value
         for name, value in parameters.items()
     }
 
 
-def blank_url(url: str) -> str:
+def anonymize_url(url: str) -> str:
     """Return an audit URL (``tracking.tracking_url``) without personal data."""
     base, _, query = url.partition("?")
     parameters = dict(parse_qsl(query, keep_blank_values=True))
-    return f"{base}?{urlencode(blank_parameters(parameters), quote_via=quote)}"
+    return f"{base}?{urlencode(anonymize_parameters(parameters), quote_via=quote)}"
 
 
 def withdraw_shopper(parameters: Mapping[str, str]) -> dict[str, str]:

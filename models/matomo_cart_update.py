@@ -9,7 +9,7 @@ from ..matomo_api.delivery import (
     Requeued,
     get_failure_type,
 )
-from ..matomo_api.privacy import blank_url
+from ..matomo_api.privacy import anonymize_url
 from ..outbox import schedule
 from ..outbox.kinds import describe_answer
 
@@ -172,7 +172,7 @@ class MatomoCartUpdate(models.Model):
             # The guide: "Tracked ecommerce cart update: URL was %s".
             _logger.info(
                 "Tracked ecommerce cart update: URL was %s",
-                blank_url(update.tracking_url),
+                anonymize_url(update.tracking_url),
             )
 
     def _retry(self, failure_type):

@@ -796,13 +796,13 @@ class MatomoOrderMixin(models.AbstractModel):
         )
         self.invalidate_recordset(names, flush=False)
 
-    def _forget_matomo_shopper(self):
+    def _anonymize_matomo_data(self):
         """Delete the personal data of these orders and of their requests."""
         self._anonymize_matomo_shopper()
         # sudo: no user may write requests, and the user who deletes a customer need
         # not be able to see them.
         rows = self.env["matomo.request"].sudo()
-        rows.search([(self._matomo_order_field, "in", self.ids)])._forget()
+        rows.search([(self._matomo_order_field, "in", self.ids)])._anonymize_when_done()
 
     # === PRIVACY: EXPORT === #
 

@@ -18,10 +18,10 @@ class ResPartner(models.Model):
         """
         if "name" in vals and "email" in vals and not vals["email"]:
             named = self.filtered(lambda partner: partner.name != vals["name"])
-            named._forget_in_matomo()
+            named._anonymize_matomo_data()
         return super().write(vals)
 
-    def _forget_in_matomo(self, *args):
+    def _anonymize_matomo_data(self, *args):
         """Delete the personal data of the orders of these people.
 
         :param args: the arguments of ``_find_matomo_orders``
@@ -29,7 +29,7 @@ class ResPartner(models.Model):
         """
         orders = self._find_matomo_orders(*args) if self else ()
         for each in orders:
-            each._forget_matomo_shopper()
+            each._anonymize_matomo_data()
         return sum(map(len, orders))
 
     def _find_matomo_orders(self, operator="in", domain=Domain.TRUE):
@@ -55,10 +55,10 @@ class ResPartner(models.Model):
 
     # === ACTIONS === #
 
-    def action_matomo_forget(self):
+    def action_matomo_anonymize(self):
         """Delete the Matomo data of these people; the button of a manager."""
         for partner in self:
-            count = partner._forget_in_matomo(*partner._get_matomo_criteria())
+            count = partner._anonymize_matomo_data(*partner._get_matomo_criteria())
             partner._message_log(
                 body=self.env._(
                     "The personal data for Matomo of %s orders were deleted.", count

@@ -9,5 +9,5 @@ class ResUsers(models.Model):
 
         The contact itself stays if orders refer to it.
         """
-        self.filtered("share").partner_id._forget_in_matomo()
+        self.filtered("share").partner_id._anonymize_matomo_data()
         return super()._deactivate_portal_user(**post)

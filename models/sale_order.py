@@ -302,11 +302,11 @@ class SaleOrder(models.Model):
 
     # === PRIVACY === #
 
-    def _forget_matomo_shopper(self):
+    def _anonymize_matomo_data(self):
         """Override of `matomo.order.mixin`: carts are deleted."""
         # sudo: the user who deletes a customer need not be able to see cart updates.
         self.sudo().matomo_cart_update_ids.unlink()
-        return super()._forget_matomo_shopper()
+        return super()._anonymize_matomo_data()
 
     def _export_matomo_data(self):
         """Override of `matomo.order.mixin` to add the carts."""

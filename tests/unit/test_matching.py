@@ -13,7 +13,7 @@ from matomo_order_tracking.matomo_api.matching import (
     find_differences,
     is_same_order,
 )
-from matomo_order_tracking.matomo_api.privacy import blank_parameters
+from matomo_order_tracking.matomo_api.privacy import anonymize_parameters
 from matomo_order_tracking.matomo_api.reading import RecordedOrder
 
 NOW = datetime(2026, 3, 3, 10)
@@ -91,7 +91,7 @@ def test_the_times_of_matomo_are_those_of_its_site():
 
 
 def test_without_personal_data_revenue_and_day_decide():
-    sent = describe_sent(blank_parameters(PAYLOAD), NOW, revenue=115.0, time=NOW)
+    sent = describe_sent(anonymize_parameters(PAYLOAD), NOW, revenue=115.0, time=NOW)
     assert is_ours(sent, visitor_id=OTHER)
     assert not is_ours(sent, revenue=Decimal("1.00"))
 

@@ -96,12 +96,12 @@ class TestThirdChannel(LedgerCommon):
         self.send_and_verify()
         self.assertState(ticket, "verified")
 
-    def test_customer_of_a_ticket_is_forgotten(self):
+    def test_customer_of_a_ticket_is_anonymized(self):
         ticket = self.sell_ticket()
         ticket.sudo().matomo_ip_address = "203.0.113.9"
         self.send_and_verify()
         manager = self.make_manager()
-        self.customer.with_user(manager).action_matomo_forget()
+        self.customer.with_user(manager).action_matomo_anonymize()
         self.assertFalse(ticket.sudo().matomo_ip_address)
         self.assertTrue(self.row(ticket).is_anonymized)
 
