@@ -1,12 +1,16 @@
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.matomo_order_tracking.tests.common import LOGGER, MODULE, LedgerCommon
+from odoo.addons.matomo_order_tracking.tests.common import (
+    LOGGER,
+    MODULE,
+    ComparisonCommon,
+)
 
 
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
-class TestThirdChannel(LedgerCommon):
+class TestThirdChannel(ComparisonCommon):
     """Orders of another module go the whole way, by documented hooks alone."""
 
     def make_ticket(self, **values):
