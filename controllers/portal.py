@@ -8,10 +8,13 @@ from odoo.addons.sale.controllers import portal as sale_portal
 
 
 def register_visit(order):
-    """Store the visit of a shopper who signs or pays a quotation in the portal."""
+    """Store the visit of a shopper who signs or pays a quotation in the portal.
+
+    :param order: a ``sale.order`` that the shopper may open
+    """
     ir_http = request.env["ir.http"]
     if ir_http._is_matomo_shopper():
-        # sudo: a customer may not write their own quotation.
+        # sudo: a customer has no right to write their own quotation.
         ir_http._register_matomo_visit(order.sudo())
 
 
@@ -22,7 +25,7 @@ class CustomerPortal(sale_portal.CustomerPortal):
     ):
         """Override of `sale` to register the visit: signing may confirm the order."""
         token = access_token or request.httprequest.args.get("access_token")
-        # The call of super() below answers a refused access.
+        # If the access is refused, the super() call below answers the shopper.
         with suppress(AccessError, MissingError):
             register_visit(self._document_check_access("sale.order", order_id, token))
         return super().portal_quote_accept(
@@ -34,8 +37,8 @@ class PaymentPortal(payment_portal.PaymentPortal):
     def _create_transaction(self, *args, **kwargs):
         """Override of `payment` to register the visit.
 
-        Paying with a saved card may confirm the order at once. The callers have checked
-        the access to the order.
+        A payment with a saved card may confirm the order at once. All callers check the
+        access to the order first.
         """
         if order_id := kwargs.get("sale_order_id"):
             register_visit(request.env["sale.order"].browse(order_id))

@@ -14,12 +14,13 @@ class Privacy(Controller):
         readonly=True,
     )
     def export_partner(self, partner):
-        """Return all Matomo data of a customer as a JSON file.
+        """Return the personal data of a customer's orders as a JSON file.
 
-        :raise AccessError: for a user who is not a Matomo manager
+        :raise AccessError: if the user is not a manager of Matomo Order Tracking
+        :raise NotFound: if the customer does not exist
         """
         if not partner:
-            # The address names partner 0, which does not exist.
+            # Odoo's converter lets an address with the ID 0 pass.
             raise NotFound()
         data = json.dumps(partner._export_matomo_data(), indent=2, default=json_default)
         return request.make_response(

@@ -1,8 +1,8 @@
-"""Which addresses the token may travel to.
+"""The addresses to which the token may travel.
 
-An address is looked at twice: its text when somebody enters it, and the IP
-address behind its name at the moment of connecting, because a name can lead
-anywhere and elsewhere the next time.
+Each address is checked twice: its text when a person enters it, and the IP address
+behind its host name whenever a connection is made. The second check is needed because
+the owner of a name can change its IP address at any time.
 """
 
 import ipaddress
@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Loopback is this machine: nothing travels over a network there.
+# Names of this machine. Without a network nobody can read the token on its way.
 LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
-# A proxy might look these up for us: they are refused as names, too.
+# Services of clouds that hand out credentials. Their names are refused, too, because
+# behind a proxy this machine does not see the IP address.
 CLOUD_NAMES = (
     "metadata.google.internal",
     "metadata.goog",
@@ -22,8 +23,9 @@ CLOUD_NAMES = (
     "instance-data.ec2.internal",
 )
 
-# Link-local, where most clouds answer with credentials, is refused as a whole;
-# these are the places where some clouds do so besides, and what is no host.
+# Networks that hold no Matomo. Most clouds hand out credentials at a link-local
+# address: check_ip refuses all of these. The other networks of clouds are here, and
+# those that contain no host.
 _NEVER = [
     ipaddress.ip_network(network)
     for network in (
@@ -49,28 +51,28 @@ _IPV4_WITHIN = [
 ]
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\\]|\s")
 _HOST = re.compile(r"[\w.-]+")
-# Resolvers read such a host as a number: 127.1, 0x7f000001, 2130706433.
+# Some resolvers read such a host as an IP address: 127.1, 0x7f000001, 2130706433.
 _NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
 
 
-# {kind: the text for logs}; what people read is made in ``tools/sentences.py``.
+# {kind: the text for logs}. ``tools/sentences.py`` has the sentences for screens.
 REFUSALS = {
     "malformed": "This is not a web address.",
     "credentials": "The address holds a user name, a password, a question mark or a #.",
-    # http:// beyond this machine.
+    # http:// is allowed on this machine only.
     "insecure": "{host} is not this machine: its address must begin with https://.",
-    # No server is there, or a cloud's own services are.
+    # The address belongs to no server, or to a service of a cloud.
     "forbidden": "No Matomo can be at {host}.",
-    # The caller forbids them.
+    # The caller does not allow addresses in private networks.
     "private": "{host} is this machine or in a private network: not allowed here.",
 }
 
 
 class AddressRefused(ValueError):
-    """The token must not travel there.
+    """Says that the token must not travel to an address.
 
-    :param kind: one of ``REFUSALS``
-    :param host: the name or the IP address that is refused, if one is
+    :param kind: why, a key of ``REFUSALS``
+    :param host: the refused host name or IP address; "" if the text is not an address
     """
 
     def __init__(self, kind: str, host: object = ""):
@@ -80,11 +82,11 @@ class AddressRefused(ValueError):
 
 
 def check_address(url: str, allow_private: bool = True) -> None:
-    """Refuse what the text of a Matomo address tells to refuse.
+    """Check the text of a Matomo address.
 
-    :param url: as entered, with or without ``matomo.php``
-    :param allow_private: whether this machine and its networks are allowed
-    :raise AddressRefused: with a ``kind``
+    :param url: the address as entered, with or without ``matomo.php``
+    :param allow_private: whether this machine and private networks are allowed
+    :raise AddressRefused: if the token must not travel there
     """
     try:
         parts = urlsplit(url)
@@ -114,10 +116,13 @@ def check_address(url: str, allow_private: bool = True) -> None:
 
 
 def check_ip(ip: str | IPAddress, *, is_secure: bool, allow_private: bool) -> None:
-    """Refuse an IP address that the token must not travel to.
+    """Check an IP address.
 
-    :param is_secure: whether it would travel encrypted
-    :raise AddressRefused: with a ``kind``
+    :param ip: an address object, or its text; an IPv6 zone such as ``%eth0`` is ignored
+    :param is_secure: whether the token would travel encrypted
+    :param allow_private: whether this machine and private networks are allowed
+    :raise AddressRefused: if the token must not travel there
+    :raise ValueError: if the text is not an IP address
     """
     if isinstance(ip, str):
         ip = ipaddress.ip_address(ip.partition("%")[0])
@@ -134,12 +139,14 @@ def check_ip(ip: str | IPAddress, *, is_secure: bool, allow_private: bool) -> No
     target = _get_ipv4_within(ip) or ip
     if not allow_private and not target.is_global:
         raise AddressRefused("private", ip)
-    # Other addresses with 127.0.0.1 within are translated somewhere in a network.
+    # Only ::ffff:127.0.0.1 is this machine. A gateway in the network translates the
+    # other addresses that contain 127.0.0.1, so that the token would travel there.
     if not is_secure and not (getattr(ip, "ipv4_mapped", None) or ip).is_loopback:
         raise AddressRefused("insecure", ip)
 
 
 def _parse_ip(host: str) -> IPAddress | None:
+    """Return the IP address that a host is, None if it is a name."""
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -147,7 +154,7 @@ def _parse_ip(host: str) -> IPAddress | None:
 
 
 def _get_ipv4_within(ip: IPAddress) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that an IPv6 address stands for."""
+    """Return the IPv4 address that an IPv6 address contains, None if there is none."""
     if ip.version == 4 or ip == ipaddress.IPv6Address("::1"):
         return None
     if any(ip in network for network in _IPV4_WITHIN):

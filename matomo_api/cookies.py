@@ -1,8 +1,8 @@
 """The first-party cookies of matomo.js on the shop's domain.
 
-Cookies come from strangers. A cookie that matomo.js would not write exactly so counts
-as missing: no visitor id, no attribution, no answer about consent. docs/matomo.md
-section 18 says what matomo.js writes.
+Anybody can send any cookie. A cookie that does not look exactly as matomo.js writes it
+counts as missing: no visitor ID, no attribution, no consent. docs/matomo.md section 18
+describes the cookies of matomo.js.
 """
 
 import hashlib
@@ -18,23 +18,24 @@ from .tracking import MAX_CAMPAIGN_LENGTH, MAX_REFERRER_LENGTH, Attribution
 # Browsers keep cookies of up to 4 KB, percent-encoded.
 _MAX_COOKIE_LENGTH = 8192
 _MAX_NAME_LENGTH = 255
-# The visitor id and the time of its creation (seconds since 1970); older versions of
-# matomo.js write more numbers behind it.
+# The visitor ID and the time when it was made (seconds since 1970). Older versions of
+# matomo.js add more numbers.
 _VISITOR = re.compile(r"([0-9a-f]{16})(?:\.([0-9]{1,10})(?:\.[0-9.]{0,100})?)?")
-# An earlier timestamp is implausible: there was no Matomo yet (seconds since 1970).
+# An earlier time is implausible, because there was no Matomo yet (seconds since 1970).
 _FIRST_TIMESTAMP = 1_000_000_000
-# The clocks of browsers may be a day ahead (seconds).
+# The clock of a browser may be this much ahead (seconds).
 _CLOCK_DIFFERENCE = 86_400
 
 
 def parse_visitor_id(cookies: Mapping[str, str], idsite: int) -> str:
-    """Return the visitor id that matomo.js gave this browser: 16 hex digits, or "".
+    """Return the visitor ID that matomo.js gave this browser.
 
-    The cookie is ``_pk_id.<idsite>.<hash>``. Its prefix can be configured, and its
-    hash depends on settings in the page, so that any prefix and hash is accepted. Of
-    several visitor ids the newest is returned.
+    The cookie is ``_pk_id.<idsite>.<hash>``. Any prefix and hash is accepted: the
+    prefix can be configured, and the hash depends on settings in the page.
 
-    :param cookies: of the request, perhaps percent-encoded
+    :param cookies: the cookies of the request; the values may be percent-encoded
+    :param idsite: the ID of the site in Matomo
+    :return: 16 hex digits, the newest ID if there are several; "" if there is none
     """
     found = []
     for value in _find(cookies, "id", idsite):
@@ -46,13 +47,16 @@ def parse_visitor_id(cookies: Mapping[str, str], idsite: int) -> str:
 def parse_attribution(
     cookies: Mapping[str, str], idsite: int, now: float | None = None
 ) -> Attribution:
-    """Return where the shopper came from according to matomo.js, perhaps empty.
+    """Return where the shopper came from, as matomo.js has stored it.
 
-    The cookie is ``_pk_ref.<idsite>.<hash>``, percent-encoded JSON:
-    ``[campaign, keyword, timestamp, referrer]``. Of several the newest is returned.
+    The cookie is ``_pk_ref.<idsite>.<hash>``. It holds percent-encoded JSON:
+    ``[campaign, keyword, timestamp, referrer]``.
 
-    :param cookies: of the request, perhaps percent-encoded
-    :param now: seconds since 1970; a timestamp that is more than a day later is dropped
+    :param cookies: the cookies of the request; the values may be percent-encoded
+    :param idsite: the ID of the site in Matomo
+    :param now: seconds since 1970, by default the current time; a timestamp more than a
+        day later is dropped
+    :return: the newest attribution if there are several; an empty one if there is none
     """
     latest = (time.time() if now is None else now) + _CLOCK_DIFFERENCE
     found = [
@@ -68,11 +72,13 @@ def parse_attribution(
 def visitor_cookie(
     idsite: int, host: str, visitor_id: str, now: float
 ) -> tuple[str, str]:
-    """Return name and value of the cookie that matomo.js would set for this visitor.
+    """Return the visitor cookie as matomo.js would set it.
 
-    :param host: as the browser names it; a port is left out
+    :param idsite: the ID of the site in Matomo
+    :param host: the host of the shop as in the browser, with or without port
     :param visitor_id: 16 hex digits
     :param now: seconds since 1970
+    :return: tuple of the cookie's name and value
     """
     host = urlsplit(f"//{host}").hostname or ""
     digest = hashlib.sha1(f"{host.removesuffix('.')}/".encode()).hexdigest()
@@ -80,10 +86,12 @@ def visitor_cookie(
 
 
 def consent(cookies: Mapping[str, str]) -> bool | None:
-    """Return whether the shopper told matomo.js to track them; None: no answer.
+    """Return the shopper's answer to matomo.js about tracking.
 
-    A refusal wins if both answers are there: matomo.js itself deletes one cookie when
-    it writes the other.
+    If both answers are there, the refusal counts. matomo.js never leaves both: it
+    deletes one cookie when it writes the other.
+
+    :return: True for consent, False for a refusal, None without an answer
     """
     if cookies.get("mtm_consent_removed"):
         return False
@@ -101,11 +109,15 @@ def _find(cookies: Mapping[str, str], name: str, idsite: int) -> Iterator[str]:
             and len(value) <= _MAX_COOKIE_LENGTH
             and wanted.fullmatch(key)
         ):
-            # The web framework may have decoded the cookie already.
+            # Odoo's web framework may have decoded the cookie already.
             yield value if value.startswith("[") else unquote(value)
 
 
 def _parse_attribution(value: str, latest: float) -> Attribution:
+    """Return the attribution in the value of a cookie, perhaps empty.
+
+    :param latest: seconds since 1970; a later timestamp is dropped
+    """
     try:
         content = json.loads(value)
     except (ValueError, RecursionError):
@@ -123,15 +135,18 @@ def _parse_attribution(value: str, latest: float) -> Attribution:
 
 
 def _text(value, length: int) -> str:
+    """Return a text that is safe to send; "" if the value is not a text."""
     return clean_text(value, length) if isinstance(value, str) else ""
 
 
 def _web_address(value) -> str:
+    """Return a web address without credentials; "" if the value is not one."""
     address = _text(value, MAX_REFERRER_LENGTH)
     try:
         parts = urlsplit(address)
         is_web = parts.scheme in ("http", "https") and parts.hostname
-        # No user names and passwords. A space stands where a control character was.
+        # An address with a user name or password is dropped. So is one with a space:
+        # clean_text puts it in the place of a control character.
         is_clean = "@" not in parts.netloc and " " not in address
     except ValueError:
         return ""

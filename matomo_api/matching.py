@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 
-from .privacy import BLANKED
+from .privacy import ANONYMIZED
 from .reading import RecordedItem, RecordedOrder
 
 # Matomo's days are those of the site's time zone, and clocks differ.
@@ -113,7 +113,7 @@ def describe_sent(
         revenue=float(payload.get("revenue") or 0),
         time=_parse_time(payload.get("cdt")),
         created=created,
-        visitor_id="" if visitor_id == BLANKED else visitor_id,
+        visitor_id="" if visitor_id == ANONYMIZED else visitor_id,
         amounts={
             name: payload[parameter]
             for name, parameter in COMPARED.items()

@@ -1,4 +1,4 @@
-"""Matomo's JavaScript tag in the HTML of a page, as people paste it there."""
+"""Find Matomo's JavaScript tag in the HTML of a page, as people paste it there."""
 
 import re
 from urllib.parse import urlsplit
@@ -15,17 +15,19 @@ _SITE = re.compile(
     ) ["']? (\d{1,9}) \b""",
     re.VERBOSE,
 )
-# Matomo's Tag Manager. The page does not say which site it tracks.
+# A container of Matomo's Tag Manager. The page does not say which site it tracks.
 _CONTAINER = re.compile(r"/container_\w+\.js")
 
 
 def has_tag(code: str, url: str, idsite: int) -> bool:
-    """Return whether the code of a page contains a tag of this site of this Matomo.
+    """Return whether the code of a page contains a tag of a Matomo site.
 
-    :param code: HTML
-    :param url: the address of Matomo; a tag that names no host counts as a tag of this
-        Matomo
-    :param idsite: the number of the site in Matomo
+    A container of this Matomo's Tag Manager counts, too. A tag without a host counts as
+    a tag of this Matomo.
+
+    :param code: HTML; comments are ignored
+    :param url: the address of this Matomo
+    :param idsite: the ID of the site in this Matomo
     """
     code = _COMMENT.sub("", code)
     hosts = {host.lower() for host in _HOST.findall(code)}

@@ -9,7 +9,7 @@ from ..outbox import schedule
 from ..outbox.transactions import guarded
 from ..tools import shopper
 
-# A visit to these routes is registered even if it does not change the cart.
+# A request to these routes registers the visit even if it does not change the cart.
 CHECKOUT_ROUTES = (
     "/shop/address",
     "/shop/cart",
@@ -20,12 +20,12 @@ CHECKOUT_ROUTES = (
     "/shop/payment",
     "/shop/set_delivery",
 )
-# Key of the session: since when the visitor is unknown (seconds since 1970).
+# Key of the session: since when the shopper's visitor is unknown (seconds since 1970).
 UNKNOWN_SINCE = "matomo_unknown_since"
 
 
 class IrHttp(models.AbstractModel):
-    """Every request of a shopper passes here, whichever route answers it."""
+    """Register the visits of shoppers, whichever route answers their requests."""
 
     _inherit = "ir.http"
 
@@ -33,9 +33,9 @@ class IrHttp(models.AbstractModel):
     def _dispatch(cls, endpoint):
         """Override of `base` to register the visit of a shopper.
 
-        During the request ``request.matomo_carts`` gathers the carts that change
-        (``sale.order._collect_matomo_carts``); after it, when the shop has done its
-        work, they are queued and the shopper's metadata is stored.
+        During the request ``sale.order._collect_matomo_carts`` collects the IDs of
+        changed carts in ``request.matomo_carts``. After it, these carts are queued and
+        the shopper's metadata is stored on them.
         """
         if not (getattr(request, "website", None) and cls._is_matomo_shopper()):
             return super()._dispatch(endpoint)
@@ -43,11 +43,13 @@ class IrHttp(models.AbstractModel):
         request.matomo_carts = set()
         response = super()._dispatch(endpoint)
         cart_id = request.session.get(CART_SESSION_CACHE_KEY)
-        # Other carts that change are not this shopper's: payment providers call, too.
+        # A request may change carts of other shoppers, for example if a payment
+        # provider makes it. They are left out: this is not their shopper's visit.
         own = {cart_before, cart_id} - {None, False}
         changed, request.matomo_carts = request.matomo_carts & own, None
         if cart_id and cart_id != cart_before:
-            # A cart left behind is taken up again: by a link in an e-mail, at login.
+            # The shopper returns to an abandoned cart, by a link in an e-mail or by
+            # logging in.
             changed.add(cart_id)
         visited = set(changed)
         if UNKNOWN_SINCE in request.session or any(
@@ -55,16 +57,17 @@ class IrHttp(models.AbstractModel):
         ):
             visited |= {cart_id or cart_before} & own
         if visited:
-            # sudo: a shopper has no right to their own cart.
+            # sudo: a shopper has no access right to their own cart.
             orders = request.env["sale.order"].sudo().browse(sorted(visited))
             cls._register_matomo_visit(orders, changed)
         return response
 
     @classmethod
     def _is_allowed_cookie(cls, cookie_type):
-        """Override of `website`: a cookie that is not JSON allows nothing.
+        """Override of `website` to take a broken cookie for "nothing is allowed".
 
-        `website` parses it for every page and fails on what a stranger put there.
+        `website` reads this cookie as JSON for every page. Anybody can send a cookie
+        that is not JSON, and every page would fail.
         """
         try:
             return super()._is_allowed_cookie(cookie_type)
@@ -75,7 +78,7 @@ class IrHttp(models.AbstractModel):
 
     @classmethod
     def _is_matomo_shopper(cls):
-        """Return whether a shopper makes this request and it may write.
+        """Return whether a shopper makes this request, and it may write.
 
         Employees and bots are not shoppers.
         """
@@ -88,14 +91,13 @@ class IrHttp(models.AbstractModel):
 
     @classmethod
     def _register_matomo_visit(cls, orders, changed=()):
-        """Store the visit of this request on open orders and queue changed carts.
+        """Store the visit of this request on open orders, and queue changed carts.
 
-        A sale is sacred: whatever fails here is logged, and the shopper does not
-        notice.
+        If this fails, the failure is logged and the shopper's request goes on.
 
-        :param orders: the shopper's orders, in sudo; some may be gone or confirmed
-        :param changed: ids of the carts that this request has changed
-        :raise: only what Odoo must hear of, see ``guarded``
+        :param orders: the shopper's orders, in sudo; some may be deleted or confirmed
+        :param changed: IDs of the carts that this request has changed
+        :raise: only the errors that Odoo must get, see ``guarded``
         """
         message = "The visit could not be registered on %s"
         with guarded(orders.env.cr, message, orders):
@@ -107,8 +109,9 @@ class IrHttp(models.AbstractModel):
 
     @classmethod
     def _register_matomo_order_visit(cls, order, http_request, is_changed):
-        """Store the visit on one order, as the order's Matomo site allows.
+        """Store the visit on one order, as far as the settings of its site allow.
 
+        :param order: an open order, in sudo
         :param http_request: a ``tools.shopper.HttpRequest``
         :param is_changed: whether this request has changed the cart
         """
@@ -123,7 +126,7 @@ class IrHttp(models.AbstractModel):
 
     @classmethod
     def _get_matomo_http_request(cls, env):
-        """Return this request as plain values."""
+        """Return this request as a ``tools.shopper.HttpRequest``, without Odoo."""
         http = request.httprequest
         website = env["website"].get_current_website()
         is_answered = website.cookies_bar and shopper.is_cookie_bar_answered(
@@ -143,9 +146,12 @@ class IrHttp(models.AbstractModel):
 
     @classmethod
     def _follow_matomo_visitor(cls, order, site, http_request, visit, is_news):
-        """Write matomo.js's visitor cookie if matomo.js has not done so in time.
+        """Set the visitor cookie of matomo.js if matomo.js has not set it in time.
 
-        :param is_news: whether the shopper has just answered
+        :param order: the shopper's order, in sudo
+        :param http_request: a ``tools.shopper.HttpRequest``
+        :param visit: what ``tools.shopper.read_visit`` has read from it
+        :param is_news: whether the shopper has just answered the question for consent
         """
         session = request.session
         unknown_since, is_cookie_due = shopper.follow_visitor(
@@ -162,8 +168,9 @@ class IrHttp(models.AbstractModel):
             session[UNKNOWN_SINCE] = unknown_since
         if is_cookie_due:
             visitor_id = order._prepare_matomo_visitor(site).visitor_id
-            # The cookie's type stays "required": the consent is checked above, and
-            # the cookie bar must not stop what was allowed elsewhere.
+            # Odoo drops cookies of the type "optional" if the cookie bar was not
+            # accepted. This one keeps the type "required": follow_visitor has checked
+            # the consent, which may come from matomo.js instead of the cookie bar.
             request.future_response.set_cookie(
                 **shopper.prepare_visitor_cookie(http_request, site.idsite, visitor_id)
             )

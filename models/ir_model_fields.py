@@ -9,14 +9,14 @@ class IrModelFields(models.Model):
 
     @api.constrains("related")
     def _check_related_token(self):
-        """A field of somebody's own must not show what ours hides."""
+        """Forbid a related field that would show the value of a write-only field."""
         for record in self.filtered(lambda record: record.related):
             target = record._related_field()
             field = self.env[target.model]._fields.get(target.name)
             if isinstance(field, WriteOnlyChar):
                 raise ValidationError(
                     self.env._(
-                        "“%s” is shown to nobody: no other field can be related to it.",
+                        "“%s” is write-only and cannot be used in related fields.",
                         target.field_description,
                     )
                 )

@@ -9,20 +9,21 @@ from ..matomo_api.delivery import (
     Requeued,
     get_failure_type,
 )
-from ..matomo_api.privacy import blank_url
+from ..matomo_api.privacy import anonymize_url
 from ..outbox import schedule
 from ..outbox.kinds import describe_answer
 
 _logger = logging.getLogger(__name__)
 
-# How many updates of a site the autovacuum deletes at once.
+# How many cart updates of a site the autovacuum deletes in one step.
 GC_BATCH = 1000
 
 
 class MatomoCartUpdate(models.Model):
-    """A change of a web shop cart: sent soon, read back never, deleted in time.
+    """A change of a web shop cart. The sender sends it soon, in one or two attempts.
 
-    It has no verdict: if a cart becomes an order, the order has one. Nobody may
+    It has no verdict, and the verifier does not read it back: if the cart becomes an
+    order, the order has a request. The autovacuum deletes old updates. No user may
     create, write or delete updates through the interface.
     """
 
@@ -47,7 +48,8 @@ class MatomoCartUpdate(models.Model):
         index=True,
         ondelete="cascade",
     )
-    # See matomo.request.partner_id.
+    # The customer when the update was made, not a related field: see
+    # matomo.request.partner_id.
     partner_id = fields.Many2one(
         "res.partner",
         string="Customer",
@@ -57,7 +59,7 @@ class MatomoCartUpdate(models.Model):
         readonly=True,
         index="btree_not_null",
         ondelete="set null",
-        help="Whose personal data the update may hold.",
+        help="The customer whose personal data the update may hold.",
     )
     changed_date = fields.Datetime(required=True, readonly=True)
     state = fields.Selection(
@@ -86,7 +88,7 @@ class MatomoCartUpdate(models.Model):
         readonly=True,
         prefetch=False,
         groups="matomo_order_tracking.group_matomo_user",
-        help="A GET address equal to what was sent, its token masked.",
+        help="What was sent, as a web address. The token is masked.",
     )
     revenue = fields.Monetary(
         readonly=True, help="The amount sent, in the currency of the Matomo site."
@@ -99,9 +101,9 @@ class MatomoCartUpdate(models.Model):
     answer_status = fields.Integer(string="HTTP Status", readonly=True, aggregator=None)
     answer_text = fields.Text(string="Answer", readonly=True, prefetch=False)
 
-    # The sender's query: the updates of a site that are due, the newest first.
+    # For the sender, which searches the due updates of a site, the newest first.
     _due_index = models.Index("(site_id, changed_date, id) WHERE state = 'pending'")
-    # The autovacuum's query: the old updates of a site.
+    # For the autovacuum, which searches the old updates of a site.
     _age_index = models.Index("(site_id, changed_date)")
 
     @api.depends("sale_order_id")
@@ -113,14 +115,16 @@ class MatomoCartUpdate(models.Model):
     # === ATTEMPTS === #
 
     def _get_order(self):
+        """Return the cart, a ``sale.order``."""
         self.ensure_one()
         return self.sale_order_id
 
     def _start_attempt(self, until, build):
-        """Build the update's request and lease it, in one UPDATE.
+        """Build the parameters of the update, and lease it to the calling sender.
 
-        :param until: naive UTC; after that it is due again
-        :param build: takes the update; whether there is something to send
+        :param until: end of the lease, naive UTC; after it the update is due again
+        :param build: a function that takes the update, writes its parameters, and
+            returns whether there is something to send
         :return: whether there is something to send
         """
         self.ensure_one()
@@ -136,7 +140,10 @@ class MatomoCartUpdate(models.Model):
         return True
 
     def _fail_to_build(self):
-        """Cancel an update that could not be built: its order will say why."""
+        """Cancel an update whose parameters could not be built.
+
+        If the cart becomes an order, the order's own request says what is wrong.
+        """
         self._cancel(self.env._("The cart could not be prepared for Matomo."))
 
     def _prepare_attempts(self):
@@ -146,7 +153,11 @@ class MatomoCartUpdate(models.Model):
     # === OUTCOMES === #
 
     def _apply(self, outcome):
-        """Write down what became of an attempt to send these updates."""
+        """Apply an outcome of the delivery to these updates.
+
+        :param outcome: an ``Accepted``, ``Refused`` or ``Requeued`` of
+            ``matomo_api.delivery``
+        """
         match outcome:
             case Accepted(answer=answer):
                 self._accept(answer)
@@ -159,6 +170,10 @@ class MatomoCartUpdate(models.Model):
                 self._retry(get_failure_type(error))
 
     def _accept(self, answer):
+        """Set the updates sent: Matomo has accepted them.
+
+        :param answer: a ``BulkAnswer``
+        """
         self.write(
             {
                 "state": "sent",
@@ -169,14 +184,17 @@ class MatomoCartUpdate(models.Model):
             }
         )
         for update in self:
-            # The guide: "Tracked ecommerce cart update: URL was %s".
+            # The guide asks for this very text.
             _logger.info(
                 "Tracked ecommerce cart update: URL was %s",
-                blank_url(update.tracking_url),
+                anonymize_url(update.tracking_url),
             )
 
     def _retry(self, failure_type):
-        """Send the updates a second time, then never: the next change is the retry."""
+        """Defer the updates for one more attempt. Give up those that had it.
+
+        There is no third attempt: the next change of the cart is sent anyway.
+        """
         last = self.filtered(
             lambda update: update.attempt_count >= schedule.MAX_CART_ATTEMPTS
         )
@@ -189,11 +207,17 @@ class MatomoCartUpdate(models.Model):
         )
 
     def _give_up(self, **values):
+        """Cancel updates that could not be sent. ``values`` are written, too."""
         self._cancel(
             self.env._("Sending it failed; the next change is sent again."), **values
         )
 
     def _cancel(self, reason, **values):
+        """Cancel the updates.
+
+        :param reason: a translated sentence
+        :param values: further values to write
+        """
         self.write(
             {
                 "state": "cancelled",
@@ -206,7 +230,10 @@ class MatomoCartUpdate(models.Model):
     # === PRIVACY === #
 
     def _export_data(self):
-        """Return these updates for somebody who asks what is kept of them, as JSON."""
+        """Return these updates for the export of a customer's data.
+
+        :return: list of dicts, one for each update; ``None`` stands for an empty value
+        """
         names = ("state", "reason", "revenue", "changed_date", "sent_date")
         names += ("payload", "tracking_url")
         return [
@@ -220,9 +247,9 @@ class MatomoCartUpdate(models.Model):
 
     @api.autovacuum
     def _gc_updates(self):
-        """Delete updates older than their site keeps personal data.
+        """Delete updates that are older than the retention of their site.
 
-        :return: how many were deleted, and whether there are more
+        :return: how many were deleted, and whether there may be more
         """
         done, is_more = 0, False
         sites = self.env["matomo.site"].with_context(active_test=False)
@@ -235,7 +262,7 @@ class MatomoCartUpdate(models.Model):
                 ],
                 limit=GC_BATCH,
             )
-            # An update that somebody works on is left for tomorrow.
+            # The next autovacuum deletes the updates that are locked now.
             free = found.try_lock_for_update()
             free.unlink()
             done += len(free)

@@ -133,7 +133,7 @@ class MatomoOrderMixin(models.AbstractModel):
 
     # === COMPUTE AND SEARCH === #
 
-    def _get_matomo_rows(self):
+    def _get_matomo_requests(self):
         """Return the requests of these orders: ``{order id: request}``, in sudo."""
         # sudo: employees see the verdict and may not read requests.
         rows = (
@@ -145,8 +145,8 @@ class MatomoOrderMixin(models.AbstractModel):
         )
         return {row[self._matomo_order_field].id: row for row in rows}
 
-    def _get_matomo_row(self):
-        """Return the request of an order, empty if it has none (in sudo)."""
+    def _get_matomo_request(self):
+        """Return the request of an order, empty if it has none. Call it in sudo."""
         return self.matomo_request_ids.filtered(lambda row: row.kind == "order")
 
     @api.depends("matomo_attribution_info")
@@ -156,16 +156,16 @@ class MatomoOrderMixin(models.AbstractModel):
             parts = (info.get("campaign"), info.get("keyword"), info.get("referrer"))
             order.matomo_attribution = ", ".join(filter(None, parts))
 
-    def _depends_on_matomo_row(self):
+    def _depends_on_matomo_request(self):
         """Return the fields of the request that the verdict shows."""
         if not self._matomo_order_field:
             return []
         names = ("state", "reason", "notes", "sent_date", "order_ref", "tracking_url")
         return ["state", *(f"matomo_request_ids.{name}" for name in names)]
 
-    @api.depends(_depends_on_matomo_row)
+    @api.depends(_depends_on_matomo_request)
     def _compute_matomo_verdict(self):
-        rows = self._get_matomo_rows()
+        rows = self._get_matomo_requests()
         nothing = self.env["matomo.request"]
         for order in self:
             row = rows.get(order._origin.id, nothing)
@@ -181,11 +181,11 @@ class MatomoOrderMixin(models.AbstractModel):
         """Return the fields by which an order can differ from what Matomo has."""
         if not self._matomo_order_field:
             return []
-        return ["amount_total", "date_order", *self._depends_on_matomo_row()]
+        return ["amount_total", "date_order", *self._depends_on_matomo_request()]
 
     @api.depends(_depends_on_matomo_amount)
     def _compute_matomo_notes(self):
-        rows = self._get_matomo_rows()
+        rows = self._get_matomo_requests()
         for order in self:
             row = rows.get(order._origin.id)
             notes = (row.notes, *order._get_matomo_changes(row)) if row else ()
@@ -239,14 +239,14 @@ class MatomoOrderMixin(models.AbstractModel):
             return sent
         return self._prepare_matomo_amounts(site).revenue
 
-    @api.depends(_depends_on_matomo_row)
+    @api.depends(_depends_on_matomo_request)
     def _compute_matomo_tracking_url(self):
-        rows = self._get_matomo_rows()
+        rows = self._get_matomo_requests()
         for order in self:
             row = rows.get(order._origin.id)
             order.matomo_tracking_url = row.tracking_url if row else False
 
-    def _search_matomo_row(self, field_name, domain):
+    def _search_matomo_request(self, field_name, domain):
         """Return the domain of the orders whose request matches ``domain``.
 
         :param field_name: the field that is searched; Odoo does not check read access
@@ -254,7 +254,7 @@ class MatomoOrderMixin(models.AbstractModel):
         :raise AccessError: for a user who may not read this field
         """
         self._check_field_access(self._fields[field_name], "read")
-        # sudo: see _get_matomo_rows.
+        # sudo: see _get_matomo_requests.
         query = (
             self.env["matomo.request"]
             .sudo()
@@ -269,17 +269,17 @@ class MatomoOrderMixin(models.AbstractModel):
     def _search_matomo_state(self, operator, value):
         if operator != "in":
             return NotImplemented
-        domain = self._search_matomo_row(
+        domain = self._search_matomo_request(
             "matomo_state", [("state", "in", [v for v in value if v])]
         )
         if False in value:
-            domain |= ~self._search_matomo_row("matomo_state", Domain.TRUE)
+            domain |= ~self._search_matomo_request("matomo_state", Domain.TRUE)
         return domain
 
     def _search_matomo_tracked(self, operator, value):
         if operator != "in":
             return NotImplemented
-        return self._search_matomo_row(
+        return self._search_matomo_request(
             "matomo_tracked", [("state", "in", ACCEPTED_STATES)]
         )
 
@@ -303,9 +303,9 @@ class MatomoOrderMixin(models.AbstractModel):
         """
         if operator in Domain.NEGATIVE_OPERATORS:
             return NotImplemented
-        domain = self._search_matomo_row(field_name, [(name, operator, value)])
+        domain = self._search_matomo_request(field_name, [(name, operator, value)])
         if operator == "in" and False in value:
-            domain |= ~self._search_matomo_row(field_name, Domain.TRUE)
+            domain |= ~self._search_matomo_request(field_name, Domain.TRUE)
         return domain
 
     def _field_to_sql(self, alias, field_expr, query=None):
@@ -341,7 +341,7 @@ class MatomoOrderMixin(models.AbstractModel):
         orders = self.sudo()
         orders._matomo_enqueue_refunds()
         orders = orders.filtered(lambda order: order._is_matomo_sale())
-        rows = orders._get_matomo_rows()
+        rows = orders._get_matomo_requests()
         new = orders.filtered(lambda order: order.id not in rows)
         requests = self.env["matomo.request"].sudo()
         changed = requests.create(
@@ -496,7 +496,7 @@ class MatomoOrderMixin(models.AbstractModel):
             discount=amounts.discount,
             items=tuple(merged.item for merged in amounts.items),
         )
-        return order, self._get_matomo_amount_notes(amounts)
+        return order, self._get_matomo_adjustments(amounts)
 
     def _prepare_matomo_amounts(self, site):
         """Return the ``Amounts`` of what is counted, in the site's currency."""
@@ -642,7 +642,7 @@ class MatomoOrderMixin(models.AbstractModel):
         path = category.browse(map(int, (category.parent_path or "").split("/")[:-1]))
         return choose_categories([*names, *path.mapped("name")])
 
-    def _get_matomo_amount_notes(self, amounts):
+    def _get_matomo_adjustments(self, amounts):
         """Return sentences on what is sent differently from the order, and why."""
         notes = [
             self.env._(
@@ -796,13 +796,13 @@ class MatomoOrderMixin(models.AbstractModel):
         )
         self.invalidate_recordset(names, flush=False)
 
-    def _forget_matomo_shopper(self):
+    def _anonymize_matomo_data(self):
         """Delete the personal data of these orders and of their requests."""
         self._anonymize_matomo_shopper()
         # sudo: no user may write requests, and the user who deletes a customer need
         # not be able to see them.
         rows = self.env["matomo.request"].sudo()
-        rows.search([(self._matomo_order_field, "in", self.ids)])._forget()
+        rows.search([(self._matomo_order_field, "in", self.ids)])._anonymize_when_done()
 
     # === PRIVACY: EXPORT === #
 

@@ -1,6 +1,3 @@
-import logging
-from contextlib import closing
-from datetime import timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -9,30 +6,24 @@ from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
 
 from ..const import ACCEPTED_STATES
-from ..matomo_api.errors import MatomoError
-from ..matomo_api.reading import day_totals, read_day_orders
 from ..matomo_api.tracking import order_ref_key
-from ..outbox.transactions import end_transaction, run_in_transaction
 
-_logger = logging.getLogger(__name__)
-
-# How many past days are compared again every night: a till may sync late.
-DAYS = 31
-# How many orders the explanation names for one cause.
+# The explanation names at most this many orders for one cause.
 NAMED = 20
 HALF_CENT = Decimal("0.005")
-# The relative error of revenue: Matomo stores it in single precision (docs/matomo.md
-# section 7).
+# The relative error of a revenue in Matomo, which stores it in single precision
+# (docs/matomo.md section 7).
 PRECISION = Decimal("1e-6")
 
 
 class Cause(NamedTuple):
-    """A reason for which an order makes the two sides differ.
+    """One order that Odoo and Matomo do not count in the same way, and why.
 
-    :ivar kind: of the reason
-    :ivar name: of the order
-    :ivar orders: how many more orders Matomo has because of it, perhaps negative
-    :ivar revenue: how much more revenue Matomo has because of it, in its currency
+    :ivar kind: the reason, a key of the labels in ``_get_sentences``
+    :ivar name: the name of the order, or its order ID in Matomo
+    :ivar orders: how many more orders Matomo counts: 1, 0 or -1
+    :ivar revenue: how much more revenue Matomo counts, perhaps negative, in the
+        currency of the site
     """
 
     kind: str
@@ -42,15 +33,16 @@ class Cause(NamedTuple):
 
 
 class MatomoReconciliation(models.Model):
-    """A day of a Matomo site in Odoo and in Matomo, and why the two differ.
+    """One day of a Matomo site: its orders in Odoo and in Matomo, and why they differ.
 
-    The figures of Odoo are the sums of the orders as they are now. The figures of
-    Matomo come from its own report. A day is a day of the site's time zone. Both sides
-    count bought lines with tax, in the site's currency.
+    On screens this is the Daily Comparison. Odoo's figures are the sums of the orders
+    as they are now; Matomo's figures come from its own report. A day is a day of the
+    site's time zone. Both sides count bought lines with tax, in the site's currency.
+    ``outbox/comparison.py`` asks Matomo; this model compares and stores the result.
     """
 
     _name = "matomo.reconciliation"
-    _description = "Matomo Reconciliation"
+    _description = "Matomo Daily Comparison"
     _order = "day desc, site_id"
     _rec_name = "day"
 
@@ -68,19 +60,18 @@ class MatomoReconciliation(models.Model):
     odoo_revenue = fields.Monetary(
         string="Revenue in Odoo",
         readonly=True,
-        help="The bought lines with tax of the orders that belong into Matomo.",
+        help="Total including taxes of the orders that should be in Matomo.",
     )
     matomo_order_count = fields.Integer(string="Orders in Matomo", readonly=True)
     matomo_revenue = fields.Monetary(string="Revenue in Matomo", readonly=True)
     order_count_difference = fields.Integer(
-        string="Orders Too Many",
+        string="Order Difference",
         readonly=True,
-        help="Orders in Matomo less orders in Odoo.",
+        help="Orders in Matomo minus orders in Odoo.",
     )
     revenue_difference = fields.Monetary(
-        string="Difference",
         readonly=True,
-        help="Revenue in Matomo less revenue in Odoo.",
+        help="Revenue in Matomo minus revenue in Odoo.",
     )
     state = fields.Selection(
         [
@@ -93,18 +84,18 @@ class MatomoReconciliation(models.Model):
         help="Explained: the listed reasons add up to the difference.",
     )
     explanation = fields.Text(
-        readonly=True, help="What makes the two sides differ, in plain words."
+        readonly=True, help="Why Odoo and Matomo differ, and which orders cause it."
     )
     checked_date = fields.Datetime(readonly=True)
 
-    # One row for each day. The index also finds the days of a site.
+    # The index also serves searches for the days of a site.
     _site_day_unique = models.UniqueIndex("(site_id, day)")
 
     @api.depends("site_id", "day")
     def _compute_display_name(self):
-        for row in self:
-            day = format_date(self.env, row.day)
-            row.display_name = f"{row.site_id.display_name}, {day}"
+        for record in self:
+            day = format_date(self.env, record.day)
+            record.display_name = f"{record.site_id.display_name}, {day}"
 
     # === ACTIONS === #
 
@@ -127,69 +118,15 @@ class MatomoReconciliation(models.Model):
     # === COMPARING === #
 
     @api.model
-    def _reconcile(self):
-        """Compare the past days of all sites, after the nightly sweep.
-
-        Today is left out: Matomo's report of it may be a quarter of an hour old
-        (docs/matomo.md section 10).
-        """
-        if not self.env.registry.ready:
-            return
-        for site in self.env["matomo.site"].search([("can_read", "=", True)]):
-            if not site._may_send() or not site._get_token():
-                continue
-            last = site._get_today() - timedelta(days=1)
-            # Matomo does not count the days anew whose raw data it has deleted
-            # (docs/matomo.md section 14).
-            days = min(DAYS, site.raw_data_days or DAYS)
-            self._compare_site(
-                site, max(site.date_start, last - timedelta(days=days - 1)), last
-            )
-
-    @api.model
-    def _compare_site(self, site, first, last):
-        """Compare the days from ``first`` to ``last`` and write down the results.
-
-        No transaction is open while Matomo is asked. If Matomo cannot be asked, the
-        ledger keeps its rows; the sender reports the trouble on the site.
-
-        :param first: a day of the site's time zone, as ``last``
-        """
-        idsite = site.idsite
-        end_transaction(self.env)
-        if last < first:
-            return
-        try:
-            with closing(site._get_client()) as client:
-                end_transaction(self.env)
-                for day, totals in day_totals(client, idsite, first, last).items():
-                    row = run_in_transaction(
-                        self.env,
-                        lambda d=day, t=totals: self._compare_day(site, d, t),
-                    )
-                    if row.state != "different":
-                        continue
-                    end_transaction(self.env)
-                    recorded = read_day_orders(client, idsite, day)
-                    run_in_transaction(
-                        self.env,
-                        lambda d=day, t=totals, r=recorded: self._compare_day(
-                            site, d, t, r
-                        ),
-                    )
-        except MatomoError as error:
-            _logger.warning(
-                "The ledger of Matomo site %s (%s) waits: %s", site.id, site.url, error
-            )
-
-    @api.model
     def _compare_day(self, site, day, totals, recorded=None):
-        """Compare one day.
+        """Compare one day, and create or update its record.
 
-        :param day: of the site's time zone
+        :param day: a date in the site's time zone
         :param DayTotals totals: the figures of Matomo's report
-        :param recorded: the day's orders in Matomo; None: they are not known yet
-        :return: the row of that day
+        :param recorded: list of ``RecordedOrder``, the day's orders in Matomo; None if
+            Matomo has not been asked for them
+        :return: the record of that day. Its state is "different" if the causes that are
+            known do not add up to the difference
         """
         start, end = site._get_day_bounds(day)
         counted = self._get_counted_orders(site, start, end)
@@ -205,7 +142,7 @@ class MatomoReconciliation(models.Model):
         causes = self._get_causes(counted, accepted)
         if recorded is not None:
             causes += self._get_recorded_causes(site, accepted, recorded)
-        revenue = sum((now for _row, now in counted.values()), Decimal("0.00"))
+        revenue = sum((now for _request, now in counted.values()), Decimal("0.00"))
         differences = totals.orders - len(counted), totals.revenue - revenue
         explained = sum(c.orders for c in causes), sum(c.revenue for c in causes)
         is_explained = explained[0] == differences[0] and (
@@ -226,19 +163,20 @@ class MatomoReconciliation(models.Model):
             "explanation": "\n".join(self._get_sentences(site, causes)) or False,
             "checked_date": fields.Datetime.now(),
         }
-        row = self.search([("site_id", "=", site.id), ("day", "=", day)])
-        if row:
-            row.write(values)
-            return row
+        record = self.search([("site_id", "=", site.id), ("day", "=", day)])
+        if record:
+            record.write(values)
+            return record
         return self.create({"site_id": site.id, "day": day, **values})
 
     @api.model
     def _get_counted_orders(self, site, start, end):
-        """Return the orders of Odoo that should be in Matomo.
+        """Return the orders in Odoo that should be in Matomo.
 
-        :param start: naive UTC
-        :param end: naive UTC, not part of the time
-        :return: ``{order: (its request, its revenue now)}``
+        :param start: naive UTC, inclusive
+        :param end: naive UTC, exclusive
+        :return: ``{order: (its request, its revenue now)}``; the revenue is a
+            ``Decimal`` in the site's currency
         """
         counted = {}
         for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
@@ -254,57 +192,63 @@ class MatomoReconciliation(models.Model):
                     ]
                 )
             )
-            rows = orders._get_matomo_rows()
+            requests = orders._get_matomo_requests()
             for order in orders:
-                row = rows.get(order.id)
-                if row and row.site_id == site and row.state != "excluded":
-                    counted[order] = row, order._get_matomo_revenue(row)
+                request = requests.get(order.id)
+                if request and request.site_id == site and request.state != "excluded":
+                    counted[order] = request, order._get_matomo_revenue(request)
         return counted
 
     @api.model
     def _get_causes(self, counted, accepted):
-        """Return the causes of a difference that Odoo knows by itself.
+        """Return the causes of a difference that Odoo knows without asking Matomo.
 
-        :param counted: of ``_get_counted_orders``
+        :param counted: the orders of the day, see ``_get_counted_orders``
         :param accepted: the requests of the day that Matomo has accepted
+        :return: list of ``Cause``
         """
         causes = []
         accepted_ids = set(accepted._ids)
-        for order, (row, revenue) in counted.items():
-            if row.id not in accepted_ids:
-                kind = "moved" if row.state in ACCEPTED_STATES else row.state
+        for order, (request, revenue) in counted.items():
+            if request.id not in accepted_ids:
+                is_accepted = request.state in ACCEPTED_STATES
+                kind = "moved" if is_accepted else request.state
                 name = order._get_matomo_order_name()
                 causes.append(Cause(kind, name, -1, -revenue))
-            elif (sent := row._get_sent_revenue()) != revenue:
-                causes.append(Cause("changed", row.order_ref, 0, sent - revenue))
-        for row in accepted:
-            if row._get_order() not in counted:
-                causes.append(Cause("gone", row.order_ref, 1, row._get_sent_revenue()))
+            elif (sent := request._get_sent_revenue()) != revenue:
+                causes.append(Cause("changed", request.order_ref, 0, sent - revenue))
+        for request in accepted:
+            if request._get_order() not in counted:
+                sent = request._get_sent_revenue()
+                causes.append(Cause("gone", request.order_ref, 1, sent))
         return causes
 
     @api.model
     def _get_recorded_causes(self, site, accepted, recorded):
         """Return the causes of a difference that only Matomo's orders show.
 
-        The verifier is to look for accepted orders that Matomo does not have.
+        Wake the verifier for accepted orders that Matomo does not have: it decides
+        whether they are sent again.
 
         :param accepted: the requests of the day that Matomo has accepted
-        :param recorded: the orders of the day in Matomo
+        :param recorded: list of ``RecordedOrder``, the orders of the day in Matomo
+        :return: list of ``Cause``
         """
         causes = []
         missing = accepted.browse()
         left = {order_ref_key(order.ref): order for order in recorded}
-        for row in accepted:
-            sent = row._get_sent_revenue()
-            order = left.pop(order_ref_key(row.order_ref), None)
+        for request in accepted:
+            sent = request._get_sent_revenue()
+            ref = request.order_ref
+            order = left.pop(order_ref_key(ref), None)
             if not order and site.is_order_id_anonymised:
-                key = next((k for k, each in left.items() if row._is_ours(each)), None)
-                order = left.pop(key, None)
+                keys = (key for key, each in left.items() if request._is_ours(each))
+                order = left.pop(next(keys, None), None)
             if not order:
-                missing |= row
-                causes.append(Cause("missing", row.order_ref, -1, -sent))
+                missing |= request
+                causes.append(Cause("missing", ref, -1, -sent))
             elif abs(order.revenue - sent) > _tolerance(sent):
-                causes.append(Cause("recorded", row.order_ref, 0, order.revenue - sent))
+                causes.append(Cause("recorded", ref, 0, order.revenue - sent))
         if missing:
             missing.write({"next_check_date": fields.Datetime.now()})
             missing._wake_verifier()
@@ -317,7 +261,7 @@ class MatomoReconciliation(models.Model):
                 )
             ]
         )
-        known = {order_ref_key(row.order_ref) for row in known}
+        known = {order_ref_key(request.order_ref) for request in known}
         for key, order in left.items():
             kind = "late" if key in known else "foreign"
             causes.append(Cause(kind, order.ref, 1, order.revenue))
@@ -325,8 +269,11 @@ class MatomoReconciliation(models.Model):
 
     @api.model
     def _get_sentences(self, site, causes):
-        """Return a sentence for each kind of cause, which names the orders."""
-        # In the company's language, because a scheduled action has no language.
+        """Return a sentence for each kind of cause, with figures and order names.
+
+        :return: list of texts in the language of the site's company, because the user
+            of a scheduled action has no language of their own
+        """
         env = site.with_context(lang=site.company_id.partner_id.lang).env
         kinds = {
             "pending": env._("Waiting to be sent"),
@@ -360,4 +307,5 @@ class MatomoReconciliation(models.Model):
 
 
 def _tolerance(revenue):
+    """Return by how much Matomo may miss a revenue only by rounding, a ``Decimal``."""
     return HALF_CENT + abs(revenue) * PRECISION

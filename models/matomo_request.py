@@ -23,13 +23,14 @@ from ..matomo_api.delivery import (
 )
 from ..matomo_api.matching import describe_sent, find_differences, is_same_order
 from ..matomo_api.privacy import (
-    BLANKED,
-    blank_parameters,
-    blank_url,
+    ANONYMIZED,
+    anonymize_parameters,
+    anonymize_url,
     withdraw_shopper,
 )
 from ..matomo_api.tracking import order_ref_key, tracking_url
 from ..outbox import schedule
+from ..outbox.comparison import Comparison
 from ..outbox.kinds import describe_answer
 from ..outbox.orders import get_free_order_ref
 from ..outbox.sender import Sender
@@ -271,13 +272,13 @@ class MatomoRequest(models.Model):
         "(site_id, is_backfill, order_date, id) WHERE state = 'pending'"
     )
     # The verifier's query: the requests of a site to read back, in order of time.
-    _check_index = models.Index(
+    _next_check_index = models.Index(
         "(site_id, next_check_date) WHERE next_check_date IS NOT NULL"
     )
     # All refunds of an order.
     _refunded_index = models.Index("(refunded_id) WHERE kind = 'refund'")
-    # The autovacuum's queries: a site's requests with details, and the requests of
-    # those who want to be forgotten.
+    # The autovacuum's queries: a site's requests with details, and the requests whose
+    # personal data a person wants to have removed.
     _details_index = models.Index(
         "(site_id, order_date) WHERE payload IS NOT NULL AND is_anonymized IS NOT TRUE"
     )
@@ -489,7 +490,7 @@ class MatomoRequest(models.Model):
     def _has_payload(self):
         """Return whether there is a request that can be sent as it is."""
         visitor_id = (self.payload or {}).get("cid")
-        return bool(visitor_id) and visitor_id != BLANKED
+        return bool(visitor_id) and visitor_id != ANONYMIZED
 
     def _may_count_twice(self):
         """Return whether Matomo may have it, and would no longer refuse it.
@@ -848,8 +849,9 @@ class MatomoRequest(models.Model):
     @api.model
     def _cron_sweep(self):
         """Give every order a verdict, and compare the past days."""
-        if self.env["matomo.retrack"]._sweep():
-            self.env["matomo.reconciliation"]._reconcile()
+        is_time_left = self.env["matomo.retrack"]._sweep()
+        if is_time_left and self.env.registry.ready:
+            Comparison(self.env).run()
 
     @api.model
     def _wake_sender(self, at=None):
@@ -905,9 +907,10 @@ class MatomoRequest(models.Model):
         for request in self:
             request.write(
                 {
-                    "payload": request.payload and blank_parameters(request.payload),
+                    "payload": request.payload
+                    and anonymize_parameters(request.payload),
                     "tracking_url": request.tracking_url
-                    and blank_url(request.tracking_url),
+                    and anonymize_url(request.tracking_url),
                     "answer_text": False,
                     "partner_id": False,
                     "is_anonymized": True,
@@ -919,7 +922,7 @@ class MatomoRequest(models.Model):
         """Return the domain of requests that no longer need their visitor."""
         return [("state", "!=", "pending"), ("next_check_date", "=", False)]
 
-    def _forget(self):
+    def _anonymize_when_done(self):
         """Anonymize these requests now, or as soon as they do not need the visitor."""
         done = self.filtered_domain(self._get_done_domain())
         for request in (self - done).filtered("payload"):
@@ -942,14 +945,14 @@ class MatomoRequest(models.Model):
         for orders in verdicts._get_orders():
             orders._anonymize_matomo_shopper()
         kept = verdicts.filtered("attempt_count")
-        kept._forget()
+        kept._anonymize_when_done()
         if verdicts - kept:
             self._wake_sweep()
         (self - kept).unlink()
 
     def _get_url_for_log(self):
         """Return the audit URL without the person: a log file knows no retention."""
-        return self.tracking_url and blank_url(self.tracking_url)
+        return self.tracking_url and anonymize_url(self.tracking_url)
 
     def _export_data(self):
         """Return these requests for somebody who asks what is kept of them, as JSON."""

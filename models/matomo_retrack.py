@@ -10,22 +10,22 @@ from ..outbox.transactions import one_by_one
 
 _logger = logging.getLogger(__name__)
 
-# A person waits while so many orders are looked at; more are queued.
+# Up to this many orders are retracked while the person waits; more are queued.
 AT_ONCE = 100
-# So many queued orders are looked at in one transaction.
+# How many queued orders are retracked in one transaction.
 BATCH = 200
 SWEEP_BATCH = 500
 
 
 class MatomoRetrack(models.Model):
-    """Orders that are looked at again: by a person (Retrack) and every night (sweep).
+    """Orders that get a new verdict: by *Retrack*, or by the nightly sweep.
 
-    A record is a selection that is looked at while nobody waits for it: of a person,
-    or of what the addon itself has to reconsider (a sales order that a till has
-    settled is cancelled). Asking costs one statement, however many orders there are,
-    and locks none of them. What is done is removed from the record in the transaction
-    that does it: after a crash the rest is still there, and looking at an order twice
-    does no harm.
+    A record is a selection of orders that a scheduled action retracks. A person has
+    asked for it, or the addon itself: if a sales order is cancelled, the POS orders
+    that settle it need a new verdict. To queue a selection costs one statement,
+    however many orders it has, and locks no order. The scheduled action removes orders
+    from the record in the transaction that retracks them. After a crash the others
+    are still there, and to retrack an order twice does no harm.
     """
 
     _name = "matomo.retrack"
@@ -33,10 +33,12 @@ class MatomoRetrack(models.Model):
     _order = "id"
 
     res_model = fields.Char(required=True, readonly=True)
-    res_ids = fields.Json(readonly=True, help="The orders that are not done yet.")
+    res_ids = fields.Json(
+        readonly=True, help="The orders that have not been retracked yet."
+    )
     is_asked = fields.Boolean(
         readonly=True,
-        help="A person, who created this, is told what came of it.",
+        help="The user who created this gets a notification with the result.",
     )
     order_count = fields.Integer(readonly=True)
     queued_count = fields.Integer(readonly=True)
@@ -46,13 +48,13 @@ class MatomoRetrack(models.Model):
 
     @api.model
     def _retrack(self, orders):
-        """Re-evaluate the verdicts of ``orders`` for the person who asks.
+        """Re-evaluate the verdicts of ``orders`` for the current user.
 
-        What Matomo should have is looked for there first and sent only if it is
-        missing. A few orders are answered at once, many are queued.
+        Up to ``AT_ONCE`` orders are retracked now, more are queued. The sender looks an
+        order up in Matomo first and sends it only if it is missing there.
 
-        :return: a notification that says what happened
-        :raise AccessError: for somebody who may not retrack
+        :return: an action that shows a notification with the result
+        :raise AccessError: if the user may not retrack orders
         """
         if not self.env.user.has_group("matomo_order_tracking.group_matomo_user"):
             raise AccessError(
@@ -81,6 +83,10 @@ class MatomoRetrack(models.Model):
 
     @api.model
     def _get_message(self, orders, outcomes):
+        """Return the sentence of the notification.
+
+        :param outcomes: of ``_retrack_now``
+        """
         if len(orders) > 1:
             return self._get_summary(
                 len(orders), _count_queued(outcomes), _count_checked(outcomes)
@@ -97,6 +103,12 @@ class MatomoRetrack(models.Model):
 
     @api.model
     def _get_summary(self, count, queued, checked):
+        """Return a sentence with the result of many orders.
+
+        :param count: how many orders there are in all
+        :param queued: how many of them are to be sent
+        :param checked: how many of them Matomo has accepted before
+        """
         return self.env._(
             "Of %(count)s orders, %(queued)s are queued to be sent, %(checked)s are "
             "looked for in Matomo and %(rest)s are not tracked.",
@@ -110,8 +122,11 @@ class MatomoRetrack(models.Model):
 
     @api.model
     def _queue(self, orders, is_asked=False):
-        """Have ``orders`` looked at soon, without reading any of them now."""
-        # sudo: whoever makes or cancels a sale has no right to the queue.
+        """Queue ``orders`` of one model to be retracked. Read none of them.
+
+        :param is_asked: whether the current user gets a notification with the result
+        """
+        # sudo: a user who makes or cancels a sale has no right to the queue.
         self.sudo().create(
             {
                 "res_model": orders._name,
@@ -124,7 +139,7 @@ class MatomoRetrack(models.Model):
 
     @api.model
     def _retrack_queued(self):
-        """Look at the orders that are queued, as long as there is time."""
+        """Retrack the queued orders, as long as the scheduled action has time."""
         while queued := self.search([], limit=1):
             done = queued._retrack_next()
             left = sum(len(each.res_ids) for each in self.search([]))
@@ -132,11 +147,15 @@ class MatomoRetrack(models.Model):
                 return
 
     def _retrack_next(self):
-        """Look at the next batch of this selection; return how many orders it had."""
+        """Retrack the next batch of this selection. Delete the selection at its end.
+
+        :return: how many orders the batch had
+        """
         ids = self.res_ids[:BATCH]
         orders = self.env[self.res_model].browse(ids).exists()
         done = one_by_one(orders, self._retrack_batch, _log_broken)
-        # What broke was logged; what is gone needs nothing.
+        # These orders were deleted, or they failed, and the log says so: neither is
+        # tried again.
         if left := set(ids) - set(done.ids):
             self._remove_done(left)
         if not self.res_ids:
@@ -145,10 +164,10 @@ class MatomoRetrack(models.Model):
         return len(ids)
 
     def _retrack_batch(self, orders):
-        """Look at ``orders`` and remove them from the selection."""
+        """Retrack ``orders``, remove them from the selection, and return them."""
         user = self.create_uid
         outcomes = self.with_context(lang=user.lang)._retrack_now(
-            # What was sold long ago lets today's sales pass.
+            # The sender sends today's orders before these.
             orders.with_context(matomo_is_backfill=True),
             user if self.is_asked else None,
         )
@@ -161,7 +180,7 @@ class MatomoRetrack(models.Model):
         self.res_ids = [id_ for id_ in self.res_ids if id_ not in set(ids)]
 
     def _notify(self):
-        """Tell the person who asked, if they are still there, what came of it."""
+        """Send the user who asked a notification with the result."""
         if not self.is_asked:
             return
         user = self.create_uid
@@ -170,21 +189,24 @@ class MatomoRetrack(models.Model):
         )
         user._bus_send("simple_notification", {"type": "info", "message": message})
 
-    # === LOOKING AT ORDERS === #
+    # === RETRACKING ORDERS === #
 
     @api.model
     def _retrack_now(self, orders, user=None):
-        """Re-evaluate the verdicts of ``orders``, and write it to their chatter.
+        """Re-evaluate the verdicts of ``orders``, and queue those that are to be sent.
 
-        :param user: who asked; nobody if the addon itself did
-        :return: ``{request: sentence}``; orders that never counted have none
+        :param user: the ``res.users`` who asked: the chatter of each order names them.
+            None if the addon itself asks: nothing is written to the chatter
+        :return: ``{request: sentence}``, without the orders that never counted
         """
-        # sudo: nobody may write the log; pressing the button is the one way, and
-        # whoever may press it need not be allowed to write the order.
+        # sudo: no user may write requests, except by this button. A user who may press
+        # it may have no right to write the order.
         retracks, orders = self.sudo(), orders.sudo()
         new = orders.filtered(lambda order: order._is_matomo_sale())._matomo_enqueue()
         requests = self.env["matomo.request"].sudo()
-        found = requests.browse(each.id for each in orders._get_matomo_rows().values())
+        found = requests.browse(
+            request.id for request in orders._get_matomo_requests().values()
+        )
         outcomes = {
             request: retracks._retrack_request(request, request in new)
             for request in found
@@ -212,15 +234,16 @@ class MatomoRetrack(models.Model):
     def _retrack_request(self, request, is_new):
         """Re-evaluate one request.
 
-        :param is_new: whether it was made, or woken, by this very retrack
-        :return: a sentence on what happens now
+        :param is_new: whether this retrack has created it, or given a cancelled request
+            a new verdict
+        :return: a sentence that says what happens with the request now
         """
         if request.state in ACCEPTED_STATES:
             return self._verify_again(request)
         order = request._get_order()
         is_waiting = request.state == "pending" and not is_new
         if is_waiting and request.payload:
-            # It may be on its way at this moment.
+            # The sender may be sending it at this moment.
             return self.env._("it is waiting to be sent.")
         if not order._is_matomo_sale():
             if request.state in ("pending", "failed"):
@@ -242,7 +265,10 @@ class MatomoRetrack(models.Model):
 
     @api.model
     def _verify_again(self, request):
-        """Look for an accepted order in Matomo now, if it can be found there."""
+        """Have the verifier read an accepted order back now, if it can be found.
+
+        :return: a sentence that says what happens with the request now
+        """
         if not request.site_id._has_raw_data(request.order_date):
             return request._get_too_old_reason()
         if reason := request._get_untraceable_reason():
@@ -252,7 +278,10 @@ class MatomoRetrack(models.Model):
 
     @api.model
     def _refuse_too_old(self, request, order, site):
-        """Return the verdict on an order of which Matomo keeps no raw data, or None."""
+        """Return a ``Verdict`` for an order older than Matomo's raw data, else None.
+
+        It is not sent: Matomo could count it twice (docs/matomo.md section 14).
+        """
         if site._has_raw_data(order.date_order):
             return None
         state = "failed" if request.state == "failed" else "excluded"
@@ -260,10 +289,13 @@ class MatomoRetrack(models.Model):
 
     @api.model
     def _send_again(self, request, site):
-        """Have the order sent to ``site``, where it may be already."""
+        """Requeue a request to be sent to ``site``.
+
+        The sender looks the order up first if an earlier attempt may have recorded it.
+        """
         values = {"look_up_first": bool(request.attempt_count)}
         if request.site_id != site:
-            # Nothing of it is known on the other site.
+            # The other site has never got this order.
             values = {
                 "look_up_first": False,
                 "unconfirmed_count": 0,
@@ -286,10 +318,10 @@ class MatomoRetrack(models.Model):
 
     @api.model
     def _sweep(self):
-        """Give every order since the tracking start a verdict.
+        """Give a verdict to every order since the tracking start that has none.
 
-        An automation rule may have been switched off, an order inserted by SQL,
-        the addon away during an upgrade.
+        The automation rules miss orders while they are switched off, while Odoo loads
+        its modules, and if orders are inserted by SQL.
 
         :return: whether the scheduled action has time left
         """
@@ -299,13 +331,13 @@ class MatomoRetrack(models.Model):
             for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
                 if not self._sweep_orders(orders, company, start):
                     return False
-        # A last full batch has said that there may be more.
+        # A full last batch has reported that there may be more orders.
         self.env["ir.cron"]._commit_progress(remaining=0)
         return True
 
     @api.model
     def _sweep_orders(self, orders, company, start):
-        """Sweep a company's orders of one model, in the order of their ids.
+        """Give a verdict to a company's orders of one model, by ascending id.
 
         :param orders: an empty recordset of the model
         :param start: naive UTC; older orders need no verdict
@@ -335,7 +367,7 @@ class MatomoRetrack(models.Model):
             _logger.info(
                 "Of %s orders without a verdict, %s have one now", len(found), done
             )
-            # Orders that cannot have any stay: they are no reason to come back.
+            # If no order of the batch got a verdict, a next run would get none, too.
             remaining = int(done and len(found) == SWEEP_BATCH)
             if not self.env["ir.cron"]._commit_progress(done, remaining=remaining):
                 return False
@@ -343,12 +375,15 @@ class MatomoRetrack(models.Model):
 
 
 def _log_broken(order, _error):
+    """Log why an order got no verdict; the ``give_up`` of ``one_by_one``."""
     _logger.exception("%s cannot be given a verdict for Matomo", order)
 
 
 def _count_queued(outcomes):
+    """Return how many of these requests are to be sent."""
     return sum(request.state == "pending" for request in outcomes)
 
 
 def _count_checked(outcomes):
+    """Return how many of these requests Matomo has accepted before."""
     return sum(request.state in ACCEPTED_STATES for request in outcomes)

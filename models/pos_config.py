@@ -9,8 +9,8 @@ class PosConfig(models.Model):
     matomo_follows_website = fields.Boolean(
         copy=False,
         groups=GROUPS,
-        help="Sales of this till are tracked on the Matomo site of the company's "
-        "website, also when the website gets another one.",
+        help="Orders of this Point of Sale are tracked on the Matomo site of the "
+        "company's website. If the website gets another site, so do they.",
     )
     matomo_site_id = fields.Many2one(
         "matomo.site",
@@ -20,11 +20,12 @@ class PosConfig(models.Model):
         readonly=False,
         copy=False,
         groups=GROUPS,
-        help="Sales of this till are tracked on this Matomo site.",
+        help="Orders of this Point of Sale are tracked on this Matomo site.",
     )
 
     @api.depends("matomo_follows_website", "company_id.website_id.matomo_site_id")
     def _compute_matomo_site_id(self):
+        """Follow the website's site; otherwise keep the site that was chosen."""
         for config in self:
             if config.matomo_follows_website:
                 config.matomo_site_id = config.company_id.website_id.matomo_site_id
@@ -32,7 +33,7 @@ class PosConfig(models.Model):
                 config.matomo_site_id = config.matomo_site_id
 
     def _inverse_matomo_site_id(self):
-        """Let a till that gets a site stop following the website."""
+        """Stop following the website when a person chooses a site for the till."""
         self.matomo_follows_website = False
 
     @api.constrains("matomo_site_id", "company_id")

@@ -197,7 +197,7 @@ class PosOrder(models.Model):
 
     def _get_matomo_recorded_orders(self):
         """Return the ids of the sales orders that Matomo has a part of from here."""
-        request = self._get_matomo_row()
+        request = self._get_matomo_request()
         return set(request.counted_order_ids.ids if request._is_in_matomo() else ())
 
     def _get_matomo_counted_lines(self):
@@ -267,9 +267,9 @@ class PosOrder(models.Model):
             )
         return super()._get_matomo_role_reason(role, lines)
 
-    def _get_matomo_amount_notes(self, amounts):
+    def _get_matomo_adjustments(self, amounts):
         """Override of `matomo.order.mixin` to tell what is sold besides."""
-        return super()._get_matomo_amount_notes(amounts) + [
+        return super()._get_matomo_adjustments(amounts) + [
             self.env._(
                 "%(product)s: %(quantity)s more than sales order %(order)s has; only "
                 "these are counted here.",

@@ -7,12 +7,12 @@ class PosOrderLine(models.Model):
     _inherit = "pos.order.line"
 
     def _get_matomo_settled_order(self):
-        """Return the sales order that this line settles, empty if there is none."""
+        """Return the ``sale.order`` that this line settles, perhaps empty."""
         self.ensure_one()
         return self.sale_order_origin_id or self.sale_order_line_id.order_id
 
     def _prepare_matomo_till_line(self):
-        """Return what ``tools.settlement`` has to know of this line."""
+        """Return this line as a ``tools.settlement.TillLine``, without Odoo."""
         return TillLine(
             key=self.id,
             quantity=self.qty,

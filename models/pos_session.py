@@ -8,9 +8,10 @@ class PosSession(models.Model):
     def _load_pos_data_relations(self, model, fields):
         """Override of `point_of_sale` to keep manual fields out of the relations.
 
-        A till cannot handle manual fields (made in the interface, not in code). Odoo
-        leaves them out for a model whose fields it does not list. ``pos.load.mixin``
-        of this addon lists them, so that they have to be left out here.
+        A till cannot handle manual fields, which are made on the screen and not in
+        code. Odoo leaves them out for models of which it loads all fields. Because
+        ``pos.load.mixin`` of this addon lists these fields one by one, Odoo would load
+        the manual ones, too.
         """
         relations = super()._load_pos_data_relations(model, fields)
         model_fields = self.env[model]._fields

@@ -7,11 +7,11 @@ from ..tools.fields import WriteOnlyChar
 
 
 class ResConfigSettings(models.TransientModel):
-    """Address, site id and token of the current website and the current till.
+    """Address, site ID and token of the selected website and the selected till.
 
-    The ``matomo.site`` of the website or the till stores them; the settings' own table
-    stores none of them. The token can be written and not read: an empty token keeps
-    the stored one.
+    The ``matomo.site`` of the website or the till stores these values, not the table
+    of the settings. The token is never read back: an empty token keeps the stored
+    one.
     """
 
     _inherit = "res.config.settings"
@@ -61,10 +61,10 @@ class ResConfigSettings(models.TransientModel):
     matomo_pos_site_source = fields.Selection(
         [
             ("website", "Same as the website"),
-            ("own", "Its own"),
-            ("none", "None: sales are not tracked"),
+            ("own", "A site of its own"),
+            ("none", "No site: POS orders are not tracked"),
         ],
-        string="Till's Matomo Site Is",
+        string="Matomo Site of the Point of Sale",
         compute="_compute_matomo_pos_site_source",
         inverse="_inverse_matomo_till",
         store=False,
@@ -76,21 +76,21 @@ class ResConfigSettings(models.TransientModel):
         string="Website's Matomo Site",
     )
     matomo_pos_url = fields.Char(
-        string="Till's Matomo Address",
+        string="Matomo Address of the Point of Sale",
         compute="_compute_matomo_till",
         inverse="_inverse_matomo_till",
         store=False,
         readonly=False,
     )
     matomo_pos_idsite = fields.Integer(
-        string="Till's Matomo Site ID",
+        string="Matomo Site ID of the Point of Sale",
         compute="_compute_matomo_till",
         inverse="_inverse_matomo_till",
         store=False,
         readonly=False,
     )
     matomo_pos_token_auth = WriteOnlyChar(
-        string="Till's Matomo Token",
+        string="Matomo Token of the Point of Sale",
         compute="_compute_matomo_till",
         inverse="_inverse_matomo_till",
         store=False,
@@ -98,7 +98,9 @@ class ResConfigSettings(models.TransientModel):
     )
     matomo_pos_has_token = fields.Boolean(compute="_compute_matomo_till")
     matomo_pos_current_site_id = fields.Many2one(
-        "matomo.site", compute="_compute_matomo_till", string="Till's Matomo Site"
+        "matomo.site",
+        compute="_compute_matomo_till",
+        string="Current Matomo Site of the Point of Sale",
     )
 
     # === COMPUTE === #
@@ -129,7 +131,10 @@ class ResConfigSettings(models.TransientModel):
 
     @api.depends("pos_config_id", "matomo_pos_url", "matomo_pos_idsite")
     def _compute_matomo_pos_site_source(self):
-        """Show how the till is set up; an entered address means a site of its own."""
+        """Show where the site of the till comes from.
+
+        An address or site ID that the user enters means a site of its own.
+        """
         for settings in self:
             config = settings.pos_config_id
             entered = settings.matomo_pos_url, settings.matomo_pos_idsite
@@ -152,7 +157,7 @@ class ResConfigSettings(models.TransientModel):
                 settings.matomo_idsite,
                 settings.matomo_token_auth,
             )
-        # The token must not stay in the cache.
+        # Otherwise the token would stay in the cache, where a later read finds it.
         self.invalidate_recordset(["matomo_token_auth"], flush=False)
 
     def _inverse_matomo_till(self):
@@ -164,7 +169,7 @@ class ResConfigSettings(models.TransientModel):
             if config.matomo_follows_website or (
                 settings.matomo_pos_site_source == "none"
             ):
-                # Otherwise the values below would change the website's site.
+                # Without this, the values below would change the website's own site.
                 config.matomo_site_id = False
             if settings.matomo_pos_site_source == "own":
                 settings._set_matomo_site(
@@ -178,15 +183,18 @@ class ResConfigSettings(models.TransientModel):
 
     @api.model
     def _set_matomo_site(self, holder, company, url, idsite, token):
-        """Set the Matomo site of a website or a till as entered.
+        """Set the Matomo site of a website or a till to the entered values.
 
-        If only the address changes, the site has moved. Another site id means another
-        site: it is found or created, and gets the token if it is in the same Matomo.
+        The same site ID with another address means that the site has moved. Another
+        site ID means another site, which is found or created. A new site gets the token
+        of the old one if both are on the same Matomo.
 
         :param holder: a ``website`` or ``pos.config``
-        :param company: of the holder
-        :param token: empty: the stored token stays
-        :raise ValidationError: with a sentence that says what is missing
+        :param company: the ``res.company`` of the holder
+        :param url: the entered address, or an empty value
+        :param idsite: the entered site ID, or 0
+        :param token: the entered token; an empty value keeps the stored one
+        :raise ValidationError: if only one of address and site ID is entered
         """
         if not holder:
             return
@@ -240,9 +248,15 @@ class ResConfigSettings(models.TransientModel):
     # === ACTIONS === #
 
     def action_test_matomo_connection(self):
-        """Test the saved Matomo site of the website; return a notification."""
+        """Test the saved Matomo site of the website.
+
+        :return: an action that shows a notification with the result
+        """
         return self.website_id.matomo_site_id.action_test_connection()
 
     def action_test_matomo_pos_connection(self):
-        """Test the saved Matomo site of the till; return a notification."""
+        """Test the saved Matomo site of the till.
+
+        :return: an action that shows a notification with the result
+        """
         return self.pos_config_id.matomo_site_id.action_test_connection()

@@ -4,46 +4,50 @@ from odoo.fields import Domain
 
 
 class ResPartner(models.Model):
-    """A person's rights to get a copy of their data and to have them deleted."""
+    """The personal data that this addon keeps of a customer: delete or export them.
+
+    Privacy laws such as the GDPR give a person the right to both.
+    """
 
     _inherit = "res.partner"
 
     # === DELETION === #
 
     def write(self, vals):
-        """Override of `base` to delete the data of a contact that is made anonymous.
+        """Override of `base` to anonymize the orders of a contact made anonymous.
 
-        Odoo refuses to delete a customer with orders. People change the name and
-        remove the e-mail address instead.
+        Odoo does not let users delete a customer with orders. They replace the name and
+        clear the e-mail address of the contact instead.
         """
         if "name" in vals and "email" in vals and not vals["email"]:
             named = self.filtered(lambda partner: partner.name != vals["name"])
-            named._forget_in_matomo()
+            named._anonymize_matomo_data()
         return super().write(vals)
 
-    def _forget_in_matomo(self, *args):
-        """Delete the personal data of the orders of these people.
+    def _anonymize_matomo_data(self, *args):
+        """Delete the personal data of these customers' orders and of their requests.
 
-        :param args: the arguments of ``_find_matomo_orders``
+        :param args: the arguments of ``_find_matomo_orders``, which selects the orders
         :return: the number of orders
         """
         orders = self._find_matomo_orders(*args) if self else ()
         for each in orders:
-            each._forget_matomo_shopper()
+            each._anonymize_matomo_data()
         return sum(map(len, orders))
 
     def _find_matomo_orders(self, operator="in", domain=Domain.TRUE):
-        """Return the orders that belong to these people, or did when they were queued.
+        """Return the orders of these customers, now or when their request was made.
 
-        An order may get another customer later and keeps the data of its shopper.
+        An order may get another customer later. It keeps the data of its shopper then.
 
-        :param operator: ``in``, or ``child_of`` for the orders of their addresses, too
-        :param domain: a further condition on the orders
-        :return: list of a recordset for each model of orders, in sudo
+        :param operator: ``in``, or ``child_of`` to include the orders of the customers'
+            addresses
+        :param domain: a ``Domain`` that further restricts the orders
+        :return: list of recordsets in sudo, one for each model of orders
         """
         return [
-            # sudo: a user who asks for a person's data may not see all their orders.
-            # Two searches, because each one has an index.
+            # sudo: the user may have no access right to some of these orders.
+            # Each of the two searches can use an index; one search with "or" cannot.
             (orders := model.sudo()).union(
                 *(
                     orders.search(Domain(path, operator, self.ids) & domain)
@@ -55,10 +59,14 @@ class ResPartner(models.Model):
 
     # === ACTIONS === #
 
-    def action_matomo_forget(self):
-        """Delete the Matomo data of these people; the button of a manager."""
+    def action_matomo_anonymize(self):
+        """Delete the personal data of these customers' orders; the button of a manager.
+
+        :return: an action that shows a notification
+        :raise AccessError: if the user is not a manager
+        """
         for partner in self:
-            count = partner._forget_in_matomo(*partner._get_matomo_criteria())
+            count = partner._anonymize_matomo_data(*partner._get_matomo_criteria())
             partner._message_log(
                 body=self.env._(
                     "The personal data for Matomo of %s orders were deleted.", count
@@ -78,9 +86,9 @@ class ResPartner(models.Model):
         }
 
     def action_matomo_export(self):
-        """Download the Matomo data of this person; the button of a manager.
+        """Return an action that downloads this customer's data; a manager's button.
 
-        :raise AccessError: for a user who is not a manager
+        :raise AccessError: if the user is not a manager
         """
         self.ensure_one()
         self._get_matomo_criteria()
@@ -91,10 +99,10 @@ class ResPartner(models.Model):
         }
 
     def _export_matomo_data(self):
-        """Return all Matomo data of this person and their addresses, for JSON.
+        """Return the personal data of this customer's orders, for JSON.
 
-        :return: a dict with the name, and a list of orders for each model
-        :raise AccessError: for a user who is not a manager
+        :return: ``{"customer": name, model name: list of dicts, one for each order}``
+        :raise AccessError: if the user is not a manager
         """
         self.ensure_one()
         found = self._find_matomo_orders(*self._get_matomo_criteria())
@@ -104,12 +112,13 @@ class ResPartner(models.Model):
         }
 
     def _get_matomo_criteria(self):
-        """Return which orders a manager gets for these people.
+        """Return which orders of these customers the current user may handle.
 
-        That is also the orders of their addresses, in the companies of the manager.
+        A manager may handle them in all companies of theirs, and those of the
+        customers' addresses, too.
 
         :return: the arguments of ``_find_matomo_orders``
-        :raise AccessError: for a user who is not a manager
+        :raise AccessError: if the user is not a manager
         """
         if not self.env.user.has_group("matomo_order_tracking.group_matomo_manager"):
             raise AccessError(

@@ -5,9 +5,9 @@ class ResUsers(models.Model):
     _inherit = "res.users"
 
     def _deactivate_portal_user(self, **post):
-        """Override of `base` to delete the data of customers who delete their account.
+        """Override of `base` to anonymize the orders of users who delete their account.
 
-        The contact itself stays if orders refer to it.
+        Odoo keeps their contact if orders refer to it.
         """
-        self.filtered("share").partner_id._forget_in_matomo()
+        self.filtered("share").partner_id._anonymize_matomo_data()
         return super()._deactivate_portal_user(**post)

@@ -150,7 +150,7 @@ class SaleOrder(models.Model):
         # sudo: see _matomo_enqueue.
         unsent = self.sudo().filtered(
             lambda order: order._get_matomo_settlements()
-            and not order._get_matomo_row()._is_in_matomo()
+            and not order._get_matomo_request()._is_in_matomo()
         )
         sales = unsent._get_matomo_settlements().order_id
         result = super().unlink()
@@ -166,7 +166,7 @@ class SaleOrder(models.Model):
     def _matomo_counts_itself(self):
         """Return whether Matomo has this order, or will have it (in sudo)."""
         self.ensure_one()
-        order_request = self._get_matomo_row()
+        order_request = self._get_matomo_request()
         return settlement.counts_itself(
             settlement.SalesOrder(
                 state=order_request.state or self._get_matomo_verdict()[0].state,
@@ -288,9 +288,9 @@ class SaleOrder(models.Model):
         amounts = self._get_matomo_amounts_at_till(quantities)
         return self._get_matomo_converter(site)(sum(amounts))
 
-    def _get_matomo_amount_notes(self, amounts):
+    def _get_matomo_adjustments(self, amounts):
         """Override of `matomo.order.mixin` to tell what tills have counted."""
-        notes = super()._get_matomo_amount_notes(amounts)
+        notes = super()._get_matomo_adjustments(amounts)
         if at_till := self._get_matomo_lines_counted_at_till():
             notes.append(
                 self.env._(
@@ -302,11 +302,11 @@ class SaleOrder(models.Model):
 
     # === PRIVACY === #
 
-    def _forget_matomo_shopper(self):
+    def _anonymize_matomo_data(self):
         """Override of `matomo.order.mixin`: carts are deleted."""
         # sudo: the user who deletes a customer need not be able to see cart updates.
         self.sudo().matomo_cart_update_ids.unlink()
-        return super()._forget_matomo_shopper()
+        return super()._anonymize_matomo_data()
 
     def _export_matomo_data(self):
         """Override of `matomo.order.mixin` to add the carts."""

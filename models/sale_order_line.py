@@ -13,19 +13,19 @@ CART_LINE_FIELDS = {
 
 
 class SaleOrderLine(models.Model):
-    """Lines report to their cart that it changes."""
+    """A line whose changes are changes of its cart."""
 
     _inherit = "sale.order.line"
 
     @api.model_create_multi
     def create(self, vals_list):
-        """Override of `sale` to notice that a cart gets a line."""
+        """Override of `sale` to collect the carts that get a line."""
         lines = super().create(vals_list)
         lines.order_id._collect_matomo_carts()
         return lines
 
     def write(self, vals):
-        """Override of `sale` to notice that a line of a cart changes."""
+        """Override of `sale` to collect the carts of which a line changes."""
         if not CART_LINE_FIELDS & vals.keys():
             return super().write(vals)
         self.order_id._collect_matomo_carts()
@@ -36,6 +36,6 @@ class SaleOrderLine(models.Model):
         return result
 
     def unlink(self):
-        """Override of `sale` to notice that a cart loses a line."""
+        """Override of `sale` to collect the carts that lose a line."""
         self.order_id._collect_matomo_carts()
         return super().unlink()

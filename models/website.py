@@ -18,7 +18,7 @@ class Website(models.Model):
     )
     matomo_tag = fields.Boolean(
         copy=False,
-        help="Put Matomo's JavaScript tag on the pages of this website, which counts "
+        help="Add Matomo's JavaScript tag to the pages of this website. The tag counts "
         "page views and product views.",
     )
 
@@ -29,12 +29,12 @@ class Website(models.Model):
     # === THE TAG === #
 
     def _get_matomo_tag(self):
-        """Return the settings of Matomo's tag, as attributes of its script element.
+        """Return the settings of the tag, as attributes of its script element.
 
-        :return: a dict; empty if this website shows no tag
+        :return: ``{attribute: text}``, empty if this website shows no tag
         """
         self.ensure_one()
-        # sudo: visitors may not read the site; none of these values is secret.
+        # sudo: visitors may not read the Matomo site. None of these values is secret.
         site = self.sudo().matomo_site_id
         if not self.matomo_tag or not site._has_tag() or self._has_other_matomo_tag():
             return {}
@@ -48,12 +48,13 @@ class Website(models.Model):
         }
 
     def _has_other_matomo_tag(self, with_pages=False):
-        """Return whether the website's code contains another tag of our Matomo site.
+        """Return whether the website has another tag of the same Matomo site.
 
-        Tags of other Matomo sites may stand beside ours.
+        Two tags of one site would count each page view twice. A tag of another site
+        does no harm.
 
-        :param with_pages: search the website's pages, too. That is slow, and the tag
-            itself does it on the page where it runs
+        :param with_pages: whether to search the website's pages, too. That is slow. On
+            the page where it runs, the tag of this addon looks for other tags itself
         """
         # sudo: only website designers may read these fields and views.
         website = self.sudo()
@@ -74,20 +75,21 @@ class Website(models.Model):
         return any(has_tag(code or "", site.url, site.idsite) for code in codes if site)
 
     def _get_matomo_view(self, product=None, category=None, price=None):
-        """Return what a page of the shop shows, for the tag.
+        """Return the product or the category that a page shows, for the tag.
 
-        A product has the same SKU, name and categories as in orders, because Matomo's
-        conversion rates compare them.
+        A product has the same SKU, name and categories as in orders, so that Matomo can
+        compare views with orders.
 
-        :param product: the ``product.product`` or, without variants, the template
-        :param category: the ``product.public.category``, on a page without a product
-        :param price: of the product, as the page shows it
-        :return: JSON, or False if this website shows no tag
+        :param product: the ``product.product``, or the ``product.template`` if it has
+            no variant
+        :param category: the ``product.public.category``, on a page without product
+        :param price: the price that the page shows
+        :return: JSON text, or False if this website shows no tag
         """
         if not self._get_matomo_tag():
             return False
-        # sudo: see _get_matomo_tag. A visitor may not read internal categories, but
-        # their names are part of the items of every order.
+        # sudo: see _get_matomo_tag. A visitor may not read internal categories. The
+        # addon sends their names with every order, and the tag must send the same.
         website = self.sudo()
         lang = website.matomo_site_id.lang_id.code
         if not product:

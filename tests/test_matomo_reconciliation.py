@@ -1,14 +1,14 @@
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import LOGGER, MODULE, LedgerCommon
+from .common import LOGGER, MODULE, ComparisonCommon
 
 MORNING = "2026-03-03 09:00:00"
 
 
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-05 02:00:00")
-class TestReconciliation(LedgerCommon):
+class TestReconciliation(ComparisonCommon):
     """Each past day has a line: Odoo's side, Matomo's, and why they differ."""
 
     def test_equal_days(self):
@@ -154,7 +154,7 @@ class TestReconciliation(LedgerCommon):
             "Recorded by Matomo with another amount (1, ",
         )
 
-    def test_silence_of_matomo_leaves_the_ledger(self):
+    def test_a_silent_matomo_leaves_the_comparison(self):
         self.sell(MORNING)
         self.run_sender()
         day = self.compare()["2026-03-03"]
@@ -199,9 +199,9 @@ class TestReconciliation(LedgerCommon):
         stranger.sudo().write(
             {"company_ids": [(6, 0, other.ids)], "company_id": other.id}
         )
-        ledger = self.env["matomo.reconciliation"]
-        self.assertFalse(ledger.with_user(stranger).search([]))
-        self.assertTrue(ledger.with_user(self.make_manager()).search([]))
+        comparison = self.env["matomo.reconciliation"]
+        self.assertFalse(comparison.with_user(stranger).search([]))
+        self.assertTrue(comparison.with_user(self.make_manager()).search([]))
 
     def test_requests_of_the_day(self):
         order = self.sell(MORNING)

@@ -1,4 +1,4 @@
-"""Personal data: how long they are kept, who is forgotten, who gets them."""
+"""Personal data: how long they are kept, how they are removed, who may export them."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ from odoo.tests import HttpCase, freeze_time, tagged
 from odoo.tools import mute_logger
 
 from odoo.addons.matomo_order_tracking.const import SHOPPER_FIELDS
-from odoo.addons.matomo_order_tracking.matomo_api.privacy import BLANKED, PERSONAL
+from odoo.addons.matomo_order_tracking.matomo_api.privacy import ANONYMIZED, PERSONAL
 
 from .common import (
     LOGGER,
@@ -37,10 +37,10 @@ TRACES = ("203.0.113.9", "Rare", "rare", "nl-BE", VISITOR, "1772500000")
 
 
 class PrivacyCommon(MatomoCommon):
-    """Orders of a shopper who agreed; Matomo never gets a blanked request."""
+    """Orders of a shopper who agreed; Matomo never gets an anonymized request."""
 
     def tearDown(self):
-        self.assertNotIn(BLANKED, str(self.matomo.requests))
+        self.assertNotIn(ANONYMIZED, str(self.matomo.requests))
         super().tearDown()
 
     def make_personal(self, order):
@@ -78,7 +78,7 @@ class PrivacyCommon(MatomoCommon):
         text = json.dumps(stored + self.env.cr.fetchall())
         return [trace for trace in TRACES if trace in text]
 
-    def assertForgotten(self, order):
+    def assertAnonymized(self, order):
         self.assertFalse(self.traces(order))
         self.assertFalse(order.sudo().matomo_request_ids.partner_id)
 
@@ -102,7 +102,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertEqual(self.traces(order), list(TRACES))
         with freeze_time("2026-09-15"):
             self.run_vacuum()
-        self.assertForgotten(order)
+        self.assertAnonymized(order)
         row = self.row(order)
         self.assertEqual(
             row.read(["revenue", "order_ref", "state", "sent_date"]), before
@@ -110,8 +110,8 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertEqual(row.payload["revenue"], payload["revenue"])
         self.assertEqual(row.payload["ec_items"], payload["ec_items"])
         for name in PERSONAL:
-            self.assertEqual(row.payload[name], BLANKED)
-            self.assertIn(f"{name}={BLANKED}", row.tracking_url)
+            self.assertEqual(row.payload[name], ANONYMIZED)
+            self.assertIn(f"{name}={ANONYMIZED}", row.tracking_url)
         self.assertTrue(order.matomo_tracking_url.endswith("token_auth=XYZANONYMIZED"))
         self.assertFalse(order.sudo().matomo_consent_info)
         self.assertState(order, "verified")
@@ -158,7 +158,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertTrue(self.traces(order))
         with freeze_time("2026-09-15"):
             self.run_vacuum()
-        self.assertForgotten(order)
+        self.assertAnonymized(order)
 
     def test_each_site_has_its_time(self):
         order = self.sell_and_send()
@@ -173,17 +173,17 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
                 self.run_vacuum()
             self.assertEqual(bool(self.traces(order)), is_kept, (days, day))
 
-    def test_carts_and_orders_of_no_site_are_blanked(self):
+    def test_carts_and_orders_of_no_site_are_anonymized(self):
         cart = self.make_personal(self.make_order())
         stray = self.make_personal(self.make_order(date_order="2025-01-01"))
         stray.sudo().company_id = self.env["res.company"].sudo().create({"name": "X"})
         with freeze_time("2026-08-30"):
             self.run_vacuum()
         self.assertTrue(self.traces(cart))
-        self.assertForgotten(stray)
+        self.assertAnonymized(stray)
         with freeze_time("2026-09-15"):
             self.run_vacuum()
-        self.assertForgotten(cart)
+        self.assertAnonymized(cart)
 
     @mute_logger(LOGGER)
     def test_what_waits_is_kept_until_it_is_over(self):
@@ -204,11 +204,11 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
             self.run_verifier()
             self.assertState(order, "verified")
             self.run_vacuum()
-        self.assertForgotten(order)
+        self.assertAnonymized(order)
         self.assertEqual(len(self.matomo.orders), 1)
 
     @mute_logger(LOGGER)
-    def test_blanked_order_is_found_again_and_never_doubled(self):
+    def test_anonymized_order_is_found_again_and_never_doubled(self):
         self.site.sudo().retention_days = 30
         order = self.sell_and_send()
         with freeze_time("2026-05-01"):
@@ -235,7 +235,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertState(order, "failed")
         with freeze_time("2026-05-01"):
             self.run_vacuum()
-            self.assertForgotten(order)
+            self.assertAnonymized(order)
             self.matomo.refuses = lambda parameters: False
             order.action_matomo_retrack()
             self.run_sender()
@@ -301,7 +301,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         wizard.action_lookup()
         return wizard.line_ids.grouped("res_model")
 
-    def test_privacy_lookup_finds_and_blanks(self):
+    def test_privacy_lookup_finds_and_anonymizes(self):
         order = self.sell()
         self.run_sender()
         self.run_verifier()
@@ -309,7 +309,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         self.assertEqual(lines["sale.order"].mapped("res_id"), order.ids)
         self.assertEqual(lines["matomo.request"].mapped("res_id"), self.row(order).ids)
         lines["matomo.request"].action_unlink_all()
-        self.assertForgotten(order)
+        self.assertAnonymized(order)
         self.assertState(order, "verified")
         self.assertNotIn("matomo.request", self.look_up())
         self.run_cron("ir_cron_sweep")
@@ -319,7 +319,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
     def test_waiting_order_is_sent_as_nobodys(self):
         order = self.sell()
         self.look_up()["matomo.request"].action_unlink_all()
-        self.assertForgotten(order)
+        self.assertAnonymized(order)
         self.run_cron("ir_cron_sweep")
         self.run_sender()
         self.assertRecorded(order, cip="0.0.0.0")
@@ -341,7 +341,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         self.run_verifier()
         self.run_vacuum()
         self.assertState(order, "verified")
-        self.assertForgotten(order)
+        self.assertAnonymized(order)
 
     def test_deleted_order_to_anonymize(self):
         quotation = self.make_personal(self.make_order())
@@ -370,7 +370,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
                 self.assertEqual(sorted(found.mapped("res_id")), sorted(rows.ids))
                 self.assertTrue(self.traces(order))
             lines["matomo.request"].action_unlink_all()
-            self.assertForgotten(order)
+            self.assertAnonymized(order)
             self.assertState(order, "verified")
             for partner in both:
                 self.assertNotIn("matomo.request", self.look_up(partner))
@@ -415,14 +415,14 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
                 (data,) = [each for each in exported if each["order"] == order.name]
                 self.assertEqual(data["matomo_ip_address"], "203.0.113.9")
                 self.assertEqual(data["requests"][0]["payload"]["cid"], VISITOR)
-                asked.action_matomo_forget()
-                self.assertForgotten(order)
+                asked.action_matomo_anonymize()
+                self.assertAnonymized(order)
 
     def test_anonymised_customer_of_before_to_anonymize(self):
         order = self.sell()
         self.change_customer(order)
         self.customer.sudo().write({"name": "Anonymous", "email": False})
-        self.assertForgotten(order)
+        self.assertAnonymized(order)
 
     def test_merged_customers_are_one(self):
         order = self.sell()
@@ -435,8 +435,8 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         lines = self.look_up(twin)
         self.assertEqual(lines["matomo.request"].mapped("res_id"), self.row(order).ids)
         self.assertTrue(self.traces(order))
-        twin.with_user(self.make_manager()).action_matomo_forget()
-        self.assertForgotten(order)
+        twin.with_user(self.make_manager()).action_matomo_anonymize()
+        self.assertAnonymized(order)
 
     def test_till_sale_to_anonymize_and_handed_out(self):
         order = self.sync(self.make_sale(partner_id=self.customer.id))
@@ -448,8 +448,8 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         for name in SHOPPER_FIELDS:
             self.assertEqual(exported[name], SECRETS[name])
         self.assertEqual(exported["requests"][0]["payload"]["cid"], VISITOR)
-        customer.action_matomo_forget()
-        self.assertForgotten(order)
+        customer.action_matomo_anonymize()
+        self.assertAnonymized(order)
         self.assertState(order, "verified")
 
     def test_anonymised_customer_to_anonymize(self):
@@ -460,7 +460,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         self.customer.sudo().write({"name": "Nora", "email": "nora@example.org"})
         self.assertTrue(self.traces(order))
         self.customer.sudo().write({"name": "Anonymous", "email": False})
-        self.assertForgotten(order)
+        self.assertAnonymized(order)
 
     def test_deleted_portal_account_to_anonymize(self):
         user = self.make_user("nora", "base.group_portal")
@@ -469,23 +469,23 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         self.run_verifier()
         user.with_user(user).sudo()._deactivate_portal_user()
         self.assertFalse(user.active)
-        self.assertForgotten(order)
+        self.assertAnonymized(order)
 
-    def test_manager_forgets_at_a_click(self):
+    def test_manager_anonymizes_at_a_click(self):
         order = self.sell()
         self.run_sender()
         self.run_verifier()
-        action = self.env.ref(f"{MODULE}.ir_actions_server_partner_forget")
+        action = self.env.ref(f"{MODULE}.ir_actions_server_partner_anonymize")
         context = {"active_model": "res.partner", "active_ids": self.customer.ids}
         with self.assertRaises(AccessError):
             action.with_user(self.env.user).with_context(**context).run()
         self.assertTrue(self.traces(order))
         answer = action.with_user(self.make_manager()).with_context(**context).run()
         self.assertEqual(answer["params"]["type"], "success")
-        self.assertForgotten(order)
+        self.assertAnonymized(order)
         self.assertIn("of 1 orders", self.customer.sudo().message_ids[0].body)
 
-    def test_others_are_not_forgotten(self):
+    def test_others_are_not_anonymized(self):
         order = self.sell()
         other = self.env["res.partner"].create({"name": "Other", "email": "o@o.com"})
         other.write({"name": "Anonymous", "email": False})
@@ -558,7 +558,7 @@ class TestExport(PrivacyCommon, HttpCase):
         manager.sudo().write({"company_ids": other.ids, "company_id": other.id})
         data = self.customer.with_user(manager)._export_matomo_data()
         self.assertFalse(data["sale.order"])
-        self.customer.with_user(manager).action_matomo_forget()
+        self.customer.with_user(manager).action_matomo_anonymize()
         self.assertTrue(self.traces(self.order))
 
 

@@ -96,8 +96,8 @@ class TestTokenCrawl(MatomoPosCommon, ShopperCommon):
         row = self.row(self.order)
         row.notes = BAIT
         self.sale.sudo().general_customer_note = BAIT
-        ledger = self.env["matomo.reconciliation"].sudo()
-        self.day = ledger.create(
+        comparison = self.env["matomo.reconciliation"].sudo()
+        self.day = comparison.create(
             {
                 "site_id": self.site.id,
                 "day": "2026-03-03",

@@ -116,7 +116,7 @@ class TestTokenRoads(MatomoCommon):
             ("matomo.request", "site_id.token_auth"),
             ("res.company", "matomo_site_id.token_auth"),
         ):
-            with self.assertRaisesRegex(ValidationError, "shown to nobody"):
+            with self.assertRaisesRegex(ValidationError, "is write-only"):
                 self.env["ir.model.fields"].with_user(self.admin).create(
                     {
                         "model_id": self.env["ir.model"]._get_id(model),

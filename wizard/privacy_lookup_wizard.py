@@ -6,15 +6,15 @@ class PrivacyLookupWizard(models.TransientModel):
     _inherit = "privacy.lookup.wizard"
 
     def action_lookup(self):
-        """Override of `privacy_lookup` to search the log by the present customer, too.
+        """Override of `privacy_lookup` to search by the orders' current customer, too.
 
-        Without this it finds a request or a cart update by the customer for whom it was
-        made. The order or the cart may have another customer now.
+        The original finds requests and cart updates by their own customer, who was the
+        customer of the order when they were made. The order may have another one now.
         """
         action = super().action_lookup()
         lines = self.line_ids.grouped("res_model")
         partner_ids = lines.get("res.partner", self.line_ids[:0]).mapped("res_id")
-        # sudo: an administrator uses this wizard and may have no right to the log.
+        # sudo: an administrator may use this wizard without a right to read requests.
         requests = self.env["matomo.request"].sudo()
         updates = self.env["matomo.cart.update"].sudo()
         found = [

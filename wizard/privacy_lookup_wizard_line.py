@@ -7,11 +7,12 @@ class PrivacyLookupWizardLine(models.TransientModel):
     def action_unlink(self):
         """Override of `privacy_lookup` to anonymize a request instead of deleting it.
 
-        A request that Matomo cannot have is deleted, see ``_delete_personal_data``.
+        A request that Matomo cannot have recorded is deleted, see
+        ``matomo.request._delete_personal_data``.
         """
         if self.res_model != "matomo.request" or self.is_unlinked:
             return super().action_unlink()
-        # sudo: an administrator uses this wizard and may have no right to the log.
+        # sudo: an administrator may use this wizard without a right to write requests.
         request = self.env["matomo.request"].sudo().browse(self.res_id)
         request.exists()._delete_personal_data()
         self.execution_details = self.env._(

@@ -25,7 +25,11 @@ def migrate(cr, version):
             " WHERE module = 'matomo_order_tracking' AND name = %s",
             [f"field_matomo_request__{new}", f"field_matomo_request__{old}"],
         )
-    # Odoo would leave them: the code no longer names them.
+    cr.execute(
+        "ALTER INDEX IF EXISTS matomo_request_check_index"
+        " RENAME TO matomo_request_next_check_index"
+    )
+    # Odoo does not drop an index that the code no longer names.
     cr.execute(
         "DROP INDEX IF EXISTS matomo_request_carts_index,"
         " matomo_request_forgotten_index"

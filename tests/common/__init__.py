@@ -8,7 +8,7 @@ from .amounts import AmountsCommon, cents
 from .canary import CANARY, holds
 from .copies import CopyCase
 from .fake_matomo import TOKEN, FakeMatomo, FakeResponse, lose
-from .ledger import LedgerCommon
+from .comparison import ComparisonCommon
 from .loggers import LOGGER
 from .shop import ADDRESS, BROWSER, VISITOR, CheckoutCommon, ShopperCommon
 from .site import MODULE, MatomoCommon

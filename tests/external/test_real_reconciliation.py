@@ -4,18 +4,18 @@ from datetime import timedelta
 from odoo import fields
 from odoo.tests import tagged
 
-from ..common import LedgerCommon
+from ..common import ComparisonCommon
 from ..common.real_matomo import RealMatomo, yesterday
 
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
-class TestRealReconciliation(LedgerCommon):
-    """The ledger of a real Matomo."""
+class TestRealReconciliation(ComparisonCommon):
+    """The Daily Comparison against a real Matomo."""
 
     def startPatch(self, matomo):
         """The network ends at the real Matomo."""
 
-    def test_ledger(self):
+    def test_days_in_odoo_and_in_matomo(self):
         real = RealMatomo(timezone="America/New_York")
         real.receive_from(
             self.site,

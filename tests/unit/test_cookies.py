@@ -1,4 +1,4 @@
-"""The cookies of matomo.js, and whatever else strangers send under their names."""
+"""The cookies of matomo.js, and false ones that anybody may send."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from matomo_order_tracking.matomo_api.tracking import Attribution
 
 NOW = 1_795_000_000
 ID = "0123456789abcdef"
-# As matomo.js writes it (peers.md P-16).
+# As matomo.js writes it (docs/matomo.md section 18).
 REFERRER = (
     "%5B%22spring-sale%22%2C%22cabinet%22%2C1762178400%2C"
     "%22https%3A%2F%2Fwww.google.com%2F%22%5D"

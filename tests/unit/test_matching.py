@@ -17,7 +17,7 @@ from matomo_order_tracking.matomo_api.matching import (
     is_anonymised_match,
     is_same_moment,
 )
-from matomo_order_tracking.matomo_api.privacy import blank_parameters
+from matomo_order_tracking.matomo_api.privacy import anonymize_parameters
 from matomo_order_tracking.matomo_api.reading import RecordedItem, RecordedOrder
 
 NOW = datetime(2026, 3, 3, 10)
@@ -181,7 +181,7 @@ def test_an_order_whose_id_was_replaced(recorded, expected):
 
 
 def test_without_personal_data_revenue_and_day_decide():
-    sent = describe_sent(blank_parameters(PAYLOAD), NOW, revenue=115.0, time=NOW)
+    sent = describe_sent(anonymize_parameters(PAYLOAD), NOW, revenue=115.0, time=NOW)
     assert is_ours(sent, visitor_id=OTHER)
     assert not is_ours(sent, revenue=Decimal("1.00"))
 

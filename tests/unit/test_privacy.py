@@ -1,4 +1,4 @@
-"""What is personal in a request, and how it is taken out."""
+"""Which parameters of a request are personal, and how they are removed."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matomo_order_tracking.matomo_api.privacy import (
-    BLANKED,
+    ANONYMIZED,
     PERSONAL,
-    blank_parameters,
-    blank_url,
+    anonymize_parameters,
+    anonymize_url,
     mask_ip_address,
     withdraw_shopper,
 )
@@ -50,19 +50,19 @@ def test_more_is_masked_with_more_bytes(ip, byte_count):
 
 
 @given(PARAMETERS)
-def test_a_blanked_url_is_the_url_of_blanked_parameters(parameters):
+def test_an_anonymized_url_is_the_url_of_anonymized_parameters(parameters):
     base = "https://matomo.example.com/"
-    url = blank_url(tracking_url(base, parameters))
-    assert url == tracking_url(base, blank_parameters(parameters))
+    url = anonymize_url(tracking_url(base, parameters))
+    assert url == tracking_url(base, anonymize_parameters(parameters))
     query = parse_qs(urlsplit(url).query, keep_blank_values=True)
     for name in {*PERSONAL} & parameters.keys():
-        assert query[name] == [BLANKED]
+        assert query[name] == [ANONYMIZED]
     assert query["token_auth"] == ["XYZANONYMIZED"]
 
 
 @given(PARAMETERS)
-def test_blanking_leaves_the_sale(parameters):
-    for kept in (blank_parameters(parameters), withdraw_shopper(parameters)):
+def test_anonymizing_leaves_the_sale(parameters):
+    for kept in (anonymize_parameters(parameters), withdraw_shopper(parameters)):
         for name in parameters.keys() - {*PERSONAL}:
             assert kept[name] == parameters[name]
 

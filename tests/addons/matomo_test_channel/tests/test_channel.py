@@ -1,12 +1,16 @@
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.matomo_order_tracking.tests.common import LOGGER, MODULE, LedgerCommon
+from odoo.addons.matomo_order_tracking.tests.common import (
+    LOGGER,
+    MODULE,
+    ComparisonCommon,
+)
 
 
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
-class TestThirdChannel(LedgerCommon):
+class TestThirdChannel(ComparisonCommon):
     """Orders of another module go the whole way, by documented hooks alone."""
 
     def make_ticket(self, **values):
@@ -96,12 +100,12 @@ class TestThirdChannel(LedgerCommon):
         self.send_and_verify()
         self.assertState(ticket, "verified")
 
-    def test_customer_of_a_ticket_is_forgotten(self):
+    def test_customer_of_a_ticket_is_anonymized(self):
         ticket = self.sell_ticket()
         ticket.sudo().matomo_ip_address = "203.0.113.9"
         self.send_and_verify()
         manager = self.make_manager()
-        self.customer.with_user(manager).action_matomo_forget()
+        self.customer.with_user(manager).action_matomo_anonymize()
         self.assertFalse(ticket.sudo().matomo_ip_address)
         self.assertTrue(self.row(ticket).is_anonymized)
 

@@ -1,9 +1,9 @@
-"""Days of the Daily Comparison, and a strict look at one."""
+"""Orders of given days, the nightly comparison, and a strict check of one day."""
 
 from .till import MatomoPosCommon
 
 
-class LedgerCommon(MatomoPosCommon):
+class ComparisonCommon(MatomoPosCommon):
     def sell(self, *moments):
         """One sales order of 115.00 for each moment."""
         orders = self.env["sale.order"].union(
@@ -14,7 +14,7 @@ class LedgerCommon(MatomoPosCommon):
         return orders
 
     def compare(self):
-        """The ledger after a night: ``{day: row}``."""
+        """Run the nightly comparison. Return its records: ``{day: record}``."""
         self.run_cron("ir_cron_sweep")
         rows = self.env["matomo.reconciliation"].search([])
         return {str(row.day): row for row in rows}

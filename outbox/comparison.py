@@ -1,0 +1,87 @@
+"""The nightly comparison: what Matomo reports of the past days, and what Odoo has.
+
+This file asks Matomo; ``matomo.reconciliation`` compares a day and writes down the
+result.
+"""
+
+import logging
+from contextlib import closing
+from datetime import timedelta
+
+from ..matomo_api.errors import MatomoError
+from ..matomo_api.reading import day_totals, read_day_orders
+from .transactions import end_transaction, run_in_transaction
+
+_logger = logging.getLogger(__name__)
+
+# How many past days are compared every night. A day is compared more than once,
+# because a till may synchronize its orders days later.
+DAYS = 31
+
+
+class Comparison:
+    """One run of the nightly comparison. It follows the sweep."""
+
+    def __init__(self, env):
+        self.env = env
+        self.days = env["matomo.reconciliation"]
+
+    def run(self):
+        """Compare the past days of every site whose token can read reports."""
+        for site in self.env["matomo.site"].search([("can_read", "=", True)]):
+            if site._may_send() and site._get_token():
+                self._compare_site(site)
+
+    def _get_period(self, site):
+        """Return the first and the last day to compare.
+
+        Today is left out: Matomo's report of it may be a quarter of an hour old
+        (docs/matomo.md section 10). Days whose raw data Matomo has deleted are left
+        out, too: their reports no longer change (section 14).
+
+        :return: tuple of two dates in the site's time zone. The first is later than the
+            last if there is nothing to compare
+        """
+        last = site._get_today() - timedelta(days=1)
+        count = min(DAYS, site.raw_data_days or DAYS)
+        return max(site.date_start, last - timedelta(days=count - 1)), last
+
+    def _compare_site(self, site):
+        """Compare the past days of one site.
+
+        No transaction is open while Matomo answers. If Matomo cannot be asked, the
+        Daily Comparison keeps its rows, and the log says so. The sender reports the
+        trouble on the site.
+        """
+        first, last = self._get_period(site)
+        idsite = site.idsite
+        end_transaction(self.env)
+        if last < first:
+            return
+        try:
+            with closing(site._get_client()) as client:
+                end_transaction(self.env)
+                for day, totals in day_totals(client, idsite, first, last).items():
+                    self._compare_day(site, client, idsite, day, totals)
+        except MatomoError as error:
+            _logger.warning(
+                "Matomo site %s (%s) is not compared: %s", site.id, site.url, error
+            )
+
+    def _compare_day(self, site, client, idsite, day, totals):
+        """Compare one day. Ask Matomo for its orders only if the totals differ.
+
+        :param day: a date in the site's time zone
+        :param DayTotals totals: the figures of Matomo's report
+        :raise MatomoError: if Matomo cannot be asked for the orders
+        """
+        compared = run_in_transaction(
+            self.env, lambda: self.days._compare_day(site, day, totals)
+        )
+        if compared.state != "different":
+            return
+        end_transaction(self.env)
+        recorded = read_day_orders(client, idsite, day)
+        run_in_transaction(
+            self.env, lambda: self.days._compare_day(site, day, totals, recorded)
+        )
