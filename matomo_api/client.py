@@ -8,7 +8,6 @@ every wait has an end, and answers are read up to a limit.
 import html
 import json
 import re
-import ssl
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -17,21 +16,25 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, quote_plus
 
-import requests
 import urllib3.exceptions
 
 from .address import AddressRefused, check_address
 from .errors import MatomoError, Misconfigured, ServerTrouble, Unreachable
+from .failures import explain
 from .tracking import NO_ADDRESS, api_url, tracker_url
 from .transport import get_proxies, open_session
 
 USER_AGENT = "matomo-order-tracking/19.0 (Odoo)"
 MAX_TEXT_LENGTH = 500
+# How much is read of a message of Matomo, which is cut once its markup is removed.
+MAX_MESSAGE_LENGTH = 5_000
 # Reading reports makes Matomo compute them.
 REPORT_TIMEOUT = 30
 MASK = "***"
 # Longer than this no server's Retry-After is believed (seconds).
 MAX_RETRY_AFTER = 86_400
+# Tags, and control characters.
+_MARKUP = re.compile(r"<[^>]*>|[<>\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -189,10 +192,10 @@ class Client:
         content = _parse_json(answer.body)
         if isinstance(content, dict) and content.get("result") == "error":
             # With status 200, 400 or 401, by version and set-up.
-            message = str(content.get("message") or "")[:MAX_TEXT_LENGTH]
+            message = self._clean(str(content.get("message") or ""))
             raise Misconfigured(
                 "cannot_read",
-                detail=message,
+                answer=message,
                 status=answer.status,
                 text=message,
             )
@@ -245,22 +248,13 @@ class Client:
         except AddressRefused as error:
             return Misconfigured(
                 "address",
-                detail=str(error),
+                detail=self._mask(str(error)),
                 reason=error.kind,
                 address=self._mask(error.host or self.url),
             )
-        except requests.exceptions.SSLError as error:
-            return _unreachable("tls", error, detail=self._explain(error))
-        except (
-            requests.exceptions.RequestException,
-            urllib3.exceptions.HTTPError,
-        ) as error:
-            if _is_timeout(error):
-                return _unreachable("timeout", error, seconds=timeout)
-            return _unreachable("unreachable", error, detail=self._explain(error))
-        except (OSError, ValueError) as error:
-            # The certificate authority's file is missing, or the host is none.
-            return Misconfigured("settings", detail=self._explain(error))
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            # Those of requests are an OSError, too.
+            return explain(error, self.url, timeout, self._mask)
         return _Answer(
             response.status_code,
             self._mask_bytes(body),
@@ -268,10 +262,12 @@ class Client:
             int((time.monotonic() - start) * 1000),
         )
 
-    def _explain(self, error: BaseException) -> str:
-        root = list(_chain(error))[-1]
-        text = getattr(root, "strerror", "") or str(root) or type(root).__name__
-        return self._mask(text)[:MAX_TEXT_LENGTH]
+    def _clean(self, text: str) -> str:
+        """Return a sentence of Matomo as people may read it: without markup, cut."""
+        text = html.unescape(text[:MAX_MESSAGE_LENGTH])
+        text = _MARKUP.sub(" ", text)
+        # Without its markup the text may spell the token anew.
+        return self._mask(" ".join(text.split()))[:MAX_TEXT_LENGTH]
 
     def _mask(self, text: str) -> str:
         return self._mask_bytes(text.encode("utf-8", "replace")).decode()
@@ -298,12 +294,6 @@ def _secret_pattern(token: str) -> re.Pattern[bytes] | None:
     return re.compile(b"|".join(longest_first), re.I) if longest_first else None
 
 
-def _unreachable(kind: str, error: Exception, **figures) -> Unreachable:
-    unreachable = Unreachable(kind, **figures)
-    unreachable.may_be_recorded = not _is_unsent(error)
-    return unreachable
-
-
 def _trouble(answer: _Answer) -> ServerTrouble:
     if 300 <= answer.status < 400:
         kind = "redirect"
@@ -316,49 +306,6 @@ def _trouble(answer: _Answer) -> ServerTrouble:
         retry_after=answer.retry_after,
         status=answer.status,
         text=answer.text,
-    )
-
-
-def _chain(error: BaseException):
-    """The error, what it wraps, what that wraps, and so on."""
-    while error:
-        yield error
-        wrapped = [arg for arg in error.args if isinstance(arg, BaseException)]
-        error = (
-            getattr(error, "reason", None)
-            if isinstance(getattr(error, "reason", None), BaseException)
-            else wrapped[-1]
-            if wrapped
-            else error.__cause__
-        )
-
-
-def _is_timeout(error: Exception) -> bool:
-    return any(
-        isinstance(
-            each,
-            (
-                requests.exceptions.Timeout,
-                urllib3.exceptions.ReadTimeoutError,
-                TimeoutError,
-            ),
-        )
-        for each in _chain(error)
-    )
-
-
-def _is_unsent(error: Exception) -> bool:
-    """Whether there was no connection yet on which anything could be sent."""
-    return any(
-        isinstance(
-            each,
-            (
-                urllib3.exceptions.NewConnectionError,
-                urllib3.exceptions.ConnectTimeoutError,
-                ssl.SSLCertVerificationError,
-            ),
-        )
-        for each in _chain(error)
     )
 
 

@@ -49,7 +49,7 @@ def wrong_token():
 
 
 def cannot_read():
-    return Misconfigured("cannot_read", detail="no view access")
+    return Misconfigured("cannot_read", answer="no view access")
 
 
 @dataclass
