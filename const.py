@@ -9,19 +9,21 @@ STATES = [
     ("pending", "Waiting"),
     ("sent", "Sent"),
     ("verified", "Verified"),
+    ("different", "Different in Matomo"),
     ("failed", "Failed"),
     ("cancelled", "Cancelled"),
 ]
 # What Matomo has accepted.
-ACCEPTED_STATES = ("sent", "verified")
+ACCEPTED_STATES = ("sent", "verified", "different")
 # A sales order whose row is in one of these states counts nowhere.
 UNCOUNTED_STATES = ("excluded", "cancelled")
 ALLOWED_STATES = {
     "excluded": {"pending"},
-    "pending": {"excluded", "sent", "verified", "failed", "cancelled"},
-    "sent": {"pending", "verified", "failed"},
-    "verified": {"pending"},
-    "failed": {"excluded", "pending", "sent", "verified", "cancelled"},
+    "pending": {"excluded", "sent", "verified", "different", "failed", "cancelled"},
+    "sent": {"pending", "verified", "different", "failed"},
+    "verified": {"pending", "different", "failed"},
+    "different": {"pending", "verified", "failed"},
+    "failed": {"excluded", "pending", "sent", "verified", "different", "cancelled"},
     "cancelled": {"excluded", "pending"},
 }
 # The metadata of the guide, as stored on the order.

@@ -8,7 +8,6 @@ every wait has an end, and answers are read up to a limit.
 import html
 import json
 import re
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -18,7 +17,6 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from urllib.parse import quote, quote_plus
 
-import requests
 import urllib3.exceptions
 
 from .address import AddressRefused, check_address
@@ -29,11 +27,14 @@ from .errors import (
     ServerTrouble,
     Unreachable,
 )
+from .failures import explain
 from .tracking import NO_ADDRESS, api_url, tracker_url
 from .transport import MAX_ANSWER_BYTES, get_proxies, open_session
 
 USER_AGENT = "matomo-order-tracking/19.0 (Odoo)"
 MAX_TEXT_LENGTH = 500
+# How much is read of a message of Matomo, which is cut once its markup is removed.
+MAX_MESSAGE_LENGTH = 5_000
 # Reading reports makes Matomo compute them.
 REPORT_TIMEOUT = 30
 MASK = "***"
@@ -54,6 +55,8 @@ _PHP_OUTPUT = re.compile(
       | <!--.*?--> | \ufeff""",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+# Tags, and control characters.
+_MARKUP = re.compile(r"<[^>]*>|[<>\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -226,15 +229,15 @@ class Client:
         content, _dirt = parse_answer(answer.body, _is_report)
         if isinstance(content, dict) and content.get("result") == "error":
             # With status 200, 400 or 401, by version and set-up.
-            message = str(content.get("message") or "")[:MAX_TEXT_LENGTH]
+            message = self._clean(str(content.get("message") or ""))
             raise ReportRefused(
-                "report_refused", detail=message, status=answer.status, text=message
+                "report_refused", answer=message, status=answer.status, text=message
             )
         if answer.status in (401, 403):
             # An HTML page although JSON was asked for (docs/matomo.md section 10).
             raise ReportRefused(
                 "report_refused",
-                detail=f"HTTP {answer.status}",
+                answer=f"HTTP {answer.status}",
                 status=answer.status,
                 text=answer.text,
             )
@@ -284,22 +287,13 @@ class Client:
         except AddressRefused as error:
             return Misconfigured(
                 "address",
-                detail=str(error),
+                detail=self._mask(str(error)),
                 reason=error.kind,
                 address=self._mask(error.host or self.url),
             )
-        except requests.exceptions.SSLError as error:
-            return _unreachable("tls", error, detail=self._explain(error))
-        except (
-            requests.exceptions.RequestException,
-            urllib3.exceptions.HTTPError,
-        ) as error:
-            if _is_timeout(error):
-                return _unreachable("timeout", error, seconds=timeout)
-            return _unreachable("unreachable", error, detail=self._explain(error))
-        except (OSError, ValueError) as error:
-            # The certificate authority's file is missing, or the host is none.
-            return Misconfigured("settings", detail=self._explain(error))
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            # Those of requests are an OSError, too.
+            return explain(error, self.url, timeout, self._mask)
         return _Answer(
             response.status_code,
             self._mask_bytes(body),
@@ -308,10 +302,12 @@ class Client:
             f"Content-Encoding: {encoding}"[:100] if encoding in _COMPRESSED else "",
         )
 
-    def _explain(self, error: BaseException) -> str:
-        root = list(_chain(error))[-1]
-        text = getattr(root, "strerror", "") or str(root) or type(root).__name__
-        return self._mask(text)[:MAX_TEXT_LENGTH]
+    def _clean(self, text: str) -> str:
+        """Return a sentence of Matomo as people may read it: without markup, cut."""
+        text = html.unescape(text[:MAX_MESSAGE_LENGTH])
+        text = _MARKUP.sub(" ", text)
+        # Without its markup the text may spell the token anew.
+        return self._mask(" ".join(text.split()))[:MAX_TEXT_LENGTH]
 
     def _mask(self, text: str) -> str:
         return self._mask_bytes(text.encode("utf-8", "replace")).decode()
@@ -344,12 +340,6 @@ def _to_json(content) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _unreachable(kind: str, error: Exception, **figures) -> Unreachable:
-    unreachable = Unreachable(kind, **figures)
-    unreachable.may_be_recorded = not _is_unsent(error)
-    return unreachable
-
-
 def _trouble(answer: _Answer) -> ServerTrouble:
     if 300 <= answer.status < 400:
         kind = "redirect"
@@ -362,49 +352,6 @@ def _trouble(answer: _Answer) -> ServerTrouble:
         retry_after=answer.retry_after,
         status=answer.status,
         text=answer.text,
-    )
-
-
-def _chain(error: BaseException):
-    """The error, what it wraps, what that wraps, and so on."""
-    while error:
-        yield error
-        wrapped = [arg for arg in error.args if isinstance(arg, BaseException)]
-        error = (
-            getattr(error, "reason", None)
-            if isinstance(getattr(error, "reason", None), BaseException)
-            else wrapped[-1]
-            if wrapped
-            else error.__cause__
-        )
-
-
-def _is_timeout(error: Exception) -> bool:
-    return any(
-        isinstance(
-            each,
-            (
-                requests.exceptions.Timeout,
-                urllib3.exceptions.ReadTimeoutError,
-                TimeoutError,
-            ),
-        )
-        for each in _chain(error)
-    )
-
-
-def _is_unsent(error: Exception) -> bool:
-    """Whether there was no connection yet on which anything could be sent."""
-    return any(
-        isinstance(
-            each,
-            (
-                urllib3.exceptions.NewConnectionError,
-                urllib3.exceptions.ConnectTimeoutError,
-                ssl.SSLCertVerificationError,
-            ),
-        )
-        for each in _chain(error)
     )
 
 

@@ -8,9 +8,18 @@ read is made from the kind by ``tools/sentences.py``. Neither holds the token.
 KINDS = {
     # Nothing came back.
     "timeout": "Matomo did not answer within {seconds:g} seconds.",
-    "unreachable": "Matomo cannot be reached: {detail}",
-    "tls": "The connection to Matomo's server could not be secured: {detail}",
+    "name_unknown": "No server with the name {host} can be found.",
+    "connection_refused": "{host} refuses connections on port {port}.",
+    "proxy": "Matomo cannot be reached through the proxy {proxy}.",
+    "certificate_expired": "The certificate of {host} has expired, or is not valid "
+    "yet.",
+    "certificate_of_another": "The server at {host} shows the certificate of another.",
+    "certificate_untrusted": "The certificate of {host} is signed by an authority that "
+    "is not known here.",
+    "tls": "The connection to {host} could not be secured.",
+    "unreachable": "The connection to Matomo failed.",
     "compressed": "The answer is compressed, although this was not asked for.",
+    "too_long": "The answer is too long.",
     # Something else came back than what Matomo answers when it is fine.
     "redirect": "The address answers with a redirect, which is not followed because "
     "the token must not travel to another host. Enter the address it leads to.",
@@ -20,13 +29,13 @@ KINDS = {
     "nothing at the moment (record_statistics), or its database was locked.",
     "not_a_report": "Matomo's answer is not the report that was asked for.",
     # A person has to correct something.
-    "address": "The address of Matomo may not be used: {detail}",
-    "settings": "Matomo cannot be asked with these settings: {detail}",
+    "address": "The address of Matomo may not be used.",
+    "certificate_authorities": "The file of certificate authorities cannot be read.",
     "token_refused": "Matomo refuses the token for site id {idsite}: the token is "
     "wrong, or the site does not exist, or its user has no write access to it.",
     "token_unknown": "Matomo does not know the token.",
     # Matomo's reporting API.
-    "report_refused": "Matomo answered a report with an error: {detail}",
+    "report_refused": "Matomo answered a report with an error: {answer}",
     "no_token": "No token is set for the Matomo site {site}.",
     "copy": "This database is a copy: it sends nothing to Matomo until a manager "
     "confirms the site here.",
@@ -41,7 +50,8 @@ class MatomoError(Exception):
     :param kind: one of ``KINDS``
     :param status: HTTP's, 0 if there was no answer
     :param text: what Matomo answered, masked and cut
-    :param figures: what the text of the kind names
+    :param detail: what a library says, masked and cut: for logs only
+    :param figures: what the text of the kind names, and what people may read
 
     ``may_be_recorded`` is whether Matomo may have recorded what was sent, although it
     did not say so.
@@ -51,12 +61,22 @@ class MatomoError(Exception):
     # Seconds that the server wants to be left alone, 0 if it named none.
     retry_after = 0
 
-    def __init__(self, kind: str, *, status: int = 0, text: str = "", **figures):
+    def __init__(
+        self,
+        kind: str,
+        *,
+        status: int = 0,
+        text: str = "",
+        detail: str = "",
+        **figures,
+    ):
         self.kind = kind
         self.status = status
         self.text = text
+        self.detail = detail
         self.figures = {"status": status, **figures}
-        super().__init__(KINDS[kind].format(**self.figures))
+        log_text = KINDS[kind].format(**self.figures)
+        super().__init__(f"{log_text} ({detail})" if detail else log_text)
 
 
 class Unreachable(MatomoError):
@@ -114,5 +134,5 @@ class Unreadable(MatomoError):
 
     def __init__(self, error: MatomoError):
         figures = {**error.figures, "status": error.status}
-        super().__init__(error.kind, text=error.text, **figures)
+        super().__init__(error.kind, text=error.text, detail=error.detail, **figures)
         self.retry_after = error.retry_after

@@ -54,6 +54,10 @@ def _time_left(clock=time.monotonic) -> float:
     return left
 
 
+class AnswerTooLong(OSError):
+    """The answer has more bytes than an exchange may bring."""
+
+
 class _Limited:
     """A socket that keeps to the deadline and the size of the exchange."""
 
@@ -81,7 +85,7 @@ class _Limited:
         # Headers and the sizes of chunks count, too: nothing else limits them.
         _exchange.bytes_left -= size
         if _exchange.bytes_left < 0:
-            raise OSError("the answer is too long")
+            raise AnswerTooLong("the answer is too long")
 
 
 class _Socket(_Limited, socket.socket):
@@ -162,7 +166,7 @@ def _connect(host: str, port: int, is_secure: bool | None) -> socket.socket:
             refused = error
     if refused and not addresses:
         raise refused
-    trouble = OSError("the name has no address")
+    trouble: OSError = socket.gaierror("the name has no address")
     for tried, (family, address) in enumerate(addresses):
         sock = _Socket(family, socket.SOCK_STREAM)
         try:

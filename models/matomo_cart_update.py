@@ -5,6 +5,7 @@ from odoo import api, fields, models
 from ..matomo_api.delivery import (
     Accepted,
     Attempt,
+    Broken,
     Refused,
     Requeued,
     get_failure_type,
@@ -164,7 +165,7 @@ class MatomoCartUpdate(models.Model):
             case Refused(answer=answer):
                 self.write(describe_answer(answer))
                 self._retry("refused")
-            case Requeued(error=error):
+            case Broken(error=error) | Requeued(error=error):
                 _logger.info("Carts are not in Matomo: %s", error)
                 self.write(describe_answer(error))
                 self._retry(get_failure_type(error))

@@ -916,6 +916,14 @@ class MatomoOrderMixin(models.AbstractModel):
         """Return the name of this order; it becomes the order id in Matomo."""
         return self.display_name
 
+    def _get_matomo_cart_date(self):
+        """Return when the cart of a website's order was created, naive UTC.
+
+        From then on a JavaScript tag can have told Matomo of it. None for orders that
+        no website made.
+        """
+        return None
+
     def _get_matomo_page(self, site):
         """Return the ``tracking.Page`` on which Matomo shows the order."""
         raise NotImplementedError

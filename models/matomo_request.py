@@ -2,6 +2,7 @@ import logging
 from decimal import Decimal
 
 from odoo import SUPERUSER_ID, api, fields, models
+from odoo.tools import format_amount
 
 from ..const import ACCEPTED_STATES, ALLOWED_STATES, STATES, UNCOUNTED_STATES
 from ..matomo_api.delivery import (
@@ -16,12 +17,15 @@ from ..matomo_api.delivery import (
     Refused,
     Requeued,
     TakenByOther,
+    ToldByTag,
+    Unseen,
     Unsure,
     Unverifiable,
     Withdrawn,
     get_failure_type,
 )
-from ..matomo_api.matching import describe_sent, find_differences, is_same_order
+from ..matomo_api.errors import ServerTrouble
+from ..matomo_api.matching import Owner, describe_sent, find_differences, get_owner
 from ..matomo_api.privacy import (
     ANONYMIZED,
     anonymize_parameters,
@@ -32,7 +36,7 @@ from ..matomo_api.tracking import order_ref_key, tracking_url
 from ..outbox import schedule
 from ..outbox.comparison import Comparison
 from ..outbox.kinds import describe_answer
-from ..outbox.orders import get_free_order_ref
+from ..outbox.orders import get_secret_order_ref
 from ..outbox.sender import Sender
 from ..outbox.transactions import guarded
 from ..outbox.verifier import Verifier
@@ -47,6 +51,14 @@ SCHEDULED = "matomo_order_tracking.scheduled"
 WOKEN = "matomo_order_tracking.woken"
 # The scheduled actions that send; most shops need one.
 SENDER_LANES = ("ir_cron_send", "ir_cron_send_2", "ir_cron_send_3", "ir_cron_send_4")
+# What a request whose order was found in Matomo no longer has to wait for.
+NOTHING_LEFT = {
+    "next_check_date": False,
+    "look_up_first": False,
+    "unconfirmed_count": 0,
+    "missing_count": 0,
+    "unseen_count": 0,
+}
 # How many requests of a site the autovacuum anonymizes at once.
 GC_BATCH = 1000
 
@@ -187,6 +199,23 @@ class MatomoRequest(models.Model):
         aggregator=None,
         help="How often the order was accepted and then not found.",
     )
+    unseen_count = fields.Integer(
+        string="Times Not Shown",
+        readonly=True,
+        aggregator=None,
+        help="How often Matomo was read and did not show whether it has the order.",
+    )
+    taken_count = fields.Integer(
+        string="Times the ID Was Taken",
+        readonly=True,
+        aggregator=None,
+        help="How often Matomo had another sale under the order's ID.",
+    )
+    is_told_by_tag = fields.Boolean(
+        string="A Tag Was First",
+        readonly=True,
+        help="A JavaScript tag of the website sent this order to Matomo, too.",
+    )
     look_up_first = fields.Boolean(
         readonly=True,
         help="Matomo is asked for the order before it is sent: it may be there.",
@@ -222,6 +251,11 @@ class MatomoRequest(models.Model):
     )
     revenue = fields.Monetary(
         readonly=True, help="The amount sent, in the currency of the Matomo site."
+    )
+    recorded_revenue = fields.Monetary(
+        string="Revenue in Matomo",
+        readonly=True,
+        help="What Matomo has instead, in the currency of the Matomo site.",
     )
     currency_id = fields.Many2one("res.currency", readonly=True)
     sent_date = fields.Datetime(readonly=True)
@@ -528,11 +562,13 @@ class MatomoRequest(models.Model):
             self.create_date,
             revenue=self.revenue,
             time=self.order_date,
+            cart_created=self._get_order()._get_matomo_cart_date(),
         )
 
     def _is_ours(self, recorded):
         """Return whether an order in Matomo is the one this request sent."""
-        return is_same_order(self._describe_sent(), recorded, self.site_id._to_utc)
+        now, to_utc = fields.Datetime.now(), self.site_id._to_utc
+        return get_owner(self._describe_sent(), recorded, to_utc, now) == Owner.OURS
 
     # === OUTCOMES === #
 
@@ -541,16 +577,20 @@ class MatomoRequest(models.Model):
         match outcome:
             case Accepted(answer=answer, refused_count=refused_count):
                 self._accept(answer, refused_count)
-            case Recorded(order=order):
-                self._record_read_back(order)
+            case Recorded(order=order, is_told_by_tag=is_told_by_tag):
+                self._record_read_back(order, is_told_by_tag)
+            case ToldByTag(order=order):
+                self._record_tag(order)
             case TakenByOther(order=order):
                 self._take_free_order_ref(order)
             case Absent():
                 self._rebuild()
             case Missing():
                 self._resend_missing()
-            case Withdrawn():
-                self._cancel()
+            case Unseen():
+                self._check_again()
+            case Withdrawn(is_absent=is_absent):
+                self._cancel() if is_absent else self._fail_withdrawn()
             case Unsure():
                 self._fail_unsure()
             case Held():
@@ -559,10 +599,10 @@ class MatomoRequest(models.Model):
                 self._fail(
                     "refused", self._get_refused_reason(), **describe_answer(answer)
                 )
-            case Broken(error=error):
-                self._retry_broken(error)
-            case Deferred(error=error):
-                self._defer(error)
+            case Broken(error=error, is_general=is_general):
+                self._retry_broken(error, is_general)
+            case Deferred(is_sent=is_sent, error=error):
+                self._defer(is_sent, error)
             case Requeued(error=error):
                 self._requeue(error)
             case Unverifiable():
@@ -608,57 +648,144 @@ class MatomoRequest(models.Model):
         message = messages.get(self.kind, "Tracked ecommerce order %s: URL was %s")
         _logger.info(message, self.order_ref, self._get_url_for_log())
 
-    def _record_read_back(self, recorded):
-        """Matomo has the order; amounts that differ are shown, not hidden.
+    def _record_read_back(self, recorded, is_told_by_tag):
+        """Matomo has the order; amounts and items that differ are shown, not hidden.
 
         An order that was looked up before it was sent again counts as sent.
+
+        :param is_told_by_tag: whether Matomo was told of it by a JavaScript tag first
         """
-        differences = self._get_difference_sentences(recorded)
-        if differences:
-            now = fields.Datetime.now()
-            self._update_state(
-                self.state if self.state in ACCEPTED_STATES else "sent",
-                reason="\n".join(differences),
-                failure_type=False,
-                sent_date=self.sent_date or now,
-                next_attempt_date=False,
-                next_check_date=False,
-                look_up_first=False,
-                unconfirmed_count=0,
-            )
-            return
         if order_ref_key(recorded.ref) != order_ref_key(self.order_ref):
             self.site_id._report_anonymised()
+        values = {"is_told_by_tag": is_told_by_tag}
+        if differences := self._get_difference_sentences(recorded):
+            self._record_difference(recorded, "\n".join(differences), **values)
+            return
         self._update_state(
             "verified",
             reason=False,
             verified_date=fields.Datetime.now(),
-            next_check_date=False,
-            missing_count=0,
-            unconfirmed_count=0,
+            recorded_revenue=0,
+            **values,
+            **NOTHING_LEFT,
+        )
+
+    def _record_tag(self, recorded):
+        """A JavaScript tag has told Matomo of this sale, and with other amounts."""
+        env = self.site_id._get_message_env()
+        self._record_difference(
+            recorded,
+            env._(
+                "A JavaScript tag of the website sent this order to Matomo first, with "
+                "%(recorded)s instead of %(sent)s. It is not sent a second time. "
+                "Remove trackEcommerceOrder from the website's code or from the tag "
+                "manager: this addon sends every order.",
+                recorded=format_amount(
+                    env, float(recorded.revenue), self.site_id.currency_id
+                ),
+                sent=format_amount(env, self.revenue, self.site_id.currency_id),
+            ),
+            is_told_by_tag=True,
+        )
+
+    def _record_difference(self, recorded, reason, **values):
+        """Matomo has the order otherwise: it counts as tracked, and says so."""
+        self._update_state(
+            "different",
+            reason=reason,
+            failure_type=False,
+            sent_date=self.sent_date or fields.Datetime.now(),
+            next_attempt_date=False,
+            recorded_revenue=float(recorded.revenue),
+            **values,
+            **NOTHING_LEFT,
         )
 
     def _get_difference_sentences(self, recorded):
+        env = self.site_id._get_message_env()
+        sentences = {
+            "item": env._("Matomo has no item “%(sku)s”; %(sent)s were sent."),
+            "other item": env._("Matomo has an item “%(sku)s” that was not sent."),
+            "quantity": env._(
+                "Matomo has %(recorded)s instead of %(sent)s of the item “%(sku)s”."
+            ),
+            "price": env._(
+                "Matomo has the item “%(sku)s” at a price of %(recorded)s instead of "
+                "%(sent)s."
+            ),
+            "subtotal": env._("Matomo has a subtotal of %(recorded)s, not %(sent)s."),
+            "tax": env._("Matomo has a tax of %(recorded)s, not %(sent)s."),
+            "shipping": env._(
+                "Matomo has delivery costs of %(recorded)s, not %(sent)s."
+            ),
+            "discount": env._("Matomo has a discount of %(recorded)s, not %(sent)s."),
+        }
         return [
-            self.env._(
-                "Matomo has %(recorded)s as %(amount)s instead of %(sent)s.",
-                amount=difference.name,
-                recorded=difference.recorded,
-                sent=difference.sent,
-            )
+            sentences[difference.name]
+            % {
+                "sku": difference.sku,
+                "recorded": difference.recorded,
+                "sent": difference.sent,
+            }
             for difference in find_differences(self._describe_sent(), recorded)
         ]
 
+    def _check_again(self):
+        """Matomo was read and does not show whether it has the orders.
+
+        It may cut visits off, or compute its reports later. They are looked for again,
+        a few times; after that it is said, and they stay as sent as they are.
+        """
+        for request in self:
+            count = request.unseen_count + 1
+            if count < schedule.MAX_UNSEEN:
+                date = fields.Datetime.now() + schedule.backoff(count + 4)
+                request.write({"unseen_count": count, "next_check_date": date})
+                request._wake_verifier(at=date)
+                continue
+            env = request.site_id._get_message_env()
+            request.write(
+                {
+                    "unseen_count": 0,
+                    "next_check_date": False,
+                    "reason": env._(
+                        "Matomo accepted this order, and does not show whether it has "
+                        "recorded it: its visits log is switched off or cuts long "
+                        "visits short. Retrack looks for it again."
+                    ),
+                }
+            )
+
     def _take_free_order_ref(self, recorded):
-        """Matomo has somebody else's order under our id: ours takes another."""
-        used = self.order_ref
+        """Matomo has another sale under our id: ours takes one that nobody can guess.
+
+        Once: whoever takes that, too, would go on for ever.
+        """
+        used, count = self.order_ref, self.taken_count + 1
+        if count > schedule.MAX_TAKEN:
+            env = self.site_id._get_message_env()
+            self._fail(
+                "refused",
+                env._(
+                    "Matomo has other sales under the IDs of this order: somebody "
+                    "sends orders of these names to this Matomo site, another "
+                    "database or a stranger. Enter an order prefix on the Matomo "
+                    "site, then press Retrack.",
+                ),
+                taken_count=0,
+                unconfirmed_count=0,
+                next_check_date=False,
+            )
+            return
         self._update_state(
             "pending",
             payload=False,
             tracking_url=False,
             unconfirmed_count=0,
             next_attempt_date=False,
-            **get_free_order_ref(self, avoid=(used,)),
+            next_check_date=False,
+            taken_count=count,
+            **get_secret_order_ref(self),
         )
         _logger.warning(
             "Matomo has an order %s of %s that is not ours; %s is sent as %s",
@@ -667,6 +794,7 @@ class MatomoRequest(models.Model):
             self._get_order(),
             self.order_ref,
         )
+        self._wake_sender()
 
     def _rebuild(self):
         """Build the request anew: Matomo has no such order, and it may have changed."""
@@ -680,12 +808,28 @@ class MatomoRequest(models.Model):
         )
 
     def _resend_missing(self):
-        """Matomo accepted the order and has not recorded it."""
+        """Matomo accepted the order and has not recorded it, or has lost it.
+
+        An order that was verified before was erased there, or lost: it is sent once
+        more, without any personal data.
+        """
         count = self.missing_count + 1
+        env = self.site_id._get_message_env()
+        if self.verified_date and count > 1:
+            self._fail(
+                "refused",
+                env._(
+                    "Matomo had this order and has lost it twice: somebody deletes it "
+                    "there. It is not sent again unless you press Retrack."
+                ),
+                missing_count=0,
+                next_check_date=False,
+            )
+            return
         if count >= schedule.MAX_MISSING:
             self._fail(
                 "refused",
-                self.env._(
+                env._(
                     "Matomo accepted this order %s times and never recorded it. Does "
                     "the site exclude the shopper's or the server's IP address, the "
                     "browser, or unknown page addresses?",
@@ -695,34 +839,42 @@ class MatomoRequest(models.Model):
                 next_check_date=False,
             )
             return
-        # Matomo is known not to have it: built anew, and without the address.
+        # Matomo is known not to have it: built anew, and without what it may exclude.
         self._update_state(
             "pending",
             payload=False,
             missing_count=count,
+            unseen_count=0,
             next_attempt_date=False,
             next_check_date=False,
         )
         _logger.warning(
-            "Matomo accepted order %s and has not recorded it; it is sent again",
+            "Matomo accepted order %s and does not have it; it is sent again",
             self.order_ref,
         )
         self._wake_sender()
 
-    def _retry_broken(self, error):
-        """Matomo's server failed on this very request, while it takes others."""
+    def _retry_broken(self, error, is_general):
+        """The server failed on this very request, while token and site are fine.
+
+        :param is_general: whether it failed on all others, too: that may pass, and
+            more patience is due
+        """
         count = self.error_count + 1
-        self._discount_attempt()
+        if not error.may_be_recorded:
+            self._discount_attempt()
         details = {"answer_status": error.status, "answer_text": error.text}
-        if count >= schedule.MAX_ERRORS:
-            reason = self._get_broken_reason(count)
-            self._fail("server", reason, error_count=0, **details)
+        if count >= (
+            schedule.MAX_GENERAL_ERRORS if is_general else schedule.MAX_ERRORS
+        ):
+            reason = self._get_broken_reason(error, count)
+            self._fail(get_failure_type(error), reason, error_count=0, **details)
             return
         date = fields.Datetime.now() + schedule.backoff(count)
         self._update_state(
             "pending",
             next_attempt_date=date,
-            failure_type="server",
+            failure_type=get_failure_type(error),
             error_count=count,
             **details,
         )
@@ -740,30 +892,45 @@ class MatomoRequest(models.Model):
         if not error.may_be_recorded:
             self._discount_attempt()
 
-    def _defer(self, error=None):
-        """Defer the requests until Matomo can be read again; others go on."""
+    def _defer(self, is_sent, error=None):
+        """Defer the requests until Matomo can be read again; others go on.
+
+        :param is_sent: whether they were sent before it was seen that they have to wait
+        """
         now = fields.Datetime.now()
         date = min(self.site_id.next_read_date or now, now + schedule.MAX_BACKOFF)
         values = {"next_attempt_date": date, "failure_type": "server"}
         if error:
             values |= {"answer_status": error.status, "answer_text": error.text}
         self._update_state("pending", **values)
+        if not is_sent:
+            self._discount_attempt()
         self._wake_sender(at=date)
 
     def _hold(self):
-        """Defer a refund that Matomo may have, until the token may read whether."""
+        """Defer requests that Matomo may have, until the token may read whether."""
         date = fields.Datetime.now() + schedule.UNREADABLE_WAIT
-        self._update_state(
-            "pending",
-            reason=self.env._(
-                "Matomo's answer to this refund was lost, and Matomo does not let the "
-                "token read whether it is there. It waits, because a refund that is "
-                "sent twice counts twice: let the token read the site in Matomo, then "
-                "test the connection here."
-            ),
-            next_attempt_date=date,
-        )
-        self._discount_attempt()
+        for request in self:
+            env = request.site_id._get_message_env()
+            reasons = {
+                "refund": env._(
+                    "Matomo's answer to this refund was lost, and Matomo does not let "
+                    "the token read whether it is there. It waits, because a refund "
+                    "that is sent twice counts twice: let the token read the site in "
+                    "Matomo, then test the connection here."
+                )
+            }
+            request._update_state(
+                "pending",
+                reason=reasons.get(request.kind)
+                or env._(
+                    "Matomo's answer to this order was lost. Matomo replaces order IDs "
+                    "and does not let the token read whether the order is there. It "
+                    "waits, because it would count twice if it were sent twice: let "
+                    "the token read the site in Matomo, then test the connection here."
+                ),
+                next_attempt_date=date,
+            )
         self._wake_sender(at=date)
 
     def _discount_attempt(self):
@@ -774,10 +941,27 @@ class MatomoRequest(models.Model):
     def _fail_unsure(self):
         """Give up requests that Matomo may have and is not seen to have."""
         for request in self:
-            # As every verdict, in the company's language.
-            env = request.with_context(lang=request.company_id.partner_id.lang).env
-            lost = env._("It was sent, and Matomo's answer was lost.")
-            request._fail("network", f"{lost} {request._get_too_old_reason()}")
+            env = request.site_id._get_message_env()
+            request._fail(
+                "network",
+                env._(
+                    "It was sent, and Matomo's answer was lost. Matomo no longer shows "
+                    "whether it has recorded it, and sent again it might count twice."
+                ),
+            )
+
+    def _fail_withdrawn(self):
+        """Give up requests of orders that no longer count, and that Matomo may have."""
+        for request in self:
+            env = request.site_id._get_message_env()
+            request._fail(
+                "network",
+                env._(
+                    "The order was cancelled after it was sent. Matomo's answer was "
+                    "lost, and nobody can see whether Matomo has the order: look for "
+                    "it there."
+                ),
+            )
 
     # === SENTENCES === #
 
@@ -795,20 +979,40 @@ class MatomoRequest(models.Model):
             "order and press Retrack."
         )
 
-    def _get_broken_reason(self, count):
-        reasons = {
-            "refund": self.env._(
-                "Matomo's server failed %s times on this refund, although it takes "
-                "other requests: its error log says why. Then press Retrack on the "
-                "order.",
-                count,
-            )
+    def _get_broken_reason(self, error, count):
+        """Return why a request is given up that the server failed on.
+
+        :param error: the last one
+        :param count: how often it failed
+        """
+        env = self.site_id._get_message_env()
+        figures = {"count": count, "status": error.status}
+        is_answer = isinstance(error, ServerTrouble)
+        sentences = {
+            ("refund", True): env._(
+                "Matomo's server, or a firewall before it, answered this refund "
+                "%(count)s times with HTTP status %(status)s, although it takes other "
+                "requests. Its log says why. Have it corrected there, then press "
+                "Retrack on the order."
+            ),
+            ("refund", False): env._(
+                "Matomo's server did not answer %(count)s times when this refund was "
+                "sent, although it answers otherwise. Its log says why. Have it "
+                "corrected there, then press Retrack on the order."
+            ),
+            ("order", True): env._(
+                "Matomo's server, or a firewall before it, answered this order "
+                "%(count)s times with HTTP status %(status)s, although it takes other "
+                "requests. A firewall may dislike a word in a product's name. The log "
+                "of that server says why. Have it corrected there, then press Retrack."
+            ),
+            ("order", False): env._(
+                "Matomo's server did not answer %(count)s times when this order was "
+                "sent, although it answers otherwise. Its log says why. Have it "
+                "corrected there, then press Retrack."
+            ),
         }
-        return reasons.get(self.kind) or self.env._(
-            "Matomo's server failed %s times on this order, although it takes "
-            "others: its error log says why. Then press Retrack.",
-            count,
-        )
+        return sentences[self.kind, is_answer] % figures
 
     def _get_too_old_reason(self):
         # As every verdict, in the company's language.

@@ -15,6 +15,7 @@ from ..matomo_api.address import AddressRefused, check_address
 from ..matomo_api.client import Client
 from ..matomo_api.delivery import (
     Policy,
+    SiteOverloaded,
     SiteRead,
     SiteReadRefused,
     SiteTrouble,
@@ -123,6 +124,10 @@ class MatomoSite(models.Model):
         default=50,
         aggregator=None,
         help="How many orders are sent in one request at most.",
+    )
+    order_prefix = fields.Char(
+        help="Stands before the ID of each order in Matomo, for databases that share a "
+        "Matomo site. Orders that were sent keep their ID.",
     )
     raw_data_days = fields.Integer(
         string="Raw Data Kept (days)",
@@ -251,6 +256,20 @@ class MatomoSite(models.Model):
         string="Failures in a Row", readonly=True, copy=False, aggregator=None
     )
 
+    bulk_limit = fields.Integer(
+        string="Orders at Once, Learnt",
+        readonly=True,
+        copy=False,
+        aggregator=None,
+        help="More orders in one request were refused or took too long. It grows again "
+        "with each success. 0: as many as the batch size allows.",
+    )
+    is_answer_dirty = fields.Boolean(
+        string="Answers Contain Other Text",
+        readonly=True,
+        copy=False,
+        help="Matomo's server mixes something of its own into Matomo's answers.",
+    )
     can_read = fields.Boolean(
         string="Token May Read",
         default=True,
@@ -395,6 +414,8 @@ class MatomoSite(models.Model):
                 "read_failure_count": 0,
                 "can_read": True,
                 "is_order_id_anonymised": False,
+                "bulk_limit": 0,
+                "is_answer_dirty": False,
             }
         )
         sites.env["matomo.request"]._wake_sender()
@@ -425,7 +446,9 @@ class MatomoSite(models.Model):
         Alone, if the token may not read: only then an answer says enough.
         """
         self.ensure_one()
-        return self.batch_size if self.can_read else 1
+        if not self.can_read:
+            return 1
+        return min(self.bulk_limit or self.batch_size, self.batch_size)
 
     def _get_page_url(self, *path):
         """An address within the site's own, for a page of the channel."""
@@ -759,16 +782,25 @@ class MatomoSite(models.Model):
     def _apply(self, outcome):
         """Write down what a delivery has learnt of this site."""
         match outcome:
-            case SiteWorks():
+            case SiteWorks(count=count, dirt=dirt):
                 self._report_success()
+                self._report_bulk(count)
+                self._report_dirt(dirt)
             case SiteTrouble(error=error):
                 self._report_trouble(error)
+            case SiteOverloaded(count=count):
+                self._report_overloaded(count)
             case SiteRead():
                 self._report_read()
             case SiteUnreadable(error=error):
                 self._report_unreadable(error)
             case SiteReadRefused():
                 self._report_read_refused()
+
+    def _get_message_env(self):
+        """Return the environment in whose language others read what is stored here."""
+        lang = self.company_id.partner_id.lang or self.env.lang
+        return self.with_context(lang=lang).env
 
     def _report_success(self, message=False, state="ok"):
         """Matomo has taken requests; a site that goes on working is hardly written."""
@@ -793,6 +825,52 @@ class MatomoSite(models.Model):
         if values:
             # sudo: health is readonly for everybody but the sender.
             self.sudo().write(values)
+
+    def _report_bulk(self, count):
+        """Let a limit of requests at once grow, slowly, when it was reached well.
+
+        :param count: how many Matomo took in one request
+        """
+        if not self.bulk_limit or count < self.bulk_limit:
+            return
+        limit = self.bulk_limit + max(self.bulk_limit // 4, 1)
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().bulk_limit = 0 if limit >= self.batch_size else limit
+
+    def _report_overloaded(self, count):
+        """Send fewer orders at once: more were refused, or took too long.
+
+        :param count: how many Matomo took in one request, or may take
+        """
+        limit = max(1, min(count, self._get_batch_size()))
+        _logger.info("Matomo site %s gets %s orders at once now", self.id, limit)
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().bulk_limit = limit
+
+    def _report_dirt(self, dirt):
+        """Say once that something is mixed into Matomo's answers, until it is gone.
+
+        :param dirt: what it is, "" if the answer was clean
+        """
+        if bool(dirt) == self.is_answer_dirty:
+            return
+        env = self._get_message_env()
+        values = {"is_answer_dirty": bool(dirt)}
+        if dirt:
+            _logger.warning("Matomo site %s answers with other text: %s", self.id, dirt)
+            values |= {
+                "state": "warning",
+                "state_message": env._(
+                    "Orders arrive, but Matomo's server mixes other text into Matomo's "
+                    "answers. Have PHP's setting display_errors switched off there. "
+                    "It begins with: “%s”",
+                    dirt[:200],
+                ),
+            }
+        elif self.state == "warning" and not self.read_failure_count:
+            values |= {"state": "ok", "state_message": False}
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().write(values)
 
     def _report_anonymised(self):
         """Say once that Matomo cannot tell two orders of one id apart."""
@@ -845,15 +923,16 @@ class MatomoSite(models.Model):
         _logger.warning(
             "Matomo site %s (%s) is not read back: %s", self.id, self.url, error
         )
+        env = self._get_message_env()
         count = self.read_failure_count + 1
         date = fields.Datetime.now() + schedule.backoff(count, error.retry_after)
         values = {"next_read_date": date, "read_failure_count": count}
         if self.state in ("ok", "unknown"):
             values |= {
                 "state": "warning",
-                "state_message": self.env._(
+                "state_message": env._(
                     "Orders cannot be read back from Matomo: %s",
-                    describe_error(self.env, error),
+                    describe_error(env, error),
                 ),
             }
         # sudo: health is readonly for everybody but the sender.
@@ -861,21 +940,38 @@ class MatomoSite(models.Model):
         self.env["matomo.request"]._wake_verifier(at=date)
 
     def _report_read(self):
-        """Matomo was read back; this ends what ``_report_unreadable`` began."""
+        """Matomo was read back; this ends what came before."""
         self.ensure_one()
-        if not self.read_failure_count:
+        if self.can_read and not self.read_failure_count:
             return
-        values = {"next_read_date": False, "read_failure_count": 0}
+        values = {"next_read_date": False, "read_failure_count": 0, "can_read": True}
         if self.state == "warning" and not self.failure_count:
             values |= {"state": "ok", "state_message": False}
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write(values)
 
     def _report_read_refused(self):
-        """The token may not read: log it once."""
+        """The token may not read: say it, and ask again tomorrow."""
+        self.ensure_one()
+        env = self._get_message_env()
+        date = fields.Datetime.now() + schedule.READ_REFUSED_WAIT
+        values = {"can_read": False, "next_read_date": date}
+        if self.state in ("ok", "unknown"):
+            values |= {
+                "state": "warning",
+                "state_message": env._(
+                    "Orders are sent, but Matomo does not let the token read whether "
+                    "it has recorded them. Give the token's user view access to site "
+                    "%s in Matomo, then test the connection. Odoo asks again every "
+                    "day.",
+                    self.idsite,
+                ),
+            }
         if self.can_read:
             _logger.warning("The token of Matomo site %s may not read it.", self.id)
-            self.can_read = False
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().write(values)
+        self.env["matomo.request"]._wake_verifier(at=date)
 
     def _notify_managers(self, message):
         """One activity for each manager of the site's company, as long as it lasts."""

@@ -105,6 +105,10 @@ class SaleOrder(models.Model):
         """Override of `matomo.order.mixin`."""
         return self.name
 
+    def _get_matomo_cart_date(self):
+        """Override of `matomo.order.mixin`."""
+        return self.create_date if self.website_id else None
+
     def _get_matomo_page(self, site):
         """Override of `matomo.order.mixin`."""
         if self.website_id:

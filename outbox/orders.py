@@ -4,12 +4,18 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from secrets import token_hex
 
 from odoo import fields
-from odoo.tools import SQL, format_datetime
+from odoo.tools import SQL, format_datetime, hmac
 
 from ..matomo_api.delivery import Delivery
-from ..matomo_api.tracking import fit_order_ref, order_parameters, tracking_url
+from ..matomo_api.tracking import (
+    Visitor,
+    fit_order_ref,
+    order_parameters,
+    tracking_url,
+)
 from . import carts, kinds, schedule
 
 _logger = logging.getLogger(__name__)
@@ -110,9 +116,12 @@ def _prepare_values(request, order, ref):
     for note in notes:
         _logger.info("%s in Matomo: %s", order, note)
     visitor = order._prepare_matomo_visitor(site)
-    if request.missing_count:
-        # Accepted and not recorded: its address may be excluded in Matomo.
-        visitor = replace(visitor, ip_address="")
+    if request.missing_count and request.verified_date:
+        # Matomo had it: whoever it was may have been erased there.
+        visitor = Visitor(visitor_id=token_hex(8))
+    elif request.missing_count:
+        # Accepted and not recorded: its address or browser may be excluded in Matomo.
+        visitor = replace(visitor, ip_address="", user_agent="", client_hints="")
     payload = order_parameters(
         site.idsite, matomo_order, visitor, order._get_matomo_page(site)
     )
@@ -160,7 +169,7 @@ def _assign_order_refs(requests):
     """
     wanted = {}
     for request in requests.filtered(lambda each: not each.order_ref):
-        ref = fit_order_ref(request._get_order()._get_matomo_order_name(), "")
+        ref = fit_order_ref(_get_order_name(request))
         if ref not in NO_ORDER_REFS:
             key = request.site_id._get_order_ref_key(ref)
             wanted.setdefault(key, (request, ref))
@@ -171,24 +180,43 @@ def _assign_order_refs(requests):
     return requests.browse(request.id for request, _ref in wanted.values())
 
 
-def get_free_order_ref(request, avoid=()):
+def get_free_order_ref(request):
     """Return an order id that no other order has on the request's Matomo site.
 
     Once assigned it stays, except if it turns out to be used in Matomo. Another lane
     may assign the same one at this moment: that is run again.
 
-    :param avoid: the ids that are used in Matomo
     :return: values of the request; empty if it keeps its id
     """
-    if request.order_ref and request.order_ref not in avoid:
+    if request.order_ref:
         return {}
-    name = request._get_order()._get_matomo_order_name()
+    name = _get_order_name(request)
     for number in count(1):
         ref = fit_order_ref(name, "" if number == 1 else f"-{number}")
-        if ref in (*avoid, *NO_ORDER_REFS):
+        if ref in NO_ORDER_REFS:
             continue
         key = request.site_id._get_order_ref_key(ref)
         used = [("order_ref_key", "=", key), ("id", "!=", request.id)]
         if not request.search_count(used, limit=1):
             return {"order_ref": ref, "order_ref_key": key}
     return {}
+
+
+def get_secret_order_ref(request):
+    """Return an order id that nobody can guess, for one that is used in Matomo.
+
+    A stranger may send orders of the names that come next.
+
+    :return: values of the request
+    """
+    order = request._get_order()
+    # sudo: the secret of the database.
+    suffix = hmac(order.env(su=True), "matomo_order_ref", (order._name, order.id))[:8]
+    ref = fit_order_ref(_get_order_name(request), f"-{suffix}")
+    return {"order_ref": ref, "order_ref_key": request.site_id._get_order_ref_key(ref)}
+
+
+def _get_order_name(request):
+    """Return what an order is called in Matomo, with the prefix of its site."""
+    prefix = request.site_id.order_prefix or ""
+    return prefix + request._get_order()._get_matomo_order_name()

@@ -20,8 +20,14 @@ GRACE = timedelta(minutes=1)
 VERIFIER_SLACK = timedelta(seconds=1)
 # An order that broke Matomo's server so often is given up.
 MAX_ERRORS = 3
+# The same, if it broke on all other orders, too: some hours.
+MAX_GENERAL_ERRORS = 12
 # An order accepted so often and never recorded is given up.
 MAX_MISSING = 3
+# An order of which Matomo so often did not show whether it has it is left alone.
+MAX_UNSEEN = 4
+# An order whose ID was taken by other sales more often is given up.
+MAX_TAKEN = 1
 
 # === REFUNDS AND CARTS === #
 
@@ -35,7 +41,7 @@ VISITOR_WAIT = timedelta(minutes=30)
 CART_RETRY = timedelta(seconds=30)
 MAX_CART_ATTEMPTS = 2
 # A claimed cart update gets this beyond its timeout before it is due again.
-CART_LEASE_MARGIN = timedelta(seconds=5)
+CART_LEASE_MARGIN = timedelta(seconds=30)
 # In Matomo a visit ends after this time without action; until then its cart can
 # become its order.
 VISIT = timedelta(minutes=30)
@@ -47,6 +53,8 @@ MAX_BACKOFF = timedelta(hours=1)
 # A wrong token is tried again this often: 20 failures an hour lock the sender out
 # of Matomo (docs/matomo.md section 5).
 MISCONFIGURED_BACKOFF = timedelta(hours=1)
+# A token that may not read is tried again after this time.
+READ_REFUSED_WAIT = timedelta(days=1)
 # No site waits longer; see LONGEST_WAIT.
 LONGEST_SITE_WAIT = timedelta(hours=25)
 # The last success is written down this often at most, or all lanes would write one

@@ -6,15 +6,49 @@ SENTENCES = {
     "timeout": lambda env, figures: env._(
         "Matomo did not answer within %s seconds.", f"{figures['seconds']:g}"
     ),
-    "unreachable": lambda env, figures: env._(
-        "Matomo cannot be reached: %s", figures["detail"]
+    "name_unknown": lambda env, figures: env._(
+        "No server with the name “%s” can be found. Check the address of Matomo.",
+        figures["host"],
+    ),
+    "connection_refused": lambda env, figures: env._(
+        "The server “%(host)s” refuses connections on port %(port)s. Check the address "
+        "of Matomo, and whether its web server is running.",
+        host=figures["host"],
+        port=figures["port"],
+    ),
+    "proxy": lambda env, figures: env._(
+        "Matomo cannot be reached through the proxy “%s”. Let the proxy pass "
+        "connections to Matomo, or correct the proxy in the environment of Odoo's "
+        "server.",
+        figures["proxy"],
+    ),
+    "certificate_expired": lambda env, figures: env._(
+        "The certificate of “%s” has expired, or is not valid yet. Renew it, or "
+        "correct the clock of Odoo's server.",
+        figures["host"],
+    ),
+    "certificate_of_another": lambda env, figures: env._(
+        "The server “%s” shows a certificate that was made for another name. Enter the "
+        "address that the certificate names.",
+        figures["host"],
+    ),
+    "certificate_untrusted": lambda env, figures: env._(
+        "The certificate of “%s” is signed by an authority that Odoo's server does not "
+        "know. If the authority is your own, name its file in Odoo's configuration "
+        "file (matomo_ca_bundle).",
+        figures["host"],
     ),
     "tls": lambda env, figures: env._(
-        "The connection to Matomo's server could not be secured: %s", figures["detail"]
+        "The connection to “%s” could not be secured. Odoo's log says why.",
+        figures["host"],
+    ),
+    "unreachable": lambda env, figures: env._(
+        "The connection to Matomo failed. Odoo's log says why."
     ),
     "compressed": lambda env, figures: env._(
         "The answer is compressed, although this was not asked for."
     ),
+    "too_long": lambda env, figures: env._("Matomo's answer is too long."),
     "redirect": lambda env, figures: env._(
         "The address answers with a redirect, which is not followed because the token "
         "must not travel to another host. Enter the address it leads to."
@@ -35,8 +69,9 @@ SENTENCES = {
     "address": lambda env, figures: describe_refused_address(
         env, figures["reason"], figures["address"]
     ),
-    "settings": lambda env, figures: env._(
-        "Matomo cannot be asked with these settings: %s", figures["detail"]
+    "certificate_authorities": lambda env, figures: env._(
+        "The file of certificate authorities cannot be read. Correct matomo_ca_bundle "
+        "in Odoo's configuration file."
     ),
     "token_refused": lambda env, figures: env._(
         "Matomo refuses the token for site id %s: the token is wrong, or the site does "
@@ -45,7 +80,7 @@ SENTENCES = {
     ),
     "token_unknown": lambda env, figures: env._("Matomo does not know the token."),
     "report_refused": lambda env, figures: env._(
-        "Matomo answered with an error when it was read: “%s”", figures["detail"]
+        "Matomo answered with an error when it was read: “%s”", figures["answer"]
     ),
     "no_token": lambda env, figures: env._(
         "No token is set for the Matomo site “%s”.", figures["site"]

@@ -75,7 +75,7 @@ class FakeMatomo:
         return fault(answer) if fault else answer
 
     def _answer(self, url, data):
-        if url.endswith("/index.php"):
+        if url.partition("?")[0].endswith("/index.php"):
             return self._report(data)
         return self._bulk(json.loads(data))
 
@@ -124,9 +124,12 @@ class FakeMatomo:
     def _report(self, data):
         if data["token_auth"] != self.token:
             return FakeResponse(401, b"<!DOCTYPE html><html>unknown token</html>")
+        if data["method"] == "SitesManager.getSitesIdWithAtLeastViewAccess":
+            idsites = map(int, self.idsites) if self.may_read else ()
+            return FakeResponse(200, sorted(idsites))
         if not self.may_read or data["idSite"] not in self.idsites:
             message = "You can't access this resource as it requires 'view' access"
-            return FakeResponse(200, {"result": "error", "message": message})
+            return FakeResponse(401, {"result": "error", "message": message})
         if data["method"] == "SitesManager.getSiteFromId":
             return FakeResponse(
                 200,
@@ -143,6 +146,9 @@ class FakeMatomo:
             for (idsite, _key), parameters in self.orders.items()
             if idsite == data["idSite"] and _is_within(parameters, data["date"])
         ]
+        if data["method"] == "Goals.get" and data["period"] == "range":
+            orders = [each for each in orders if _is_wanted(each, data["segment"])]
+            return FakeResponse(200, _sum_up(orders))
         if data["method"] == "Goals.get":
             return FakeResponse(200, _day_report(orders, data["date"]))
         return FakeResponse(
@@ -155,7 +161,7 @@ class FakeMatomo:
             + [
                 _event_visit(event)
                 for event in self.events
-                if f"visitorId=={event['cid']}" in data["segment"].split(",")
+                if f"eventName=={event['e_n']}" in data["segment"].split(",")
             ],
         )
 
@@ -173,13 +179,17 @@ def _day_report(orders, dates):
         (first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)
     ]
     return {
-        day: {
-            "nb_conversions": len(same),
-            "revenue": sum(float(order["revenue"]) for order in same),
-        }
+        day: _sum_up(same)
         if (same := [order for order in orders if order["cdt"].startswith(day)])
         else []
         for day in days
+    }
+
+
+def _sum_up(orders):
+    return {
+        "nb_conversions": len(orders),
+        "revenue": sum(float(order["revenue"]) for order in orders),
     }
 
 
@@ -197,8 +207,12 @@ def _is_wanted(parameters, segment):
     return False
 
 
-def _visit(parameters):
+def _timestamp(parameters):
     time = datetime.strptime(parameters["cdt"], "%Y-%m-%d %H:%M:%S")
+    return int(time.replace(tzinfo=timezone.utc).timestamp())
+
+
+def _visit(parameters):
     return {
         "visitorId": parameters["cid"],
         "actionDetails": [
@@ -210,7 +224,7 @@ def _visit(parameters):
                 "revenueTax": float(parameters["ec_tx"]),
                 "revenueShipping": float(parameters["ec_sh"]),
                 "revenueDiscount": float(parameters["ec_dt"]),
-                "timestamp": int(time.replace(tzinfo=timezone.utc).timestamp()),
+                "timestamp": _timestamp(parameters),
                 "itemDetails": [
                     {
                         "itemSKU": sku,
@@ -238,6 +252,7 @@ def _event_visit(event):
                 "eventAction": event["e_a"],
                 "eventName": event["e_n"],
                 "eventValue": float(event["e_v"]),
+                "timestamp": _timestamp(event),
             }
         ],
     }

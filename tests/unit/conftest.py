@@ -10,10 +10,12 @@ tests beside Odoo's.
 """
 
 import json
+import ssl
 import sys
 import tempfile
 import threading
 import types
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -65,6 +67,12 @@ class Server(ThreadingHTTPServer):
 
         self.answer = answer
 
+    def secure(self, certificate):
+        """Answer by TLS from now on, with this file of a certificate and its key."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
     def stream(self, *parts, pause=0.0, times=1):
         """Answer with these bytes as they are, ``times`` times the last part."""
 
@@ -110,3 +118,45 @@ def server():
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def make_certificate(tmp_path_factory):
+    """Return a function that makes a certificate, its own authority, with its key.
+
+    It takes the name and the first and last day that it is valid, counted from today,
+    and returns the path of the file.
+    """
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    def make(host="localhost", first=-1, last=1):
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+        now = datetime.now(timezone.utc)
+        alternatives = x509.SubjectAlternativeName([x509.DNSName(host)])
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(now + timedelta(days=first))
+            .not_valid_after(now + timedelta(days=last))
+            .add_extension(alternatives, False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+            .sign(key, hashes.SHA256())
+        )
+        path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+        path.write_bytes(
+            certificate.public_bytes(serialization.Encoding.PEM)
+            + key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return str(path)
+
+    return make

@@ -4,7 +4,6 @@ import gzip
 import json
 import logging
 import socket
-import ssl
 import time
 import traceback
 from contextlib import suppress
@@ -236,17 +235,9 @@ def test_retry_after_takes_any_text(value):
 # === DEADLINE AND LIMITS === #
 
 
-def test_nobody_listens():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(Unreachable, match="refused") as caught:
-        send(Client(f"http://127.0.0.1:{port}/", TOKEN))
-    assert not caught.value.may_be_recorded
-
-
 def test_closed_before_the_answer(server, client):
     server.stream(b"")
-    with pytest.raises(Unreachable, match="cannot be reached") as caught:
+    with pytest.raises(Unreachable, match="connection to Matomo failed") as caught:
         send(client)
     assert caught.value.may_be_recorded
     with pytest.raises(Unreachable) as caught:
@@ -330,7 +321,7 @@ def test_answers_are_read_up_to_a_limit(server, client, parts, monkeypatch):
         matomo_order_tracking.matomo_api.transport, "MAX_ANSWER_BYTES", 500_000
     )
     server.stream(*parts, times=2000)
-    with pytest.raises(Unreachable, match="cannot be reached"):
+    with pytest.raises(Unreachable, match="too long"):
         send(client)
 
 
@@ -481,11 +472,6 @@ def test_refused_addresses(url):
         send(Client(url, TOKEN))
 
 
-def test_an_unknown_name_is_unreachable():
-    with pytest.raises(Unreachable, match="cannot be reached"):
-        send(Client("https://matomo.invalid/", TOKEN))
-
-
 # === ENVIRONMENT === #
 
 
@@ -509,7 +495,7 @@ def test_what_is_not_encrypted_goes_to_no_proxy(server, client, monkeypatch):
 def test_https_goes_through_the_proxy_of_the_environment(server, monkeypatch):
     monkeypatch.setenv("https_proxy", server.url)
     monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable, match="through the proxy"):
         send(Client("https://matomo.example.com/", TOKEN))
     # It was asked to CONNECT, which it does not know; nothing was posted to it.
     assert server.connections == 1
@@ -520,44 +506,14 @@ def test_https_goes_through_the_proxy_of_the_environment(server, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
+def certificate(make_certificate):
     """The path of a certificate for "localhost", its own authority, and its key."""
-    x509 = pytest.importorskip("cryptography.x509")
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    path.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return str(path)
+    return make_certificate()
 
 
 @pytest.fixture
 def secure_server(server, certificate):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.secure(certificate)
     server.say(body=SUCCESS)
     return server
 
@@ -573,20 +529,12 @@ def test_a_certificate_authority_of_ones_own(secure_server, certificate):
     client.close()
 
 
-def test_an_unknown_certificate_authority(secure_server, monkeypatch, certificate):
+def test_the_environment_adds_no_certificate_authority(
+    secure_server, monkeypatch, certificate
+):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
-    with pytest.raises(
-        Unreachable, match="secured.*certificate verify failed"
-    ) as caught:
+    with pytest.raises(Unreachable, match="is not known here"):
         send(Client(secure_url(secure_server), TOKEN))
-    assert not caught.value.may_be_recorded
-    assert secure_server.requests == []
-
-
-def test_a_certificate_of_another_host(secure_server, certificate):
-    url = secure_url(secure_server, "127.0.0.1")
-    with pytest.raises(Unreachable, match="secured"):
-        send(Client(url, TOKEN, ca_bundle=certificate))
     assert secure_server.requests == []
 
 
@@ -606,16 +554,6 @@ def test_the_deadline_holds_in_the_tls_handshake():
             url = f"https://localhost:{listener.getsockname()[1]}/"
             send(Client(url, TOKEN), timeout=0.3)
     assert time.monotonic() - start < 1.5
-
-
-@pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_bad_certificate_authority_file(secure_server, tmp_path, content):
-    path = tmp_path / "authority.pem"
-    if content:
-        path.write_text(content)
-    with pytest.raises((Misconfigured, Unreachable)):
-        send(Client(secure_url(secure_server), TOKEN, ca_bundle=str(path)))
-    assert secure_server.requests == []
 
 
 # === PROBE AND REPORTS === #

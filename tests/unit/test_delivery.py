@@ -82,7 +82,7 @@ def log_off():
 
 
 def refused(message, status=200):
-    return ReportRefused("report_refused", detail=message, status=status, text=message)
+    return ReportRefused("report_refused", answer=message, status=status, text=message)
 
 
 @dataclass

@@ -16,7 +16,10 @@ from matomo_order_tracking.tools.sentences import (
 
 FIGURES = {
     "seconds": 7.5,
-    "detail": "the detail",
+    "host": "matomo.example.com",
+    "port": 8443,
+    "proxy": "proxy.example.com:3128",
+    "answer": "the answer",
     "idsite": 4711,
     "site": "the site",
     "reason": "private",
@@ -27,20 +30,27 @@ FIGURES = {
 class Env:
     """Translates as Odoo's environment does, into nothing."""
 
-    def _(self, source, *args):
-        return source % args if args else source
+    def _(self, source, *args, **kwargs):
+        return source % (args or kwargs) if args or kwargs else source
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_is_said(kind):
     error = MatomoError(kind, status=503, **FIGURES)
     sentence = describe_error(Env(), error)
-    figures = ["7.5", "4711", "the site", "503"]
-    if kind != "address":
-        figures.append("the detail")
-    for figure in figures:
+    for figure in ("7.5", "4711", "the site", "503", "the answer", "8443"):
         assert (figure in str(error)) == (figure in sentence)
+    for name in ("matomo.example.com", "proxy.example.com:3128"):
+        assert (name in str(error)) == (name in sentence)
     assert "{" not in str(error) and "%" not in sentence
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_library_says_is_for_logs(kind):
+    error = MatomoError(kind, detail="[SSL] no {luck} %s", **FIGURES)
+    assert str(error).endswith("([SSL] no {luck} %s)")
+    assert str(Unreadable(error)) == str(error)
+    assert "luck" not in describe_error(Env(), error) + repr(error.figures)
 
 
 @pytest.mark.parametrize("reason", REFUSALS)
@@ -56,10 +66,10 @@ def test_no_sentence_is_left_over():
     assert ADDRESS_SENTENCES.keys() == REFUSALS.keys()
 
 
-def test_a_detail_of_a_server_is_no_template():
-    error = MatomoError("unreachable", detail="{status} %s {0}")
-    assert str(error) == "Matomo cannot be reached: {status} %s {0}"
-    assert describe_error(Env(), error) == "Matomo cannot be reached: {status} %s {0}"
+def test_an_answer_of_matomo_is_no_template():
+    error = MatomoError("report_refused", answer="{status} %s {0}")
+    assert "{status} %s {0}" in str(error)
+    assert "“{status} %s {0}”" in describe_error(Env(), error)
 
 
 def test_what_cannot_be_read_says_why():

@@ -207,10 +207,10 @@ def test_a_report_without_the_order_proves_nothing(report):
         (["1"], True),
         ([2], False),
         ([], False),
-        (ReportRefused("report_refused", detail="no", status=401), False),
-        (ReportRefused("report_refused", detail="no", status=403), False),
+        (ReportRefused("report_refused", answer="no", status=401), False),
+        (ReportRefused("report_refused", answer="no", status=403), False),
         (
-            ReportRefused("report_refused", detail="", text="requires 'view' access"),
+            ReportRefused("report_refused", answer="", text="requires 'view' access"),
             False,
         ),
     ],
@@ -223,7 +223,7 @@ def test_whether_the_token_may_read(answer, expected):
     "answer",
     [
         {"value": "odd"},
-        ReportRefused("report_refused", detail="", text="MySQL server has gone away"),
+        ReportRefused("report_refused", answer="", text="MySQL server has gone away"),
         ServerTrouble("status", status=502),
     ],
 )
