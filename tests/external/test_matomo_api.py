@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from odoo.tests import BaseCase, tagged
 
 from ...matomo_api.client import Client
-from ...matomo_api.errors import Misconfigured
+from ...matomo_api.errors import Misconfigured, ReportRefused
 from ...matomo_api.items import (
     Line,
     choose_categories,
@@ -24,6 +24,7 @@ from ...matomo_api.items import (
 from ...matomo_api.reading import (
     DayTotals,
     day_totals,
+    may_read,
     read_orders,
     read_site,
 )
@@ -95,15 +96,19 @@ class TestMatomoApi(BaseCase):
         self.assertEqual(site.timezone, "America/New_York")
         with self.assertRaises(Misconfigured):
             self.client.probe(999_999)
-        with self.assertRaises(Misconfigured):
+        with self.assertRaises(ReportRefused):
             read_site(self.client, 999_999)
+        self.assertTrue(may_read(self.client, self.idsite))
+        self.assertFalse(may_read(self.client, 999_999))
 
     def test_probe_with_a_wrong_token(self):
         stranger = Client(self.real.url, secrets.token_hex(16))
         with self.assertRaises(Misconfigured):
             stranger.probe(self.idsite)
-        with self.assertRaisesRegex(Misconfigured, "does not know the token"):
+        with self.assertRaises(ReportRefused) as caught:
             read_site(stranger, self.idsite)
+        self.assertTrue(caught.exception.is_denied)
+        self.assertFalse(may_read(stranger, self.idsite))
         stranger.close()
         # Or a few runs an hour would lock everybody on this machine out.
         self.real.unlock()
@@ -115,7 +120,7 @@ class TestMatomoApi(BaseCase):
         first, last = (NOW - timedelta(days=800)).date(), NOW.date()
 
         def read(*refs):
-            return read_orders(self.client, self.idsite, refs, first, last)
+            return read_orders(self.client, self.idsite, refs, first, last).orders
 
         found = read(*refs)
         self.assertEqual([order.ref for order in orders if order.ref not in found], [])
@@ -176,15 +181,17 @@ class TestMatomoApi(BaseCase):
         self.assertEqual(self.send(*orders).tracked, 2)
         first, last = (NOW - timedelta(days=day + n) for n in (1, -1))
         first, last = first.date(), last.date()
-        for order in read_orders(self.client, self.idsite, refs, first, last).values():
+        found = read_orders(self.client, self.idsite, refs, first, last)
+        self.assertTrue(found.is_complete)
+        for order in found.orders.values():
             recorded = {item.sku: item for item in order.items}
             self.assertEqual(recorded.keys(), {item.sku for item in items})
             for item in items:
-                found = recorded[item.sku]
-                self.assertEqual(found.name, item.name)
-                self.assertEqual(set(found.categories), set(item.categories))
-                self.assertEqual(found.price, item.price)
-                self.assertEqual(found.quantity, item.quantity)
+                there = recorded[item.sku]
+                self.assertEqual(there.name, item.name)
+                self.assertEqual(set(there.categories), set(item.categories))
+                self.assertEqual(there.price, item.price)
+                self.assertEqual(there.quantity, item.quantity)
         totals = day_totals(self.client, self.idsite, first, last)
         self.assertEqual(len(totals), 3)
         counted = [each for each in totals.values() if each != DayTotals()]

@@ -6,7 +6,7 @@ from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from ...matomo_api.reading import is_refund_recorded
+from ...matomo_api.reading import read_refund_times
 from ..common import LOGGER, MatomoPosCommon
 from ..common.real_matomo import RealMatomo, yesterday
 
@@ -177,13 +177,19 @@ class TestRealMatomo(MatomoPosCommon):
         refund = order.sudo().matomo_request_ids.filtered(lambda r: r.kind == "refund")
         self.assertEqual(refund.state, "sent")
         day = fields.Date.today()
+        one_day = timedelta(days=1)
         with closing(self.site._get_client()) as client:
             for payload, expected in (
                 (refund.payload, True),
                 ({**refund.payload, "e_v": "1.00"}, False),
             ):
-                found = is_refund_recorded(client, self.real.idsite, payload, day, day)
-                self.assertEqual(found, expected)
+                times = read_refund_times(
+                    client, self.real.idsite, payload, day - one_day, day + one_day
+                )
+                self.assertEqual(
+                    [self.site._to_utc(time) for time in times],
+                    [refund.order_date] if expected else [],
+                )
         self.assertEqual(len(self.real.orders()), 1)
 
     def test_connection(self):

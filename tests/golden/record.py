@@ -344,9 +344,12 @@ def _describe(parameters):
     ]
     if "ec_items" in parameters:
         items = json.loads(parameters["ec_items"])
-        texts = [json.dumps(item, ensure_ascii=False) for item in items]
+        texts = [
+            json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+            for item in items
+        ]
         # Formatted otherwise, it would be another text to Matomo.
-        if parameters["ec_items"] != f"[{', '.join(texts)}]":
+        if parameters["ec_items"] != f"[{','.join(texts)}]":
             texts.append(parameters["ec_items"])
         lines += ["ec_items", *(f"  {text}" for text in texts)]
     return [f"    {line}" for line in lines if line]
