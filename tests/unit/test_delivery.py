@@ -1,4 +1,4 @@
-"""What is asked of Matomo, and what its answers mean: a table of cases."""
+"""The requests and the meaning of Matomo's answers: a table of cases."""
 
 import html
 from dataclasses import dataclass, field
@@ -56,7 +56,7 @@ def cannot_read():
 class FakeClient:
     """A Matomo that answers as the case says, and notes what it was asked.
 
-    ``bulks``: for each bulk how many are taken, or an error; then all are.
+    ``bulks``: for each bulk how many are accepted, or an error; then all are.
     ``probes``: for each probe an error or None; then None. ``read``: an error for each
     read-back. ``has``: the orders it has, by their id: values that differ from ours.
     """
@@ -174,7 +174,7 @@ def describe(report):
     ]
 
 
-def tell(report, asked):
+def list_steps(report, asked):
     return [*asked, "->", *describe(report), *(["ended"] if report.error else [])]
 
 
@@ -190,7 +190,7 @@ READ = ["read by orderId", "read by visitorId"]
 
 # {story: (policy, attempts: (ref, values)…, Matomo, what is asked -> the outcomes)}
 ORDERS = {
-    "all taken": (
+    "all accepted": (
         {},
         [(A, FIRST), (B, FIRST)],
         {},
@@ -220,7 +220,7 @@ ORDERS = {
         {"bulks": [1], "has": {A: {}, B: {}}},
         "send A,B/READ1 -> SiteWorks/Accepted A,B",
     ),
-    "one refused, which is not there, taken alone": (
+    "one refused, which is not there, accepted alone": (
         {},
         [(A, FIRST), (B, FIRST)],
         {"bulks": [1, 1], "has": {A: {}}},
@@ -506,7 +506,7 @@ EVENTS = {
     "later, too old, unread": (UNREAD, OLD, {}, " -> SiteWorks/Unsure A"),
 }
 CARTS = {
-    "taken": ({}, "send cart -> Accepted A"),
+    "accepted": ({}, "send cart -> Accepted A"),
     "refused": ({"bulks": [0]}, "send cart/probe -> Refused A"),
     "lost": ({"bulks": [lost()]}, "send cart -> Requeued A/ended"),
     "wrong token": (
@@ -516,8 +516,8 @@ CARTS = {
 }
 
 
-def told(expected):
-    """Return the list that a line of the tables stands for."""
+def parse_steps(expected):
+    """Return the list of steps that a line of the tables stands for."""
     asked, _arrow, outcomes = expected.partition("->")
     parts = []
     for part in asked.strip().split("/"):
@@ -541,7 +541,7 @@ SEEN = set()
 
 def check(report, client, expected):
     SEEN.update(type(each) for each in report.outcomes)
-    assert tell(report, client.asked) == told(expected)
+    assert list_steps(report, client.asked) == parse_steps(expected)
 
 
 @pytest.mark.parametrize("story", ORDERS)
@@ -597,7 +597,7 @@ def test_every_outcome_is_in_the_tables():
 
 
 def test_an_answer_that_was_lost_before_the_token_was_refused_may_be_recorded():
-    """Some of a bulk may be there when the token turns out to be wrong."""
+    """Matomo may have recorded a part of a bulk before the token was refused."""
     client = FakeClient(bulks=[1], read=cannot_read(), probes=[wrong_token()])
     attempts = [make_attempt(A), make_attempt(B)]
     report = Delivery(client, make_policy()).send_orders(attempts)
@@ -612,7 +612,7 @@ def test_who_cannot_tell_which_were_refused_says_how_many():
 
 
 def test_orders_are_looked_for_from_the_day_before_to_the_day_after():
-    """The days are those of the site, and a late order is booked when it arrives."""
+    """Days are those of the site, and Matomo may record an order when it arrives."""
     client = FakeClient()
     sold, queued = NOW - timedelta(days=3), NOW - timedelta(days=5)
     sent = describe_sent(None, queued, revenue=115.0, time=sold)
@@ -658,7 +658,7 @@ ANSWERS = st.one_of(
 def test_no_attempt_is_lost(
     bulks, probes, read, kinds, there, can_read, is_readable_now, anonymises
 ):
-    """Whatever Matomo answers, each attempt has one outcome, and nothing is raised."""
+    """Each attempt has one outcome for any answer, and no error is raised."""
     attempts = [
         make_attempt(ref, **values) for ref, values in zip("ABCD", kinds, strict=False)
     ]

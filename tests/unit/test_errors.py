@@ -25,7 +25,7 @@ FIGURES = {
 
 
 class Env:
-    """Translates as Odoo's environment does, into nothing."""
+    """An environment of Odoo that returns each text as it is."""
 
     def _(self, source, *args):
         return source % args if args else source
