@@ -192,9 +192,9 @@ class MatomoReconciliation(models.Model):
                     ]
                 )
             )
-            requests = orders._get_matomo_requests()
+            order_requests = orders._get_matomo_requests()
             for order in orders:
-                request = requests.get(order.id)
+                request = order_requests.get(order.id)
                 if request and request.site_id == site and request.state != "excluded":
                     counted[order] = request, order._get_matomo_revenue(request)
         return counted

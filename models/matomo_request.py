@@ -182,7 +182,7 @@ class MatomoRequest(models.Model):
     )
     attempt_count = fields.Integer(string="Attempts", readonly=True, aggregator=None)
     unconfirmed_count = fields.Integer(
-        string="Attempts Unsettled",
+        string="Unconfirmed Attempts",
         readonly=True,
         aggregator=None,
         help="Of so many attempts it is not known whether Matomo recorded them.",

@@ -68,7 +68,8 @@ SUCCESS_INTERVAL = timedelta(minutes=1)
 WAITING_BUDGET = 10
 # Matomo may think this long about what it has recorded (seconds).
 READ_TIMEOUT = WAITING_BUDGET
-# The scheduler is told of so many requests at most: counting millions takes long.
+# The sender reports at most this many requests to the scheduler, because counting
+# millions takes long.
 MAX_REMAINING = 10_000
 
 # === A BROWSER === #

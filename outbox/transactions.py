@@ -9,16 +9,16 @@ from odoo.exceptions import ConcurrencyError
 
 _logger = logging.getLogger(__name__)
 
-# Whoever began the transaction has to hear of these: it is to be replayed, or its
-# connection is gone. Swallowed, they would make a sale look made that never was: a
+# These must reach Odoo: it has to replay the transaction, or the connection is lost. If
+# our code swallowed them, Odoo would confirm a sale that was never stored, because a
 # commit on a lost connection raises nothing.
 MUST_PROPAGATE = (OperationalError, InterfaceError, ConcurrencyError)
-# Two lanes met: the step is run again.
+# Two lanes work on the same records: the step is run again.
 CONFLICTS = (
     errors.SerializationFailure,
     errors.DeadlockDetected,
     errors.LockNotAvailable,
-    # Another lane has taken the same order id.
+    # Another lane uses the same order ID.
     errors.UniqueViolation,
     ConcurrencyError,
 )
@@ -28,7 +28,7 @@ MAX_TRIES = 5
 def end_transaction(env):
     """Commit what is decided, so that it outlives a crash.
 
-    While Matomo is asked no transaction is open: a sale would meet its locks, and
+    No transaction is open while Matomo is asked: sales would wait for its locks, and
     its view of the data would be old when the answer comes.
     """
     env.cr.commit()  # pylint: disable=invalid-commit
@@ -37,10 +37,12 @@ def end_transaction(env):
 def run_in_transaction(env, step):
     """Run ``step()`` in a transaction of its own, commit it and return its result.
 
-    A conflict with another lane is no error: the step is run again, ``MAX_TRIES``
-    times in all.
+    After a conflict with another lane the step is run again, ``MAX_TRIES`` times in
+    all.
+
+    :raise: the conflict, if the last try fails, and any other error of the step
     """
-    # A view of the data from before Matomo was asked would make conflicts.
+    # A view of the data from before Matomo was asked would cause conflicts.
     end_transaction(env)
     for tries_left in reversed(range(MAX_TRIES)):
         try:
@@ -56,14 +58,15 @@ def run_in_transaction(env, step):
 
 @contextmanager
 def guarded(cr, message, *args):
-    """Keep whatever goes wrong inside from the transaction around it.
+    """Run the block behind a savepoint, so that its failure never fails a sale.
 
-    It is undone by a savepoint and logged, and the transaction goes on: a sale is
-    sacred. Only what Odoo must replay is raised (``MUST_PROPAGATE``).
+    If the block fails, the savepoint undoes it, the log says so, and the transaction
+    around it goes on.
 
     :param message: of the log entry, with ``args``
+    :raise: only the errors that must reach Odoo, see ``MUST_PROPAGATE``
     """
-    # The transaction's own pending writes must not fail inside our guard.
+    # This flushes the pending writes of the sale: they must not fail inside the block.
     savepoint = cr.savepoint()
     try:
         with savepoint:
@@ -77,26 +80,27 @@ def guarded(cr, message, *args):
 
 
 def isolate(records, step, give_up):
-    """Return what ``step(records)`` returns; what one record breaks stays its own.
+    """Run ``step(records)``. A record that makes it fail does not stop the others.
 
-    The step runs behind a savepoint. If it breaks, it runs again for each record
-    alone, and ``give_up(record, error)`` is called for one that breaks it alone.
+    The step runs behind a savepoint. If it fails, it runs again for each record alone.
+    ``give_up(record, error)`` is called for each record with which it fails alone.
 
-    :param step: takes and returns records of one model
+    :param step: a function that takes and returns records of one model
+    :return: the records that the step has returned
     """
 
     def run(part):
         with part.env.cr.savepoint():
             return step(part)
 
-    # A unique violation is a conflict between lanes, and no record's fault.
+    # A unique violation is a conflict between lanes, not a fault of a record.
     return _each(records, run, give_up, (*MUST_PROPAGATE, errors.UniqueViolation))
 
 
 def one_by_one(records, step, give_up):
-    """Return what ``step(records)`` returns, in a transaction of its own.
+    """Run ``step(records)`` like ``isolate``, but in transactions of its own.
 
-    As ``isolate``, for steps that take long or touch much.
+    This is for steps that take long or write many records.
     """
 
     def run(part):
@@ -111,7 +115,7 @@ def _each(records, run, give_up, propagated, undo=lambda: None):
     except propagated:
         raise
     except Exception as error:
-        # Whatever one record's data breaks: the others go on without it.
+        # Any error: it may come from the data of one record, and the others must go on.
         undo()
         if len(records) > 1:
             return records.browse().union(

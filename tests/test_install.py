@@ -6,7 +6,7 @@ from .common import MatomoCommon
 @tagged("post_install", "-at_install")
 class TestInstall(MatomoCommon):
     def test_our_columns_never_rewrite_the_orders(self):
-        """A default, a compute or an index would walk a table of a million orders."""
+        """A default, a compute or an index would read and lock a million orders."""
         for model in ("sale.order", "pos.order"):
             columns = [
                 field

@@ -13,7 +13,7 @@ from .common import LOGGER, VISITOR, CheckoutCommon, FakeResponse
 
 @tagged("post_install", "-at_install")
 class TestCart(CheckoutCommon):
-    """Carts reach Matomo as they are, once, and never in the shopper's way."""
+    """Each change of a cart reaches Matomo once, and never delays the shopper."""
 
     def setUp(self):
         super().setUp()
@@ -21,7 +21,7 @@ class TestCart(CheckoutCommon):
         self.run_matomo_js()
 
     def assertSent(self, *contents):
-        """Matomo was sent carts of these contents: ``{sku: quantity}`` each."""
+        """Assert that carts with these ``{sku: quantity}`` were sent."""
         carts = [
             {sku: quantity for sku, _n, _c, _p, quantity in json.loads(p["ec_items"])}
             for p in self.get_sent_carts()
@@ -188,7 +188,7 @@ class TestCart(CheckoutCommon):
         self.assertSent({"CHAIR": 4})
 
     def make_shopper(self):
-        """A customer with an account, logged in, with the cookies of before."""
+        """Return a new portal user, who is not logged in yet."""
         user = self.make_user("shopper", "base.group_portal")
         user.sudo().password = "shopper-shopper"
         return user

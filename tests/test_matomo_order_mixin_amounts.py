@@ -64,8 +64,8 @@ SALE = st.fixed_dictionaries(
 
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
-class TestProperties(AmountsCommon):
-    """Whatever is sold, what is sent adds up and is nothing Matomo would bend."""
+class TestAmountProperties(AmountsCommon):
+    """The amounts of any order add up, and Matomo would change none of them."""
 
     @classmethod
     def setUpClass(cls):

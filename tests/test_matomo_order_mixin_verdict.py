@@ -10,7 +10,7 @@ from .common import LOGGER, FakeResponse, VerdictsCommon
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestVerdicts(VerdictsCommon):
-    """Each order says what became of it, in lists and on its tab."""
+    """Each order shows its verdict, in lists and on its tab."""
 
     # === REASONS === #
 

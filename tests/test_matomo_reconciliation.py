@@ -9,7 +9,7 @@ MORNING = "2026-03-03 09:00:00"
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-05 02:00:00")
 class TestReconciliation(ComparisonCommon):
-    """Each past day has a line: Odoo's side, Matomo's, and why they differ."""
+    """Each past day has its figures in Odoo and in Matomo, and why they differ."""
 
     def test_equal_days(self):
         self.sell(MORNING, MORNING, "2026-03-04 23:00:00")

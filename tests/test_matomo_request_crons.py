@@ -14,10 +14,10 @@ NOW = "2026-03-03 10:00:00"
 @tagged("post_install", "-at_install")
 @freeze_time(NOW)
 class TestNoNetwork(MatomoCommon, CronMixinCase):
-    """Only the scheduled actions talk to Matomo, whoever makes a sale and wherever."""
+    """Only the scheduled actions send to Matomo, wherever an order comes from."""
 
     def assertSilentUntilTheSenderRuns(self, orders):
-        """Nothing has been sent; what then is shows that it would have been seen."""
+        """Assert that nothing is sent before the sender runs, and then something."""
         self.end_transaction()
         self.assertEqual(set(orders.mapped("matomo_state")), {"pending"})
         self.assertFalse(self.matomo.requests)

@@ -12,15 +12,15 @@ NOW = "2026-03-03 10:00:00"
 
 @tagged("post_install", "-at_install")
 @freeze_time(NOW)
-class TestPoison(MatomoPosCommon):
-    """One order that Matomo cannot take, among many that it can."""
+class TestIsolation(MatomoPosCommon):
+    """An order that Matomo cannot record delays none of the others."""
 
     def at(self, **later):
-        """Odoo's clock, later than now."""
+        """Set Odoo's clock to a later time until the block ends."""
         return freeze_time(fields.Datetime.to_datetime(NOW) + timedelta(**later))
 
     def make_many(self, count):
-        """Rows of so many orders, ready to be sent: a thousand within a second."""
+        """Return ``count`` requests that are due, made by SQL because that is fast."""
         order = self.confirm(self.make_order())
         row = self.row(order)
         with patch.object(self.matomo, "post", side_effect=RuntimeError):
@@ -109,7 +109,7 @@ class TestPoison(MatomoPosCommon):
         self.assertEqual(bad.state, "failed")
         self.assertEqual(bad.failure_type, "server")
         self.assertIn("failed 3 times on this order", bad.reason)
-        # What was wrong is mended.
+        # What was wrong is corrected.
         self.matomo.breaks = lambda p: False
         with self.at(hours=3):
             bad.sale_order_id.sudo(False).action_matomo_retrack()
@@ -130,7 +130,7 @@ class TestPoison(MatomoPosCommon):
 
     @mute_logger(LOGGER)
     def test_failing_does_not_touch_the_order(self):
-        """A till or a salesperson never meets the sender, not even when it fails."""
+        """A till or a salesperson never waits for the sender, even if it fails."""
         order = self.confirm(self.make_order())
         sale = self.sync(self.make_sale(), user=self.cashier)
         places = self.places(order), self.places(sale)
@@ -144,7 +144,7 @@ class TestPoison(MatomoPosCommon):
         self.assertEqual((self.places(order), self.places(sale)), places)
 
     def places(self, record):
-        """Where PostgreSQL keeps the row: each UPDATE and each lock changes it."""
+        """Return where PostgreSQL stores the row: UPDATEs and locks change it."""
         self.env.flush_all()
         return self.env.execute_query(
             SQL(
@@ -174,7 +174,7 @@ class TestPoison(MatomoPosCommon):
         self.assertEqual(len(self.matomo.orders), 1)
 
     def test_unsure_and_cancelled(self):
-        """Cancelled after an attempt of which nothing is known."""
+        """An order is cancelled after an attempt whose outcome is unknown."""
         arrived, lost = self.confirm(self.make_order()), self.make_order()
         self.run_sender()
         self.confirm(lost)

@@ -19,7 +19,7 @@ COUNT = 6
 
 
 class LanesCase(BaseCase):
-    """Two lanes with connections of their own; what they see is committed."""
+    """Two lanes with connections of their own: each sees what the other commits."""
 
     # pylint: disable=invalid-commit
 
@@ -66,7 +66,7 @@ class LanesCase(BaseCase):
         return api.Environment(cr, SUPERUSER_ID, {})
 
     def remove(self):
-        """The database is as it was."""
+        """Delete what the test has committed."""
         for env in (self.first, self.second):
             if not env.cr.closed:
                 env.cr.rollback()
@@ -92,7 +92,7 @@ class LanesCase(BaseCase):
 
 @tagged("post_install", "-at_install")
 class TestLanes(LanesCase):
-    """Orders, their rows and the lanes that send them."""
+    """Two lanes claim the requests of the same orders."""
 
     # pylint: disable=invalid-commit
 
@@ -118,7 +118,7 @@ class TestLanes(LanesCase):
         self.assertEqual(sorted(first + second), sorted(self.rows.ids))
 
     def test_sale_is_not_said_to_be_made_when_its_connection_is_gone(self):
-        """Odoo's own commit passes over a closed connection without a word."""
+        """A commit on a closed connection raises nothing: the guard must raise."""
         order = self.orders[0].copy()
         order.action_confirm()
         cls = type(order)
@@ -156,7 +156,7 @@ class TestLanes(LanesCase):
 
 @tagged("post_install", "-at_install")
 class TestSettlementLanes(LanesCase):
-    """A sales order and the till sale that settled it, built at the same time."""
+    """Two lanes build a sales order and the POS order that settles it."""
 
     # pylint: disable=invalid-commit
 
@@ -236,7 +236,7 @@ class TestSettlementLanes(LanesCase):
 
 @tagged("post_install", "-at_install")
 class TestRetentionLanes(LanesCase):
-    """The autovacuum meets rows and orders that somebody works on."""
+    """The autovacuum passes over records that another transaction has locked."""
 
     # pylint: disable=invalid-commit
 
@@ -279,7 +279,7 @@ class TestRetentionLanes(LanesCase):
             )
 
     def vacuum(self):
-        """Run the autovacuum's methods until they are done, without any wait."""
+        """Run the autovacuum's methods to their end; fail if one waits for a lock."""
         for vacuum in (
             self.first["matomo.request"]._gc_requests,
             self.first["matomo.cart.update"]._gc_updates,
@@ -307,7 +307,7 @@ class TestRetentionLanes(LanesCase):
         self.assertNotIn("203.0.113.9", f"{row.payload} {row.tracking_url}")
         self.assertFalse(self.carts.exists())
 
-    def test_who_wants_to_be_forgotten_waits_for_who_works_on_it(self):
+    def test_locked_requests_are_anonymized_the_next_time(self):
         self.rows.write({"to_anonymize": True})
         self.first.cr.commit()
         self.lock(self.rows[0])
@@ -320,10 +320,10 @@ class TestRetentionLanes(LanesCase):
 
 @tagged("post_install", "-at_install")
 class TestReplay(MatomoCommon, HttpCase):
-    """A request that Odoo replays leaves one row."""
+    """If Odoo replays an HTTP request, the order gets one Matomo request."""
 
     def startPatch(self, matomo):
-        """Only what goes to Matomo ends there: the browser's request does not."""
+        """Send requests to Matomo to ``matomo``. Requests of the browser reach Odoo."""
         post = requests.Session.post
 
         def choose(session, url, **options):

@@ -7,7 +7,7 @@ from .common import MatomoPosCommon
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestOrderRefs(MatomoPosCommon):
-    """Names that are one for Matomo get a suffix; each order stands there once."""
+    """Orders whose names are the same to Matomo get different order IDs."""
 
     @classmethod
     def setUpClass(cls):
@@ -29,7 +29,7 @@ class TestOrderRefs(MatomoPosCommon):
         cls.other_company.sudo().matomo_site_id = cls.other_site
 
     def make_named(self, *names, company=None):
-        """Confirmed orders of these names, sent one after the other."""
+        """Return confirmed orders of these names, sent one after the other."""
         orders = self.env["sale.order"]
         for name in names:
             order = self.make_order(

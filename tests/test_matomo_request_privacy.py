@@ -51,7 +51,7 @@ class PrivacyCommon(MatomoCommon):
         return order
 
     def sell(self, **values):
-        """A confirmed order of a shopper who agreed, not sent yet."""
+        """Return a confirmed order of a shopper who agreed, not sent yet."""
         return self.confirm(self.make_personal(self.make_order(**values)))
 
     def run_vacuum(self):
@@ -65,7 +65,7 @@ class PrivacyCommon(MatomoCommon):
         self.env.invalidate_all()
 
     def traces(self, order):
-        """What is left of the shopper in the order and its rows, as stored."""
+        """Return the shopper's values that the order and its requests still hold."""
         self.env.flush_all()
         self.env.cr.execute(
             f"SELECT to_jsonb(o) FROM {order._table} o WHERE id = %s", (order.id,)
@@ -119,7 +119,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertEqual(order.message_ids, messages)
 
     def queue_cart(self):
-        """An update of a cart of the shop, whose shopper agreed, that is due."""
+        """Queue an update of a cart whose shopper agreed."""
         shop = self.env["website"].sudo()
         shop = shop.create({"name": "Shop", "company_id": self.company.id})
         shop.matomo_site_id = self.site
@@ -134,7 +134,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         )
 
     def test_log_of_odoo_keeps_nobody(self):
-        """The log says what was sent; its files are not cleaned after the retention."""
+        """Odoo's log files have no retention: they must not name the shopper."""
         self.site.sudo().track_refunds = True
         with self.assertLogs(f"odoo.addons.{MODULE}", level=logging.DEBUG) as logs:
             order = self.sell_and_send()
@@ -256,7 +256,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         self.assertEqual(len(self.matomo.bulks), 1)
 
     def test_queries_walk_no_history(self):
-        """The planner takes the indexes when it may not read the whole table."""
+        """PostgreSQL can use an index for each query of the autovacuum."""
         self.sell_and_send()
         for method in ("seqscan", "bitmapscan", "sort"):
             self.env.cr.execute(f"SET LOCAL enable_{method} = off")
@@ -284,14 +284,14 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
 
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
-class TestForgetting(PrivacyCommon, MatomoPosCommon):
+class TestAnonymization(PrivacyCommon, MatomoPosCommon):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.customer.sudo().write({"email": "nora@example.com"})
 
     def look_up(self, customer=None):
-        """Odoo's privacy lookup of a customer: its lines, by model."""
+        """Run Odoo's privacy lookup of a customer. Return its lines by model."""
         customer = customer or self.customer
         wizard = (
             self.env["privacy.lookup.wizard"]
@@ -349,7 +349,7 @@ class TestForgetting(PrivacyCommon, MatomoPosCommon):
         self.assertFalse(quotation.exists())
 
     def change_customer(self, order):
-        """Let an order be somebody else's; who that is."""
+        """Give an order another customer. Return that customer."""
         other = self.customer.copy({"name": "Paula", "email": "paula@example.com"})
         order.partner_id = other
         self.end_transaction()

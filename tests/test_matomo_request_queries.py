@@ -14,18 +14,18 @@ BULKS = 5
 
 @tagged("post_install", "-at_install")
 @freeze_time(NOW)
-class TestSetThinking(VerdictsCommon):
-    """What is done to a set of orders is done in few queries, not in some for each."""
+class TestQueryCounts(VerdictsCommon):
+    """The number of queries does not grow with the number of orders."""
 
     def clone(self, count):
-        """Confirmed orders without a verdict."""
+        """Return confirmed orders without a verdict."""
         return self.clone_orders(self.make_order((self.chair, 1), state="sale"), count)
 
     def clone_till(self, count):
         return self.clone_sales(self.sync(self.make_sale((self.chair, 1))), count)
 
     def queue(self, orders):
-        """Let orders wait to be sent, in as many requests as any other number."""
+        """Queue orders. The number of bulks does not depend on their count."""
         self.site.sudo().batch_size = len(orders) // BULKS
         self.env["matomo.request"]._schedule(orders)
         self.end_transaction()
@@ -35,7 +35,7 @@ class TestSetThinking(VerdictsCommon):
         self.assertEqual(set(orders.mapped("matomo_state")), {state})
 
     def assertGrowsBy(self, queries, step):
-        """``step(count)`` needs so many queries more for 1,000 than for 100 at most."""
+        """Assert a limit of the queries that 1,000 orders need more than 100."""
         few, many = step(FEW), step(MANY)
         self.assertLessEqual(many - few, queries, (few, many))
 
@@ -57,7 +57,7 @@ class TestSetThinking(VerdictsCommon):
 
     @mute_logger(LOGGER)
     def test_sending_again(self):
-        """Their answers were lost: they are refused, read back and settled."""
+        """The answers were lost: Matomo refuses the orders, and they are read back."""
 
         def send_again(count):
             orders = self.queue(self.clone(count))
@@ -115,7 +115,7 @@ class TestSetThinking(VerdictsCommon):
         self.assertGrowsBy(5, lambda count: self.list(self.clone_till(count)))
 
     def test_list_of_changed_orders(self):
-        """Amounts are computed anew for all that are not what was sent."""
+        """Odoo computes the amounts of each changed order anew, in few queries."""
 
         def read(count):
             orders = self.queue(self.clone(count))

@@ -12,8 +12,8 @@ from .common import LOGGER, MatomoCommon
 
 
 @tagged("post_install", "-at_install")
-class TestGuard(MatomoCommon):
-    """A sale is sacred: our step neither fails it nor makes it look made."""
+class TestGuardedStep(MatomoCommon):
+    """A failure of our step never makes a sale fail, or look as if it were made."""
 
     @mute_logger(LOGGER)
     def test_fault_in_tracking_leaves_the_sale(self):

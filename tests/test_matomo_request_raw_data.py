@@ -16,7 +16,7 @@ REFUSED = requests.ConnectionError(NewConnectionError(None, "connection refused"
 
 @tagged("post_install", "-at_install")
 @freeze_time(NOW)
-class TestUnsettled(MatomoCommon):
+class TestRawData(MatomoCommon):
     """Orders that Matomo may have had, older by now than it keeps its raw data.
 
     It no longer refuses what it has forgotten: sent again it would count twice.
@@ -27,17 +27,17 @@ class TestUnsettled(MatomoCommon):
         self.site.sudo().raw_data_days = 30
 
     def at(self, **later):
-        """Odoo's clock, later than now."""
+        """Set Odoo's clock to a later time until the block ends."""
         return freeze_time(fields.Datetime.to_datetime(NOW) + timedelta(**later))
 
     def confirm_old(self):
-        """An order that was sold long ago and is sent for the first time now."""
+        """Return an order that was confirmed long ago and not sent yet."""
         order = self.confirm(self.make_order())
         order.date_order = "2026-01-05 10:00:00"
         return order
 
     def send_and_lose(self, order):
-        """Matomo has recorded the order, and nobody knows."""
+        """Send an order and lose Matomo's answer: Matomo has the order."""
         self.confirm(order)
         self.matomo.faults = [lose]
         with mute_logger(LOGGER):
@@ -47,7 +47,7 @@ class TestUnsettled(MatomoCommon):
         return order
 
     def purge(self):
-        """Matomo forgets its raw data; its reports have counted them."""
+        """Have Matomo delete its raw data. Its reports have counted them."""
         self.matomo.orders.clear()
         self.matomo.events.clear()
 

@@ -8,7 +8,7 @@ from .common import LOGGER, MatomoPosCommon, lose
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestRefund(MatomoPosCommon):
-    """Refunds as Matomo events, for sites that want them."""
+    """Refund events, on a site that tracks refunds."""
 
     @classmethod
     def setUpClass(cls):
@@ -25,7 +25,7 @@ class TestRefund(MatomoPosCommon):
         self.end_transaction()
 
     def credit(self, order, amount):
-        """A posted credit note that gives back a part of the order's first line."""
+        """Return a posted credit note for a part of the order's first line."""
         line = order.order_line[:1]
         move = self.env["account.move"].create(
             {
@@ -104,7 +104,7 @@ class TestRefund(MatomoPosCommon):
             ["All that Matomo has of it is given back already."] * 2,
         )
 
-    def test_cancelled_and_confirmed_again_before_it_is_told(self):
+    def test_cancelled_and_confirmed_again_before_it_is_reported(self):
         order = self.track(self.make_order((self.chair, 2)))
         self.cancel(order)
         order.action_draft()
@@ -116,7 +116,7 @@ class TestRefund(MatomoPosCommon):
         self.run_sender()
         self.assertEvents((order.name, "230.00"))
 
-    def test_credit_note_withdrawn_before_it_is_told(self):
+    def test_credit_note_withdrawn_before_it_is_reported(self):
         order = self.track(self.make_order((self.chair, 2)))
         move = self.credit(order, 100.0)
         move.button_draft()
@@ -167,7 +167,7 @@ class TestRefund(MatomoPosCommon):
         self.run_sender()
         self.assertEvents(*events, (order.name, "230.00"))
 
-    def test_till_refund_and_cancellation_told_together(self):
+    def test_till_refund_and_cancellation_reported_together(self):
         order = self.track(self.make_order((self.chair, 5)))
         sale = self.settle_at_till(order, 3)
         self.cancel(order)
@@ -321,14 +321,14 @@ class TestRefund(MatomoPosCommon):
         return rows.filtered(lambda row: row.kind == "refund")
 
     def make_refunds(self):
-        """Two tracked orders that were cancelled, the second a little later."""
+        """Return two tracked orders that were cancelled after they were sent."""
         orders = self.track(self.make_order()), self.track(self.make_order())
         for order in orders:
             self.cancel(order)
         return orders
 
     def assertRestGoesOn(self):
-        """Matomo takes other orders, so its site must not wait."""
+        """Assert that other orders are still sent: the site must not wait."""
         order = self.track(self.make_order())
         self.assertState(order, "sent")
         self.assertEqual(self.site.state, "ok")
@@ -349,7 +349,7 @@ class TestRefund(MatomoPosCommon):
         self.assertEqual(self.refund(bad).failure_type, "server")
         self.assertIn("failed 3 times on this refund", self.refund(bad).reason)
         self.assertRestGoesOn()
-        # What was wrong is mended.
+        # What was wrong is corrected.
         self.matomo.breaks = lambda p: False
         message = bad.action_matomo_retrack()["params"]["message"]
         self.assertIn("Its refund is queued to be sent.", message)

@@ -12,7 +12,7 @@ from .common import LOGGER, MODULE, VerdictsCommon
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestRetrack(VerdictsCommon):
-    """Looking at orders again: it says what happens, and sends nothing twice."""
+    """Retrack says what happens with each order, and sends no order twice."""
 
     def retrack(self, orders):
         message = orders.action_matomo_retrack()["params"]["message"]
@@ -20,7 +20,7 @@ class TestRetrack(VerdictsCommon):
         return message
 
     def make_unseen(self, count):
-        """Confirmed orders that nobody has noted."""
+        """Return confirmed orders that the automation rules have missed."""
         order = self.make_order(state="sale")
         orders = self.clone_orders(order, count)
         self.end_transaction()
@@ -28,7 +28,7 @@ class TestRetrack(VerdictsCommon):
         return orders
 
     def assertLogged(self, order, text):
-        """The order's chatter says who asked and what came of it."""
+        """Assert that the order's chatter says who retracked it, and the result."""
         message = order.sudo().message_ids[0]
         self.assertEqual(message.author_id, self.env.user.partner_id)
         self.assertIn(text, message.body)
@@ -43,7 +43,7 @@ class TestRetrack(VerdictsCommon):
         self.assertEqual(len(order.message_ids), before)
         self.assertFalse(order.matomo_state)
 
-    def test_of_an_order_nobody_noted(self):
+    def test_of_an_order_that_the_rules_missed(self):
         order = self.clone_orders(self.make_order(state="sale"), 1)
         self.assertFalse(order.matomo_state)
         self.assertEqual(self.retrack(order), f"{order.name}: it is queued to be sent.")
@@ -72,7 +72,7 @@ class TestRetrack(VerdictsCommon):
         self.assertEqual(len(self.matomo.bulks), 1)
 
     def test_of_a_failed_order_that_matomo_has_with_other_amounts(self):
-        """The order stayed in the queue, and was looked for again after each lease."""
+        """The order stayed queued, and the sender looked it up after each lease."""
         order = self.confirm(self.make_order())
         self.matomo.drops = lambda parameters: True
         with mute_logger(LOGGER):
@@ -199,7 +199,7 @@ class TestRetrack(VerdictsCommon):
         with self.assertRaises(AccessError):
             order.with_user(stranger).action_matomo_retrack()
 
-    def test_of_an_order_that_was_mended_sends_what_it_is_now(self):
+    def test_of_an_order_that_was_corrected_sends_what_it_is_now(self):
         order = self.make_failed()
         order.order_line.product_uom_qty = 2
         self.retrack(order)
@@ -238,15 +238,15 @@ class TestRetrack(VerdictsCommon):
     # === MANY === #
 
     def places(self, orders):
-        """Where the orders' rows are stored: whoever writes one moves it."""
+        """Return where PostgreSQL stores the orders: each UPDATE changes it."""
         self.env.flush_all()
         self.env.cr.execute(
             "SELECT id, ctid::text FROM sale_order WHERE id IN %s", [orders._ids]
         )
         return dict(self.env.cr.fetchall())
 
-    def told(self):
-        """The messages that pop up on people's screens."""
+    def get_notifications(self):
+        """Return the notifications that were sent to users."""
         self.end_transaction()
         rows = self.env["bus.bus"].sudo().search([])
         messages = [json.loads(row.message) for row in rows]
@@ -286,7 +286,7 @@ class TestRetrack(VerdictsCommon):
         self.assertIn(
             "Of 252 orders, 250 are queued to be sent, 0 are looked for in Matomo and"
             " 2 are not tracked.",
-            self.told(),
+            self.get_notifications(),
         )
         self.run_sender()
         bulks = len(self.matomo.bulks)
@@ -334,12 +334,12 @@ class TestRetrack(VerdictsCommon):
         ):
             self.run_cron("ir_cron_retrack")
             self.assertEqual(len(orders.sudo().matomo_request_ids), 50)
-            self.assertFalse(self.told())
+            self.assertFalse(self.get_notifications())
         self.run_cron("ir_cron_retrack")
         self.assertEqual(len(orders.sudo().matomo_request_ids), 120)
         for order in orders:
             self.assertEqual(len(order.message_ids), 1)
-        self.assertIn("Of 120 orders, 120 are queued", self.told()[0])
+        self.assertIn("Of 120 orders, 120 are queued", self.get_notifications()[0])
 
     def test_of_many_keeps_none_back_for_one_that_breaks(self):
         orders = self.clone_orders(self.make_order(state="sale"), 101)

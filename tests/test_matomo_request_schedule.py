@@ -19,15 +19,15 @@ DOWN = FakeResponse(503, b"<h1>Maintenance</h1>")
 
 @tagged("post_install", "-at_install")
 @freeze_time(NOW)
-class TestWaiting(MatomoCommon, CronMixinCase):
-    """How long the delivery waits for whom, and what goes on meanwhile."""
+class TestSchedule(MatomoCommon, CronMixinCase):
+    """How long the sender and the verifier wait, and what they do meanwhile."""
 
     def at(self, **later):
-        """Odoo's clock, later than now."""
+        """Set Odoo's clock to a later time until the block ends."""
         return freeze_time(fields.Datetime.to_datetime(NOW) + timedelta(**later))
 
     def make_sites(self, count):
-        """More sites, each with an order that waits; the orders."""
+        """Create more sites, each with an order that waits. Return the orders."""
         orders = self.env["sale.order"]
         for number in range(count):
             self.company.sudo().matomo_site_id = (
@@ -51,7 +51,7 @@ class TestWaiting(MatomoCommon, CronMixinCase):
         return orders.matomo_request_ids.sudo().site_id
 
     def run_job(self, name):
-        """Run a scheduled action as a cron worker does; what the scheduler was told."""
+        """Run a scheduled action as a cron worker does. Return what it reported."""
         cron = self.env.ref(f"{MODULE}.{name}").sudo()
         self.env.flush_all()
         with self.enter_registry_test_mode(), self.registry.cursor() as cr:

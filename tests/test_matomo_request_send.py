@@ -17,9 +17,9 @@ NOW = "2026-03-03 10:00:00"
 
 @tagged("post_install", "-at_install")
 @freeze_time(NOW)
-class TestDelivery(MatomoCommon, CronMixinCase):
+class TestSend(MatomoCommon, CronMixinCase):
     def at(self, **later):
-        """Odoo's clock, later than now."""
+        """Set Odoo's clock to a later time until the block ends."""
         return freeze_time(fields.Datetime.to_datetime(NOW) + timedelta(**later))
 
     def confirm_many(self, count):
@@ -34,7 +34,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
         self.confirm(self.make_order())
         self.assertFalse(self.matomo.requests)
 
-    def test_rolled_back_sale_leaves_no_row(self):
+    def test_rolled_back_sale_leaves_no_request(self):
         order = self.make_order()
         with self.env.cr.savepoint() as savepoint:
             order.action_confirm()
@@ -133,7 +133,7 @@ class TestDelivery(MatomoCommon, CronMixinCase):
                 self.assertFalse(order.matomo_tracked)
 
     @mute_logger(LOGGER)
-    def test_lost_answer_is_settled_without_counting_twice(self):
+    def test_lost_answer_is_resolved_without_counting_twice(self):
         orders = self.confirm_many(3)
         self.matomo.faults = [lose]
         self.run_sender()

@@ -9,7 +9,7 @@ from .common import AmountsCommon
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestTillAmounts(AmountsCommon):
-    """Till sales: what is bought, returned, settled, tipped, rounded."""
+    """POS orders with returns, settlements, tips and rounding."""
 
     @classmethod
     def setUpClass(cls):
@@ -20,7 +20,7 @@ class TestTillAmounts(AmountsCommon):
         cls.config.down_payment_product_id = cls.down_payment
 
     def sell(self, *lines, **values):
-        """A sale from the till, sent to Matomo."""
+        """Return a POS order that was sent to Matomo."""
         sale = self.sync(self.make_sale(*lines, **values))
         self.run_sender()
         return sale
@@ -36,7 +36,7 @@ class TestTillAmounts(AmountsCommon):
         }
 
     def settle(self, line, quantity):
-        """What the till makes of a line of a sales order."""
+        """Return the values of the POS line that settles a line of a sales order."""
         return {
             "product_id": line.product_id.id,
             "qty": quantity,
@@ -54,7 +54,7 @@ class TestTillAmounts(AmountsCommon):
         }
 
     def total(self, *sales):
-        """What the fake Matomo has of the sales."""
+        """Return the sum of what the fake Matomo has of these orders."""
         found = [self.recorded(sale) for sale in sales]
         return sum(Decimal(order["revenue"]) for order in found if order)
 
@@ -226,7 +226,7 @@ class TestTillAmounts(AmountsCommon):
 
     # === TIPS, ROUNDING, PAYMENTS === #
 
-    def test_tip_is_revenue_and_a_later_tip_is_told(self):
+    def test_tip_is_revenue_and_a_later_tip_is_explained(self):
         tip = self.make_product(
             "Tip", "TIPS", 0.0, type="service", taxes=self.env["account.tax"]
         )
@@ -263,7 +263,7 @@ class TestTillAmounts(AmountsCommon):
             "Matomo has $\xa0115.00, the order is now $\xa0120.00.",
         )
 
-    def test_tip_after_the_payment_is_told_though_the_total_lacks_it(self):
+    def test_tip_after_the_payment_is_explained_though_the_total_lacks_it(self):
         tip = self.make_product(
             "Tip", "TIPS", 0.0, type="service", taxes=self.env["account.tax"]
         )
@@ -390,8 +390,8 @@ class TestTillAmounts(AmountsCommon):
             items={"CHAIR": ("100.00", 1), "LAMP": ("10.50", 1)},
         )
 
-    def test_only_a_discount_is_settled_once_more(self):
-        """A surplus that only takes something off was sent with a negative revenue."""
+    def test_only_a_discount_is_settled_a_second_time(self):
+        """A second settlement with only a discount was sent with a negative revenue."""
         reward = self.make_product("Reward", "REWARD", 0.0, type="service")
         discount = {**self.line(reward, 1), "price_unit": -10.0}
         order = self.confirm(self.make_order((self.chair, 2), discount))
@@ -424,7 +424,10 @@ class TestTillAmounts(AmountsCommon):
         self.assertState(sale, "excluded", f"Settled sales order {order.name}")
 
     def settle_with_down_payment(self):
-        """100.00 paid down at the till, the rest settled there."""
+        """Pay 100.00 in advance at the till, and settle the rest there.
+
+        :return: tuple of the sales order, the down payment and the settlement
+        """
         order = self.make_order((self.chair, 2))
         down = self.sell(self.pay_down(order, 100.0))
         self.assertEqual(order.state, "sale")

@@ -21,7 +21,7 @@ STORED = [name for name in FORGED if name.startswith(("matomo_ip", "matomo_visit
 
 
 def keys(data):
-    """All names in what is handed to a till, at any depth."""
+    """Return all keys in the data that a till loads, at any depth."""
     if isinstance(data, dict):
         for name, value in data.items():
             yield str(name)
@@ -34,7 +34,7 @@ def keys(data):
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestPosFields(MatomoPosCommon):
-    """Nothing of ours reaches the till or comes back, whoever the cashier is."""
+    """No field of ours reaches the till or comes back, for any cashier."""
 
     @classmethod
     def setUpClass(cls):
@@ -172,7 +172,7 @@ class TestPosFields(MatomoPosCommon):
         self.assertUntouched(order)
 
     def assertUntouched(self, order):
-        """The order has its own verdict, and no metadata."""
+        """Assert that the order has its own verdict and no metadata."""
         order.invalidate_recordset()
         self.assertState(order, "pending")
         self.assertEqual(len(order.sudo().matomo_request_ids), 1)

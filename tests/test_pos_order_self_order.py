@@ -11,7 +11,7 @@ STRANGER = {"X-Forwarded-For": "203.0.113.77", "User-Agent": "Mozilla/5.0 (Phone
 
 @tagged("post_install", "-at_install")
 class TestPosSelfOrder(MatomoPosCommon, HttpCase):
-    """Orders that customers make themselves, at a kiosk or by their phone."""
+    """POS orders that customers enter at a kiosk or on their phone."""
 
     @classmethod
     def setUpClass(cls):
@@ -55,11 +55,11 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
         cls.kiosk.current_session_id.set_opening_control(0, None)
 
     def enter_registry_test_mode(self):
-        """Requests of an ``HttpCase`` are in it already."""
+        """Do nothing: an ``HttpCase`` has entered the test mode already."""
         return nullcontext()
 
     def ask(self, method, path, **options):
-        """A request of somebody that the server does not know; its answer."""
+        """Send a request without a session. Return the answer."""
         # Not by `post`, where the tests' network to Matomo ends.
         response = self.opener.request(
             method, self.base_url() + path, headers=STRANGER, timeout=60, **options
@@ -69,7 +69,7 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
         return response
 
     def call(self, path, **params):
-        """The result of a JSON-RPC request of a stranger."""
+        """Return the result of a JSON-RPC request without a session."""
         answer = self.ask("POST", path, json={"params": params}).json()
         self.assertNotIn("error", answer)
         self.assertNotIn("matomo", str(answer))
@@ -79,7 +79,7 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
         return self.order_oneself(self.kiosk, "kiosk", product, **values)
 
     def order_oneself(self, till, device, product, table=None, **values):
-        """What a kiosk or a phone sends when the customer has chosen; the order."""
+        """Send what a kiosk or a phone sends for an order. Return the order."""
         line = {
             "product_id": product.id,
             "qty": 1,
@@ -116,7 +116,7 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
         return self.env["pos.order"].browse(answer["pos.order"][0]["id"])
 
     def assertNobody(self, order):
-        """Nothing of the public request is kept or sent."""
+        """Assert that no data of the public request are stored or sent."""
         for name in ("matomo_ip_address", "matomo_user_agent", "matomo_visitor_id"):
             self.assertFalse(order.sudo()[name], name)
         sent = self.recorded(order)
@@ -146,7 +146,7 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
         self.assertNobody(order)
 
     def test_paid_online(self):
-        """By the provider's notification: nobody is logged in."""
+        """The payment provider's notification pays the order. It has no user."""
         order = self.order_at_kiosk(self.chair)
         transaction = (
             self.env["payment.transaction"]
@@ -173,7 +173,7 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
         self.assertNobody(order)
 
     def make_terrace(self):
-        """Guests order and pay with their phones at the only table of a restaurant."""
+        """Create a restaurant with one table, where guests order and pay by phone."""
         terrace = self.env["pos.config"].create(
             {
                 "name": "Terrace",
@@ -204,7 +204,7 @@ class TestPosSelfOrder(MatomoPosCommon, HttpCase):
         return terrace, floor.table_ids
 
     def pay_online(self, order):
-        """Pay with the demo provider as the browser of a guest does, to its end."""
+        """Pay with the demo provider, as the browser of a guest does."""
         payment = self.call(
             f"/pos/pay/transaction/{order.id}",
             access_token=order.access_token,

@@ -14,10 +14,10 @@ from .common import LOGGER, MODULE, AmountsCommon
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestPosSync(AmountsCommon):
-    """Late and strange syncs of a till: each sale once, at its own time."""
+    """However a till synchronizes, each order is in Matomo once, at its own time."""
 
     def assertOnce(self, *sales):
-        """Matomo has exactly these sales, at the time they were rung up."""
+        """Assert that Matomo has exactly these orders, at the times of the till."""
         self.run_sender()
         self.assertEqual(len(self.matomo.orders), len(sales))
         for sale in sales:
@@ -50,7 +50,7 @@ class TestPosSync(AmountsCommon):
         self.assertOnce(sale)
 
     def test_after_the_session_was_closed(self):
-        """The sale goes into the session that is open by then, as Odoo has it."""
+        """Odoo puts a late order into the session that is open by then."""
         early = self.make_sale(date_order="2026-03-01 09:00:00")
         late = self.make_sale(date_order="2026-03-01 10:00:00")
         self.sync(deepcopy(early))
@@ -67,7 +67,7 @@ class TestPosSync(AmountsCommon):
         self.assertOnce(early, late)
 
     def test_without_an_open_session_the_till_keeps_the_whole_call(self):
-        """Odoo refuses it, and what is refused was never sold for Matomo."""
+        """Odoo refuses the order, so that Matomo must not get it."""
         early = self.make_sale(date_order="2026-03-01 09:00:00")
         late = self.make_sale(date_order="2026-03-01 10:00:00")
         neighbour = self.make_rounding_till()
@@ -104,7 +104,7 @@ class TestPosSync(AmountsCommon):
         self.assertOnce(*sales, third)
 
     def test_two_devices_at_one_sale(self):
-        """One saves it, the other one takes the money, the first one is behind."""
+        """One device saves, another one takes the payment, the first saves again."""
         sale = self.make_sale(date_order="2026-03-01 09:00:00", access_token="shared")
         draft = {**sale, "state": "draft", "payment_ids": [], "amount_paid": 0}
         draft["date_order"] = "2026-03-01 08:00:00"
@@ -117,7 +117,7 @@ class TestPosSync(AmountsCommon):
         self.assertOnce(sale)
         self.assertEqual(len(self.matomo.bulks), 1)
 
-    def test_clock_ahead_is_told_on_the_order(self):
+    def test_clock_ahead_is_explained_on_the_order(self):
         sale = self.make_sale(date_order="2026-03-05 10:00:00")
         order = self.sync(sale)
         self.run_sender()
@@ -130,7 +130,7 @@ class TestPosSync(AmountsCommon):
     # === SOLD IN PARTS === #
 
     def test_table_is_tracked_once_when_it_is_paid(self):
-        """A restaurant saves a table again and again, and its bill is split."""
+        """A restaurant saves the order of a table many times and splits the bill."""
         values = self.make_sale((self.chair, 1), access_token="table")
         draft = {"state": "draft", "payment_ids": [], "amount_paid": 0}
         table = self.sync({**deepcopy(values), **draft})
@@ -195,7 +195,7 @@ class TestPosSync(AmountsCommon):
             self.end_transaction()
         self.assertEqual(self.session.state, "closed")
         self.assertEqual(set(sales.mapped("state")), {"done"})
-        # The sweep finds them when it is mended.
+        # The sweep finds them when the verdicts work again.
         self.run_cron("ir_cron_sweep")
         self.run_sender()
         self.assertEqual(len(self.matomo.orders), len(sales))
@@ -218,8 +218,9 @@ class TestPosSync(AmountsCommon):
 
     @contextmanager
     def measure(self):
-        """What something takes: queries, and seconds of this process, whatever else
-        the machine does. A dict, filled at its end.
+        """Measure the block: its queries, and the seconds of this thread.
+
+        :return: a dict with both figures, complete when the block ends
         """
         self.env.flush_all()
         figures = {
@@ -232,7 +233,7 @@ class TestPosSync(AmountsCommon):
         figures["seconds"] = time.thread_time() - figures["seconds"]
 
     def set_rule(self, active):
-        """Switch our rule on or off; Odoo keeps in memory which methods have rules."""
+        """Switch our rule on or off. The end of the test switches it on again."""
         rule = self.env.ref(f"{MODULE}.base_automation_pos_order").sudo()
         rule.active = active
         self.addCleanup(setattr, rule, "active", True)
@@ -276,7 +277,7 @@ class TestPosSync(AmountsCommon):
         self.assertEqual(triggers.search_count(of_sender), 1)
 
     def test_closing_a_session_of_five_hundred_sales(self):
-        """Closing writes every sale: none is tracked again, or read for it."""
+        """Closing a session writes every order and tracks no order again."""
         self.untaxed = self.make_product(
             "Bread", "BREAD", 10.0, taxes=self.env["account.tax"]
         )
@@ -291,7 +292,7 @@ class TestPosSync(AmountsCommon):
         self.assertLess(tracked["seconds"], without["seconds"] * 1.5 + 0.5)
 
     def close_with(self, count):
-        """Close the session with so many sales, each with its verdict; what it took."""
+        """Close a session of tracked orders. Return what ``measure`` measures."""
         sale = self.sync(self.make_sale((self.untaxed, 1)))
         self.clone_sales(sale, count - 1)
         sales = self.session.order_ids

@@ -7,7 +7,7 @@ from .common import MatomoPosCommon
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestPosVisit(MatomoPosCommon):
-    """Who and where the buyer at a till is to Matomo, and what it shows of the sale."""
+    """The visitor, the location and the custom dimensions of POS orders."""
 
     @classmethod
     def setUpClass(cls):
@@ -21,7 +21,7 @@ class TestPosVisit(MatomoPosCommon):
         )
 
     def sell(self, **values):
-        """A sale from the till, as Matomo has it."""
+        """Return the parameters of a POS order that was sent."""
         order = self.sync(self.make_sale(**values), user=self.cashier)
         self.run_sender()
         return self.recorded(order)

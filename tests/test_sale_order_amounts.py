@@ -7,7 +7,7 @@ from .common import AmountsCommon, cents
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestSaleAmounts(AmountsCommon):
-    """Sales orders: taxes, discounts, currencies."""
+    """Taxes, discounts and currencies of sales orders."""
 
     # === TAXES === #
 

@@ -9,7 +9,7 @@ from .common import LOGGER, AmountsCommon
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestOrderItems(AmountsCommon):
-    """From the lines of a sales order to items: quantities and products."""
+    """The items that the lines of a sales order become."""
 
     # === LINES === #
 
@@ -123,7 +123,7 @@ class TestOrderItems(AmountsCommon):
         self.assertExact(tiny, revenue="33.30", items={"SCREW": ("33.30", 1)})
         self.assertIn("a quantity of 1000 at", tiny.matomo_notes)
 
-    def test_unit_price_that_does_not_divide_is_told(self):
+    def test_unit_price_that_does_not_divide_is_explained(self):
         order = self.make_order(self.line(self.chair, 3, 33.3333, discount=10))
         self.deliver(order)
         self.assertExact(order, items={"CHAIR": ("30.00", 3)})

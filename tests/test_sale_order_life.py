@@ -7,7 +7,7 @@ from .common import AmountsCommon
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestOrderLife(AmountsCommon):
-    """However an order is confirmed, cancelled, changed: it counts once."""
+    """An order counts once, however it is confirmed, cancelled or changed."""
 
     def test_confirm_back_and_confirm_again_is_one_order(self):
         order = self.make_order((self.chair, 1))
@@ -49,7 +49,7 @@ class TestOrderLife(AmountsCommon):
         self.run_sender()
         self.assertExact(order, revenue="115.00")
 
-    def test_cancelled_after_it_was_sent_is_told(self):
+    def test_cancelled_after_it_was_sent_is_explained(self):
         order = self.make_order((self.chair, 1))
         self.deliver(order)
         order._action_cancel()
@@ -59,7 +59,7 @@ class TestOrderLife(AmountsCommon):
             order.matomo_notes, "Matomo has $\xa0115.00, the order no longer counts."
         )
 
-    def test_change_after_it_was_sent_is_told(self):
+    def test_change_after_it_was_sent_is_explained(self):
         order = self.make_order((self.chair, 2), (self.lamp, 1))
         self.deliver(order)
         self.assertFalse(order.matomo_notes)
@@ -73,7 +73,7 @@ class TestOrderLife(AmountsCommon):
         order.order_line[0].product_uom_qty = 2
         self.assertFalse(order.matomo_notes)
 
-    def test_change_of_what_is_bought_for_the_same_total_is_told(self):
+    def test_change_of_what_is_bought_for_the_same_total_is_explained(self):
         order, other = self.make_order((self.chair, 1)), self.make_order()
         self.deliver(order, other)
         # A test is one transaction, and its clock stands still.

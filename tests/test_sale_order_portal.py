@@ -12,7 +12,7 @@ SIGNATURE = (
 
 @tagged("post_install", "-at_install")
 class TestPortal(CheckoutCommon):
-    """A customer signs a quotation: it counts from then on, once."""
+    """A quotation that a customer signs counts once, from then on."""
 
     def make_quotation(self, **values):
         quotation = self.make_order(

@@ -9,12 +9,12 @@ from .common import LOGGER, AmountsCommon, FakeResponse
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestSettlement(AmountsCommon):
-    """A sales order that a till has settled counts once: there, or at the till."""
+    """A line that a till settles counts once: with the sales order or the POS order."""
 
     def settle(self, *orders, own=(), quantity=None):
-        """A till sale that settles sales orders, and sells something of its own.
+        """Return a POS order that settles sales orders and sells a product besides.
 
-        :param quantity: so much of each line; by default all of it
+        :param quantity: how much of each line it settles; by default all of it
         """
         return self.sync(
             self.make_sale(
@@ -39,7 +39,7 @@ class TestSettlement(AmountsCommon):
         self.end_transaction()
 
     def take_back_one(self, sale):
-        """A till refund of one chair of a sale of nothing else."""
+        """Return a POS order that refunds one chair."""
         return self.sync(
             self.make_sale(
                 {
@@ -53,7 +53,7 @@ class TestSettlement(AmountsCommon):
         )
 
     def wait(self, order):
-        """The order's row is not due for an hour."""
+        """Defer the request of an order by an hour."""
         self.env.cr.execute(
             "UPDATE matomo_request SET next_attempt_date = '2026-03-03 11:00:00'"
             " WHERE sale_order_id = %s",
@@ -62,13 +62,13 @@ class TestSettlement(AmountsCommon):
         self.env.invalidate_all()
 
     def run_everything(self):
-        """The scheduled actions, as often as they wake each other."""
+        """Run the scheduled actions as often as they wake each other."""
         for _round in range(3):
             self.run_sender()
             self.run_cron("ir_cron_retrack")
 
     def assertCounted(self, revenue, *orders):
-        """Matomo has these orders, this revenue and nothing else."""
+        """Assert that Matomo has these orders and this revenue, and no other orders."""
         found = [self.recorded(order) for order in orders]
         self.assertTrue(all(found))
         self.assertEqual(len(self.matomo.orders), len(orders))

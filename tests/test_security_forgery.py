@@ -1,4 +1,4 @@
-"""What strangers and employees try, to have an order say what is not so."""
+"""Nobody can make an order look tracked, or change its metadata."""
 
 import json
 
@@ -22,7 +22,7 @@ SELLER = "sales_team.group_sale_manager,base.group_allow_export"
 
 @tagged("post_install", "-at_install")
 class TestForgeryByEmployees(MatomoPosCommon):
-    """Roads on which Odoo writes an order for whoever edits something else."""
+    """Employees write orders through other records that they may edit."""
 
     def setUp(self):
         super().setUp()
@@ -43,7 +43,7 @@ class TestForgeryByEmployees(MatomoPosCommon):
         ]
 
     def roads(self, user, order, name, value):
-        """Ways to write a field of an order."""
+        """Yield functions that try to write a field of an order."""
         order, values = order.with_user(user), {name: value}
         partner = self.customer.with_user(user)
         nested = [Command.update(order.id, values)]
@@ -113,7 +113,7 @@ class TestForgeryByShoppers(CheckoutCommon):
         self.run_matomo_js()
 
     def test_forms_of_the_shop(self):
-        """A shop has a form whose fields Odoo writes into the cart as superuser."""
+        """Odoo writes the fields of a checkout form into the cart as superuser."""
         cart = self.fill_cart()
         answer = self.open(
             "/website/form/shop.sale.order",

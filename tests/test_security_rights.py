@@ -1,4 +1,4 @@
-"""Who may do what: every model of ours, every kind of user, every operation."""
+"""The access rights of every kind of user to every model of this addon."""
 
 from odoo import Command
 from odoo.exceptions import AccessDenied, AccessError, UserError
@@ -82,7 +82,7 @@ class RightsCommon(MatomoPosCommon):
         cls.env.cr.flush()
 
     def our_models(self):
-        """The models this addon brings, but for what has no table."""
+        """Return the models of this addon that have a table."""
         return [
             name
             for name, model in self.env.registry.items()
@@ -93,7 +93,7 @@ class RightsCommon(MatomoPosCommon):
         return [name for name in self.env[model]._fields if name.startswith("matomo_")]
 
     def may(self, action):
-        """Whether it is allowed; what it does is taken back."""
+        """Return whether an operation is allowed. Roll back what it does."""
         try:
             with self.cr.savepoint() as savepoint:
                 action()
@@ -179,7 +179,7 @@ class TestRights(RightsCommon):
 
 @tagged("post_install", "-at_install")
 class TestForgery(RightsCommon):
-    """What happened is written by the system alone, not even by administrators."""
+    """Only the addon's own code writes the log: administrators cannot, either."""
 
     def test_log(self):
         row = self.row(self.order)
@@ -249,7 +249,7 @@ class TestForgery(RightsCommon):
 
 @tagged("post_install", "-at_install")
 class TestCompanies(RightsCommon):
-    """Companies see their own sites and requests only."""
+    """Users see the sites and requests of their own companies only."""
 
     @classmethod
     def setUpClass(cls):
@@ -320,10 +320,10 @@ class TestCompanies(RightsCommon):
 
 @tagged("post_install", "-at_install")
 class TestPublicMethods(RightsCommon):
-    """Whatever can be called from outside is called, by those with few rights."""
+    """Users with few rights call every public method."""
 
     def our_methods(self):
-        """``(model, method)`` of all public methods that are defined here."""
+        """Return ``(model, method)`` of each public method of this addon."""
         for model, registered in self.env.registry.items():
             names = {
                 name
@@ -391,7 +391,7 @@ class TestPublicMethods(RightsCommon):
 
     @mute_logger("odoo.sql_db", "odoo.addons.base.models.ir_rule")
     def test_hostile_selections_are_not_retracked(self):
-        """Those who may retrack do so for orders they may read, and for no others."""
+        """A user can retrack only the orders that they may read."""
         sister = self.env["res.company"].sudo().create({"name": "Sister"})
         foreign = self.env["sale.order"].sudo().with_company(sister)
         foreign = foreign.create({"partner_id": self.customer.id})

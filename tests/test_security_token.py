@@ -15,7 +15,7 @@ CANARY = "canary0123456789abcdef0123456789"
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestToken(MatomoCommon):
-    """The token stands in its own column and travels in POST bodies: nowhere else."""
+    """The token is stored in one column and sent in POST bodies, and nowhere else."""
 
     def setUp(self):
         super().setUp()
@@ -23,7 +23,7 @@ class TestToken(MatomoCommon):
         self.site.sudo().token_auth = CANARY
 
     def columns_holding(self, text):
-        """``{table: columns}`` of the whole database that hold ``text``."""
+        """Return ``{table: columns}`` of the database that contain ``text``."""
         self.env.flush_all()
         tables = self.env.execute_query(
             SQL(

@@ -1,4 +1,4 @@
-"""All that people get from Odoo, by RPC and as pages: the token is in none of it."""
+"""No answer of Odoo, to a call or with a page, contains the token."""
 
 import re
 
@@ -129,7 +129,7 @@ class TestTokenCrawl(MatomoPosCommon, ShopperCommon):
     # === RPC === #
 
     def ask(self, user, record, method, *args, **kwargs):
-        """The answer to a call and whether it is one, or what the error says."""
+        """Return whether a call succeeds, and its answer or the text of the error."""
         model = self.env[record._name].with_user(user)
         kwargs["context"] = {"allowed_company_ids": self.company.ids, "lang": "en_US"}
         self.env.invalidate_all()
@@ -142,9 +142,9 @@ class TestTokenCrawl(MatomoPosCommon, ShopperCommon):
             return repr(error), False
 
     def readable(self, user, record, names):
-        """Those of these fields that a user can read of ``record``.
+        """Return which of these fields of ``record`` a user can read.
 
-        One field that is refused hides all others from who asks for all at once.
+        They are read one by one: Odoo refuses a whole call because of one field.
         """
         answer, is_answer = self.ask(user, record, "read", record.ids, names)
         self.assertSilent(answer, user.login, record, names)
@@ -157,7 +157,7 @@ class TestTokenCrawl(MatomoPosCommon, ShopperCommon):
         ]
 
     def calls(self, record, names):
-        """Ways to get ``names`` of a record: method, arguments, perhaps options."""
+        """Yield calls that read ``names`` of a record: method, arguments, options."""
         ids, own = record.ids, [("id", "in", record.ids)]
         plain = {name: {} for name in names}
         nested = {
@@ -226,7 +226,7 @@ class TestTokenCrawl(MatomoPosCommon, ShopperCommon):
     # === PAGES === #
 
     def pages(self):
-        """The addresses by what they are called in ``PAGES``."""
+        """Return ``{name in PAGES: address}``."""
         session = "/web/session/get_session_info"
         return {
             **{path: path for path in ("/", "/shop", "/shop/cart")},
@@ -245,7 +245,7 @@ class TestTokenCrawl(MatomoPosCommon, ShopperCommon):
         }
 
     def get(self, name, path, **options):
-        """What is at an address, if somebody is not sent to another one."""
+        """Return the page at an address, if Odoo does not redirect."""
         answer = self.url_open(path, timeout=120, **options)
         self.assertSilent(answer.text, name, path)
         return answer if answer.url.partition("?")[0].endswith(path) else None

@@ -1,4 +1,4 @@
-"""All roads on which a token might leave Odoo, tried by those who come furthest."""
+"""An administrator tries all ways on which the token might leave Odoo."""
 
 import json
 import logging
@@ -44,8 +44,8 @@ class Log(logging.Handler):
 
 
 @tagged("post_install", "-at_install")
-class TestTokenRoads(MatomoCommon):
-    """An administrator, who may enter the token and do all else."""
+class TestTokenLeaks(MatomoCommon):
+    """An administrator, who may enter the token, cannot read it."""
 
     def setUp(self):
         super().setUp()
@@ -246,7 +246,7 @@ class TestTokenRoads(MatomoCommon):
 
 @tagged("post_install", "-at_install")
 class TestTokenInTheLog(MatomoCommon, HttpCase):
-    """What a browser gets and the log says, at debug level, when saving goes wrong."""
+    """Neither the answers nor the debug log contain the token if saving it fails."""
 
     def setUp(self):
         super().setUp()
@@ -258,7 +258,7 @@ class TestTokenInTheLog(MatomoCommon, HttpCase):
         self.manager.password = "matomo_manager"
 
     def call(self, model, method, *args, **kwargs):
-        """Call a method as the web client does; the whole answer."""
+        """Call a method as the web client does. Return the whole answer."""
         return self.url_open(
             f"/web/dataset/call_kw/{model}/{method}",
             data=json.dumps(
@@ -310,7 +310,7 @@ class TestTokenInTheLog(MatomoCommon, HttpCase):
         self.assertIn("call of a method with a token: not shown", log.text)
 
     def test_saving_the_token_by_other_protocols(self):
-        """Programs save it, too: by JSON-2, JSON-RPC and XML-RPC, well and wrongly."""
+        """Programs save the token by JSON-2, JSON-RPC and XML-RPC, too."""
         admin = self.env.ref("base.user_admin")
         keys = self.env["res.users.apikeys"].with_user(admin)
         key = keys._generate("rpc", "Test", fields.Datetime.now() + timedelta(days=1))
@@ -355,7 +355,7 @@ class TestTokenInTheLog(MatomoCommon, HttpCase):
         self.assertIn("POST /json/2/matomo.site/write", log.text)
 
     def test_a_row_that_is_refused_is_not_shown(self):
-        """PostgreSQL shows the whole row that violates a NOT NULL or a CHECK."""
+        """PostgreSQL's error shows the whole row that violates a constraint."""
         self.authenticate("matomo_manager", "matomo_manager")
         model = self.env["matomo.site"]
         with Log() as log:

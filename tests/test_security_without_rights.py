@@ -1,4 +1,4 @@
-"""Whoever buys or sells triggers tracking, without owning any right to it."""
+"""Shoppers, salespeople and cashiers need no Matomo right to have orders tracked."""
 
 from odoo.exceptions import AccessError
 from odoo.tests import tagged
@@ -19,7 +19,7 @@ class TestWithoutRights(MatomoPosCommon, CheckoutCommon):
         cls.salesperson = cls.make_user("seller", "sales_team.group_sale_salesman")
 
     def assertWithoutRights(self, user):
-        """Nothing of ours is this user's to create, read, change or delete."""
+        """Assert that this user has no access to any model of the addon."""
         models = [
             name
             for name, model in self.env.registry.items()
@@ -38,7 +38,7 @@ class TestWithoutRights(MatomoPosCommon, CheckoutCommon):
                 )
 
     def buy(self):
-        """A whole checkout over HTTP; the order."""
+        """Buy something over HTTP. Return the order."""
         self.accept_cookies()
         self.run_matomo_js()
         cart = self.fill_cart()

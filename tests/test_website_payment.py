@@ -10,7 +10,7 @@ OTHER = "fedcba9876543210"
 
 @tagged("post_install", "-at_install")
 class TestPayment(CheckoutCommon):
-    """However an order is paid, it has its shopper, and only them."""
+    """An order has the data of its shopper, however it is paid."""
 
     def setUp(self):
         super().setUp()
@@ -18,12 +18,12 @@ class TestPayment(CheckoutCommon):
         self.run_matomo_js(attribution=["spring-sale", "chairs", 1763000000, ""])
 
     def leave(self):
-        """From now on somebody else's requests: a provider's server."""
+        """Send the next requests as the server of a payment provider."""
         self.authenticate(None, None)
         self.opener.headers["User-Agent"] = "Provider/1.0"
 
     def assertPaid(self, order, visitor=VISITOR):
-        """The order counts, with its shopper, in Odoo and in Matomo."""
+        """Assert that the order is tracked with the data of its shopper."""
         self.env.invalidate_all()
         self.assertEqual(order.state, "sale")
         self.assertEqual(order.matomo_visitor_id, visitor)

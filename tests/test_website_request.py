@@ -1,4 +1,4 @@
-"""What a shopper's request says about them, and what strangers put into it."""
+"""The data that a shopper's HTTP request contains, true or false."""
 
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from .common import VISITOR, ShopperCommon
 
 @tagged("post_install", "-at_install")
 class TestAddress(ShopperCommon):
-    """The client's own IP address, and nobody else's word for it."""
+    """The IP address is the client's own: a header of a stranger cannot replace it."""
 
     def setUp(self):
         super().setUp()
@@ -66,8 +66,8 @@ class TestAddress(ShopperCommon):
 
 
 @tagged("post_install", "-at_install")
-class TestStrangers(ShopperCommon):
-    """Whatever strangers send, it ends as nothing or as something checked."""
+class TestForgedRequests(ShopperCommon):
+    """Values that strangers send are checked before they are stored."""
 
     def test_a_broken_cookie_breaks_no_page(self):
         for value in ("{", "%%", "[" * 2000, "9" * 5000, "undefined", "\\"):

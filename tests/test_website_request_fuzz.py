@@ -1,4 +1,4 @@
-"""Cookies and headers of every kind, from strangers."""
+"""Random cookies and headers."""
 
 import json
 from types import SimpleNamespace
@@ -66,7 +66,7 @@ HUGE = "<" * 1_000_000
 
 @tagged("post_install", "-at_install")
 class TestFuzz(ShopperCommon):
-    """Whatever strangers send, it ends as nothing or as something checked."""
+    """Random values are dropped, or checked before they are stored."""
 
     def setUp(self):
         super().setUp()

@@ -67,7 +67,7 @@ class TestTag(ShopperCommon):
         self.assertIsNone(self.get_tag())
 
     def test_manager_can_have_no_script_of_elsewhere_run(self):
-        """Whoever may change the address need not be one who may change the shop."""
+        """A manager may change the address, but not the pages of the shop."""
         manager, admin = self.make_manager(), self.env.ref("base.user_admin")
         admin.sudo().company_ids += self.company
         site = self.site.with_user(manager)

@@ -15,7 +15,7 @@ OTHER = "fedcba9876543210"
 
 @tagged("post_install", "-at_install")
 class TestVisitor(ShopperCommon):
-    """Who the shopper is, as their own requests say."""
+    """The shopper's metadata on the order come from their own requests."""
 
     def setUp(self):
         super().setUp()

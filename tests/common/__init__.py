@@ -1,4 +1,4 @@
-"""The vocabulary of the tests.
+"""The base classes and helpers of the tests.
 
 ``browser`` and ``real_matomo`` are not imported here: they need libraries that Odoo
 does without.

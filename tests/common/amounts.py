@@ -1,4 +1,4 @@
-"""What the tests of amounts share: makers of hard orders, and one strict look."""
+"""Difficult orders for the tests of amounts, and strict checks of what is sent."""
 
 import json
 from decimal import Decimal
@@ -11,7 +11,7 @@ AMOUNTS = ("revenue", "ec_st", "ec_tx", "ec_sh", "ec_dt")
 
 
 def cents(amount):
-    """``amount`` as Matomo gets it."""
+    """Return ``amount`` as a text with two decimals, as the addon sends it."""
     return f"{Decimal(f'{amount:.6f}').quantize(Decimal('0.01'), 'ROUND_HALF_UP'):.2f}"
 
 
@@ -54,7 +54,7 @@ class AmountsCommon(MatomoPosCommon):
         )
 
     def make_program(self, kind, reward, rule=None, **values):
-        """A loyalty program with one rule and one reward."""
+        """Return a new loyalty program with one rule and one reward."""
         return (
             self.env["loyalty.program"]
             .sudo()
@@ -73,7 +73,7 @@ class AmountsCommon(MatomoPosCommon):
         )
 
     def make_rounding_till(self, **values):
-        """A second till that rounds to five cents."""
+        """Open a second till that rounds to five cents. Return its session."""
         accounts = self.company_data
         rounding = self.env["account.cash.rounding"].create(
             {
@@ -107,20 +107,20 @@ class AmountsCommon(MatomoPosCommon):
         order.set_delivery_line(carrier, carrier.rate_shipment(order)["price"])
 
     def apply_code(self, order, code):
-        """Enter a code, as a shopper does, and take the reward."""
+        """Enter a code as a shopper does, and apply its reward."""
         found = order._try_apply_code(code)
         self.assertNotIn("error", found)
         for coupon, reward in found.items():
             order._apply_program_reward(reward[:1], coupon)
 
     def claim_rewards(self, order):
-        """Take what the order earns of its own accord."""
+        """Apply the rewards that the order gets without a code."""
         order._update_programs_and_rewards()
         for coupon, reward in order._get_claimable_rewards().items():
             order._apply_program_reward(reward[:1], coupon)
 
     def clone_orders(self, order, count):
-        """As many copies of a confirmed order as fast as a database makes them."""
+        """Return ``count`` copies of a confirmed order, made fast by SQL."""
         self.env.flush_all()
         orders = self._clone_rows(order, count, name="t.name || '-' || n")
         for line in order.order_line:
@@ -129,7 +129,7 @@ class AmountsCommon(MatomoPosCommon):
         return orders
 
     def clone_sales(self, sale, count):
-        """As many copies of a till sale as fast as a database makes them."""
+        """Return ``count`` copies of a POS order, made fast by SQL."""
         self.env.flush_all()
         unique = {"uuid": "gen_random_uuid()::text"}
         orders = self._clone_rows(
@@ -183,7 +183,7 @@ class AmountsCommon(MatomoPosCommon):
     # === LOOKING === #
 
     def items(self, order):
-        """The items Matomo has: ``{sku: (name, categories, price, quantity)}``."""
+        """Return Matomo's items: ``{sku: (name, categories, price, quantity)}``."""
         items = json.loads(self.recorded(order)["ec_items"])
         found = {sku: tuple(rest) for sku, *rest in items}
         self.assertEqual(len(found), len(items), "Matomo keeps one item of each SKU")
@@ -217,7 +217,7 @@ class AmountsCommon(MatomoPosCommon):
                 self.assertEqual(self.quantities(order), items)
 
     def assertWellFormed(self, parameters, balance=None):
-        """Nothing of an order would be refused, dropped or bent by Matomo."""
+        """Assert that Matomo would refuse, drop or change nothing of an order."""
         amounts = [Decimal(parameters[name]) for name in AMOUNTS]
         revenue, subtotal, tax, shipping, discount = amounts
         self.assertEqual(revenue, subtotal + tax + shipping - discount)

@@ -1,4 +1,4 @@
-"""A real Chromium, driven the way a shopper uses it, on Odoo's own test browser."""
+"""A real Chromium for the tests, used as a shopper uses it."""
 
 import json
 import time
@@ -22,7 +22,7 @@ READY = "document.body.getAttribute('is-ready') === 'true'"
 
 
 class Page:
-    """The one tab of a browser."""
+    """The only tab of a browser."""
 
     def __init__(self, browser, base_url):
         self._browser = browser
@@ -32,7 +32,7 @@ class Page:
         self.set_user_agent(BROWSER)
 
     def _pass_on(self, **params):
-        """Let a request pass, as an ad blocker would."""
+        """Block a request to Matomo if an ad blocker is on. Let all others pass."""
         if (
             self.is_matomo_blocked
             and "matomo" in params["request"]["url"].rpartition("/")[2]
@@ -57,7 +57,7 @@ class Page:
         self.arrive(is_ready=is_ready)
 
     def arrive(self, path="", is_ready=READY):
-        """Wait for the next page."""
+        """Wait until the next page is loaded."""
         self.wait(
             f"!window.isLeft && location.pathname.includes({json.dumps(path)})"
             f" && document.readyState === 'complete' && {is_ready}"
@@ -122,7 +122,7 @@ class Page:
 
     @contextmanager
     def offline(self):
-        """The browser without network: this tab, and the workers that act for it."""
+        """Take the network from this tab and its workers until the block ends."""
         with ExitStack() as stack:
             workers = [
                 stack.enter_context(
@@ -155,7 +155,7 @@ class Page:
             self._browser._websocket_request(method, params=params)
 
     def cookies(self):
-        """The cookies scripts may read."""
+        """Return the cookies that scripts may read."""
         pairs = (
             each.split("=", 1) for each in self.evaluate("document.cookie").split("; ")
         )
@@ -167,7 +167,7 @@ class BrowserCase(HttpCase):
 
     @contextmanager
     def browse(self):
-        """A private window on the shop."""
+        """Open a private window on the shop."""
         self.cr.flush()
         self.cr.clear()
         browser = ChromeBrowser(self)
@@ -187,7 +187,7 @@ class BrowserCase(HttpCase):
 
     @contextmanager
     def between_pages(self):
-        """The test's own turn, while the browser shows nothing and asks nothing."""
+        """Show an empty page until the block ends: the browser sends nothing."""
         self._leave_page()
         self._requests.close()
         self.env.invalidate_all()

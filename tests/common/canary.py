@@ -1,4 +1,4 @@
-"""A token that is looked for wherever it must not be."""
+"""A token that tests search for in all places where it must not be."""
 
 from base64 import b64encode
 from urllib.parse import quote
@@ -8,10 +8,10 @@ CANARY = "canary+0123/456789=abcdef"
 
 
 def forms(secret):
-    """The ways a text may be written: plain, in an address, in base64.
+    """Yield the forms of a secret: plain, in an address, in base64.
 
-    In base64 it may begin at any of three places of a longer text; what depends on
-    the text around it is left out.
+    In base64 its form depends on its position in a longer text: there are three. The
+    characters that depend on the text around it are left out.
     """
     yield secret
     yield quote(secret, safe="")
@@ -22,5 +22,5 @@ def forms(secret):
 
 
 def holds(text, secret):
-    """Whether ``text`` holds a secret, however it is written."""
+    """Return whether ``text`` contains a secret in one of its forms."""
     return any(form in text for form in forms(secret))

@@ -5,7 +5,7 @@ from .till import MatomoPosCommon
 
 class ComparisonCommon(MatomoPosCommon):
     def sell(self, *moments):
-        """One sales order of 115.00 for each moment."""
+        """Return a confirmed sales order of 115.00 for each moment."""
         orders = self.env["sale.order"].union(
             *(self.confirm(self.make_order()) for _moment in moments)
         )

@@ -1,4 +1,4 @@
-"""A real copy of the database, and Odoo's own commands on it."""
+"""A copy of the test's database, and Odoo's own commands on it."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ class CopyCase(BaseCase):
             cr.execute(SQL("DROP DATABASE IF EXISTS %s", SQL.identifier(cls.copy)))
 
     def odoo(self, command, *arguments, script="", log=os.devnull, **environment):
-        """Run a command of Odoo's on the copy; the last line it prints.
+        """Run a command of Odoo on the copy. Return the last line it prints.
 
         :param log: the path of a file for all that is logged at debug level
         """
@@ -77,7 +77,7 @@ class CopyCase(BaseCase):
         return done.stdout.strip().rpartition("\n")[2]
 
     def sql(self, text):
-        """Run SQL statements on the copy; the rows of the last one, as text."""
+        """Run SQL statements on the copy. Return the rows of the last one as text."""
         return subprocess.run(
             [find_pg_tool("psql"), "-X", "-qAt", "-v", "ON_ERROR_STOP=1", self.copy],
             input=text,
@@ -88,7 +88,7 @@ class CopyCase(BaseCase):
         ).stdout.strip()
 
     def dump(self):
-        """The whole database as text."""
+        """Return the whole copy as SQL text."""
         return subprocess.run(
             [find_pg_tool("pg_dump"), self.copy],
             capture_output=True,

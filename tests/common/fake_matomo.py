@@ -16,7 +16,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 class FakeResponse:
-    """What the client reads of an answer."""
+    """An HTTP answer, as far as the client reads it."""
 
     def __init__(self, status_code, body=b"", headers=None):
         self.status_code = status_code
@@ -64,7 +64,7 @@ class FakeMatomo:
         self.refuses = lambda parameters: False
 
     def post(self, url, data=None, **options):
-        """Stands in for ``requests.Session.post``."""
+        """Answer in the place of ``requests.Session.post``."""
         self.requests.append({"url": url, "data": data, "options": options})
         fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, Exception):
@@ -96,7 +96,7 @@ class FakeMatomo:
         )
 
     def _track(self, parameters, token):
-        """Whether the request counts as tracked."""
+        """Record a request. Return whether it counts as tracked."""
         if token != self.token or parameters["idsite"] not in self.idsites:
             return False
         if parameters["rec"] == "0":
@@ -167,13 +167,13 @@ class FakeMatomo:
 
 
 def _is_within(parameters, dates):
-    """Whether it is of one of these days; the site's time zone is UTC."""
+    """Return whether an order is of these days, in a site whose time zone is UTC."""
     first, last = dates.split(",")
     return first <= parameters["cdt"][:10] <= last
 
 
 def _day_report(orders, dates):
-    """What Goals.get says of each day; a day without orders is an empty list."""
+    """Return the answer of Goals.get; a day without orders is an empty list."""
     first, last = map(date.fromisoformat, dates.split(","))
     days = [
         (first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)
@@ -194,7 +194,7 @@ def _sum_up(orders):
 
 
 def _is_wanted(parameters, segment):
-    """Whether a visit meets one of the segment's conditions."""
+    """Return whether one of the segment's conditions selects a visit."""
     values = {
         "orderId": parameters["ec_id"],
         "visitorId": parameters["cid"],

@@ -47,12 +47,12 @@ class RealMatomo:
         )
 
     def receive_from(self, site, **values):
-        """Let a ``matomo.site`` of Odoo send here, with other values of it as given."""
+        """Let a ``matomo.site`` of Odoo send here, and write the given values on it."""
         way = {"url": self.url, "idsite": self.idsite, "token_auth": self.token}
         site.sudo().write({**way, **values})
 
     def call(self, method, **parameters):
-        """Matomo's Reporting API, as its superuser."""
+        """Call Matomo's Reporting API as superuser."""
         answer = requests.post(
             f"{self.url}index.php",
             data={
@@ -71,7 +71,7 @@ class RealMatomo:
 
     @contextmanager
     def configured(self, setting, value):
-        """Matomo with another value of ``Section.key``, until the block ends."""
+        """Set ``Section.key`` in Matomo's configuration until the block ends."""
         self._console("config:set", f"{setting}={value}")
         try:
             yield
@@ -80,7 +80,7 @@ class RealMatomo:
 
     @contextmanager
     def anonymised(self):
-        """Matomo with its privacy setting "Anonymize Order ID"."""
+        """Switch Matomo's setting "Anonymize Order ID" on until the block ends."""
         settings = {
             "anonymizeIPEnable": "1",
             "maskLength": "2",
@@ -95,7 +95,7 @@ class RealMatomo:
 
     @contextmanager
     def locked(self):
-        """Matomo that has locked this machine out (docs/matomo.md section 5)."""
+        """Let Matomo lock this machine out in the block (docs/matomo.md section 5)."""
         for _attempt in range(22):
             requests.post(
                 f"{self.url}matomo.php",
@@ -114,7 +114,7 @@ class RealMatomo:
             self.unlock()
 
     def unlock(self):
-        """Forget the wrong tokens that were tried."""
+        """Delete Matomo's record of the wrong tokens that were tried."""
         self.query("TRUNCATE matomo_brute_force_log")
 
     def _console(self, *arguments):
@@ -124,7 +124,7 @@ class RealMatomo:
         assert not done.returncode, done.stdout + done.stderr
 
     def query(self, statement, *arguments):
-        """Rows of Matomo's own database, as dicts."""
+        """Return rows of Matomo's own database, as dicts."""
         database = self.info["database"]
         connection = pymysql.connect(
             host=database["host"],
@@ -140,7 +140,7 @@ class RealMatomo:
             return cursor.fetchall()
 
     def orders(self):
-        """What the database has for the site: ``{order id: row}``."""
+        """Return the orders in Matomo's database for this site: ``{order ID: row}``."""
         rows = self.query(
             """
             SELECT idorder, CAST(revenue AS DOUBLE) AS revenue, revenue_subtotal,
@@ -154,7 +154,7 @@ class RealMatomo:
         return {row["idorder"]: row for row in rows}
 
     def items(self, ref):
-        """The items of an order: ``{sku: (name, price, quantity)}``."""
+        """Return the items of an order: ``{sku: (name, price, quantity)}``."""
         rows = self.query(
             """
             SELECT sku.name AS sku, name.name AS name, item.price, item.quantity
@@ -176,7 +176,7 @@ class RealMatomo:
         }
 
     def report(self, first, last):
-        """The e-commerce report of days (both included, the site's time zone)."""
+        """Return the e-commerce report from day to day, in the site's time zone."""
         return self.call(
             "Goals.get",
             idSite=str(self.idsite),
@@ -187,7 +187,7 @@ class RealMatomo:
         )
 
     def sold(self, first, last):
-        """The report of products of days: ``{sku: (quantity, revenue)}``."""
+        """Return the report of products of days: ``{sku: (quantity, revenue)}``."""
         rows = self.call(
             "Goals.getItemsSku",
             idSite=str(self.idsite),
@@ -206,7 +206,7 @@ class RealMatomo:
         }
 
     def labels(self, method, day, dimension=None):
-        """The orders of a day by the labels of a report of visits."""
+        """Return the orders of a day for each label of a report of visits."""
         parameters = {"idDimension": str(dimension)} if dimension else {}
         rows = self.call(
             method,
@@ -223,7 +223,10 @@ class RealMatomo:
 
 
 def yesterday():
-    """A moment whose reports are always fresh (docs/matomo.md section 10)."""
+    """Return a moment of yesterday: Matomo's reports of it are fresh.
+
+    See docs/matomo.md section 10.
+    """
     return (datetime.now() - timedelta(days=1)).replace(
         hour=12, minute=0, second=0, microsecond=0
     )

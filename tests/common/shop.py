@@ -1,4 +1,4 @@
-"""Shoppers: their requests to a website, and a checkout that goes all the way."""
+"""Shoppers: their requests to a website, and a checkout from cart to payment."""
 
 import json
 from contextlib import nullcontext
@@ -53,13 +53,13 @@ class ShopperCommon(MatomoCommon, HttpCase):
         self.authenticate(None, None)
 
     def enter_registry_test_mode(self):
-        """Requests of an ``HttpCase`` are in it already."""
+        """Do nothing: an ``HttpCase`` has entered the test mode already."""
         return nullcontext()
 
     # === THE BROWSER === #
 
     def authenticate(self, user, password, **options):
-        """Log in, in a browser without cookies."""
+        """Log in, in a browser without cookies. Return the session."""
         session = super().authenticate(user, password, **options)
         self.opener.headers.update(
             {"User-Agent": BROWSER, "Accept-Language": "nl-BE,nl;q=0.9"}
@@ -77,7 +77,7 @@ class ShopperCommon(MatomoCommon, HttpCase):
         self.set_cookie("website_cookies_bar", value.replace(" ", ""))
 
     def run_matomo_js(self, visitor=VISITOR, attribution=None):
-        """Leave the cookies matomo.js leaves."""
+        """Set the cookies that matomo.js sets."""
         idsite = self.site.idsite
         self.set_cookie(f"_pk_id.{idsite}.1fff", f"{visitor}.1763000000.")
         if attribution:
@@ -86,7 +86,7 @@ class ShopperCommon(MatomoCommon, HttpCase):
             )
 
     def call(self, route, **parameters):
-        """Call a JSON-RPC route as the shop's own scripts do."""
+        """Call a JSON-RPC route as the shop's scripts do. Return the result."""
         answer = self.url_open(
             route,
             json={"jsonrpc": "2.0", "method": "call", "params": parameters},
@@ -101,7 +101,7 @@ class ShopperCommon(MatomoCommon, HttpCase):
         return answer
 
     def add(self, product, quantity=1):
-        """Put a product into the cart; the cart."""
+        """Put a product into the cart. Return the cart."""
         self.call(
             "/shop/cart/add",
             product_template_id=product.product_tmpl_id.id,
@@ -123,13 +123,13 @@ class ShopperCommon(MatomoCommon, HttpCase):
     # === LOOKING === #
 
     def get_carts(self, cart, state=None):
-        """The cart's rows in the log, oldest first."""
+        """Return the updates of the cart, oldest first."""
         self.env.invalidate_all()
         rows = cart.sudo().matomo_cart_update_ids
         return rows.filtered(lambda row: state in (None, row.state)).sorted("id")
 
     def get_sent_carts(self):
-        """The parameters of every cart update that reached Matomo."""
+        """Return the parameters of every cart update that reached Matomo."""
         return [
             parameters
             for bulk in self.matomo.bulks
@@ -139,7 +139,7 @@ class ShopperCommon(MatomoCommon, HttpCase):
 
 
 class CheckoutCommon(ShopperCommon):
-    """Checkout as far as Odoo goes without a network."""
+    """A checkout that needs no network beyond Odoo."""
 
     @classmethod
     def setUpClass(cls):
@@ -177,7 +177,7 @@ class CheckoutCommon(ShopperCommon):
 
     @classmethod
     def make_provider(cls, xmlid):
-        """A provider like the one of that name, for the website's company."""
+        """Return a payment provider of this kind for the website's company."""
         provider = cls.env.ref(xmlid).sudo()
         methods = provider.with_context(active_test=False).payment_method_ids
         copy = provider.copy(
@@ -197,7 +197,7 @@ class CheckoutCommon(ShopperCommon):
 
     @classmethod
     def make_coupon(cls, code, percent):
-        """A code that takes off that percentage."""
+        """Return a loyalty program whose code gives a discount in percent."""
         return (
             cls.env["loyalty.program"]
             .sudo()
@@ -223,7 +223,7 @@ class CheckoutCommon(ShopperCommon):
         )
 
     def fill_cart(self):
-        """A cart with address and delivery, and nobody met since it was filled."""
+        """Return a cart with a product, an address and a delivery method."""
         cart = self.add(self.chair)
         cart.partner_id = self.env["res.partner"].create(
             {**ADDRESS, "country_id": self.belgium.id}
@@ -234,7 +234,7 @@ class CheckoutCommon(ShopperCommon):
         return cart
 
     def pay(self, order, provider, route="/shop/payment/transaction", **parameters):
-        """What the payment form does when "Pay" is clicked; the transaction."""
+        """Do what the payment form does on "Pay". Return the transaction."""
         method = provider.payment_method_ids[:1]
         values = self.call(
             f"{route}/{order.id}",
@@ -259,7 +259,7 @@ class CheckoutCommon(ShopperCommon):
         )
 
     def come_back(self):
-        """The shopper's browser returns from paying."""
+        """Let the shopper's browser return from the payment provider."""
         self.call("/payment/status/poll")
         self.open("/shop/payment/validate")
 

@@ -1,4 +1,4 @@
-"""A Matomo site, users with few rights, and one fake Matomo."""
+"""A Matomo site, users with few access rights, and a fake Matomo."""
 
 from unittest.mock import patch
 
@@ -59,7 +59,7 @@ class MatomoCommon(AccountTestInvoicingCommon):
         self.startPatch(self.matomo)
 
     def startPatch(self, matomo):
-        """Let the network end at ``matomo``: the one seam of all tests."""
+        """Send all requests to ``matomo`` instead of the network."""
         self.startPatcher(
             patch.object(
                 requests.Session,
@@ -100,7 +100,7 @@ class MatomoCommon(AccountTestInvoicingCommon):
 
     @classmethod
     def make_order(cls, *lines, **values):
-        """A quotation; a line is ``(product, quantity)`` or a dict of values."""
+        """Return a quotation. A line is ``(product, quantity)`` or a dict of values."""
         return cls.env["sale.order"].create(
             {
                 "partner_id": cls.customer.id,
@@ -118,13 +118,13 @@ class MatomoCommon(AccountTestInvoicingCommon):
         )
 
     def confirm(self, order):
-        """Confirm and end the transaction, as a click does."""
+        """Confirm an order and end the transaction. Return the order."""
         order.action_confirm()
         self.end_transaction()
         return order
 
     def end_transaction(self):
-        """What happens before a commit; tests cannot commit."""
+        """Do what Odoo does before a commit. Tests cannot commit."""
         self.env.cr.flush()
 
     # === RUNNING === #
@@ -138,7 +138,7 @@ class MatomoCommon(AccountTestInvoicingCommon):
         self.run_cron("ir_cron_send")
 
     def run_verifier(self):
-        """Read Matomo back, the time of grace being over."""
+        """Run the verifier after the time of grace."""
         requests = self.env["matomo.request"].sudo()
         requests.search([("next_check_date", "!=", False)]).write(
             {"next_check_date": fields.Datetime.now()}
@@ -151,7 +151,7 @@ class MatomoCommon(AccountTestInvoicingCommon):
         return order.sudo().matomo_request_ids.filtered(lambda r: r.kind == "order")
 
     def recorded(self, order):
-        """The parameters of the order as Matomo has recorded it, or None."""
+        """Return the parameters with which Matomo has recorded the order, or None."""
         ref = self.row(order).order_ref or order._get_matomo_order_name()
         return self.matomo.orders.get((str(self.site.idsite), ref.casefold()))
 
@@ -161,7 +161,7 @@ class MatomoCommon(AccountTestInvoicingCommon):
             self.assertIn(reason, order.matomo_reason or "")
 
     def assertRecorded(self, order, **parameters):
-        """Matomo has the order, with these parameters."""
+        """Assert that Matomo has the order, with these parameters."""
         recorded = self.recorded(order)
         self.assertTrue(recorded, f"{order.display_name} is not in Matomo")
         self.assertEqual({name: recorded[name] for name in parameters}, parameters)

@@ -26,7 +26,7 @@ new Promise((resolve) => setTimeout(resolve, 400)).then(
 
 
 def open_register(page):
-    """Pass the till's greeting, which it shows to who comes from elsewhere."""
+    """Open the register on the till's first screen."""
     greeting = ".screen-login .open-register-btn"
     page.wait(f"{IS_OPEN} || !!document.querySelector('{greeting}')")
     if not page.evaluate(IS_OPEN):
@@ -57,7 +57,7 @@ def ring_up(page, products, method, at):
 
 
 class MatomoPosCommon(MatomoCommon):
-    """A till with an open session, and sales as a till sends them."""
+    """A till with an open session, and POS orders as a till sends them."""
 
     sale_numbers = count(1)
 
@@ -91,7 +91,7 @@ class MatomoPosCommon(MatomoCommon):
         cls.session.set_opening_control(0, None)
 
     def make_sale(self, *lines, session=None, **values):
-        """What a till sends for a sale paid in cash.
+        """Return what a till sends for a POS order that is paid in cash.
 
         A line is ``(product, quantity)`` or a dict of line values with a product.
         """
@@ -160,7 +160,7 @@ class MatomoPosCommon(MatomoCommon):
         }
 
     def sync(self, *sales, user=None):
-        """Send sales from the till and end the transaction; the till's orders."""
+        """Send POS orders from the till and end the transaction. Return the orders."""
         orders = self.env["pos.order"].with_user(user or self.env.user)
         answer = orders.sync_from_ui(list(sales))
         self.end_transaction()
@@ -202,17 +202,17 @@ class TillCase(MatomoPosCommon, HttpCase):
         )
 
     def enter_registry_test_mode(self):
-        """Requests of an ``HttpCase`` are in it already."""
+        """Do nothing: an ``HttpCase`` has entered the test mode already."""
         return nullcontext()
 
     def open_till(self, till):
-        """Open a till as its cashier does; its session."""
+        """Open a till as its cashier does. Return its session."""
         till.with_user(self.seller).open_ui()
         till.current_session_id.set_opening_control(0, None)
         return till.current_session_id
 
     def let_crons_sleep(self):
-        """From here on our scheduled actions run only if something wakes them."""
+        """Let our scheduled actions run only if something wakes them."""
         crons = self.env["ir.cron"].sudo().search([("code", "like", "_cron_")])
         self.crons = crons.filtered(
             lambda cron: cron.model_id.model == "matomo.request"
@@ -222,11 +222,12 @@ class TillCase(MatomoPosCommon, HttpCase):
         triggers.search([("cron_id", "in", self.crons.ids)]).unlink()
 
     def run_scheduler(self):
-        """Odoo's scheduler runs those of them that are due; their names.
+        """Run our scheduled actions that are due, as Odoo's scheduler does.
 
-        As ``ir.cron._process_jobs`` does, which every server calls, without the
-        scheduled actions of other modules; in the test's transaction, where a commit
-        is a savepoint.
+        This is what ``ir.cron._process_jobs`` does, without the scheduled actions of
+        other modules. It runs in the test's transaction, where a commit is a savepoint.
+
+        :return: the names of the scheduled actions that ran
         """
         runner = self.registry["ir.cron"]
         self.env.invalidate_all()
@@ -245,5 +246,5 @@ class TillCase(MatomoPosCommon, HttpCase):
         self.env.invalidate_all()
 
     def till_sales(self, session):
-        """The till's sales in the order they were rung up."""
+        """Return the till's orders in the sequence in which they were rung up."""
         return session.order_ids.sorted(lambda sale: (sale.date_order, sale.id))

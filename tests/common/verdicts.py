@@ -5,10 +5,10 @@ from .loggers import LOGGER
 
 
 class VerdictsCommon(AmountsCommon):
-    """Orders in every state there is."""
+    """Orders in every state."""
 
     def counted(self, step):
-        """How many queries ``step`` needs."""
+        """Return how many queries ``step`` needs."""
         self.env.flush_all()
         self.env.invalidate_all()
         before = self.env.cr.sql_log_count
@@ -17,7 +17,7 @@ class VerdictsCommon(AmountsCommon):
         return self.env.cr.sql_log_count - before
 
     def make_one_of_each(self):
-        """Orders by their state: excluded, pending, sent, verified, failed, none."""
+        """Return ``{state: order}``, also for an order without a request."""
         website = (
             self.env["website"]
             .sudo()

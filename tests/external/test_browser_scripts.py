@@ -1,4 +1,4 @@
-"""What strangers send is shown to those who run the shop: as text, whatever it is."""
+"""The screens show scripts that strangers send as text, and never run them."""
 
 import json
 from contextlib import nullcontext
@@ -19,7 +19,7 @@ TEXT = "document.body.innerText"
 
 
 class ScreensCase(BrowserCase):
-    """An administrator looks at screens that show what strangers sent."""
+    """An administrator opens the screens that show what strangers sent."""
 
     def setUp(self):
         super().setUp()
@@ -32,7 +32,7 @@ class ScreensCase(BrowserCase):
         page.set_cookie("session_id", session.sid)
 
     def assertShown(self, page, path, *texts, click=None):
-        """A screen shows these texts, and the script after them as text."""
+        """Assert that a screen shows these texts, and the script as text."""
         page.goto(path, is_ready="!!document.querySelector('.o_action_manager *')")
         if click:
             page.click(*click)
@@ -49,7 +49,7 @@ class ScreensCase(BrowserCase):
         )
 
     def assertTabShown(self, page, *texts):
-        """The tab of the order that is open shows these, with the script as text."""
+        """Assert that the order's tab shows these texts, and the script as text."""
         page.click("a[role='tab']", "Matomo")
         for text in texts:
             page.wait(f"{TEXT}.includes({text + ' <img src=x'!r})", timeout=20)
@@ -59,7 +59,7 @@ class ScreensCase(BrowserCase):
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestBrowserScripts(MatomoCommon, ScreensCase):
     def enter_registry_test_mode(self):
-        """Requests of an ``HttpCase`` are in it already."""
+        """Do nothing: an ``HttpCase`` has entered the test mode already."""
         return nullcontext()
 
     def setUp(self):
@@ -130,7 +130,7 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestBrowserScriptsOfShoppers(CheckoutCommon, ScreensCase):
-    """A real browser sends the scripts, and a real browser shows them."""
+    """Shoppers send scripts with a real browser, and the screens show them as text."""
 
     @mute_logger(
         "odoo.addons.base.models.assetsbundle",

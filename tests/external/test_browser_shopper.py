@@ -15,10 +15,10 @@ REFERRER = "http://news.example.com/article"
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestBrowserShopper(CheckoutCommon, BrowserCase):
-    """A shopper in a real Chromium, seen by a real Matomo."""
+    """A shopper with a real Chromium, tracked in a real Matomo."""
 
     def startPatch(self, matomo):
-        """The network ends at the real Matomo."""
+        """Do not replace the network: requests reach the real Matomo."""
 
     def setUp(self):
         super().setUp()
@@ -66,13 +66,13 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         )
 
     def send(self):
-        """Let the scheduled actions send and read back."""
+        """Run the scheduled actions, which send and read back."""
         self.end_transaction()
         self.run_sender()
         self.run_verifier()
 
     def assertOneVisit(self, order):
-        """Matomo has one visitor and one visit, with this order and no cart."""
+        """Assert that Matomo has one visitor, one visit, this order and no cart."""
         (visit,) = self.get_visits()
         (conversion,) = self.get_conversions()
         self.assertEqual((conversion["idgoal"], conversion["idorder"]), (0, order.name))
@@ -124,7 +124,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         self.assertEqual([view["name"] for view in views], ["CHAIR", "LAMP"])
 
     def test_private_window(self):
-        """The guide's known issue: a cart before there is a visitor."""
+        """The guide's known issue: a cart changes before the visitor has an ID."""
         with self.browse() as page:
             self.put_into_cart(page, self.chair)
             with self.between_pages():
@@ -159,7 +159,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         self.assertAnonymousOrder(self.get_cart())
 
     def assertAnonymousOrder(self, order):
-        """The order is in Matomo, and nothing about the shopper anywhere."""
+        """Assert that Matomo has the order, and nobody has the shopper's data."""
         self.assertEqual(order.state, "sale")
         self.assertFalse(order.matomo_ip_address or order.matomo_user_agent)
         self.assertFalse(order.matomo_accept_language or order.matomo_client_hints)
@@ -282,7 +282,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         )
 
     def go_back_in_time(self, cart, days):
-        """What has been done until now was done some days ago."""
+        """Move everything that was done until now some days into the past."""
         self.get_carts(cart).sudo().changed_date -= timedelta(days=days)
         cart.sudo().date_order -= timedelta(days=days)
         for table, names in {
@@ -338,7 +338,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         self.assertEqual(views, count)
 
     def open_with_other_tag(self, idsite):
-        """A page whose custom code holds Matomo's own snippet."""
+        """Open a page whose custom code contains Matomo's own snippet."""
         self.website.custom_code_footer = f"""<script>
             var _paq = window._paq = window._paq || [];
             _paq.push(["trackPageView"]);

@@ -1,4 +1,4 @@
-"""The chaos program in the size of a test: see dev/chaos and `make chaos`."""
+"""A short run of the chaos program, see dev/chaos and `make chaos`."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ PATIENCE = 1200
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestChaos(BaseCase):
-    """A shop that sells while its servers and its network break."""
+    """A shop sells while its servers and its network fail."""
 
     def environment(self):
         """Return what the program needs: it finds Odoo itself, but not the servers."""

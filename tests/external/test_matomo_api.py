@@ -66,7 +66,7 @@ def make_order(ref, days=3, items=()):
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestMatomoApi(BaseCase):
-    """A Matomo site of the tests' own, in another time zone."""
+    """The facts that the addon relies on, tested on a real Matomo."""
 
     @classmethod
     def setUpClass(cls):

@@ -51,7 +51,7 @@ SCHEMA = """
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestMigration(CopyCase):
-    """What the first version has written down stays as it was."""
+    """An update keeps what the first version has stored."""
 
     def select(self, *columns):
         """Return the orders and refunds in the copy, a text for each."""

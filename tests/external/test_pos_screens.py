@@ -5,7 +5,7 @@ from ..common import AmountsCommon, TillCase
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestTillScreens(AmountsCommon, TillCase):
-    """What a cashier can ring up on the till's real screens, in Chromium."""
+    """Orders that a cashier enters on the till's real screens, in Chromium."""
 
     def test_refund_in_part_exchange_and_tip(self):
         self.site.sudo().track_refunds = True
@@ -37,7 +37,7 @@ class TestTillScreens(AmountsCommon, TillCase):
         self.assertEqual((event["e_n"], event["e_v"]), (lamps.pos_reference, "24.15"))
 
     def make_programs(self):
-        """A gift card, an eWallet and a loyalty card, and nothing else."""
+        """Offer a gift card, an eWallet and a loyalty card at the till, no others."""
         programs = self.env["loyalty.program"].sudo()
         programs.search([]).pos_ok = False
         values = {"type": "service", "taxes": self.env["account.tax"]}

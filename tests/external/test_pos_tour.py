@@ -11,10 +11,10 @@ from ..common.real_matomo import RealMatomo
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestTillTour(TillCase, BrowserCase):
-    """A cashier at a real till in Chromium, seen by a real Matomo."""
+    """A cashier at a till in a real Chromium, tracked in a real Matomo."""
 
     def startPatch(self, matomo):
-        """The network ends at the real Matomo."""
+        """Do not replace the network: requests reach the real Matomo."""
 
     def setUp(self):
         super().setUp()
@@ -92,7 +92,7 @@ class TestTillTour(TillCase, BrowserCase):
         self.assertEqual(len({row["idvisitor"] for row in rows}), 5)
 
     def make_restaurant(self):
-        """A till with one table, and tips that are added after payment."""
+        """Return a till with one table, and tips that are added after payment."""
         restaurant = self.env["pos.config"].create(
             {
                 "name": "Restaurant",

@@ -14,16 +14,16 @@ post = requests.Session.post
 
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
-class TestRealTrouble(MatomoCommon):
-    """A real Matomo that cannot, may not or will not, and what becomes of orders."""
+class TestRealFailures(MatomoCommon):
+    """Orders while a real Matomo fails, refuses them or is not reachable."""
 
     def startPatch(self, matomo):
-        """The network ends at the real Matomo; it is counted what goes there."""
+        """Send to the real Matomo, and count the requests."""
         self.posts = []
         self.startPatcher(patch.object(requests.Session, "post", self.make_post()))
 
     def make_post(self, lose=()):
-        """A ``requests.Session.post`` that loses the answers of these numbers."""
+        """Return a ``Session.post`` that loses the answers of these numbers."""
 
         def counting(session, url, **options):
             answer = post(session, url, **options)
@@ -43,7 +43,7 @@ class TestRealTrouble(MatomoCommon):
         return freeze_time(datetime.now() + timedelta(**later))
 
     def confirm_many(self, *names):
-        """Orders of yesterday with these names."""
+        """Return confirmed orders of yesterday with these names."""
         orders = self.env["sale.order"].concat(
             *(self.make_order(name=name) for name in names)
         )
@@ -55,7 +55,7 @@ class TestRealTrouble(MatomoCommon):
         self.assertEqual(orders.mapped("matomo_state"), list(states) * len(orders))
 
     def assertAllThereOnce(self, orders):
-        """Each order is in Matomo's database once, and verified."""
+        """Assert that each order is verified, and once in Matomo's database."""
         self.run_verifier()
         self.assertStates(orders, "verified")
         self.assertEqual(sorted(self.real.orders()), sorted(orders.mapped("name")))
@@ -152,7 +152,7 @@ class TestRealTrouble(MatomoCommon):
 
     @mute_logger(LOGGER)
     def test_poison_of_both_kinds(self):
-        """What Matomo refuses, and what its PHP stumbles over."""
+        """An order that Matomo refuses, and one that breaks its PHP."""
         orders = self.confirm_many(*(f"POISON-{n}" for n in range(8)))
         refused, breaking = orders[2], orders[5]
         self.build_rows(orders)
@@ -193,7 +193,7 @@ class TestRealTrouble(MatomoCommon):
         self.assertIn("failed 3 times on this refund", refunds[1].reason)
 
     def make_spoiling_post(self, spoilt):
-        """A ``requests.Session.post`` that changes the events of these orders."""
+        """Return a ``Session.post`` that changes the events of these orders."""
 
         def spoiling(session, url, data, **options):
             if isinstance(data, str):

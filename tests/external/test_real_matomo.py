@@ -13,10 +13,10 @@ from ..common.real_matomo import RealMatomo, yesterday
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestRealMatomo(MatomoPosCommon):
-    """An order and a till sale, compared with what a real Matomo has of them."""
+    """A sales order and a POS order, compared with what a real Matomo has."""
 
     def startPatch(self, matomo):
-        """The network ends at the real Matomo."""
+        """Do not replace the network: requests reach the real Matomo."""
 
     def setUp(self):
         super().setUp()
@@ -24,7 +24,7 @@ class TestRealMatomo(MatomoPosCommon):
         self.real.receive_from(self.site)
 
     def assertInMatomo(self, ref, amounts, items):
-        """Database and Reporting API have the order as given."""
+        """Assert that Matomo's database and API have the order as given."""
         row = self.real.orders()[ref]
         names = ("revenue", "subtotal", "tax", "shipping", "discount")
         columns = ("revenue", *(f"revenue_{name}" for name in names[1:]))
@@ -86,7 +86,7 @@ class TestRealMatomo(MatomoPosCommon):
         )
 
     def test_till_sale_is_on_the_map_and_in_the_dimensions(self):
-        """On a site that accepts only its own addresses."""
+        """The site accepts only its own addresses."""
         self.real.call(
             "SitesManager.updateSite",
             idSite=str(self.real.idsite),
@@ -156,7 +156,7 @@ class TestRealMatomo(MatomoPosCommon):
         self.assertEqual(len(visitors), 3)
 
     def test_sale_of_a_till_whose_clock_is_ahead(self):
-        """Matomo books it now; the tab says so, and it is found all the same."""
+        """Matomo records the order at the time of arrival. It is still verified."""
         moment = fields.Datetime.now() + timedelta(days=2)
         sale = self.sync(self.make_sale(date_order=str(moment)[:19]))
         self.run_sender()

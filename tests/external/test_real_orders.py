@@ -33,11 +33,11 @@ NAMES = (
 
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
-class TestOddOrders(AmountsCommon):
-    """Odd orders in a real Matomo: each stands there as Odoo's own figures say."""
+class TestRealOrders(AmountsCommon):
+    """Unusual orders in a real Matomo, compared with Odoo's own figures."""
 
     def startPatch(self, matomo):
-        """The network ends at the real Matomo."""
+        """Do not replace the network: requests reach the real Matomo."""
 
     def setUp(self):
         super().setUp()
@@ -253,7 +253,7 @@ class TestOddOrders(AmountsCommon):
         self.assertEqual(self.row(sale).payload["revenue"], "12.08")
 
     def test_partly_settled_orders(self):
-        """Each chair and each dollar is in Matomo once, wherever it is counted."""
+        """Each chair and each dollar is in Matomo once, with one order or another."""
         self.company.sudo().matomo_site_id = False
         untracked = self.confirm(self.make_order((self.chair, 5)))
         self.company.sudo().matomo_site_id = self.site

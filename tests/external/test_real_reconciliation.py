@@ -13,7 +13,7 @@ class TestRealReconciliation(ComparisonCommon):
     """The Daily Comparison against a real Matomo."""
 
     def startPatch(self, matomo):
-        """The network ends at the real Matomo."""
+        """Do not replace the network: requests reach the real Matomo."""
 
     def test_days_in_odoo_and_in_matomo(self):
         real = RealMatomo(timezone="America/New_York")

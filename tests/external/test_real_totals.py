@@ -31,7 +31,7 @@ def decimal(amount):
 
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
-class TestThreeHundred(AmountsCommon):
+class TestRealTotals(AmountsCommon):
     """Odoo's own figures and Matomo's, of 310 orders of two companies, to the cent.
 
     Odoo's side is added up from the fields Odoo has computed (``amount_total``,
@@ -60,7 +60,7 @@ class TestThreeHundred(AmountsCommon):
         )
 
     def startPatch(self, matomo):
-        """The network ends at the real Matomo."""
+        """Do not replace the network: requests reach the real Matomo."""
 
     def setUp(self):
         super().setUp()
@@ -98,7 +98,7 @@ class TestThreeHundred(AmountsCommon):
         )
 
     def make_lines(self, products):
-        """Bought lines: products, whole quantities, some discounts."""
+        """Return bought lines: products, whole quantities, some discounts."""
         chosen = self.random.sample(list(products), self.random.randint(1, 4))
         return [
             (
@@ -173,7 +173,7 @@ class TestThreeHundred(AmountsCommon):
         return config.current_session_id
 
     def make_till_sales(self, session, products, count):
-        """Sales of a till, some of which take back what was sold before."""
+        """Return POS orders. Some of them take back lines of earlier ones."""
         sold = self.env["pos.order"]
         while len(sold) < count:
             sales = [
@@ -269,7 +269,7 @@ class TestThreeHundred(AmountsCommon):
     # === ADDING UP === #
 
     def parts(self, order):
-        """Odoo's figures of an order in its currency, without what is returned.
+        """Return Odoo's figures of an order in its currency, without returned lines.
 
         Only the company that rounds line by line takes things back here: there the
         parts of a total are known.
@@ -291,7 +291,7 @@ class TestThreeHundred(AmountsCommon):
         return bought, total, total - sum(bought.mapped("price_subtotal"))
 
     def add_up(self, orders):
-        """What Odoo says: by site and day, and by site and SKU."""
+        """Return Odoo's totals, by site and day, and by site and SKU."""
         days = defaultdict(Counter)
         skus = defaultdict(lambda: defaultdict(Counter))
         for order in orders:
@@ -414,7 +414,7 @@ class TestThreeHundred(AmountsCommon):
         return equal
 
     def add_up_sent(self, orders):
-        """The items as they were sent: by site and SKU."""
+        """Return the totals of the items that were sent, by site and SKU."""
         skus = defaultdict(lambda: defaultdict(Counter))
         for order in orders:
             row = self.row(order)

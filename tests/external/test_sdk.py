@@ -37,7 +37,7 @@ class TestSdk(AmountsCommon):
     """
 
     def run_guide(self, orders, carts):
-        """What the guide's code would send."""
+        """Return what the guide's code would send."""
         info = json.loads(Path(os.environ[VARIABLE]).read_text())
         answer = subprocess.run(
             [*info["php"], str(GUIDE), info["sdk"]],
@@ -78,7 +78,7 @@ class TestSdk(AmountsCommon):
         return [order, discounted, free, sale]
 
     def as_the_guide_has_it(self, sent):
-        """An order of the shop, with the words of the guide."""
+        """Return an order of the shop, as the guide names its values."""
         attribution = [
             sent.get(name, "") for name in ("_rcn", "_rck", "_refts", "_ref")
         ]

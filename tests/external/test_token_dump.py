@@ -1,4 +1,4 @@
-"""A database after every failure there is, dumped: the token stands in its column."""
+"""After every kind of failure, a dump of the database has the token in one column."""
 
 import tempfile
 import threading
@@ -11,7 +11,7 @@ from ..common import CANARY, CopyCase, holds
 
 
 def answer(status, *lines, body=b"", length=None):
-    """The bytes of an HTTP answer."""
+    """Return the bytes of an HTTP answer."""
     length = len(body) if length is None else length
     head = [f"HTTP/1.1 {status}".encode(), b"Content-Length: %d" % length, *lines]
     return b"\r\n".join([*head, b"", body])
@@ -98,7 +98,7 @@ print(env["matomo.request"].search_count([("answer_text", "like", "***")]))
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the address says: ``/<fault>/matomo.php``."""
+    """Answers with the fault that the address names: ``/<fault>/matomo.php``."""
 
     def do_POST(self):
         data = self.rfile.read(int(self.headers["Content-Length"]))
@@ -121,7 +121,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request, client_address):
-        """Clients that go away are what this is about."""
+        """Ignore clients that close the connection: the test makes them."""
 
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")

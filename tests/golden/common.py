@@ -1,4 +1,4 @@
-"""What all golden tests share: a world in which nothing is left to chance."""
+"""The base of the golden tests: fixed names, times and numbers."""
 
 import random
 from datetime import datetime
@@ -47,7 +47,7 @@ class GoldenCommon(MatomoCommon):
         self.record = record.Record(self.env, self.matomo)
 
     def at(self, moment):
-        """Odoo's clock at a moment of the day, or of another one."""
+        """Set Odoo's clock to a moment of a day until the block ends."""
         return freeze_time(moment if "-" in moment else f"{TODAY} {moment}")
 
     # === RECORDING === #
@@ -76,7 +76,7 @@ class GoldenCommon(MatomoCommon):
         return super().make_sale(*lines, **{"pos_reference": reference, **values})
 
     def confirm_many(self, number):
-        """Orders of one chair, of two chairs..."""
+        """Return confirmed orders of one chair, of two chairs, and so on."""
         return self.confirm(
             self.env["sale.order"].concat(
                 *(self.make_order((self.chair, n + 1)) for n in range(number))
@@ -93,7 +93,7 @@ class GoldenCommon(MatomoCommon):
         return self.confirm(order)
 
     def credit(self, order, amount):
-        """A posted credit note that gives back a part of the order's first line."""
+        """Return a posted credit note for a part of the order's first line."""
         line = order.order_line[:1]
         move = self.env["account.move"].create(
             {
@@ -119,9 +119,9 @@ class GoldenCommon(MatomoCommon):
         return move
 
     def settle(self, *orders, own=(), quantity=None):
-        """A till sale that settles sales orders, and sells something of its own.
+        """Return a POS order that settles sales orders and sells a product besides.
 
-        :param quantity: so much of each line; by default all of it
+        :param quantity: how much of each line it settles; by default all of it
         """
         return self.sync(
             self.make_sale(
@@ -142,7 +142,7 @@ class GoldenCommon(MatomoCommon):
         )
 
     def pay_down(self, order, amount):
-        """A till sale that pays a part of a sales order in advance."""
+        """Return a POS order that is a down payment of a sales order."""
         return self.sync(
             self.make_sale(
                 {
@@ -154,7 +154,7 @@ class GoldenCommon(MatomoCommon):
         )
 
     def take_back(self, sale, quantity=1, own=()):
-        """A till refund, or an exchange, of a sale's first line."""
+        """Return a POS order that refunds or exchanges another's first line."""
         line = sale.lines[:1]
         back = {
             "product_id": line.product_id.id,
@@ -167,7 +167,7 @@ class GoldenCommon(MatomoCommon):
         return self.sync(self.make_sale(back, *own, **values)) - sale
 
     def record_foreign(self, order, **values):
-        """Somebody else has sent an order under our id."""
+        """Have another sender record an order in Matomo under our order ID."""
         self.matomo.orders["1", order.name.casefold()] = {
             "ec_id": order.name,
             "revenue": "5.00",
@@ -184,7 +184,7 @@ class GoldenCommon(MatomoCommon):
     # === RUNNING === #
 
     def run_all(self):
-        """The scheduled actions, as often as they wake each other."""
+        """Run the scheduled actions as often as they wake each other."""
         for _round in range(3):
             self.run_sender()
             self.run_cron("ir_cron_retrack")

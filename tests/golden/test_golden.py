@@ -75,7 +75,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.assertGolden("orders")
 
     def test_visits(self):
-        """Who bought, where, and of whom."""
+        """Shoppers, places, channels and salespeople of orders."""
         self.site.sudo().write(
             {
                 "identify_customers": True,
@@ -126,7 +126,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.assertGolden("visits")
 
     def test_batches(self):
-        """More than fit into one request; those of the past come last."""
+        """More orders than one bulk holds. The sender sends backfilled orders last."""
         self.site.sudo().batch_size = 4
         self.confirm_many(6)
         old = self.clone_orders(self.make_order(state="sale"), 3)
@@ -211,7 +211,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.assertGolden("settlements")
 
     def test_settled_and_cancelled(self):
-        """A settled sales order ends before it is sent."""
+        """A settled sales order is cancelled or deleted before it is sent."""
         orders = [self.confirm(self.make_order((self.chair, n + 2))) for n in range(6)]
         cancelled, deleted, again, late, first, second = orders
         for order in orders[:3]:
@@ -238,7 +238,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.assertGolden("settled_and_cancelled")
 
     def test_settled_in_doubt(self):
-        """A settled sales order is cancelled while nobody knows where it is."""
+        """A settled sales order is cancelled after an unconfirmed attempt."""
         order, refused, failed = self.confirm_many(3)
         self.matomo.refuses = lambda p: p.get("ec_id") == failed.name
         self.matomo.faults = [FakeResponse(503)]
@@ -258,7 +258,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.assertGolden("settled_in_doubt")
 
     def test_settled_before_it_is_tracked(self):
-        """The site is chosen when the till has counted a part."""
+        """The company chooses its site after a till has counted a part."""
         self.company.sudo().matomo_site_id = False
         self.config.down_payment_product_id = self.make_product(
             "Down payment", "DOWN", 0.0, type="service", taxes=self.env["account.tax"]
@@ -312,7 +312,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
     # === REFUNDS === #
 
     def test_refunds(self):
-        """Cancellations, credit notes and till refunds, on a site that wants them."""
+        """Cancellations, credit notes and POS refunds, reported as events."""
         self.site.sudo().track_refunds = True
         orders = self.confirm_many(6)
         cancelled, credited, both, withdrawn, again, never = orders
@@ -508,7 +508,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.assertGolden("retrack_of_many")
 
     def test_sweep(self):
-        """The night finds what was missed, and compares the days."""
+        """The sweep finds orders that the rules missed, then the days are compared."""
         with self.at("2026-03-01 10:00:00"):
             seen = self.confirm_many(2)
             sale = self.sync(self.make_sale())
@@ -704,7 +704,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.assertGolden("wrong_settings")
 
     def test_unreadable(self):
-        """The token may record, and not read."""
+        """The token can send orders and cannot read reports."""
         self.matomo.may_read = False
         orders = self.confirm_many(4)
         self.record_foreign(orders[0])
@@ -777,7 +777,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
 
 
 class FakeMeasure:
-    """Takes the place of a real Matomo with a site of its own."""
+    """A stand-in for a real Matomo with a site of its own."""
 
     idsites = {"USD": 1, "EUR": 2}
 
@@ -789,7 +789,7 @@ class FakeMeasure:
 
 
 @tagged("post_install", "-at_install")
-class TestGoldenMixture(GoldenCommon, test_real_totals.TestThreeHundred):
+class TestGoldenMixture(GoldenCommon, test_real_totals.TestRealTotals):
     """The 310 orders of two companies that are compared with a real Matomo."""
 
     # That comparison is the other test's.

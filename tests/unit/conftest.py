@@ -53,7 +53,7 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/"
 
     def say(self, status=200, body=b"", **headers):
-        """Answer so from now on; ``_`` in a header's name stands for "-"."""
+        """Set the next answers; ``_`` in a header's name stands for "-"."""
         body = body if isinstance(body, bytes) else json.dumps(body).encode()
 
         def answer(handler):

@@ -1,4 +1,4 @@
-"""Which addresses the token may travel to."""
+"""The addresses to which the token may travel."""
 
 import pytest
 from hypothesis import given

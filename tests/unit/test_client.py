@@ -1,4 +1,4 @@
-"""The client against a server that misbehaves in every way it can."""
+"""The client against a server that answers wrongly in every way."""
 
 import gzip
 import json
@@ -365,7 +365,7 @@ def test_compressed_answers_do_not_fill_the_memory(
 
 @pytest.fixture
 def names(monkeypatch):
-    """What names lead to, and how long it takes to know: {name: (IPs, seconds)}."""
+    """Return ``{name: (IPs, seconds)}``: IP addresses, and how long a look-up takes."""
     known = {}
     original = socket.getaddrinfo
 
@@ -403,7 +403,7 @@ def test_a_name_may_not_lead_to_a_cloud_service(names, ip):
 
 
 def test_a_name_is_looked_up_once_and_looked_at_each_time(server, monkeypatch):
-    """Rebinding: a name that leads elsewhere as soon as it was found harmless."""
+    """DNS rebinding: a name gets another IP address after it was checked."""
     server.say(body=SUCCESS, Connection="close")
     answers = ["127.0.0.1", "169.254.169.254"]
     original = socket.getaddrinfo
@@ -639,7 +639,7 @@ def test_a_report_that_is_none(server, client, status):
 
 
 def test_the_token_is_in_no_error(server, caplog):
-    """Whatever happens, and also with the values of all variables shown."""
+    """No error contains the token, also if a traceback shows all variables."""
     caplog.set_level(logging.DEBUG)
     client = Client(server.url, TOKEN)
     echo = f"token_auth={TOKEN} is wrong".encode()

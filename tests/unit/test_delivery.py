@@ -1,4 +1,4 @@
-"""What is asked of Matomo, and what its answers mean: a table of cases."""
+"""The requests and the meaning of Matomo's answers: a table of cases."""
 
 import html
 from dataclasses import dataclass, field
@@ -89,7 +89,7 @@ def refused(message, status=200):
 class FakeClient:
     """A Matomo that answers as the case says, and notes what it was asked.
 
-    ``bulks``: for each bulk how many are taken, or an error; then all are.
+    ``bulks``: for each bulk how many are accepted, or an error; then all are.
     ``probes``: for each probe an error or None; then None. ``read``: an error for each
     read-back. ``may_read``: whether it says that the token may read, or an error.
     ``has``: the orders it has, by their id: values that differ from ours. ``totals``:
@@ -248,7 +248,7 @@ def describe(report):
     ]
 
 
-def tell(report, asked):
+def list_steps(report, asked):
     return [*asked, "->", *describe(report), *(["ended"] if report.error else [])]
 
 
@@ -268,7 +268,7 @@ DENIED = {"read": denied(), "may_read": False}
 
 # {story: (policy, attempts: (ref, values)…, Matomo, what is asked -> the outcomes)}
 ORDERS = {
-    "all taken": (
+    "all accepted": (
         {},
         [(A, FIRST), (B, FIRST)],
         {},
@@ -399,7 +399,7 @@ ORDERS = {
         {"bulks": [1], "has": {A: {}, B: {}}},
         "send A,B/READ1 -> SiteWorks/Accepted A,B",
     ),
-    "one refused, which is not there, taken alone": (
+    "one refused, which is not there, accepted alone": (
         {},
         [(A, FIRST), (B, FIRST)],
         {"bulks": [1, 1], "has": {A: {}}},
@@ -866,8 +866,8 @@ CARTS = {
 }
 
 
-def told(expected):
-    """Return the list that a line of the tables stands for."""
+def parse_steps(expected):
+    """Return the list of steps that a line of the tables stands for."""
     asked, _arrow, outcomes = expected.partition("->")
     parts = []
     for part in asked.strip().split("/"):
@@ -891,7 +891,7 @@ SEEN = set()
 
 def check(report, client, expected):
     SEEN.update(type(each) for each in report.outcomes)
-    assert tell(report, client.asked) == told(expected)
+    assert list_steps(report, client.asked) == parse_steps(expected)
 
 
 @pytest.mark.parametrize("story", ORDERS)
@@ -962,7 +962,7 @@ def test_who_cannot_tell_which_were_refused_says_how_many():
 
 
 def test_orders_are_looked_for_from_the_day_before_to_the_day_after():
-    """The days are those of the site, and a late order is booked when it arrives."""
+    """Days are those of the site, and Matomo may record an order when it arrives."""
     client = FakeClient()
     sold, queued = NOW - timedelta(days=3), NOW - timedelta(days=5)
     sent = describe_sent(None, queued, revenue=115.0, time=sold)
@@ -1008,7 +1008,7 @@ ANSWERS = st.one_of(
 def test_no_attempt_is_lost(
     bulks, probes, read, kinds, there, can_read, is_readable_now, anonymises
 ):
-    """Whatever Matomo answers, each attempt has one outcome, and nothing is raised."""
+    """Each attempt has one outcome for any answer, and no error is raised."""
     attempts = [
         make_attempt(ref, **values) for ref, values in zip("ABCD", kinds, strict=False)
     ]

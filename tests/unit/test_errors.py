@@ -28,7 +28,7 @@ FIGURES = {
 
 
 class Env:
-    """Translates as Odoo's environment does, into nothing."""
+    """An environment of Odoo that returns each text as it is."""
 
     def _(self, source, *args, **kwargs):
         return source % (args or kwargs) if args or kwargs else source

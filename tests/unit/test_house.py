@@ -1,4 +1,4 @@
-"""The house: one file per model, and imports that point one way."""
+"""The layout of the code: one file per model, and imports that point one way."""
 
 import ast
 from collections import Counter, defaultdict

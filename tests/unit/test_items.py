@@ -1,4 +1,4 @@
-"""From lines to items: nothing lost, nothing doubled, amounts to the cent."""
+"""Lines become items: no line is lost or doubled, amounts are exact to the cent."""
 
 import re
 from decimal import Decimal
@@ -19,7 +19,7 @@ from matomo_order_tracking.matomo_api.items import (
 
 
 def line(sku="SKU", amount="10.00", quantity="1", categories=(), name="Chair", unit=1):
-    """A line in a unit of so many of the product's."""
+    """Return a line whose unit is ``unit`` times the unit of the product."""
     quantity = Decimal(quantity)
     return Line(sku, name, categories, Decimal(amount), quantity, unit, quantity * unit)
 

@@ -1,4 +1,4 @@
-"""Whose order it is, and what Matomo says differently: a table of cases."""
+"""Whether an order in Matomo is ours, and what differs: a table of cases."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is read back, from Matomo's answers as they were measured (docs/matomo.md)."""
+"""Orders and totals read from answers as Matomo gives them (docs/matomo.md)."""
 
 from datetime import date, datetime
 from decimal import Decimal

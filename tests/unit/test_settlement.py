@@ -22,7 +22,7 @@ ORDER, OTHER = 1, 2
 
 
 def round_quantity(quantity):
-    """As Odoo's units do by default."""
+    """Round as Odoo's units of measure do by default."""
     return round(quantity, 2)
 
 

@@ -1,4 +1,4 @@
-"""``tools.shopper``: what a request says, what an order keeps of it, the cookie."""
+"""``tools.shopper``: what is read from a request and stored on an order."""
 
 import json
 from dataclasses import replace
@@ -443,7 +443,7 @@ VISITS = st.builds(
 
 
 class Order:
-    """What an order stores of its visits."""
+    """The metadata that an order stores of its visits."""
 
     def __init__(self):
         self.metadata, self.receipt = EMPTY, None

@@ -1,4 +1,4 @@
-"""Tags that others have put into a page."""
+"""Tags that other people have put into a page."""
 
 import pytest
 from hypothesis import given

@@ -11,7 +11,7 @@ from odoo.addons.matomo_order_tracking.tests.common import (
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
 class TestThirdChannel(ComparisonCommon):
-    """Orders of another module go the whole way, by documented hooks alone."""
+    """The orders of another module are tracked, by documented hooks alone."""
 
     def make_ticket(self, **values):
         return self.env["matomo.test.ticket"].create(
@@ -35,7 +35,7 @@ class TestThirdChannel(ComparisonCommon):
         self.run_verifier()
 
     def void(self, ticket):
-        """Void a ticket, as a module does that gives money back."""
+        """Void a ticket, as a module does that returns the money."""
         ticket.state = "void"
         ticket._matomo_track()
         self.end_transaction()
