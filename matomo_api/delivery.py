@@ -48,8 +48,11 @@ from .reading import (
 
 # With this status a server asks to be left alone.
 TOO_MANY_REQUESTS = 429
-# So many answers that do not come are waited for in one delivery.
-MAX_TIMEOUTS = 2
+# So many connections may be lost in one delivery.
+MAX_LOST = 3
+# A server that has just been silent gets this time to answer a probe (seconds): a run
+# waits ten seconds for silent servers in all.
+IMPATIENT_TIMEOUT = 2
 # If so many are refused and none is taken, it is no single order's fault.
 GENERAL_REFUSAL = 3
 # So many orders that the visits log does not show are asked for one by one, and on
@@ -119,6 +122,8 @@ class Attempt:
     :param is_withdrawn: whether the order no longer counts: it is not sent again
     :param has_raw_data: whether Matomo still has single orders of that time; if
         not, it would take a second one without a word
+    :param twin_count: how many other orders of the same second and amount Matomo has
+        accepted; counted only where it replaces order ids
     """
 
     key: int
@@ -131,6 +136,7 @@ class Attempt:
     look_up_first: bool = False
     is_withdrawn: bool = False
     has_raw_data: bool = True
+    twin_count: int = 0
 
 
 # === WHAT COMES OUT === #
@@ -349,7 +355,7 @@ class Delivery:
         self._unreadable: Unreadable | None = None
         # Seconds for a request with one attempt.
         self._timeout = policy.order_timeout
-        self._timeouts = 0
+        self._lost = 0
         # The most that were taken in one request, and the least of several that were
         # refused.
         self._most_taken = 0
@@ -458,7 +464,7 @@ class Delivery:
         try:
             answer = self._post(attempts)
         except (Unreachable, ServerTrouble) as error:
-            self._blame_attempts(error)
+            self._blame_attempts(len(attempts), error)
             answer = error
         else:
             if answer.tracked == len(attempts):
@@ -477,7 +483,8 @@ class Delivery:
         if len(attempts) == 1:
             if not left:
                 return
-            if is_repeat or isinstance(answer, BulkAnswer):
+            is_final = isinstance(answer, BulkAnswer) or answer.kind == "timeout"
+            if is_repeat or is_final:
                 yield _refusal(attempts[0], answer)
             else:
                 yield from self._deliver(left, resolve, is_repeat=True)
@@ -493,24 +500,29 @@ class Delivery:
             if part:
                 yield from self._deliver(part, resolve)
 
-    def _blame_attempts(self, error: MatomoError) -> None:
+    def _blame_attempts(self, count: int, error: MatomoError) -> None:
         """Return if a probe says that the trouble is in what was sent.
 
+        :param count: of the attempts that were sent
         :raise MatomoError: if it is the site's trouble
         """
-        if isinstance(error, Unreachable):
-            self._timeouts += 1
+        is_silence = error.kind == "timeout"
+        if is_silence and error.may_be_recorded and count > 1:
+            # There is no time to find out now: fewer are sent the next time.
+            self._least_refused = min(self._least_refused, count)
+            raise error
+        self._lost += isinstance(error, Unreachable)
         if (
-            # Nothing got there at all, or everything takes too long.
+            # Nothing got there at all.
             (isinstance(error, Unreachable) and not error.may_be_recorded)
-            or self._timeouts > MAX_TIMEOUTS
+            or self._lost > MAX_LOST
             # The server asks to be left alone.
             or error.retry_after
             or error.status == TOO_MANY_REQUESTS
         ):
             raise error
         try:
-            self._probe()
+            self._probe(IMPATIENT_TIMEOUT if is_silence else self._timeout)
         except MatomoError as trouble:
             # Before it was asked, some of them may have been recorded.
             trouble.may_be_recorded |= error.may_be_recorded
@@ -853,45 +865,42 @@ class Delivery:
         client, idsite = self._client, self._policy.idsite
         visitors = [each.sent.visitor_id for each in attempts if each.sent.visitor_id]
         orders = read_anonymised_orders(client, idsite, visitors, *days)
-        left = self._match_anonymised(attempts, orders, found)
+        for attempt in attempts:
+            visitor_id = attempt.sent.visitor_id
+            same = [each for each in orders if each.visitor_id == visitor_id]
+            self._match_anonymised(attempt, same, 0, found)
         if not self._policy.anonymises:
             return
-        asked: set = set()
-        for attempt in left:
+        asked: dict = {}
+        for attempt in attempts:
             if attempt in found.orders:
                 continue
             days = _get_days([attempt], attempt.order_date)
-            if days in asked:
-                continue
-            if len(asked) == MAX_ASKED_ALONE:
+            if days not in asked and len(asked) == MAX_ASKED_ALONE:
                 found.unseen.add(attempt)
                 continue
-            asked.add(days)
-            orders = read_all_orders(client, idsite, *days)
-            self._match_anonymised(left, orders, found)
+            if days not in asked:
+                asked[days] = read_all_orders(client, idsite, *days)
+            self._match_anonymised(attempt, asked[days], attempt.twin_count, found)
 
-    def _match_anonymised(self, attempts, orders, found: _Found) -> list[Attempt]:
-        """Give each attempt an order that may be it, and each order to one alone.
+    def _match_anonymised(self, attempt, orders, others: int, found: _Found) -> None:
+        """Give an attempt an order that looks like it, if one is left over.
 
-        :return: the attempts that have none
+        Equal orders of one second are counted.
+
+        :param others: how many of them belong to orders that are not looked for now
         """
         policy = self._policy
-        left = []
-        for attempt in attempts:
-            for order in orders:
-                if (
-                    attempt not in found.orders
-                    and is_anonymised(order.ref)
-                    and order.ref not in self._matched_refs
-                    and is_anonymised_match(
-                        attempt.sent, order, policy.to_utc, policy.now
-                    )
-                ):
-                    found.orders[attempt] = order
-                    self._matched_refs.add(order.ref)
-            if attempt not in found.orders:
-                left.append(attempt)
-        return left
+        equal = [
+            order
+            for order in orders
+            if is_anonymised(order.ref)
+            and is_anonymised_match(attempt.sent, order, policy.to_utc, policy.now)
+        ]
+        free = [order for order in equal if order.ref not in self._matched_refs]
+        if len(free) > others:
+            found.orders[attempt] = free[0]
+            self._matched_refs.add(free[0].ref)
 
     def _get_owner(self, attempt: Attempt, order: RecordedOrder) -> Owner:
         if is_anonymised(order.ref):
@@ -914,12 +923,12 @@ class Delivery:
         self._dirt = answer.dirt or self._dirt
         return answer
 
-    def _probe(self) -> None:
+    def _probe(self, timeout: float | None = None) -> None:
         """Ask whether the token may record.
 
         :raise MatomoError: as the client does
         """
-        self._client.probe(self._policy.idsite, timeout=self._timeout)
+        self._client.probe(self._policy.idsite, timeout=timeout or self._timeout)
         self._has_worked = True
 
 

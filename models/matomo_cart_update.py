@@ -149,7 +149,14 @@ class MatomoCartUpdate(models.Model):
 
     def _prepare_attempts(self):
         """Return the updates as ``Attempt`` objects of the delivery."""
-        return [Attempt(key=update.id, payload=update.payload) for update in self]
+        return [
+            Attempt(
+                key=update.id,
+                payload=update.payload,
+                attempt_count=update.attempt_count,
+            )
+            for update in self
+        ]
 
     # === OUTCOMES === #
 

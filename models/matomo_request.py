@@ -1,4 +1,5 @@
 import logging
+from collections import Counter
 from decimal import Decimal
 
 from odoo import SUPERUSER_ID, api, fields, models
@@ -539,6 +540,7 @@ class MatomoRequest(models.Model):
 
     def _prepare_attempts(self):
         """Return the requests as ``Attempt`` objects of the delivery."""
+        twins = self._count_twins()
         return [
             Attempt(
                 key=request.id,
@@ -552,9 +554,33 @@ class MatomoRequest(models.Model):
                 is_withdrawn=request.kind == "order"
                 and not request._get_order()._is_matomo_sale(),
                 has_raw_data=request.site_id._has_raw_data(request.order_date),
+                twin_count=twins.get((request.order_date, request.revenue), 0),
             )
             for request in self
         ]
+
+    def _count_twins(self):
+        """Return how many other orders Matomo has accepted that look the same there.
+
+        Where Matomo replaces order IDs, orders of one second and one amount are told
+        apart by their number alone.
+
+        :return: ``{(order date, revenue): count}``
+        """
+        sites = self.site_id.filtered("is_order_id_anonymised")
+        if not sites:
+            return {}
+        found = self.search_fetch(
+            [
+                ("kind", "=", "order"),
+                ("site_id", "in", sites.ids),
+                ("state", "in", ACCEPTED_STATES),
+                ("order_date", "in", self.mapped("order_date")),
+                ("id", "not in", self.ids),
+            ],
+            ["order_date", "revenue"],
+        )
+        return Counter((each.order_date, each.revenue) for each in found)
 
     def _describe_sent(self):
         return describe_sent(
@@ -942,13 +968,18 @@ class MatomoRequest(models.Model):
         """Give up requests that Matomo may have and is not seen to have."""
         for request in self:
             env = request.site_id._get_message_env()
-            request._fail(
-                "network",
-                env._(
-                    "It was sent, and Matomo's answer was lost. Matomo no longer shows "
+            if request.site_id._has_raw_data(request.order_date):
+                reason = env._(
+                    "It was sent, and Matomo's answer was lost. Matomo does not show "
                     "whether it has recorded it, and sent again it might count twice."
-                ),
-            )
+                )
+            else:
+                reason = env._(
+                    "It was sent, and Matomo's answer was lost. It is older than "
+                    "Matomo keeps its raw data: it cannot be looked for there, and "
+                    "sent again it might count twice."
+                )
+            request._fail("network", reason)
 
     def _fail_withdrawn(self):
         """Give up requests of orders that no longer count, and that Matomo may have."""

@@ -139,17 +139,22 @@ def apply_report(requests, site, report: Report):
 
     :param requests: an empty recordset of the model of the requests
     """
-    keys = [each.key for outcome in report.outcomes for each in outcome.attempts]
-    # An order may have been deleted meanwhile, and its requests with it.
-    known_ids = requests.browse(keys).exists()._ids
+    attempts = {each.key: each for out in report.outcomes for each in out.attempts}
+    # An order may have been deleted meanwhile, and its requests with it. Or this report
+    # comes so late that another lane has claimed the request: its outcome counts.
+    current = {
+        each.id
+        for each in requests.browse(attempts).exists()
+        if each.attempt_count == attempts[each.id].attempt_count
+    }
     for outcome in report.outcomes:
         if isinstance(outcome, SiteOutcome):
             site._apply(outcome)
             continue
-        ids = [each.key for each in outcome.attempts if each.key in known_ids]
+        ids = [each.key for each in outcome.attempts if each.key in current]
         if ids:
             # What is read of one is read of all.
-            requests.browse(ids).with_prefetch(known_ids)._apply(outcome)
+            requests.browse(ids).with_prefetch(tuple(current))._apply(outcome)
 
 
 def describe_answer(answer):

@@ -416,15 +416,18 @@ class TestCart(CheckoutCommon):
 
     def test_two_tries_then_the_next_change(self):
         cart = self.add(self.chair)
-        self.matomo.faults = [requests.Timeout(), FakeResponse(500, b"")]
+        self.matomo.faults = [
+            *(requests.Timeout(), requests.Timeout()),
+            *(FakeResponse(503, b""), FakeResponse(503, b"")),
+        ]
         self.run_sender()
         self.assertEqual(self.get_carts(cart).state, "pending")
         self.assertEqual(self.site.state, "unknown", "carts stop no orders")
         self.send()
         self.assertEqual(self.get_carts(cart).state, "cancelled")
-        self.assertEqual(len(self.matomo.requests), 2)
+        self.assertEqual(len(self.matomo.requests), 4)
         self.run_sender()
-        self.assertEqual(len(self.matomo.requests), 2)
+        self.assertEqual(len(self.matomo.requests), 4)
         self.add(self.lamp)
         self.run_sender()
         self.assertSent({"CHAIR": 1, "LAMP": 1})

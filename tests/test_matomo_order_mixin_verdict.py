@@ -191,7 +191,7 @@ class TestVerdicts(VerdictsCommon):
 
     def test_interrupted_site_leaves_its_orders_waiting(self):
         order = self.confirm(self.make_order())
-        self.matomo.faults = [FakeResponse(503)]
+        self.matomo.faults = [FakeResponse(503)] * 2
         with mute_logger(LOGGER):
             self.run_sender()
         self.assertState(order, "pending")

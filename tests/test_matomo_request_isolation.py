@@ -108,7 +108,7 @@ class TestIsolation(MatomoPosCommon):
                 self.run_sender()
         self.assertEqual(bad.state, "failed")
         self.assertEqual(bad.failure_type, "server")
-        self.assertIn("failed 3 times on this order", bad.reason)
+        self.assertIn("answered this order 3 times with HTTP status 500", bad.reason)
         # What was wrong is corrected.
         self.matomo.breaks = lambda p: False
         with self.at(hours=3):

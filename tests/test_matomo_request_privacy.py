@@ -188,7 +188,7 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
     @mute_logger(LOGGER)
     def test_what_waits_is_kept_until_it_is_over(self):
         self.site.sudo().raw_data_days = 0
-        self.matomo.faults = [FakeResponse(503)]
+        self.matomo.faults = [FakeResponse(503)] * 2
         order = self.sell()
         self.run_sender()
         self.assertState(order, "pending")
@@ -328,7 +328,7 @@ class TestAnonymization(PrivacyCommon, MatomoPosCommon):
 
     @mute_logger(LOGGER)
     def test_order_that_may_be_there_keeps_its_visitor_until_it_is(self):
-        self.matomo.faults = [FakeResponse(503)]
+        self.matomo.faults = [FakeResponse(503)] * 2
         order = self.sell()
         self.run_sender()
         self.look_up()["matomo.request"].action_unlink_all()

@@ -39,7 +39,7 @@ class TestRawData(MatomoCommon):
     def send_and_lose(self, order):
         """Send an order and lose Matomo's answer: Matomo has the order."""
         self.confirm(order)
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         with mute_logger(LOGGER):
             self.run_sender()
         self.assertState(order, "pending")
@@ -119,7 +119,7 @@ class TestRawData(MatomoCommon):
         self.run_sender()
         order._action_cancel()
         self.end_transaction()
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         self.run_sender()
         self.assertEqual(len(self.matomo.events), 1)
         self.purge()
@@ -158,7 +158,7 @@ class TestRawData(MatomoCommon):
             )
         ):
             with self.at(hours=2 * hour):
-                self.matomo.faults = [fault]
+                self.matomo.faults = [fault] * 2
                 self.run_sender()
                 self.assertState(order, "pending")
         self.site.sudo().token_auth = "wrong"

@@ -178,7 +178,7 @@ class TestRefund(MatomoPosCommon):
     @mute_logger(LOGGER)
     def test_cancelled_while_it_was_on_its_way(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         self.run_sender()
         self.assertState(order, "pending")
         self.cancel(order)
@@ -306,7 +306,7 @@ class TestRefund(MatomoPosCommon):
     def test_lost_answer_is_not_counted_twice(self):
         order = self.track(self.make_order())
         self.cancel(order)
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         self.run_sender()
         self.assertEqual(len(self.matomo.events), 1)
         with freeze_time("2026-03-03 12:00:00"):
@@ -347,7 +347,9 @@ class TestRefund(MatomoPosCommon):
                 self.run_sender()
         self.assertEqual(self.refund(bad).state, "failed")
         self.assertEqual(self.refund(bad).failure_type, "server")
-        self.assertIn("failed 3 times on this refund", self.refund(bad).reason)
+        self.assertIn(
+            "answered this refund 3 times with HTTP status 500", self.refund(bad).reason
+        )
         self.assertRestGoesOn()
         # What was wrong is corrected.
         self.matomo.breaks = lambda p: False
@@ -369,7 +371,7 @@ class TestRefund(MatomoPosCommon):
     @mute_logger(LOGGER)
     def test_refund_that_may_be_there_waits_until_the_token_may_read(self):
         first, second = self.make_refunds()
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         self.run_sender()
         self.matomo.may_read = False
         with freeze_time("2026-03-03 12:00:00"):

@@ -109,7 +109,7 @@ class TestSchedule(MatomoCommon, CronMixinCase):
     @mute_logger(LOGGER)
     def test_woken_when_the_site_may_be_tried_again(self):
         self.confirm(self.make_order())
-        self.matomo.faults = [requests.ConnectionError("no route")]
+        self.matomo.faults = [requests.ConnectionError("no route")] * 2
         with self.capture_triggers(f"{MODULE}.ir_cron_send") as wakeups:
             self.run_job("ir_cron_send")
         self.assertEqual(wakeups.records.mapped("call_at"), [self.next_attempt()])
@@ -163,7 +163,7 @@ class TestSchedule(MatomoCommon, CronMixinCase):
     def test_who_cannot_be_read_is_sent_to(self):
         order = self.confirm(self.make_order())
         self.run_sender()
-        self.matomo.faults = [DOWN]
+        self.matomo.faults = [DOWN] * 2
         self.run_verifier()
         self.assertEqual(self.site.state, "warning")
         self.assertIn("cannot be read back", self.site.state_message)
@@ -185,7 +185,7 @@ class TestSchedule(MatomoCommon, CronMixinCase):
     @mute_logger(LOGGER)
     def test_doubtful_orders_wait_and_the_others_go_on(self):
         doubtful = self.confirm(self.make_order())
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         self.run_sender()
         with self.at(minutes=2):
             # Refused as a duplicate, accepted by the probe, and not to be read.
@@ -226,7 +226,7 @@ class TestSchedule(MatomoCommon, CronMixinCase):
         order, later = self.confirm(self.make_order()), self.make_order()
         self.run_sender()
         self.confirm(later)
-        self.matomo.faults = [requests.Timeout()]
+        self.matomo.faults = [requests.Timeout()] * 2
         self.run_sender()
         later._action_cancel()
         later.unlink()
@@ -246,7 +246,7 @@ class TestSchedule(MatomoCommon, CronMixinCase):
         with self.at(days=4000):
             self.run_sender()
             waiting = self.confirm(self.make_order())
-            self.matomo.faults = [requests.Timeout()]
+            self.matomo.faults = [requests.Timeout()] * 2
             self.run_sender()
             # A worker has died with it in its hands.
             dying = self.confirm(self.make_order())
@@ -263,7 +263,7 @@ class TestSchedule(MatomoCommon, CronMixinCase):
     @mute_logger(LOGGER)
     def test_clock_that_jumps_ahead(self):
         order = self.confirm(self.make_order())
-        self.matomo.faults = [requests.Timeout()]
+        self.matomo.faults = [requests.Timeout()] * 2
         self.run_sender()
         # Not so far that Matomo would have forgotten the order, had it arrived.
         with self.at(days=150):
@@ -280,7 +280,7 @@ class TestSchedule(MatomoCommon, CronMixinCase):
         self.confirm(self.make_order())
         self.site.sudo().token_auth = "wrong"
         for hour in range(8):
-            self.matomo.faults = [requests.Timeout()] if hour % 2 else []
+            self.matomo.faults = [requests.Timeout()] * 2 if hour % 2 else []
             with self.at(hours=2 * hour):
                 self.run_sender()
         told = self.site.sudo().activity_ids.filtered(lambda a: a.user_id == manager)

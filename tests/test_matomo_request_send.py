@@ -77,7 +77,7 @@ class TestSend(MatomoCommon, CronMixinCase):
     def test_outage_of_weeks_loses_nothing(self):
         order = self.confirm(self.make_order())
         for day in range(21):
-            self.matomo.faults = [requests.ConnectionError("no route")]
+            self.matomo.faults = [requests.ConnectionError("no route")] * 2
             with self.at(days=day):
                 self.run_sender()
                 self.assertState(order, "pending")
@@ -95,7 +95,7 @@ class TestSend(MatomoCommon, CronMixinCase):
     @mute_logger(LOGGER)
     def test_waiting_site_is_not_asked(self):
         self.confirm(self.make_order())
-        self.matomo.faults = [requests.Timeout()]
+        self.matomo.faults = [requests.Timeout()] * 2
         self.run_sender()
         asked = len(self.matomo.requests)
         self.run_sender()
@@ -127,7 +127,7 @@ class TestSend(MatomoCommon, CronMixinCase):
             )
         ):
             with self.subTest(fault=fault.body), self.at(hours=2 * minutes):
-                self.matomo.faults = [fault]
+                self.matomo.faults = [fault] * 2
                 self.run_sender()
                 self.assertState(order, "pending")
                 self.assertFalse(order.matomo_tracked)
@@ -135,7 +135,7 @@ class TestSend(MatomoCommon, CronMixinCase):
     @mute_logger(LOGGER)
     def test_lost_answer_is_resolved_without_counting_twice(self):
         orders = self.confirm_many(3)
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         self.run_sender()
         self.assertEqual(len(self.matomo.orders), 3)
         self.assertEqual(set(orders.mapped("matomo_state")), {"pending"})
@@ -214,7 +214,8 @@ class TestSend(MatomoCommon, CronMixinCase):
         self.run_sender()
         self.run_sender()
         self.assertState(first, "sent")
-        self.assertEqual(first.matomo_order_ref, f"{first.name}-2")
+        # Nobody can guess it and send an order under it, too.
+        self.assertRegex(first.matomo_order_ref, f"^{first.name}-[0-9a-f]{{8}}$")
         self.assertState(second, "sent")
         self.run_verifier()
         self.assertEqual(first.matomo_state, "verified")
@@ -305,7 +306,8 @@ class TestSend(MatomoCommon, CronMixinCase):
         self.run_sender()
         self.recorded(order)["ec_tx"] = "1.00"
         self.run_verifier()
-        self.assertState(order, "sent", "Matomo has 1.00 as tax instead of 15.00")
+        self.assertState(order, "different", "Matomo has a tax of 1.00, not 15.00")
+        self.assertTrue(order.matomo_tracked)
 
     def test_order_older_than_raw_data_is_not_judged(self):
         order = self.confirm(self.make_order())
@@ -325,7 +327,7 @@ class TestSend(MatomoCommon, CronMixinCase):
         self.assertTrue(self.site.is_order_id_anonymised)
         self.assertIn("anonymises order IDs", self.site.state_message)
         later = self.confirm_many(2)
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         self.run_sender()
         self.assertEqual(len(self.matomo.orders), 5)
         with self.at(hours=2):

@@ -106,7 +106,7 @@ class TestSettlement(AmountsCommon):
 
     def test_cancelled_while_nobody_knows_whether_it_is_there(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        self.matomo.faults = [FakeResponse(503)]
+        self.matomo.faults = [FakeResponse(503)] * 2
         with mute_logger(LOGGER):
             self.run_sender()
         sale = self.settle(order)
@@ -121,7 +121,7 @@ class TestSettlement(AmountsCommon):
 
     def test_cancelled_and_then_refused_counts_at_the_till(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        self.matomo.faults = [FakeResponse(503)]
+        self.matomo.faults = [FakeResponse(503)] * 2
         with mute_logger(LOGGER):
             self.run_sender()
         sale = self.settle(order)

@@ -60,7 +60,7 @@ class TestToken(MatomoCommon):
         order = self.confirm(self.make_order())
         with self.assertLogs(level=logging.DEBUG) as logs:
             for fault in faults:
-                self.matomo.faults = [fault]
+                self.matomo.faults = [fault] * 2
                 self.site.sudo()._reset_health()
                 self.run_sender()
             self.matomo.faults = [provoke]

@@ -241,7 +241,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         """A settled sales order is cancelled after an unconfirmed attempt."""
         order, refused, failed = self.confirm_many(3)
         self.matomo.refuses = lambda p: p.get("ec_id") == failed.name
-        self.matomo.faults = [FakeResponse(503)]
+        self.matomo.faults = [FakeResponse(503)] * 2
         self.run_sender()
         for one in (order, refused, failed):
             self.settle(one)
@@ -349,7 +349,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         lost, breaking, refused, wanted, waiting = orders
         self.run_sender()
         self.cancel(lost)
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         self.run_sender()
         self.step("the answer is lost")
         with self.at("11:00:00"):
@@ -368,7 +368,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
             self.run_sender()
             self.step("mended")
         self.cancel(waiting)
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         with self.at("16:00:00"):
             self.run_sender()
             self.step("another answer is lost")
@@ -387,7 +387,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.site.sudo().track_refunds = True
         sale = self.sync(self.make_sale((self.chair, 2)))
         order = self.confirm(self.make_order((self.chair, 2)))
-        self.matomo.faults = [FakeResponse(503)]
+        self.matomo.faults = [FakeResponse(503)] * 2
         self.run_sender()
         self.take_back(sale)
         self.cancel(order)
@@ -562,7 +562,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
     def test_verifier_in_trouble(self):
         self.confirm_many(3)
         self.run_sender()
-        self.matomo.faults = [requests.Timeout()]
+        self.matomo.faults = [requests.Timeout()] * 2
         self.run_verifier()
         self.step("too slow to be read")
         self.matomo.faults = [FakeResponse(500), FakeResponse(500)]
@@ -582,12 +582,12 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
 
     def test_lost_answers(self):
         self.confirm_many(3)
-        self.matomo.faults = [requests.Timeout()]
+        self.matomo.faults = [requests.Timeout()] * 2
         self.run_sender()
         self.step("nothing arrives")
         self.run_sender()
         self.step("at once again")
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         with self.at("11:00:00"):
             self.run_sender()
             self.step("it arrives, its answer does not")
@@ -595,7 +595,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         with self.at("12:00:00"):
             self.run_sender()
             self.step("looked for, and found")
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         two = self.confirm_many(2)
         with self.at("13:00:00"):
             self.run_sender()
@@ -627,7 +627,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
                 FakeResponse(200, {"status": "success", "tracked": 0, "invalid": 0}),
             )
         ):
-            self.matomo.faults = [fault]
+            self.matomo.faults = [fault] * 2
             with self.at(f"{10 + hour}:00:00"):
                 self.run_sender()
                 self.step(f"{fault.status_code} {fault.body.decode()}")
@@ -718,7 +718,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.step("one breaks Matomo")
         self.matomo.breaks = lambda p: False
         more = self.confirm_many(1)
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         with self.at("12:00:00"):
             self.run_sender()
             self.step("an answer is lost")
@@ -737,7 +737,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.run_verifier()
         self.step("verified by their visitors")
         later = self.confirm_many(2)
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         self.run_sender()
         with self.at("12:00:00"):
             self.run_sender()
@@ -758,7 +758,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         excluded = self.confirm_many(1)
         self.company.sudo().matomo_site_id = self.site
         lost = self.confirm_many(1)
-        self.matomo.faults = [lose]
+        self.matomo.faults = [lose] * 2
         self.run_sender()
         waiting = self.confirm_many(1)
         unseen = self.clone_orders(self.make_order(state="sale"), 1)
@@ -915,7 +915,7 @@ class TestGoldenCarts(GoldenCommon, CheckoutCommon):
 
     def test_carts_in_trouble(self):
         self.add(self.chair)
-        self.matomo.faults = [requests.Timeout()]
+        self.matomo.faults = [requests.Timeout()] * 2
         self.run_sender()
         self.step("a lost answer")
         self.matomo.faults = [FakeResponse(500)]

@@ -32,6 +32,10 @@ VISITOR = "0123456789abcdef"
 
 
 def lost():
+    return Unreachable("unreachable")
+
+
+def silent():
     return Unreachable("timeout", seconds=7)
 
 
@@ -308,9 +312,33 @@ ORDERS = {
     "answers lost again and again": (
         {},
         [(A, FIRST), (B, FIRST), (C, FIRST)],
-        {"bulks": [lost(), lost(), lost()]},
-        "send A,B,C/probe/READ/send A,B/probe/READ/send A"
+        {"bulks": [lost(), lost(), lost(), lost()]},
+        "send A,B,C/probe/READ/send A,B/probe/READ/send A/probe/READ/send A"
         " -> SiteTrouble/SiteOverloaded/Requeued A,B,C/ended",
+    ),
+    "no answer in time to several": (
+        {},
+        [(A, FIRST), (B, FIRST), (C, FIRST)],
+        {"bulks": [silent()]},
+        "send A,B,C -> SiteTrouble/SiteOverloaded/Requeued A,B,C/ended",
+    ),
+    "no answer in time to one, which is there": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [silent()], "has": {A: {}}},
+        "send A/probe/READ1 -> SiteWorks/Accepted A",
+    ),
+    "no answer in time to one, which is not there": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [silent()]},
+        "send A/probe/READ -> SiteWorks/Broken A",
+    ),
+    "no answer in time to one, nor to the probe": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [silent()], "probes": [silent()]},
+        "send A/probe -> SiteTrouble/Requeued A/ended",
     ),
     "server busy, and the probe too": (
         {},
@@ -610,13 +638,19 @@ ORDERS = {
         ANON,
         [(A, LATER)],
         {"has": {A: {"ref": "a" * 40, "visitor": "f" * 16}}},
-        "READ -> Recorded A",
+        "READ/DAY -> Recorded A",
     ),
     "anonymised ids: two equal orders of one second, of which one is there": (
         ANON,
         [(A, LATER), (B, LATER)],
         {"has": {A: {"ref": "a" * 40}}},
         "READ/DAY/send B -> SiteWorks/Recorded A/Accepted B",
+    ),
+    "anonymised ids: what is there is another equal order": (
+        ANON,
+        [(A, {**LATER, "twin_count": 1})],
+        {"has": {A: {"ref": "a" * 40, "visitor": "f" * 16}}},
+        "READ/DAY/send A -> SiteWorks/Accepted A",
     ),
     "anonymised ids: sent before, and not there": (
         ANON,
