@@ -698,7 +698,7 @@ class MatomoRequest(models.Model):
 
     def _record_tag(self, recorded):
         """A JavaScript tag has told Matomo of this sale, and with other amounts."""
-        env = self.site_id._get_message_env()
+        env = self.env
         self._record_difference(
             recorded,
             env._(
@@ -728,7 +728,7 @@ class MatomoRequest(models.Model):
         )
 
     def _get_difference_sentences(self, recorded):
-        env = self.site_id._get_message_env()
+        env = self.env
         sentences = {
             "item": env._("Matomo has no item “%(sku)s”; %(sent)s were sent."),
             "other item": env._("Matomo has an item “%(sku)s” that was not sent."),
@@ -769,7 +769,7 @@ class MatomoRequest(models.Model):
                 request.write({"unseen_count": count, "next_check_date": date})
                 request._wake_verifier(at=date)
                 continue
-            env = request.site_id._get_message_env()
+            env = self.env
             request.write(
                 {
                     "unseen_count": 0,
@@ -789,7 +789,7 @@ class MatomoRequest(models.Model):
         """
         used, count = self.order_ref, self.taken_count + 1
         if count > schedule.MAX_TAKEN:
-            env = self.site_id._get_message_env()
+            env = self.env
             self._fail(
                 "refused",
                 env._(
@@ -840,7 +840,7 @@ class MatomoRequest(models.Model):
         more, without any personal data.
         """
         count = self.missing_count + 1
-        env = self.site_id._get_message_env()
+        env = self.env
         if self.verified_date and count > 1:
             self._fail(
                 "refused",
@@ -937,7 +937,7 @@ class MatomoRequest(models.Model):
         """Defer requests that Matomo may have, until the token may read whether."""
         date = fields.Datetime.now() + schedule.UNREADABLE_WAIT
         for request in self:
-            env = request.site_id._get_message_env()
+            env = self.env
             reasons = {
                 "refund": env._(
                     "Matomo's answer to this refund was lost, and Matomo does not let "
@@ -967,7 +967,7 @@ class MatomoRequest(models.Model):
     def _fail_unsure(self):
         """Give up requests that Matomo may have and is not seen to have."""
         for request in self:
-            env = request.site_id._get_message_env()
+            env = self.env
             if request.site_id._has_raw_data(request.order_date):
                 reason = env._(
                     "It was sent, and Matomo's answer was lost. Matomo does not show "
@@ -984,7 +984,7 @@ class MatomoRequest(models.Model):
     def _fail_withdrawn(self):
         """Give up requests of orders that no longer count, and that Matomo may have."""
         for request in self:
-            env = request.site_id._get_message_env()
+            env = self.env
             request._fail(
                 "network",
                 env._(
@@ -1016,7 +1016,7 @@ class MatomoRequest(models.Model):
         :param error: the last one
         :param count: how often it failed
         """
-        env = self.site_id._get_message_env()
+        env = self.env
         figures = {"count": count, "status": error.status}
         is_answer = isinstance(error, ServerTrouble)
         sentences = {
