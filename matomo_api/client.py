@@ -9,12 +9,11 @@ import html
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, quote_plus
 
 import urllib3.exceptions
 
@@ -33,6 +32,14 @@ REPORT_TIMEOUT = 30
 MASK = "***"
 # Longer than this no server's Retry-After is believed (seconds).
 MAX_RETRY_AFTER = 86_400
+# The backslash of an escape in JSON, also in JSON within JSON. Without a limit a long
+# row of them would take the square of its length.
+_ESCAPE = rb"\\{1,8}"
+_SHORT_ESCAPES = {
+    **{'"': b'"', "/": b"/"},
+    **{"\b": b"b", "\f": b"f", "\n": b"n", "\r": b"r", "\t": b"t"},
+}
+_NULS = re.compile(rb"\x00|" + _ESCAPE + rb"u0000")
 # Tags, and control characters.
 _MARKUP = re.compile(r"<[^>]*>|[<>\x00-\x1f\x7f-\x9f]")
 
@@ -63,8 +70,7 @@ class _Answer:
 
     @property
     def text(self) -> str:
-        text = self.body[:10_000].decode("utf-8", "replace")
-        return text.replace("\x00", "")[:MAX_TEXT_LENGTH]
+        return self.body[:10_000].decode("utf-8", "replace")[:MAX_TEXT_LENGTH]
 
 
 class Client:
@@ -273,25 +279,52 @@ class Client:
         return self._mask_bytes(text.encode("utf-8", "replace")).decode()
 
     def _mask_bytes(self, body: bytes) -> bytes:
+        # Neither JSON nor PostgreSQL wants them, and they would hide a token.
+        body = _NULS.sub(b"", body)
         return self._secret.sub(MASK.encode(), body) if self._secret else body
 
 
 def _secret_pattern(token: str) -> re.Pattern[bytes] | None:
-    """What finds a token in what a server sends back, however it writes it.
+    """Return what finds a token in what a server sends back, however it writes it.
 
-    That is as it was sent (in JSON or as a form), as PHP writes JSON, or in HTML.
+    Each character may be written as it is, as in an address or a form, with an escape
+    of JSON, or with a reference of HTML. None if there is no token.
     """
-    spellings = {
-        token,
-        quote(token, safe=""),
-        quote_plus(token),
-        json.dumps(token)[1:-1],
-        json.dumps(token)[1:-1].replace("/", "\\/"),
-        html.escape(token),
-    } - {""}
-    parts = (re.escape(each.encode("utf-8", "ignore")) for each in spellings)
-    longest_first = sorted(parts, key=len, reverse=True)
-    return re.compile(b"|".join(longest_first), re.I) if longest_first else None
+    pattern = b""
+    for run in re.findall(r"\\+|[^\\]", token):
+        # How many backslashes are meant is unclear: without a limit, and one by one, it
+        # would take for ever to find that they are no token.
+        most = len(run) * 8 if run[0] == "\\" else 1
+        pattern += b"(?:%s){%d,%d}" % (
+            b"|".join(_spellings(run[0])),
+            len(run),
+            most,
+        )
+    return re.compile(pattern, re.I) if pattern else None
+
+
+def _spellings(char: str) -> Iterator[bytes]:
+    """Yield regular expressions that find one character of a token."""
+    data = char.encode("utf-8", "replace")
+    units = char.encode("utf-16-be", "surrogatepass")
+    if char == "\\":
+        yield rb"\\(?:u005c)?"
+    else:
+        yield re.escape(data)
+        # Above U+FFFF a character is two escapes.
+        yield b"".join(
+            _ESCAPE + b"u" + units[at : at + 2].hex().encode()
+            for at in range(0, len(units), 2)
+        )
+    if short := _SHORT_ESCAPES.get(char):
+        yield _ESCAPE + short
+    if char == " ":
+        yield rb"\+"
+    yield b"".join(b"%%%02x" % byte for byte in data)
+    yield b"&#0*%d;?" % ord(char)
+    yield b"&#x0*%x;?" % ord(char)
+    if (reference := html.escape(char)) != char:
+        yield reference.encode()
 
 
 def _trouble(answer: _Answer) -> ServerTrouble:

@@ -625,6 +625,55 @@ def test_the_token_is_masked_however_it_is_written(server, spelling):
     assert caught.value.text == "<***>"
 
 
+def in_json(char, how):
+    """Return a character as a JSON string may hold it."""
+    units = char.encode("utf-16-be")
+    escapes = "".join(
+        f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)
+    )
+    plain = json.dumps(char, ensure_ascii=False)[1:-1]
+    ways = [plain, escapes, escapes.upper().replace("U", "u"), json.dumps(char)[1:-1]]
+    return "\\/" if char == "/" and how == len(ways) else (ways * 2)[how]
+
+
+TOKENS = st.text(st.characters(exclude_categories=["Cs"], min_codepoint=1), min_size=1)
+
+
+@given(st.data(), TOKENS)
+def test_any_spelling_in_json_is_masked(data, token):
+    spelling = "".join(in_json(char, data.draw(st.integers(0, 4))) for char in token)
+    assert json.loads(f'"{spelling}"') == token
+    answer = f'{{"a":"{spelling}"}}'.encode()
+    assert Client("", token)._mask_bytes(answer) == b'{"a":"***"}'
+
+
+@given(st.data(), TOKENS)
+def test_nuls_hide_no_token(data, token):
+    nuls = st.sampled_from(["", "\0", "\0\0", "\\u0000"])
+    spelling = "".join(
+        in_json(char, data.draw(st.integers(0, 4))) + data.draw(nuls) for char in token
+    )
+    answer = f"<{data.draw(nuls)}{spelling}>".encode()
+    assert Client("", token)._mask_bytes(answer) == b"<***>"
+
+
+def test_json_within_json_is_masked():
+    answer = json.dumps({"a": json.dumps({"b": "a/\u00e9\U0001f600"})}).encode()
+    masked = Client("", "a/\u00e9\U0001f600")._mask_bytes(answer)
+    assert json.loads(json.loads(masked)["a"]) == {"b": "***"}
+
+
+@pytest.mark.parametrize("part", [b"\\", b"\\u0000", b"&#0", b"<", TOKEN[:-1].encode()])
+def test_masking_takes_no_longer_than_the_answer(part):
+    client = Client("", "\\" + TOKEN)
+    body = part * (1_000_000 // len(part))
+    start = time.monotonic()
+    client._mask_bytes(body)
+    client._mask_bytes(b"&#" + b"0" * 1_000_000)
+    # The square of the length would take minutes.
+    assert time.monotonic() - start < 5
+
+
 def test_headers_that_cannot_be_read_are_not_logged(server, client, caplog):
     body = json.dumps(SUCCESS).encode()
     for echo in (TOKEN, f"{TOKEN} {TOKEN}", f"\u00e9{TOKEN}"):
