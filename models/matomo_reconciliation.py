@@ -326,8 +326,7 @@ class MatomoReconciliation(models.Model):
     @api.model
     def _get_sentences(self, site, causes):
         """Return a sentence for each kind of cause, which names the orders."""
-        # In the company's language, because a scheduled action has no language.
-        env = site.with_context(lang=site.company_id.partner_id.lang).env
+        env = site._get_message_env()
         kinds = {
             "pending": env._("Waiting to be sent"),
             "failed": env._("Failed"),
