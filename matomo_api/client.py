@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from itertools import groupby, islice
+from itertools import islice
 
 import urllib3.exceptions
 
@@ -331,12 +331,15 @@ def _secret_pattern(token: str) -> re.Pattern[bytes] | None:
     of JSON, or with a reference of HTML. None if there is no token.
     """
     pattern = b""
-    for char, run in groupby(token):
+    for run in re.findall(r"\\+|[^\\]", token):
         # How many backslashes are meant is unclear: without a limit, and one by one, it
         # would take for ever to find that they are no token.
-        count = len(list(run))
-        times = b"{%d,%d}" % (count, count * (8 if char == "\\" else 1))
-        pattern += b"(?:%s)%s" % (b"|".join(_spellings(char)), times)
+        most = len(run) * 8 if run[0] == "\\" else 1
+        pattern += b"(?:%s){%d,%d}" % (
+            b"|".join(_spellings(run[0])),
+            len(run),
+            most,
+        )
     return re.compile(pattern, re.I) if pattern else None
 
 

@@ -395,7 +395,7 @@ class MatomoOrderMixin(models.AbstractModel):
         """
         self.ensure_one()
         # The verdict is in the company's language, whichever the salesperson uses.
-        order = self.with_context(lang=self.company_id.partner_id.lang)
+        order = self.with_context(lang=self.company_id._get_matomo_lang())
         site = order._get_matomo_site()
         if not site:
             verdict = Verdict("excluded", order._get_matomo_no_site_reason())

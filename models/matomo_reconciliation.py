@@ -271,10 +271,9 @@ class MatomoReconciliation(models.Model):
     def _get_sentences(self, site, causes):
         """Return a sentence for each kind of cause, with figures and order names.
 
-        :return: list of texts in the language of the site's company, because the user
-            of a scheduled action has no language of their own
+        :return: list of texts in the language of the site's messages
         """
-        env = site.with_context(lang=site.company_id.partner_id.lang).env
+        env = site._get_message_env()
         kinds = {
             "pending": env._("Waiting to be sent"),
             "failed": env._("Failed"),

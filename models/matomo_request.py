@@ -461,9 +461,10 @@ class MatomoRequest(models.Model):
 
     def _cancel(self):
         """The orders are cancelled, and Matomo has never had them."""
+        env = self._get_message_env()
         self._update_state(
             "cancelled",
-            reason=self.env._("The order was cancelled before it was sent."),
+            reason=env._("The order was cancelled before it was sent."),
             failure_type=False,
             next_attempt_date=False,
         )
@@ -480,7 +481,8 @@ class MatomoRequest(models.Model):
         for request in failed:
             order = request._get_order()
             _logger.warning("%s is not in Matomo: %s", order.display_name, reason)
-            order._message_log(body=self.env._("Not in Matomo: %s", reason))
+            env = request._get_message_env()
+            order._message_log(body=env._("Not in Matomo: %s", reason))
 
     def _fail_to_build(self):
         """Give up a request whose order cannot be built; the log says why."""
@@ -996,6 +998,13 @@ class MatomoRequest(models.Model):
 
     # === SENTENCES === #
 
+    def _get_message_env(self):
+        """Return the environment in the language of what is stored for others.
+
+        What the sender and the verifier do with requests is in that language already.
+        """
+        return self.with_context(lang=self.company_id._get_matomo_lang()).env
+
     def _get_refused_reason(self):
         reasons = {
             "refund": self.env._(
@@ -1046,8 +1055,7 @@ class MatomoRequest(models.Model):
         return sentences[self.kind, is_answer] % figures
 
     def _get_too_old_reason(self):
-        # As every verdict, in the company's language.
-        env = self.with_context(lang=self.company_id.partner_id.lang).env
+        env = self._get_message_env()
         return env._(
             "It is older than Matomo keeps its raw data: it cannot be looked for "
             "there, and sent again it might count twice."

@@ -570,9 +570,10 @@ class MatomoSite(models.Model):
         self.ensure_one()
         self.check_access("write")
         try:
-            self._test_connection()
+            message = self._test_connection()
         except MatomoError as error:
             self._report_trouble(error)
+            message = describe_error(self.env, error)
         is_ok = self.state in ("ok", "warning")
         return {
             "type": "ir.actions.client",
@@ -584,7 +585,7 @@ class MatomoSite(models.Model):
                 "title": self.env._("Matomo accepts orders for this site.")
                 if is_ok
                 else self.env._("The connection does not work yet."),
-                "message": self.state_message or "",
+                "message": message,
                 "sticky": self.state != "ok",
                 "next": {"type": "ir.actions.act_window_close"},
             },
@@ -593,44 +594,54 @@ class MatomoSite(models.Model):
     def _test_connection(self):
         """Probe the token and take over what Matomo says about the site.
 
+        :return: what is found, in the language of who asked
         :raise MatomoError: as the client does
         """
         client = self._get_client()
         client.probe(self.idsite, timeout=self.order_timeout)
         site = read_site(client, self.idsite)
         self._report_read()
-        warnings = []
         values = {"can_read": True}
         currency = self.env["res.currency"].search(
             [("name", "=", site.currency)], limit=1
         )
         if currency:
             values["currency_id"] = currency.id
-        else:
-            warnings.append(
-                self.env._(
-                    "The site's currency in Matomo, %s, is not active in Odoo.",
-                    site.currency,
-                )
-            )
         if site.timezone in pytz.all_timezones_set:
             values["timezone"] = site.timezone
         if site.main_url:
             values["page_url"] = site.main_url
+        # sudo: what Matomo says is not entered by the user; health is readonly.
+        self.sudo().write(values)
+        is_fine = bool(currency and site.is_ecommerce)
+        self._report_success(
+            message=self._describe_connection(self._get_message_env(), site, currency),
+            state="ok" if is_fine else "warning",
+        )
+        return self._describe_connection(self.env, site, currency)
+
+    def _describe_connection(self, env, site, currency):
+        """Return what a test of the connection has found, in the language of ``env``.
+
+        :param SiteDescription site: as Matomo describes it
+        :param currency: of the site; empty if it is not active in Odoo
+        """
+        warnings = []
+        if not currency:
+            warnings.append(
+                env._(
+                    "The site's currency in Matomo, %s, is not active in Odoo.",
+                    site.currency,
+                )
+            )
         if not site.is_ecommerce:
             warnings.append(
-                self.env._(
+                env._(
                     "E-commerce is not enabled for this site in Matomo: reports "
                     "will stay empty. Enable it under Administration, Websites."
                 )
             )
-        # sudo: what Matomo says is not entered by the user; health is readonly.
-        self.sudo().write(values)
-        self._report_success(
-            message=" ".join(warnings)
-            or self.env._("Connected to “%s”.", site.name or self.name),
-            state="warning" if warnings else "ok",
-        )
+        return " ".join(warnings) or env._("Connected to “%s”.", site.name or self.name)
 
     # === TOKEN === #
     #
@@ -779,6 +790,15 @@ class MatomoSite(models.Model):
 
     # === HEALTH === #
 
+    def _get_message_env(self):
+        """Return the environment in the language of what is stored for others.
+
+        It makes the messages of the site and the reasons of its requests. Whoever
+        presses a button is answered in their own language.
+        """
+        self.ensure_one()
+        return self.with_context(lang=self.company_id._get_matomo_lang()).env
+
     def _apply(self, outcome):
         """Write down what a delivery has learnt of this site."""
         match outcome:
@@ -796,11 +816,6 @@ class MatomoSite(models.Model):
                 self._report_unreadable(error)
             case SiteReadRefused():
                 self._report_read_refused()
-
-    def _get_message_env(self):
-        """Return the environment in whose language others read what is stored here."""
-        lang = self.company_id.partner_id.lang or self.env.lang
-        return self.with_context(lang=lang).env
 
     def _report_success(self, message=False, state="ok"):
         """Matomo has taken requests; a site that goes on working is hardly written."""
@@ -874,14 +889,19 @@ class MatomoSite(models.Model):
 
     def _report_anonymised(self):
         """Say once that Matomo cannot tell two orders of one id apart."""
-        message = self.env._(
+        message = self._get_message_env()._(
             "Matomo anonymises order IDs (Administration, Privacy): it would count an "
             "order twice if it were sent twice. Every order is looked for there "
             "before it is sent a second time."
         )
         if self.is_order_id_anonymised:
             return
-        _logger.warning("Matomo site %s (%s): %s", self.id, self.url, message)
+        _logger.warning(
+            "Matomo site %s (%s) anonymises order IDs: every order is looked for there "
+            "before it is sent a second time.",
+            self.id,
+            self.url,
+        )
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write({"is_order_id_anonymised": True, "state_message": message})
 
@@ -895,10 +915,9 @@ class MatomoSite(models.Model):
         """
         self.ensure_one()
         _logger.warning("Matomo site %s (%s): %s", self.id, self.url, error)
-        sentence = describe_error(self.env, error)
         is_misconfigured = isinstance(error, Misconfigured)
         if is_misconfigured:
-            self._notify_managers(sentence)
+            self._notify_managers(error)
         count = self.failure_count + 1
         if is_misconfigured:
             wait = schedule.MISCONFIGURED_BACKOFF
@@ -908,7 +927,7 @@ class MatomoSite(models.Model):
         self.sudo().write(
             {
                 "state": "error" if is_misconfigured else "warning",
-                "state_message": sentence,
+                "state_message": describe_error(self._get_message_env(), error),
                 "next_attempt_date": fields.Datetime.now() + wait,
                 "failure_count": count,
             }
@@ -928,6 +947,7 @@ class MatomoSite(models.Model):
         date = fields.Datetime.now() + schedule.backoff(count, error.retry_after)
         values = {"next_read_date": date, "read_failure_count": count}
         if self.state in ("ok", "unknown"):
+            env = self._get_message_env()
             values |= {
                 "state": "warning",
                 "state_message": env._(
@@ -973,22 +993,25 @@ class MatomoSite(models.Model):
         self.sudo().write(values)
         self.env["matomo.request"]._wake_verifier(at=date)
 
-    def _notify_managers(self, message):
-        """One activity for each manager of the site's company, as long as it lasts."""
+    def _notify_managers(self, error):
+        """Schedule an activity for each manager of the company, once while it lasts.
+
+        :param MatomoError error: what happened; each reads it in their own language
+        """
         # sudo: whoever finds the trouble may not see the other managers.
         site = self.sudo()
         if self.state == "error" or site.activity_search([MANAGER_ACTIVITY]):
             return
-        managers = site.env.ref("matomo_order_tracking.group_matomo_manager")
-        for user in managers.all_user_ids.filtered("active"):
-            if site.company_id in user.company_ids:
-                site.activity_schedule(
-                    MANAGER_ACTIVITY,
-                    summary=site.env._("Matomo does not accept orders"),
-                    # A text of ours may name a site, a host or an order.
-                    note=plaintext2html(message),
-                    user_id=user.id,
-                )
+        for user in site.company_id._get_matomo_managers():
+            lang = user.lang or site.company_id._get_matomo_lang()
+            translated = site.with_context(lang=lang)
+            translated.activity_schedule(
+                MANAGER_ACTIVITY,
+                summary=translated.env._("Matomo does not accept orders"),
+                # A text of ours may name a site, a host or an order.
+                note=plaintext2html(describe_error(translated.env, error)),
+                user_id=user.id,
+            )
 
     # === SHOPPERS === #
     #

@@ -82,11 +82,13 @@ def lock_due(requests, site, now, condition, order):
     """Lock the first due requests of a site that no other lane holds.
 
     :param requests: an empty recordset of the model
+    :param site: in the language of its messages, as the requests that are returned
     :param now: naive UTC
     :param condition: SQL, which of them
     :param order: SQL, which first
     :return: at most as many as go into one request to Matomo
     """
+    requests = requests.with_env(site.env)
     # Requests that another lane has claimed meanwhile conflict: that is run again,
     # and no error.
     requests.env.cr.execute(
@@ -138,8 +140,10 @@ def apply_report(requests, site, report: Report):
     """Apply the outcomes of a report to the site and to the requests.
 
     :param requests: an empty recordset of the model of the requests
+    :param site: in the language of its messages, in which the requests are written
     """
     attempts = {each.key: each for out in report.outcomes for each in out.attempts}
+    requests = requests.with_env(site.env)
     # An order may have been deleted meanwhile, and its requests with it. Or this report
     # comes so late that another lane has claimed the request: its outcome counts.
     current = {

@@ -80,15 +80,14 @@ def _build(request):
     if not order._is_matomo_sale():
         request._cancel()
         return False
-    company_order = order.with_context(lang=order.company_id.partner_id.lang)
-    verdict = company_order._get_matomo_content_verdict()
+    verdict = order._get_matomo_content_verdict()
     if verdict:
         request._update_state(verdict.state, reason=verdict.reason)
         _logger.info("%s is not tracked in Matomo: %s", order, verdict.reason)
         return False
     values = get_free_order_ref(request)
     ref = values.get("order_ref", request.order_ref)
-    request.write({**values, **_prepare_values(request, company_order, ref)})
+    request.write({**values, **_prepare_values(request, order, ref)})
     # Writing queries the relation for this request alone; reading, for the batch.
     settled = order._get_matomo_settled_here()
     if request.counted_order_ids != settled:
@@ -99,7 +98,7 @@ def _build(request):
 def _prepare_values(request, order, ref):
     """Return the values of a request: what is sent, and with which adjustments.
 
-    :param order: in the company's language
+    :param order: in the language of messages
     :param ref: the order id
     """
     site = request.site_id

@@ -89,6 +89,8 @@ class Sender:
         :return: whether the scheduled action has time left
         """
         start = time.monotonic()
+        # Once for all batches: what is written down is in this language.
+        site = site.with_env(site._get_message_env())
         try:
             client = site._get_client(report_timeout=schedule.READ_TIMEOUT)
         except Misconfigured as error:

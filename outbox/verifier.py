@@ -80,6 +80,8 @@ class Verifier:
         :return: whether the scheduled action has time left, and whether Matomo
             could not be read
         """
+        # Once for all batches: what is written down is in this language.
+        site = site.with_env(site._get_message_env())
         domain = self._get_domain() & Domain("site_id", "=", site.id)
         try:
             client = site._get_client(report_timeout=schedule.READ_TIMEOUT)

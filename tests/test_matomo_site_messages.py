@@ -1,0 +1,170 @@
+"""Who reads a message decides its language, not who happens to run the code."""
+
+from unittest.mock import patch
+
+import requests
+
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+from odoo.tools.translate import code_translations
+
+from .common import LOGGER, MODULE, FakeResponse, MatomoCommon
+
+FAILED = "The connection to Matomo failed. Odoo's log says why."
+UNREAD = "Orders cannot be read back from Matomo: %s"
+NO_TOKEN = "No token is set for the Matomo site “%s”."
+CONNECTED = "Connected to “%s”."
+ACTIVITY = "Matomo does not accept orders"
+CANCELLED = "The order was cancelled before it was sent."
+UNBUILT = (
+    "The order could not be prepared for Matomo: Odoo's log says why. Correct the "
+    "order and press Retrack."
+)
+NOT_IN_MATOMO = "Not in Matomo: %s"
+REFUND_WITHDRAWN = "The order was confirmed again."
+TEXTS = [FAILED, UNREAD, NO_TOKEN, CONNECTED, ACTIVITY, CANCELLED, UNBUILT]
+TEXTS += [NOT_IN_MATOMO, REFUND_WITHDRAWN]
+
+
+def fr(text, *args):
+    return f"[fr] {text}" % args if args else f"[fr] {text}"
+
+
+def de(text, *args):
+    return f"[de] {text}" % args if args else f"[de] {text}"
+
+
+@tagged("post_install", "-at_install")
+class TestLanguages(MatomoCommon):
+    """A French company, a German and an English manager, and a silent superuser."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for code in ("fr_FR", "de_DE"):
+            cls.env["res.lang"]._activate_lang(code)
+        cls.company.partner_id.lang = "fr_FR"
+        cls.german = cls.make_user("german", f"{MODULE}.group_matomo_manager")
+        cls.german.lang = "de_DE"
+        cls.english = cls.make_user("english", f"{MODULE}.group_matomo_manager")
+
+    def setUp(self):
+        super().setUp()
+        translations = {
+            (MODULE, "fr_FR"): {text: fr(text) for text in TEXTS},
+            (MODULE, "de_DE"): {text: de(text) for text in TEXTS},
+        }
+        known = code_translations.python_translations
+        self.startPatcher(patch.dict(known, translations))
+
+    def get_activities(self):
+        """Return what each person is asked to do: ``{user: (summary, note)}``."""
+        activities = self.site.sudo().activity_ids
+        return {
+            each.user_id: (each.summary, each.note.striptags()) for each in activities
+        }
+
+    def press_test(self, user):
+        """Return the sentence that somebody reads who presses Test Connection."""
+        site = self.site.with_user(user).with_context(lang=user.lang)
+        return site.action_test_connection()["params"]["message"]
+
+    # === SCHEDULED ACTIONS === #
+
+    @mute_logger(LOGGER)
+    def test_a_site_speaks_the_language_of_its_company(self):
+        self.confirm(self.make_order())
+        self.matomo.faults = [requests.ConnectionError("reset")]
+        self.run_sender()
+        self.assertEqual(self.site.state_message, fr(FAILED))
+
+    @mute_logger(LOGGER)
+    def test_an_unreadable_site_speaks_the_language_of_its_company(self):
+        self.confirm(self.make_order())
+        self.run_sender()
+        self.matomo.faults = [requests.ConnectionError("reset")]
+        self.run_verifier()
+        self.assertEqual(self.site.state_message, fr(UNREAD, fr(FAILED)))
+
+    @mute_logger(LOGGER)
+    def test_an_activity_speaks_the_language_of_its_user(self):
+        self.confirm(self.make_order())
+        self.site.sudo().token_auth = False
+        self.run_sender()
+        self.assertEqual(self.site.state_message, fr(NO_TOKEN, self.site.name))
+        activities = self.get_activities()
+        self.assertEqual(
+            activities[self.german], (de(ACTIVITY), de(NO_TOKEN, self.site.name))
+        )
+        self.assertEqual(
+            activities[self.english], (ACTIVITY, NO_TOKEN % self.site.name)
+        )
+
+    @mute_logger(LOGGER)
+    def test_a_request_speaks_the_language_of_its_company(self):
+        cancelled = self.confirm(self.make_order())
+        cancelled._action_cancel()
+        broken = self.confirm(self.make_order())
+        with patch.object(
+            type(broken), "_prepare_matomo_order", side_effect=ValueError("secret")
+        ):
+            self.run_sender()
+        self.assertEqual(self.row(cancelled).reason, fr(CANCELLED))
+        self.assertEqual(self.row(broken).reason, fr(UNBUILT))
+        note = broken.sudo().message_ids[0].body.striptags()
+        self.assertEqual(note, fr(NOT_IN_MATOMO, fr(UNBUILT)))
+
+    @mute_logger(LOGGER)
+    def test_a_refund_speaks_the_language_of_its_company(self):
+        self.site.sudo().track_refunds = True
+        order = self.confirm(self.make_order())
+        self.run_sender()
+        order._action_cancel()
+        self.end_transaction()
+        order.action_draft()
+        order.action_confirm()
+        self.run_sender()
+        refund = order.sudo().matomo_request_ids.filtered(lambda r: r.kind == "refund")
+        self.assertEqual(refund.reason, fr(REFUND_WITHDRAWN))
+
+    @mute_logger(LOGGER)
+    def test_a_company_without_language_speaks_its_managers(self):
+        self.company.partner_id.lang = False
+        self.confirm(self.make_order())
+        (self.german + self.english).active = False
+        self.german.active = True
+        self.matomo.faults = [requests.ConnectionError("reset")]
+        self.run_sender()
+        self.assertEqual(self.site.state_message, de(FAILED))
+        self.german.active = False
+        self.assertEqual(self.company._get_matomo_lang(), "en_US")
+
+    # === BUTTONS === #
+
+    def test_who_presses_a_button_is_answered_in_their_language(self):
+        name = "Fake shop"
+        self.assertEqual(self.press_test(self.german), de(CONNECTED, name))
+        self.assertEqual(self.site.state_message, fr(CONNECTED, name))
+        self.assertEqual(self.press_test(self.english), CONNECTED % name)
+
+    @mute_logger(LOGGER)
+    def test_who_presses_a_button_reads_the_trouble_in_their_language(self):
+        self.matomo.faults = [requests.ConnectionError("reset")]
+        self.assertEqual(self.press_test(self.german), de(FAILED))
+        self.assertEqual(self.site.state_message, fr(FAILED))
+
+    @mute_logger(LOGGER)
+    def test_what_a_library_says_is_on_no_screen(self):
+        """The words of a library stood in the message, and nobody translated them."""
+        self.matomo.faults = [requests.ConnectionError("HTTPSConnectionPool(0x7f)")]
+        with self.assertLogs(LOGGER, "WARNING") as logs:
+            answer = self.press_test(self.english)
+        self.assertEqual(answer, FAILED)
+        self.assertNotIn("HTTPSConnectionPool", self.site.state_message)
+        self.assertIn("HTTPSConnectionPool", logs.output[0])
+
+    @mute_logger(LOGGER)
+    def test_what_matomo_says_is_quoted_without_markup(self):
+        message = {"result": "error", "message": "<b>No</b> view &amp; access"}
+        self.matomo.faults = [None, FakeResponse(200, message)]
+        self.assertIn("“No view & access”", self.press_test(self.english))
