@@ -83,7 +83,9 @@ class RealMatomo:
         """Matomo with its privacy setting "Anonymize Order ID"."""
         settings = {
             "anonymizeIPEnable": "1",
+            # Matomo 5.8 has renamed it (docs/matomo.md section 19) and requires it.
             "maskLength": "2",
+            "ipAddressMaskLength": "2",
             "useAnonymizedIpForVisitEnrichment": "1",
         }
         method = "PrivacyManager.setAnonymizeIpSettings"
