@@ -1,6 +1,6 @@
 # All commands are in dev/; `make` alone lists them.
 PYTHON ?= python3
-export DEV_DIR ODOO_PATH PYTEST_ARGS SEED ORDERS ALL
+export DEV_DIR ODOO_PATH MATOMO PYTEST_ARGS SEED ORDERS ALL
 # Caches, too, belong into the one folder that git ignores.
 export PYTHONPYCACHEPREFIX := $(or $(DEV_DIR),$(CURDIR)/.dev)/pycache
 

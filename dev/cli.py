@@ -129,6 +129,7 @@ def usage():
     machine.say(
         "\nVariables\n"
         "  ODOO_PATH=<folder>   an Odoo 19 you have: the folder that holds `odoo`\n"
+        "  MATOMO=sid           a newer Matomo beside the default one\n"
         "  PYTEST_ARGS=<words>  for pytest: a file below tests/, -k, -x ...\n"
         "  SEED=<n> ORDERS=<n>  for chaos: an earlier run again; how many orders\n"
         "  ALL=1                for test-odoo: every test, not a selection"

@@ -19,18 +19,7 @@ import urllib.request
 import machine
 import matomo_programs
 from machine import DEV, Trouble, say, step
-from matomo_programs import APP, HERE, HOME, PREFIX, php, sbin
-
-DATA = HOME / "mariadb"
-ANSWER = DEV / "matomo.json"
-
-CONFIG = APP / "config/config.ini.php"
-# The configuration as set up; start() goes back to it.
-PRISTINE = HOME / "config.ini.php"
-
-# The names of our two servers for machine.start().
-DATABASE_SERVER = "matomo-mariadb"
-WEB_SERVER = "matomo-web"
+from matomo_programs import DEFAULT, HERE, app, home, php, prefix, sbin, suite, version
 
 SITE = {
     "name": "Demo shop",
@@ -40,50 +29,99 @@ SITE = {
 }
 
 
+# ---- Places, for the Matomo that is chosen now
+
+
+def answer_path():
+    """Return the file that says how to reach Matomo."""
+    return DEV / f"{home().name}.json"
+
+
+def _data():
+    return home() / "mariadb"
+
+
+def _provisioned():
+    return _data() / "provisioned"
+
+
+def _config():
+    return app() / "config/config.ini.php"
+
+
+def _pristine():
+    """Return where the configuration is kept as set up; start() goes back to it."""
+    return home() / "config.ini.php"
+
+
+def _database_server():
+    return f"{home().name}-mariadb"
+
+
+def _web_server():
+    return f"{home().name}-web"
+
+
 # ---- Public
 
 
 def start():
     """Set up what is missing, start MariaDB and Matomo, and say how to reach them.
 
-    Returns what DEV/matomo.json then holds. The configuration is put back as it was set
-    up, so a test's change never stays.
+    Returns what answer_path() then holds. The configuration is put back as it was set
+    up, so a test's change never stays. A suite other than the default one moves: if its
+    Matomo never ran here and cannot be set up, that is said, and the default Matomo is
+    chosen for this process and its children.
     """
-    with machine.alone("matomo"):
-        HOME.mkdir(parents=True, exist_ok=True)
+    if suite() == DEFAULT or _provisioned().exists():
+        return _start()
+    try:
+        return _start()
+    except Trouble as trouble:
+        stop()
+        say(f"    The Matomo of Debian {suite()} cannot be set up here: {trouble}")
+        say(f"    Going on with the Matomo of Debian {DEFAULT} instead.")
+    os.environ["MATOMO"] = DEFAULT
+    return _start()
+
+
+def _start():
+    with machine.alone(home().name):
+        home().mkdir(parents=True, exist_ok=True)
         matomo_programs.install()
         matomo_programs.unpack(stop)
         _start_mariadb()
         _provision()
-        port = machine.free_port(WEB_SERVER)
+        port = machine.free_port(_web_server())
         _configure(port)
         _start_web(port)
+        say(f"    Matomo {version()} of Debian {suite()} is ready")
         return _answer(port)
 
 
 def stop():
     """Stop Matomo and its MariaDB."""
-    machine.stop(WEB_SERVER)
-    machine.stop(DATABASE_SERVER)
+    machine.stop(_web_server())
+    machine.stop(_database_server())
 
 
 def stop_mariadb():
     """Take the database away from a running Matomo; restart_mariadb() ends it."""
-    machine.stop(DATABASE_SERVER)
+    machine.stop(_database_server())
 
 
 def restart_mariadb():
     """Start MariaDB again, stopping it first if it runs."""
-    machine.stop(DATABASE_SERVER)
+    machine.stop(_database_server())
     _start_mariadb()
-    set_config("database", "port", machine.free_port(DATABASE_SERVER))
-    _answer(machine.free_port(WEB_SERVER))
+    set_config("database", "port", machine.free_port(_database_server()))
+    _answer(machine.free_port(_web_server()))
 
 
 def info():
     """Return what start() returned last; that need not be running now."""
     try:
-        return json.loads(ANSWER.read_text())
+        return json.loads(answer_path().read_text())
     except FileNotFoundError:
         raise Trouble("Matomo is not set up: run python3 dev/matomo.py") from None
 
@@ -93,8 +131,8 @@ def set_config(section, key, value):
 
     None takes the setting away, so that Matomo's default holds. Returns what was.
     """
-    text, former = _with_setting(CONFIG.read_text(), section, key, value)
-    _write(CONFIG, text)
+    text, former = _with_setting(_config().read_text(), section, key, value)
+    _write(_config(), text)
     return former
 
 
@@ -119,7 +157,7 @@ def unlock():
 
 def _secrets():
     """Return passwords, tokens and the salt: made once, readable by this account."""
-    path = HOME / "secrets.json"
+    path = home() / "secrets.json"
     if not path.exists():
         names = "salt database admin odoo analyst admin_token odoo_token".split()
         _write(path, json.dumps({name: secrets.token_hex(16) for name in names}))
@@ -129,7 +167,7 @@ def _secrets():
 def _database():
     return {
         "host": "127.0.0.1",
-        "port": machine.free_port(DATABASE_SERVER),
+        "port": machine.free_port(_database_server()),
         "user": "matomo",
         "password": _secrets()["database"],
         "name": "matomo",
@@ -167,14 +205,14 @@ def _write(path, text):
 
 
 def _start_mariadb():
-    """Start MariaDB with Matomo's database, its files in DATA, on a loopback port."""
+    """Start MariaDB with Matomo's database, on a loopback port."""
     account = pwd.getpwuid(os.geteuid()).pw_name
-    if not DATA.exists():
+    if not _data().exists():
         with step("Create Matomo's database server"):
             _create_mariadb(account)
     database = _database()
     # Run at every start, before the first client is let in.
-    init = HOME / "init.sql"
+    init = home() / "init.sql"
     user = f"'{database['user']}'@'127.0.0.1'"
     _write(
         init,
@@ -184,12 +222,12 @@ def _start_mariadb():
         f"GRANT ALL ON {database['name']}.* TO {user};\n",
     )
     machine.start(
-        DATABASE_SERVER,
+        _database_server(),
         [
             sbin("mariadbd"),
             "--no-defaults",
             f"--user={account}",
-            f"--datadir={DATA}",
+            f"--datadir={_data()}",
             f"--init-file={init}",
             "--bind-address=127.0.0.1",
             f"--port={database['port']}",
@@ -208,7 +246,7 @@ def _start_mariadb():
 
 def _create_mariadb(account):
     """Create the server's files, whole or not at all."""
-    part = DATA.with_name("mariadb.part")
+    part = _data().with_name("mariadb.part")
     shutil.rmtree(part, ignore_errors=True)
     # Made elsewhere: the script that does it fails if there is a space in the path.
     with tempfile.TemporaryDirectory() as scratch:
@@ -226,7 +264,7 @@ def _create_mariadb(account):
             trouble="MariaDB could not create its files:",
         )
         shutil.move(f"{scratch}/mariadb", part)
-    part.replace(DATA)
+    part.replace(_data())
 
 
 # ---- Configuration
@@ -271,23 +309,23 @@ def _settings():
 
 def _provision():
     """Create Matomo's tables, site and users, as its web installer would."""
-    ready = DATA / "provisioned"
+    ready = _provisioned()
     wanted = machine.digest(
-        machine.fetched_version(PREFIX, "matomo"),
+        version(),
         (HERE / "provision.php").read_text(),
         SITE,
         _settings(),
     )
-    if ready.exists() and ready.read_text() == wanted and PRISTINE.exists():
+    if ready.exists() and ready.read_text() == wanted and _pristine().exists():
         return
     with step("Set up Matomo's tables, site and users"):
-        if PRISTINE.exists():
-            text = PRISTINE.read_text()
+        if _pristine().exists():
+            text = _pristine().read_text()
         else:
             text = "; <?php exit; ?> DO NOT REMOVE THIS LINE\n"
         for setting in _settings():
             text, _ = _with_setting(text, *setting)
-        _write(CONFIG, text)
+        _write(_config(), text)
         task = json.dumps({"site": SITE, "users": _users()})
         machine.run(
             [*php(), HERE / "provision.php"],
@@ -297,17 +335,17 @@ def _provision():
             trouble="Matomo could not be set up:",
         )
         # Matomo has added its plugins to it.
-        _write(PRISTINE, CONFIG.read_text())
+        _write(_pristine(), _config().read_text())
         ready.write_text(wanted)
 
 
 def _configure(port):
     """Write the configuration as set up, with the present ports."""
     hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
-    text, _ = _with_setting(PRISTINE.read_text(), "General", "trusted_hosts", hosts)
+    text, _ = _with_setting(_pristine().read_text(), "General", "trusted_hosts", hosts)
     text, _ = _with_setting(text, "database", "port", _database()["port"])
-    if not CONFIG.exists() or CONFIG.read_text() != text:
-        _write(CONFIG, text)
+    if not _config().exists() or _config().read_text() != text:
+        _write(_config(), text)
 
 
 def _with_setting(text, section, key, value):
@@ -343,14 +381,14 @@ def _start_web(port):
     """Start PHP's own web server on Matomo's public folder, four requests at a time."""
     environment = dict(part.split("=", 1) for part in php()[1:-1])
     machine.start(
-        WEB_SERVER,
-        ["php", "-S", f"127.0.0.1:{port}", "-t", APP / "public"],
+        _web_server(),
+        ["php", "-S", f"127.0.0.1:{port}", "-t", app() / "public"],
         env={**environment, "PHP_CLI_SERVER_WORKERS": "4"},
-        cwd=APP,
+        cwd=app(),
         ready=lambda: _is_matomo(port),
     )
     if not _is_matomo(port):
-        log = machine.log_path(WEB_SERVER)
+        log = machine.log_path(_web_server())
         raise Trouble(
             f"Matomo runs but does not answer: see {log}, or stop it and start again."
         )
@@ -368,7 +406,7 @@ def _is_matomo(port):
 
 
 def _answer(port):
-    """Return what others need to know, and write it to DEV/matomo.json."""
+    """Return what others need to know, and write it to answer_path()."""
     users = {user["login"]: user for user in _users()}
     answer = {
         "url": f"http://127.0.0.1:{port}/",
@@ -382,13 +420,13 @@ def _answer(port):
         "password": users["analyst"]["password"],
         "database": _database(),
         "php": php(),
-        "console": [*php(), str(APP / "console")],
+        "console": [*php(), str(app() / "console")],
         "sdk": str(
-            PREFIX / "usr/share/php/matomo/matomo-php-tracker/MatomoTracker.php"
+            prefix() / "usr/share/php/matomo/matomo-php-tracker/MatomoTracker.php"
         ),
-        "version": machine.fetched_version(PREFIX, "matomo"),
+        "version": version(),
     }
-    _write(ANSWER, json.dumps(answer, indent=2) + "\n")
+    _write(answer_path(), json.dumps(answer, indent=2) + "\n")
     return answer
 
 
@@ -400,7 +438,7 @@ def main():
     say(f"Matomo {answer['version']} runs at {answer['url']}")
     say(f"  reports:  {answer['login']} / {answer['password']}")
     say(f"  manager:  {answer['superuser_login']} / {answer['superuser_password']}")
-    say(f"  the rest: {ANSWER}")
+    say(f"  the rest: {answer_path()}")
 
 
 if __name__ == "__main__":

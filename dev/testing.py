@@ -121,5 +121,5 @@ def _environment():
     plugins = Path(__file__).with_name("plugin")
     environment["PYTHONPATH"] += f"{os.pathsep}{plugins}"
     environment["HYPOTHESIS_STORAGE_DIRECTORY"] = str(machine.folder("hypothesis"))
-    environment["MATOMO_DEV_JSON"] = str(machine.DEV / "matomo.json")
+    environment["MATOMO_DEV_JSON"] = str(matomo.answer_path())
     return environment

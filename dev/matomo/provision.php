@@ -12,6 +12,7 @@ use Piwik\Date;
 use Piwik\DbHelper;
 use Piwik\FrontController;
 use Piwik\Plugin\Manager;
+use Piwik\Plugin\ReportsProvider;
 use Piwik\Plugins\SitesManager;
 use Piwik\Plugins\UsersManager;
 use Piwik\Updater;
@@ -19,13 +20,13 @@ use Piwik\Version;
 
 $wanted = json_decode(stream_get_contents(STDIN), true, 8, JSON_THROW_ON_ERROR);
 
-require getenv('MATOMO_PREFIX') . '/usr/share/matomo/vendor_config.php';
-require PIWIK_INCLUDE_PATH . '/core/bootstrap.php';
-
 set_exception_handler(function (Throwable $error) {
     fwrite(STDERR, $error->getMessage() . "\n");
     exit(1);
 });
+
+require getenv('MATOMO_PREFIX') . '/usr/share/matomo/vendor_config.php';
+require PIWIK_INCLUDE_PATH . '/core/bootstrap.php';
 
 (new Environment('cli'))->init();
 
@@ -77,6 +78,9 @@ Access::doAsSuperUser(function () use ($wanted) {
             $model->addTokenAuth($login, $user['token'], 'Set-up', Date::now()->getDatetime());
         }
     }
+
+    // A report class that PHP refuses to load would break the reporting API only later.
+    (new ReportsProvider())->getAllReports();
 });
 
 echo Version::VERSION, "\n";

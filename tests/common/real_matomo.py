@@ -83,7 +83,9 @@ class RealMatomo:
         """Switch Matomo's setting "Anonymize Order ID" on until the block ends."""
         settings = {
             "anonymizeIPEnable": "1",
+            # Matomo 5.8 has renamed it (docs/matomo.md section 19) and requires it.
             "maskLength": "2",
+            "ipAddressMaskLength": "2",
             "useAnonymizedIpForVisitEnrichment": "1",
         }
         method = "PrivacyManager.setAnonymizeIpSettings"
