@@ -17,6 +17,7 @@
         "security/matomo_cart_update_security.xml",
         "security/matomo_reconciliation_security.xml",
         "data/ir_cron_data.xml",
+        "data/mail_activity_type_data.xml",
         "data/base_automation_data.xml",
         "views/matomo_request_views.xml",
         "views/matomo_cart_update_views.xml",

@@ -3,9 +3,16 @@ from collections import Counter
 from decimal import Decimal
 
 from odoo import SUPERUSER_ID, api, fields, models
+from odoo.exceptions import AccessError
 from odoo.tools import format_amount
 
-from ..const import ACCEPTED_STATES, ALLOWED_STATES, STATES, UNCOUNTED_STATES
+from ..const import (
+    ACCEPTED_STATES,
+    ALLOWED_STATES,
+    STATES,
+    UNCOUNTED_STATES,
+    USER_GROUP,
+)
 from ..matomo_api.delivery import (
     Absent,
     Accepted,
@@ -408,6 +415,33 @@ class MatomoRequest(models.Model):
         with guarded(cr, message, scheduled):
             for model_name, ids in scheduled.items():
                 self.env[model_name].browse(sorted(ids)).exists()._matomo_enqueue()
+
+    # === ACTIONS === #
+
+    def action_send_as_other(self):
+        """Send an order under another ID, for a person who knows it is another sale."""
+        self.check_access("read")
+        if not self.env.user.has_group(USER_GROUP):
+            raise AccessError(
+                self.env._("Only users of Matomo Order Tracking may send orders again.")
+            )
+        # sudo: nobody may write the log; pressing the button is the one way.
+        for request in self.sudo().filtered(
+            lambda each: each.kind == "order" and each.state == "different"
+        ):
+            request._update_state(
+                "pending",
+                payload=False,
+                tracking_url=False,
+                reason=False,
+                is_told_by_tag=False,
+                unconfirmed_count=0,
+                next_attempt_date=False,
+                next_check_date=False,
+                **get_secret_order_ref(request),
+            )
+        self._wake_sender()
+        return True
 
     # === STATES === #
 
@@ -1086,8 +1120,9 @@ class MatomoRequest(models.Model):
 
     @api.model
     def _cron_retrack(self):
-        """Retrack the orders that are queued for it."""
+        """Retrack what is queued for it, and see how the sites are doing."""
         self.env["matomo.retrack"]._retrack_queued()
+        self.env["matomo.site"]._watch()
 
     @api.model
     def _cron_sweep(self):
@@ -1095,6 +1130,18 @@ class MatomoRequest(models.Model):
         is_time_left = self.env["matomo.retrack"]._sweep()
         if is_time_left and self.env.registry.ready:
             Comparison(self.env).run()
+
+    @api.model
+    def _get_stopped_actions(self):
+        """Return the names of our scheduled actions that are off or do not run."""
+        late = fields.Datetime.now() - schedule.ACTION_PATIENCE
+        names = []
+        for name in ("ir_cron_send", "ir_cron_verify", "ir_cron_sweep"):
+            cron = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
+            # sudo: scheduled actions are the administrators'.
+            if cron and (not cron.sudo().active or cron.sudo().nextcall < late):
+                names.append(cron.sudo().cron_name)
+        return tuple(names)
 
     @api.model
     def _wake_sender(self, at=None):

@@ -8,9 +8,10 @@ import pytz
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, ValidationError
 from odoo.fields import Domain
-from odoo.tools import SQL, config, plaintext2html
+from odoo.tools import SQL, config, format_datetime, plaintext2html
 from odoo.tools.misc import str2bool
 
+from ..const import ACCEPTED_STATES
 from ..matomo_api.address import AddressRefused, check_address
 from ..matomo_api.client import Client
 from ..matomo_api.delivery import (
@@ -27,13 +28,19 @@ from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.reading import read_site
 from ..matomo_api.tracking import order_ref_key, tracker_url
 from ..outbox import schedule
+from ..tools.alerts import SiteFacts, find_alerts
 from ..tools.fields import WriteOnlyChar
-from ..tools.sentences import describe_error, describe_refused_address
+from ..tools.sentences import (
+    describe_alerts,
+    describe_error,
+    describe_refused_address,
+)
 from ..tools.shopper import ShopperPolicy
 
 _logger = logging.getLogger(__name__)
 
 MANAGER_ACTIVITY = "mail.mail_activity_data_warning"
+ALERT_ACTIVITY = "matomo_order_tracking.mail_activity_type_alert"
 MAX_TOKEN_LENGTH = 255
 # How long the data of shoppers are kept whose orders belong to no site (days).
 RETENTION_DAYS = 180
@@ -283,6 +290,14 @@ class MatomoSite(models.Model):
         copy=False,
         help="Matomo replaces order IDs by random ones and refuses no duplicates.",
     )
+    trouble_date = fields.Datetime(string="In Trouble Since", readonly=True, copy=False)
+    unread_date = fields.Datetime(string="Unread Since", readonly=True, copy=False)
+    alert_message = fields.Text(compute="_compute_alert_message")
+    told_alerts = fields.Char(
+        readonly=True,
+        copy=False,
+        help="Of what the managers have been told; they are told once.",
+    )
     next_read_date = fields.Datetime(
         readonly=True, copy=False, help="Before this moment Matomo is not read back."
     )
@@ -416,6 +431,8 @@ class MatomoSite(models.Model):
                 "is_order_id_anonymised": False,
                 "bulk_limit": 0,
                 "is_answer_dirty": False,
+                "trouble_date": False,
+                "unread_date": False,
             }
         )
         sites.env["matomo.request"]._wake_sender()
@@ -836,6 +853,7 @@ class MatomoSite(models.Model):
                 "last_success_date": now,
                 "next_attempt_date": False,
                 "failure_count": 0,
+                "trouble_date": False,
             }
         if values:
             # sudo: health is readonly for everybody but the sender.
@@ -930,6 +948,7 @@ class MatomoSite(models.Model):
                 "state_message": describe_error(self._get_message_env(), error),
                 "next_attempt_date": fields.Datetime.now() + wait,
                 "failure_count": count,
+                "trouble_date": self.trouble_date or fields.Datetime.now(),
             }
         )
 
@@ -945,7 +964,11 @@ class MatomoSite(models.Model):
         env = self._get_message_env()
         count = self.read_failure_count + 1
         date = fields.Datetime.now() + schedule.backoff(count, error.retry_after)
-        values = {"next_read_date": date, "read_failure_count": count}
+        values = {
+            "next_read_date": date,
+            "read_failure_count": count,
+            "unread_date": self.unread_date or fields.Datetime.now(),
+        }
         if self.state in ("ok", "unknown"):
             env = self._get_message_env()
             values |= {
@@ -964,7 +987,12 @@ class MatomoSite(models.Model):
         self.ensure_one()
         if self.can_read and not self.read_failure_count:
             return
-        values = {"next_read_date": False, "read_failure_count": 0, "can_read": True}
+        values = {
+            "next_read_date": False,
+            "read_failure_count": 0,
+            "unread_date": False,
+            "can_read": True,
+        }
         if self.state == "warning" and not self.failure_count:
             values |= {"state": "ok", "state_message": False}
         # sudo: health is readonly for everybody but the sender.
@@ -1010,6 +1038,95 @@ class MatomoSite(models.Model):
                 summary=translated.env._("Matomo does not accept orders"),
                 # A text of ours may name a site, a host or an order.
                 note=plaintext2html(describe_error(translated.env, error)),
+                user_id=user.id,
+            )
+
+    # === ALERTS === #
+    #
+    # Whatever stops the promise for hours is told to the managers, once.
+
+    def _compute_alert_message(self):
+        for site in self:
+            alerts = find_alerts(site._get_facts()) if site._may_send() else []
+            sentences = describe_alerts(site.env, alerts, format_datetime)
+            site.alert_message = "\n".join(sentences) or False
+
+    @api.model
+    def _watch(self):
+        """Tell the managers of each site what they have to know, or that it is over."""
+        for site in self.search([]):
+            if site._may_send():
+                site._tell_alerts(find_alerts(site._get_facts()))
+
+    def _get_facts(self):
+        """Return how this site is doing, as ``SiteFacts``."""
+        self.ensure_one()
+        # sudo: whoever sees the site need not see the scheduled actions.
+        site = self.sudo()
+        requests = site.env["matomo.request"]
+        now = fields.Datetime.now()
+        mine = [("site_id", "=", site.id)]
+        waiting = requests.search(
+            [
+                *mine,
+                ("state", "=", "pending"),
+                ("attempt_count", "=", 0),
+                ("next_attempt_date", "=", False),
+                ("is_backfill", "=", False),
+            ],
+            order="create_date",
+            limit=1,
+        )
+        start, end = site._get_day_bounds(site._get_today())
+        web = [
+            *mine,
+            ("kind", "=", "order"),
+            ("channel", "=", "web"),
+            ("state", "in", ACCEPTED_STATES),
+            ("order_date", ">=", start),
+            ("order_date", "<", end),
+        ]
+        return SiteFacts(
+            now=now,
+            trouble_date=site.trouble_date or None,
+            unread_date=site.unread_date or None,
+            waiting_date=waiting.create_date or None,
+            stopped_actions=requests._get_stopped_actions(),
+            failed_count=requests.search_count([*mine, ("state", "=", "failed")]),
+            different_days=site.env["matomo.reconciliation"].search_count(
+                [*mine, ("state", "=", "different")]
+            ),
+            tag_count=requests.search_count([*web, ("is_told_by_tag", "=", True)]),
+            web_count=requests.search_count(web),
+        )
+
+    def _tell_alerts(self, alerts):
+        """Schedule one activity for each manager while there is something to say.
+
+        Who has done with it is not told of the same again; what is over ends by itself.
+
+        :param alerts: list of ``Alert``
+        """
+        # sudo: the activities are the managers', whoever finds the trouble.
+        site = self.sudo()
+        kinds = {alert.kind for alert in alerts}
+        told = set((site.told_alerts or "").split(",")) - {""}
+        if kinds != told:
+            site.told_alerts = ",".join(sorted(kinds)) or False
+        if not kinds:
+            site.activity_unlink([ALERT_ACTIVITY])
+            return
+        if kinds <= told:
+            return
+        site.activity_unlink([ALERT_ACTIVITY])
+        for user in site.company_id._get_matomo_managers():
+            lang = user.lang or site.company_id._get_matomo_lang()
+            translated = site.with_context(lang=lang)
+            sentences = describe_alerts(translated.env, alerts, format_datetime)
+            translated.activity_schedule(
+                ALERT_ACTIVITY,
+                summary=translated.env._("Orders and Matomo need you"),
+                note=plaintext2html("\n".join(sentences)),
                 user_id=user.id,
             )
 

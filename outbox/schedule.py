@@ -72,6 +72,9 @@ READ_TIMEOUT = WAITING_BUDGET
 # millions takes long.
 MAX_REMAINING = 10_000
 
+# A scheduled action that is later than this does not run.
+ACTION_PATIENCE = timedelta(hours=2)
+
 # === A BROWSER === #
 
 # A matomo.js that has not started on a page by then is not there, or blocked.

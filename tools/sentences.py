@@ -1,4 +1,4 @@
-"""What people read of an error on the way to Matomo, in their language."""
+"""What people read of errors and alerts, in their language."""
 
 # {kind of matomo_api.errors: the sentence}. Each names what to do, where a person can
 # do something.
@@ -122,6 +122,64 @@ ADDRESS_SENTENCES = {
         address,
     ),
 }
+
+
+# {kind of alerts.Alert: the sentence}.
+ALERTS = {
+    "stopped": lambda env, figures: env._(
+        "Scheduled actions are switched off or do not run: %s. Until they run, orders "
+        "are not sent to Matomo, or nobody sees whether they arrived.",
+        figures["names"],
+    ),
+    "stalled": lambda env, figures: env._(
+        "Orders wait to be sent to Matomo since %s, and nothing sends them: Odoo's "
+        "scheduled actions do not run.",
+        figures["since"],
+    ),
+    "outage": lambda env, figures: env._(
+        "Matomo takes no orders since %s. They wait, and are sent when it works again.",
+        figures["since"],
+    ),
+    "unread": lambda env, figures: env._(
+        "Matomo cannot be read since %s: orders are sent, but nobody sees whether they "
+        "arrived.",
+        figures["since"],
+    ),
+    "failed": lambda env, figures: env._(
+        "%s orders or refunds failed: each says why, and what to do before Retrack is "
+        "pressed.",
+        figures["count"],
+    ),
+    "tag": lambda env, figures: env._(
+        "%(count)s of %(total)s web shop orders of today were sent by a tag of the "
+        "website, too. Remove trackEcommerceOrder from the website's code or the tag "
+        "manager: this addon sends every order.",
+        count=figures["count"],
+        total=figures["total"],
+    ),
+    "different": lambda env, figures: env._(
+        "On %s days Odoo and Matomo differ, and it is not known why: see the Daily "
+        "Comparison.",
+        figures["count"],
+    ),
+}
+
+
+def describe_alerts(env, alerts, format_moment):
+    """Return the sentences of ``Alert`` objects in the language of ``env``.
+
+    :param format_moment: ``format_moment(env, moment)`` makes a text of a naive UTC one
+    """
+    return [
+        ALERTS[alert.kind](
+            env,
+            {
+                name: format_moment(env, value) if name == "since" else value
+                for name, value in alert.figures.items()
+            },
+        )
+        for alert in alerts
+    ]
 
 
 def describe_refused_address(env, kind, address):

@@ -202,7 +202,7 @@ def _is_wanted(parameters, segment):
     }
     for condition in segment.split(","):
         name, _operator, value = condition.partition("==")
-        if values[name] in (value, unquote(unquote(unquote(value)))):
+        if values.get(name) in (value, unquote(unquote(unquote(value)))):
             return True
     return False
 

@@ -1,0 +1,92 @@
+from datetime import timedelta
+
+import requests
+
+from odoo import fields
+from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
+
+from .common import LOGGER, MatomoCommon
+
+NOW = "2026-03-03 10:00:00"
+
+
+@freeze_time(NOW)
+@tagged("post_install", "-at_install")
+class TestAlerts(MatomoCommon):
+    """Whatever stops the promise for hours is told to the managers, once."""
+
+    def setUp(self):
+        super().setUp()
+        self.manager = self.make_manager()
+
+    def at(self, **later):
+        return freeze_time(fields.Datetime.to_datetime(NOW) + timedelta(**later))
+
+    def watch(self):
+        self.run_cron("ir_cron_retrack")
+        return self.site.sudo().activity_ids.filtered(
+            lambda activity: activity.user_id == self.manager
+        )
+
+    @mute_logger(LOGGER)
+    def test_an_outage_is_told_once_and_ends_by_itself(self):
+        order = self.confirm(self.make_order())
+        self.matomo.faults = [requests.ConnectionError("no route")] * 2
+        self.run_sender()
+        self.assertFalse(self.watch())
+        with self.at(hours=3):
+            activity = self.watch()
+            self.assertIn("Matomo takes no orders since", activity.note)
+            self.assertEqual(self.watch(), activity)
+            # Who has done with it is not told of the same again.
+            activity.with_user(self.manager).action_done()
+            self.assertFalse(self.watch())
+            self.assertIn("takes no orders", self.site.alert_message)
+            self.run_sender()
+            self.assertState(order, "sent")
+            self.assertFalse(self.watch())
+            self.assertFalse(self.site.alert_message)
+        self.assertFalse(self.site.told_alerts)
+
+    @mute_logger(LOGGER)
+    def test_failed_orders_are_told(self):
+        order = self.confirm(self.make_order())
+        self.matomo.refuses = lambda parameters: True
+        self.run_sender()
+        self.assertState(order, "failed")
+        activity = self.watch()
+        self.assertIn("1 orders or refunds failed", activity.note)
+        self.matomo.refuses = lambda parameters: False
+        order.action_matomo_retrack()
+        self.run_sender()
+        self.assertFalse(self.watch())
+
+    def test_a_scheduled_action_that_is_off_is_told(self):
+        cron = self.env.ref("matomo_order_tracking.ir_cron_verify").sudo()
+        cron.active = False
+        self.assertIn(cron.cron_name, self.watch().note)
+        cron.active = True
+        self.assertFalse(self.watch())
+
+    def test_orders_that_nothing_sends_are_told(self):
+        order = self.confirm(self.make_order())
+        request = self.row(order)
+        self.env.cr.execute(
+            "UPDATE matomo_request SET create_date = %s WHERE id = %s",
+            (fields.Datetime.to_datetime(NOW) - timedelta(hours=3), request.id),
+        )
+        request.invalidate_recordset()
+        self.assertIn("nothing sends them", self.watch().note)
+
+    def test_managers_of_other_companies_are_not_told(self):
+        other = self.make_user(
+            "matomo_elsewhere", "matomo_order_tracking.group_matomo_manager"
+        )
+        company = self.env["res.company"].sudo().create({"name": "Elsewhere"})
+        other.sudo().write(
+            {"company_ids": [(6, 0, company.ids)], "company_id": company.id}
+        )
+        self.env.ref("matomo_order_tracking.ir_cron_verify").sudo().active = False
+        self.watch()
+        self.assertNotIn(other, self.site.sudo().activity_ids.user_id)

@@ -1,0 +1,57 @@
+"""What the managers of a site are told: a table of cases."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from matomo_order_tracking.tools.alerts import Alert, SiteFacts, find_alerts
+from matomo_order_tracking.tools.sentences import ALERTS
+
+NOW = datetime(2026, 3, 3, 10)
+FINE = SiteFacts(now=NOW, web_count=40)
+LONG, SHORT = NOW - timedelta(hours=2), NOW - timedelta(hours=1, minutes=59)
+
+CASES = {
+    "all is well": ({}, []),
+    "orders wait for a moment": ({"waiting_date": SHORT}, []),
+    "nothing sends them": ({"waiting_date": LONG}, [Alert("stalled", {"since": LONG})]),
+    "they wait for Matomo": (
+        {"waiting_date": LONG, "trouble_date": LONG},
+        [Alert("outage", {"since": LONG})],
+    ),
+    "they wait for Matomo, not for long": (
+        {"waiting_date": LONG, "trouble_date": SHORT},
+        [],
+    ),
+    "an action is off": (
+        {"stopped_actions": ("send", "verify"), "waiting_date": LONG},
+        [Alert("stopped", {"names": "send, verify"})],
+    ),
+    "nobody reads": ({"unread_date": LONG}, [Alert("unread", {"since": LONG})]),
+    "nobody reads for a moment": ({"unread_date": SHORT}, []),
+    "orders failed": ({"failed_count": 2}, [Alert("failed", {"count": 2})]),
+    "a tag sends orders": (
+        {"tag_count": 37},
+        [Alert("tag", {"count": 37, "total": 40})],
+    ),
+    "days differ": ({"different_days": 3}, [Alert("different", {"count": 3})]),
+    "the worst comes first": (
+        {"trouble_date": LONG, "failed_count": 1, "different_days": 1},
+        [
+            Alert("outage", {"since": LONG}),
+            Alert("failed", {"count": 1}),
+            Alert("different", {"count": 1}),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_alerts(case):
+    values, expected = CASES[case]
+    assert find_alerts(replace(FINE, **values)) == expected
+
+
+def test_each_kind_has_a_sentence():
+    said = {alert.kind for _values, alerts in CASES.values() for alert in alerts}
+    assert said == ALERTS.keys()

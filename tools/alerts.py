@@ -1,0 +1,75 @@
+"""What the managers of a Matomo site are told: facts in, alerts out.
+
+Whatever stops the promise for hours is said once, and ends by itself. Nothing here
+knows Odoo; ``tools/sentences.py`` has the sentence of each kind of alert.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+# Trouble that passes sooner is nobody's business.
+PATIENCE = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class SiteFacts:
+    """How a site is doing; all moments are naive UTC.
+
+    :param now: the moment of the facts
+    :param trouble_date: since when Matomo takes no orders; None if it does
+    :param unread_date: since when Matomo cannot be read; None if it can
+    :param waiting_date: since when the oldest order waits that could be sent
+    :param stopped_actions: names of scheduled actions that are off or do not run
+    :param failed_count: orders that failed
+    :param different_days: days on which Odoo and Matomo differ, and nobody knows why
+    :param tag_count: today's orders of the web shop that a JavaScript tag sent, too
+    :param web_count: today's orders of the web shop
+    """
+
+    now: datetime
+    trouble_date: datetime | None = None
+    unread_date: datetime | None = None
+    waiting_date: datetime | None = None
+    stopped_actions: Sequence[str] = ()
+    failed_count: int = 0
+    different_days: int = 0
+    tag_count: int = 0
+    web_count: int = 0
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that people have to know.
+
+    :param kind: a key of ``sentences.ALERTS``
+    :param figures: what its sentence names
+    """
+
+    kind: str
+    figures: Mapping = field(default_factory=dict)
+
+
+def find_alerts(facts: SiteFacts) -> list[Alert]:
+    """Return what has to be said of a site, the worst first."""
+
+    def is_old(moment):
+        return bool(moment) and moment <= facts.now - PATIENCE
+
+    alerts = []
+    if facts.stopped_actions:
+        alerts.append(Alert("stopped", {"names": ", ".join(facts.stopped_actions)}))
+    elif is_old(facts.waiting_date) and not facts.trouble_date:
+        alerts.append(Alert("stalled", {"since": facts.waiting_date}))
+    if is_old(facts.trouble_date):
+        alerts.append(Alert("outage", {"since": facts.trouble_date}))
+    if is_old(facts.unread_date):
+        alerts.append(Alert("unread", {"since": facts.unread_date}))
+    if facts.failed_count:
+        alerts.append(Alert("failed", {"count": facts.failed_count}))
+    if facts.tag_count:
+        figures = {"count": facts.tag_count, "total": facts.web_count}
+        alerts.append(Alert("tag", figures))
+    if facts.different_days:
+        alerts.append(Alert("different", {"count": facts.different_days}))
+    return alerts
