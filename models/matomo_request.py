@@ -837,6 +837,9 @@ class MatomoRequest(models.Model):
                 taken_count=0,
                 unconfirmed_count=0,
                 next_check_date=False,
+                # The next one is made with the prefix.
+                order_ref=False,
+                order_ref_key=False,
             )
             return
         self._update_state(

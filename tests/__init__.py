@@ -15,6 +15,7 @@ from . import (
     test_matomo_request_isolation,
     test_matomo_request_lanes,
     test_matomo_request_order_ref,
+    test_matomo_request_outcomes,
     test_matomo_request_privacy,
     test_matomo_request_queries,
     test_matomo_request_queue,

@@ -74,7 +74,7 @@ class TestLanguages(MatomoCommon):
     @mute_logger(LOGGER)
     def test_a_site_speaks_the_language_of_its_company(self):
         self.confirm(self.make_order())
-        self.matomo.faults = [requests.ConnectionError("reset")]
+        self.matomo.faults = [requests.ConnectionError("reset")] * 2
         self.run_sender()
         self.assertEqual(self.site.state_message, fr(FAILED))
 
@@ -82,7 +82,7 @@ class TestLanguages(MatomoCommon):
     def test_an_unreadable_site_speaks_the_language_of_its_company(self):
         self.confirm(self.make_order())
         self.run_sender()
-        self.matomo.faults = [requests.ConnectionError("reset")]
+        self.matomo.faults = [requests.ConnectionError("reset")] * 2
         self.run_verifier()
         self.assertEqual(self.site.state_message, fr(UNREAD, fr(FAILED)))
 
@@ -133,7 +133,7 @@ class TestLanguages(MatomoCommon):
         self.confirm(self.make_order())
         (self.german + self.english).active = False
         self.german.active = True
-        self.matomo.faults = [requests.ConnectionError("reset")]
+        self.matomo.faults = [requests.ConnectionError("reset")] * 2
         self.run_sender()
         self.assertEqual(self.site.state_message, de(FAILED))
         self.german.active = False
@@ -149,14 +149,14 @@ class TestLanguages(MatomoCommon):
 
     @mute_logger(LOGGER)
     def test_who_presses_a_button_reads_the_trouble_in_their_language(self):
-        self.matomo.faults = [requests.ConnectionError("reset")]
+        self.matomo.faults = [requests.ConnectionError("reset")] * 2
         self.assertEqual(self.press_test(self.german), de(FAILED))
         self.assertEqual(self.site.state_message, fr(FAILED))
 
     @mute_logger(LOGGER)
     def test_what_a_library_says_is_on_no_screen(self):
         """The words of a library stood in the message, and nobody translated them."""
-        self.matomo.faults = [requests.ConnectionError("HTTPSConnectionPool(0x7f)")]
+        self.matomo.faults = [requests.ConnectionError("HTTPSConnectionPool(0x7f)")] * 2
         with self.assertLogs(LOGGER, "WARNING") as logs:
             answer = self.press_test(self.english)
         self.assertEqual(answer, FAILED)
