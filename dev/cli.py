@@ -9,6 +9,9 @@ import machine
 
 def demo():
     """Sell in Odoo and compare with Matomo, on real servers"""
+    import environments
+
+    environments.use("odoo")
     from demo import program
 
     return program.main()

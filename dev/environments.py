@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import site
 import sys
 
 import machine
@@ -44,6 +45,15 @@ def python(name):
                 _make(home, pins(name))
                 stamp.write_text(wanted)
     return home / "bin" / "python"
+
+
+def use(name):
+    """Let this process import the packages of an environment, whose Python is its own.
+
+    :raise machine.Trouble: if the environment cannot be made
+    """
+    [packages] = python(name).parents[1].glob("lib/python*/site-packages")
+    site.addsitedir(packages)
 
 
 def _make(home, packages):

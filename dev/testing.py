@@ -93,7 +93,7 @@ def _pytest(arguments):
         # An addon of its own, in a database of its own.
         f"--ignore={addon / 'tests' / 'addons'}",
         f"--override-ini=cache_dir={machine.folder('pytest')}",
-        f"--odoo-config={odoo.config(CONFIG, max_cron_threads=0)}",
+        f"--odoo-config={_config()}",
         f"--odoo-database={DATABASE}",
         "--odoo-log-level=info",
         f"--odoo-extra=logfile={machine.log_path('test')}",
@@ -102,6 +102,12 @@ def _pytest(arguments):
         *(addon / path for path in paths or ["tests"]),
     ]
     # fmt: on
+
+
+def _config():
+    """Return Odoo's configuration file for the tests."""
+    # What a test starts shares Odoo's limit, and Chromium needs more than that.
+    return odoo.config(CONFIG, max_cron_threads=0, limit_memory_hard=0)
 
 
 def _paths(arguments):

@@ -58,7 +58,7 @@ if find_spec("hypothesis"):
         test_website_request_fuzz,
     )
 
-if find_spec("pymysql") and find_spec("websocket"):
+if find_spec("pymysql") and find_spec("playwright"):
     from .external import (
         test_browser_scripts,
         test_browser_shopper,

@@ -2,13 +2,13 @@
 
 import time
 
-import browser
 import machine
 import matomo
 from machine import say, step
 
 import odoo
 
+from .chromium import chromium, new_page
 from .clients import Matomo, Odoo, poll
 from .comparison import compare
 from .figures import odoo_sales
@@ -37,17 +37,19 @@ def set_up():
 
 def sell(shop):
     """Sell through the running servers, from outside."""
-    with browser.Browser() as chromium:
-        with step("A guest buys in the web shop"):
-            page = chromium.page()
+    with chromium() as browser:
+        with (
+            step("A guest buys in the web shop"),
+            new_page(browser, shop.odoo.url) as page,
+        ):
             buy_as_guest(page, shop)
-            page.close()
         with step("A salesperson keys in an order"):
             order_by_telephone(shop.odoo, shop.products)
-        with step("A cashier sells at the till, partly without network"):
-            page = chromium.page()
+        with (
+            step("A cashier sells at the till, partly without network"),
+            new_page(browser, shop.odoo.url) as page,
+        ):
             sell_at_the_till(page, shop)
-            page.close()
 
 
 def wait_for_delivery(client):

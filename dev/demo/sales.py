@@ -3,12 +3,13 @@
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-import machine
 from machine import Trouble
 
+from .chromium import picture
 from .clients import poll
 from .merchant import CASHIER, PRODUCTS
 
+MAIN_BUTTON = "a[name='website_sale_main_button']:visible:not(.disabled)"
 # The link the guest comes by.
 CAMPAIGN = "spring-sale"
 CAMPAIGN_LINK = f"/shop?mtm_campaign={CAMPAIGN}&mtm_kwd=tables"
@@ -24,45 +25,42 @@ GUEST = {
 
 def buy_as_guest(page, shop):
     """Buy as a guest who follows a campaign's link and accepts cookies."""
-    page.goto(shop.odoo.url + CAMPAIGN_LINK)
+    page.goto(CAMPAIGN_LINK)
     arrive(page, "/shop")
     page.click("#cookies-consent-all")
-    page.wait("document.cookie.includes('_pk_ref.')", "Matomo's cookie")
-    for key in ("table", "cushion"):
+    page.wait_for_function("document.cookie.includes('_pk_ref.')")
+    for quantity, key in enumerate(("table", "cushion"), start=1):
         [product] = shop.odoo.read(
             "product.template", ["website_url"], [("id", "=", shop.products[key])]
         )
-        page.goto(shop.odoo.url + product["website_url"])
+        page.goto(product["website_url"])
         arrive(page, product["website_url"])
         page.click("#add_to_cart")
-        page.wait_for("sup.my_cart_quantity", "1" if key == "table" else "2")
-    page.goto(f"{shop.odoo.url}/shop/cart")
+        page.wait_for_selector(f".my_cart_quantity:visible:text-is('{quantity}')")
+    page.goto("/shop/cart")
     arrive(page, "/shop/cart")
-    page.click("a[name='website_sale_main_button']")
+    page.click(MAIN_BUTTON)
     arrive(page, "/shop/address")
     for field, value in GUEST.items():
-        page.type(f"form.address_autoformat input[name='{field}']", value)
-    page.choose("#o_country_id", "Belgium")
-    page.click("a[name='website_sale_main_button']")
+        page.fill(f"form.address_autoformat input[name='{field}']", value)
+    page.select_option("#o_country_id", label="Belgium")
+    page.click(MAIN_BUTTON)
     arrive(page, "/shop/checkout")
-    page.click("[name='o_delivery_method']", "Standard delivery")
-    page.click("a[name='website_sale_main_button']:not(.disabled)")
+    page.click("[name='o_delivery_method']:has-text('Standard delivery')")
+    page.click(MAIN_BUTTON)
     arrive(page, "/shop/payment")
-    page.click("[name='o_payment_option']", "Demo")
-    page.type("input[name='customer_input']", "4242424242424242")
+    page.click("[name='o_payment_option']:has-text('Demo')")
+    page.fill("input[name='customer_input']", "4242424242424242")
     page.click("button[name='o_payment_submit_button']")
     arrive(page, "/shop/confirmation")
-    page.wait_for("[name='order_confirmation']")
+    page.wait_for_selector("[name='order_confirmation']")
     picture(page, "shop-confirmation")
 
 
 def arrive(page, path):
     """Wait for a page of the web shop and its scripts."""
-    page.arrive(path, "document.body.getAttribute('is-ready') === 'true'", timeout=120)
-
-
-def picture(page, name):
-    page.screenshot(machine.folder("demo") / f"{name}.png")
+    page.wait_for_url(f"**{path}**")
+    page.wait_for_selector("body[is-ready='true']")
 
 
 def order_by_telephone(client, products):
@@ -76,21 +74,21 @@ def order_by_telephone(client, products):
     client.call("sale.order", "action_confirm", [order])
 
 
-def log_in(page, url, login, password):
-    page.goto(f"{url}/web/login")
+def log_in(page, login, password):
+    page.goto("/web/login")
     arrive(page, "/web/login")
-    page.type("input[name='login']", login)
-    page.type("input[name='password']", password)
+    page.fill("input[name='login']", login)
+    page.fill("input[name='password']", password)
     page.click(".oe_login_form button[type='submit']")
-    page.wait("!location.pathname.startsWith('/web/login')", "The login", timeout=120)
+    page.wait_for_url(lambda url: "/web/login" not in url)
 
 
 def sell_at_the_till(page, shop):
     """Make one sale with network and two without, then sync all of them."""
-    log_in(page, shop.odoo.url, **CASHIER)
-    page.goto(f"{shop.odoo.url}/pos/ui/{shop.till}")
-    page.click(".screen-login .open-register-btn", timeout=120)
-    page.click(".modal .btn-primary", "Open Register")
+    log_in(page, **CASHIER)
+    page.goto(f"/pos/ui/{shop.till}")
+    page.click(".screen-login .open-register-btn")
+    page.click(".modal .btn-primary:has-text('Open Register')")
     ring_up(page, ["mug"], "Card")
     wait_synced(shop, 1)
     with no_network(page):
@@ -109,16 +107,20 @@ def sell_at_the_till(page, shop):
 @contextmanager
 def no_network(page):
     """Take the network from the till until the block ends."""
-    page.offline(True)
-    ping = "fetch('/pos/ping', {method: 'POST'}).then(() => false, () => true)"
-    page.wait(ping, "The end of the network")
+    page.context.set_offline(True)
+    page.wait_for_function(
+        "fetch('/pos/ping', {method: 'POST'}).then(() => false, () => true)"
+    )
     # The browser's own event can come while the network is still there.
     page.evaluate("window.dispatchEvent(new Event('offline')) && null")
-    page.wait("posmodel.data.network.offline", "The till's offline sign")
+    page.wait_for_function("posmodel.data.network.offline")
+    # The till says so once, before or after the page it interrupts.
+    dialog = page.locator(".modal .btn-primary")
+    page.add_locator_handler(dialog, lambda button: button.click())
     yield
     page.evaluate("luxon.Settings.now = () => Date.now()")
-    page.offline(False)
-    page.wait("!posmodel.data.network.offline", "The till's network")
+    page.context.set_offline(False)
+    page.wait_for_function("!posmodel.data.network.offline")
 
 
 def ring_up(page, products, payment, at=None):
@@ -126,14 +128,12 @@ def ring_up(page, products, payment, at=None):
     if at:
         page.evaluate(f"luxon.Settings.now = () => {int(at.timestamp() * 1000)}")
     for key in products:
-        page.click(".product-list .product", PRODUCTS[key]["name"])
-    page.click(".pay-order-button")
-    page.click(".paymentmethods .paymentmethod", payment)
-    page.click(".payment-screen button.validation-button.next.highlight")
-    # A till that has just lost its network says so first.
-    page.click_until(
-        ".product-list .product", ".modal .btn-primary", ".receipt-screen button.next"
-    )
+        page.click(f".product-list .product:has-text('{PRODUCTS[key]['name']}')")
+    page.click(".pay-order-button:visible")
+    page.click(f".paymentmethods .paymentmethod:has-text('{payment}')")
+    page.click(".payment-screen button.validation-button.next.highlight:visible")
+    page.click(".receipt-screen button.next:visible")
+    page.wait_for_selector(".product-list .product")
 
 
 def till_sales(shop):

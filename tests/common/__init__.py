@@ -10,7 +10,15 @@ from .copies import CopyCase
 from .fake_matomo import TOKEN, FakeMatomo, FakeResponse, lose
 from .comparison import ComparisonCommon
 from .loggers import LOGGER
-from .shop import ADDRESS, BROWSER, VISITOR, CheckoutCommon, ShopperCommon
+from .shop import (
+    ADDRESS,
+    BROWSER,
+    VISITOR,
+    CheckoutCommon,
+    ShopperCommon,
+    arrive,
+    open_page,
+)
 from .site import MODULE, MatomoCommon
 from .till import (
     IS_KEPT,

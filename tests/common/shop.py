@@ -25,6 +25,18 @@ ADDRESS = {
 }
 
 
+def arrive(page, path=""):
+    """Wait for a page of the shop and its scripts."""
+    page.wait_for_url(f"**{path}**")
+    page.wait_for_selector("body[is-ready='true']")
+
+
+def open_page(page, path, **options):
+    """Open a page of the shop and wait for its scripts."""
+    page.goto(path, **options)
+    arrive(page)
+
+
 class ShopperCommon(MatomoCommon, HttpCase):
     """A website of the company, tracked on its Matomo site, and one browser."""
 
@@ -268,20 +280,21 @@ class CheckoutCommon(ShopperCommon):
 
         :param address: what is written otherwise than in ``ADDRESS``
         """
-        main_button = "a[name='website_sale_main_button']:not(.disabled)"
-        page.goto("/shop/cart")
-        page.click(main_button, leaves=True)
-        page.arrive("/shop/address")
-        page.fill(**{**ADDRESS, **address}, country_id=str(self.belgium.id))
-        page.click(main_button, leaves=True)
-        page.arrive("/shop/checkout")
+        main_button = "a[name='website_sale_main_button']:visible:not(.disabled)"
+        open_page(page, "/shop/cart")
+        page.click(main_button)
+        arrive(page, "/shop/address")
+        for name, value in {**ADDRESS, **address}.items():
+            page.fill(f"form.address_autoformat [name='{name}']", value)
+        page.select_option("[name='country_id']", str(self.belgium.id))
+        page.click(main_button)
+        arrive(page, "/shop/checkout")
         page.click("[name='o_delivery_method'] input[type='radio']")
-        page.wait(f"!!document.querySelector({json.dumps(main_button)})")
-        page.click(main_button, leaves=True)
-        page.arrive("/shop/payment")
-        page.click(f"input[name='o_payment_radio'][data-provider-id='{provider.id}']")
+        page.click(main_button)
+        arrive(page, "/shop/payment")
+        radio = f"input[name='o_payment_radio'][data-provider-id='{provider.id}']"
+        page.click(f"[name='o_payment_option']:has({radio})")
         if provider == self.demo:
-            page.wait("!!document.querySelector('[name=customer_input]')")
-            page.fill(customer_input="4242424242424242")
-        page.click("button[name='o_payment_submit_button']:not([disabled])")
-        page.arrive("/shop/confirmation")
+            page.fill("[name='customer_input']", "4242424242424242")
+        page.click("button[name='o_payment_submit_button']:visible")
+        arrive(page, "/shop/confirmation")

@@ -10,8 +10,8 @@ from odoo.tests import HttpCase
 
 from .site import MatomoCommon
 
-# The till shows its products, and a function to say how many paid sales are only there.
-IS_OPEN = "!!document.querySelector('.product-list .product')"
+# A product that the till shows, and how many paid sales are only there.
+PRODUCT = ".product-list .product"
 UNSYNCED = """
 posmodel.models["pos.order"].filter((sale) => sale.state === "paid" && !sale.isSynced)
     .length
@@ -28,10 +28,10 @@ new Promise((resolve) => setTimeout(resolve, 400)).then(
 def open_register(page):
     """Open the register on the till's first screen."""
     greeting = ".screen-login .open-register-btn"
-    page.wait(f"{IS_OPEN} || !!document.querySelector('{greeting}')")
-    if not page.evaluate(IS_OPEN):
+    page.wait_for_selector(f"{PRODUCT}, {greeting}")
+    if not page.is_visible(PRODUCT):
         page.click(greeting)
-        page.wait(IS_OPEN)
+        page.wait_for_selector(PRODUCT)
 
 
 def ring_up(page, products, method, at):
@@ -43,17 +43,17 @@ def ring_up(page, products, method, at):
         }})()"""
     )
     for name in products:
-        page.click(".product-list .product", name)
-    page.click(".pay-order-button")
-    page.click(".paymentmethods .paymentmethod", method)
-    page.click(".payment-screen button.validation-button.next.highlight")
+        page.click(f"{PRODUCT}:has-text('{name}')")
+    page.click(".pay-order-button:visible")
+    page.click(f".paymentmethods .paymentmethod:has-text('{method}')")
+    page.click(".payment-screen button.validation-button.next.highlight:visible")
     # A till that has just lost its network says so first.
-    receipt, dialog = ".receipt-screen button.next", ".modal .btn-primary"
-    page.wait(f"!!document.querySelector('{receipt}, {dialog}')")
-    if page.evaluate(f"!!document.querySelector('{dialog}')"):
+    receipt, dialog = ".receipt-screen button.next:visible", ".modal .btn-primary"
+    page.wait_for_selector(f"{receipt}, {dialog}")
+    if page.is_visible(dialog):
         page.click(dialog)
     page.click(receipt)
-    page.wait(IS_OPEN)
+    page.wait_for_selector(PRODUCT)
 
 
 class MatomoPosCommon(MatomoCommon):

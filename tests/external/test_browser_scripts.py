@@ -7,7 +7,7 @@ from urllib.parse import quote
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from ..common import LOGGER, CheckoutCommon, FakeResponse, MatomoCommon
+from ..common import LOGGER, CheckoutCommon, FakeResponse, MatomoCommon, open_page
 from ..common.browser import BrowserCase
 
 # Each runs if it becomes part of a page; what is after it shows that it was shown.
@@ -29,15 +29,14 @@ class ScreensCase(BrowserCase):
         )
 
     def log_in(self, page, session):
-        page.set_cookie("session_id", session.sid)
+        self.add_cookie("session_id", session.sid)
 
-    def assertShown(self, page, path, *texts, click=None):
-        """Assert that a screen shows these texts, and the script as text."""
-        page.goto(path, is_ready="!!document.querySelector('.o_action_manager *')")
-        if click:
-            page.click(*click)
+    def assertShown(self, page, path, *texts):
+        """A screen shows these texts, and the script after them as text."""
+        page.goto(path)
+        page.wait_for_selector(".o_action_manager *")
         for text in texts:
-            page.wait(
+            page.wait_for_function(
                 f"[{TEXT}, ...[...document.querySelectorAll('input, textarea')].map("
                 f"e => e.value)].some(t => t.includes({text + ' <img src=x'!r}))"
             )
@@ -49,10 +48,10 @@ class ScreensCase(BrowserCase):
         )
 
     def assertTabShown(self, page, *texts):
-        """Assert that the order's tab shows these texts, and the script as text."""
-        page.click("a[role='tab']", "Matomo")
+        """The tab of the order that is open shows these, with the script as text."""
+        page.click("a[role='tab']:has-text('Matomo')")
         for text in texts:
-            page.wait(f"{TEXT}.includes({text + ' <img src=x'!r})", timeout=20)
+            page.wait_for_function(f"{TEXT}.includes({text + ' <img src=x'!r})")
         self.assertFalse(page.evaluate("window.hacked"))
 
 
@@ -117,7 +116,7 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
                 page, "Browser", "Hints", "Campaign", "Reason", "Note", "Ref"
             )
             page.click("button[name='action_matomo_retrack']")
-            page.wait("!!document.querySelector('.o_notification')")
+            page.wait_for_selector(".o_notification")
             self.assertFalse(page.evaluate("window.hacked"))
             self.assertShown(page, "/odoo/matomo-requests", "Ref", "Site")
             requests = f"/odoo/matomo-requests/{row.id}"
@@ -143,33 +142,36 @@ class TestBrowserScriptsOfShoppers(CheckoutCommon, ScreensCase):
         idsite = self.site.idsite
         product = self.chair.website_url
         with self.browse() as page:
-            page.set_user_agent(
-                f"Browser {SCRIPT}",
-                acceptLanguage=f"nl {SCRIPT}",
-                userAgentMetadata={
-                    "brands": [{"brand": f"Brand {SCRIPT}", "version": "1"}],
-                    "platform": f"Platform {SCRIPT}",
-                    "platformVersion": "",
-                    "architecture": "",
-                    "model": "",
-                    "mobile": False,
+            page.context.new_cdp_session(page).send(
+                "Network.setUserAgentOverride",
+                {
+                    "userAgent": f"Browser {SCRIPT}",
+                    "acceptLanguage": f"nl {SCRIPT}",
+                    "userAgentMetadata": {
+                        "brands": [{"brand": f"Brand {SCRIPT}", "version": "1"}],
+                        "platform": f"Platform {SCRIPT}",
+                        "platformVersion": "",
+                        "architecture": "",
+                        "model": "",
+                        "mobile": False,
+                    },
                 },
             )
-            page.set_cookie(f"_pk_id.{idsite}.1fff", quote(f"Id {SCRIPT}", safe=""))
+            self.add_cookie(f"_pk_id.{idsite}.1fff", quote(f"Id {SCRIPT}", safe=""))
             attribution = [
                 f"Campaign {SCRIPT}",
                 f"Keyword {SCRIPT}",
                 1772500000,
                 "https://x.example/?'\"><svg/onload=window.hacked=1>",
             ]
-            page.set_cookie(
+            self.add_cookie(
                 f"_pk_ref.{idsite}.1fff", quote(json.dumps(attribution), safe="")
             )
-            page.goto(product, referrer=f"https://x.example/?{SCRIPT}")
+            open_page(page, product, referer=f"https://x.example/?{SCRIPT}")
             page.click("#cookies-consent-all")
-            page.wait("document.cookie.includes('website_cookies_bar')")
+            page.wait_for_function("document.cookie.includes('website_cookies_bar')")
             page.click("#add_to_cart")
-            page.wait("+document.querySelector('.my_cart_quantity').textContent === 1")
+            page.wait_for_selector(".my_cart_quantity:visible:text-is('1')")
             self.check_out(page, self.demo, name=f"Shopper {SCRIPT}")
         order = self.get_cart()
         self.assertEqual(order.state, "sale")

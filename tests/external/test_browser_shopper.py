@@ -1,3 +1,4 @@
+import re
 import time
 from datetime import timedelta
 from unittest.mock import patch
@@ -5,11 +6,13 @@ from unittest.mock import patch
 from odoo.tests import tagged
 
 from ...outbox import schedule
-from ..common import CheckoutCommon
+from ..common import CheckoutCommon, arrive, open_page
 from ..common.browser import BrowserCase
 from ..common.real_matomo import RealMatomo
 
 CAMPAIGN = "/shop?mtm_campaign=spring-sale&mtm_kwd=chairs"
+# What an ad blocker blocks: a file with this name.
+MATOMO = re.compile("matomo[^/]*$")
 REFERRER = "http://news.example.com/article"
 
 
@@ -31,17 +34,25 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
     def answer_bar(self, page, accept):
         name = "all" if accept else "essential"
         page.click(f"#cookies-consent-{name}")
-        page.wait("document.cookie.includes('website_cookies_bar')")
+        page.wait_for_function("document.cookie.includes('website_cookies_bar')")
 
     def wait_for_matomo_js(self, page):
-        page.wait("document.cookie.includes('_pk_id.')")
+        page.wait_for_function("document.cookie.includes('_pk_id.')")
+
+    def get_cookies(self, page, prefix="_pk_"):
+        """Return matomo.js's cookies: ``{name: value}``."""
+        return {
+            cookie["name"]: cookie["value"]
+            for cookie in page.context.cookies()
+            if cookie["name"].startswith(prefix)
+        }
 
     def put_into_cart(self, page, product):
-        page.goto(self.paths[product])
+        open_page(page, self.paths[product])
         quantity = "+(document.querySelector('.my_cart_quantity')?.textContent || 0)"
         before = page.evaluate(quantity)
         page.click("#add_to_cart")
-        page.wait(f"{quantity} > {before}")
+        page.wait_for_function(f"{quantity} > {before}")
 
     def get_visits(self):
         return self.real.query(
@@ -84,7 +95,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
     def test_campaign_to_paid_order(self):
         self.make_coupon("TENOFF", 10)
         with self.browse() as page:
-            page.goto(CAMPAIGN, referrer=REFERRER)
+            open_page(page, CAMPAIGN, referer=REFERRER)
             self.answer_bar(page, accept=True)
             self.wait_for_matomo_js(page)
             self.put_into_cart(page, self.chair)
@@ -93,10 +104,10 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
                 self.send()
             (cart,) = self.get_conversions()
             self.assertEqual((cart["idgoal"], cart["items"]), (-1, 2))
-            page.goto("/shop/cart")
+            open_page(page, "/shop/cart")
             page.click("a[aria-label='Add one']")
-            page.wait("+document.querySelector('.my_cart_quantity').textContent === 3")
-            page.goto("/shop/pricelist?promo=TENOFF")
+            page.wait_for_selector(".my_cart_quantity:visible:text-is('3')")
+            open_page(page, "/shop/pricelist?promo=TENOFF")
             with self.between_pages():
                 self.send()
             self.check_out(page, self.demo)
@@ -130,10 +141,10 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
             with self.between_pages():
                 self.send()
             self.assertFalse(self.get_conversions(), "a cart of nobody is not sent")
-            page.goto("/shop")
+            open_page(page, "/shop")
             self.answer_bar(page, accept=True)
             self.wait_for_matomo_js(page)
-            page.goto("/shop")
+            open_page(page, "/shop")
             with self.between_pages():
                 self.send()
             (cart,) = self.get_conversions()
@@ -146,16 +157,16 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         with self.browse() as page:
             self.put_into_cart(page, self.chair)
             self.check_out(page, self.demo)
-            self.assertFalse([n for n in page.cookies() if n.startswith("_pk_")])
+            self.assertFalse(self.get_cookies(page))
         self.assertAnonymousOrder(self.get_cart())
 
     def test_cookies_refused(self):
         with self.browse() as page:
-            page.goto(CAMPAIGN, referrer=REFERRER)
+            open_page(page, CAMPAIGN, referer=REFERRER)
             self.answer_bar(page, accept=False)
             self.put_into_cart(page, self.chair)
             self.check_out(page, self.demo)
-            self.assertFalse([n for n in page.cookies() if n.startswith("_pk_")])
+            self.assertFalse(self.get_cookies(page))
         self.assertAnonymousOrder(self.get_cart())
 
     def assertAnonymousOrder(self, order):
@@ -180,21 +191,20 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
             patch.object(schedule, "VISITOR_PATIENCE", timedelta()),
             self.browse() as page,
         ):
-            page.is_matomo_blocked = True
-            page.goto("/shop")
+            # As an ad blocker does.
+            page.route(MATOMO, lambda route: route.abort("blockedbyclient"))
+            open_page(page, "/shop")
             self.answer_bar(page, accept=True)
             self.put_into_cart(page, self.chair)
             self.check_out(page, self.demo)
-            (name,) = [name for name in page.cookies() if name.startswith("_pk_id.")]
-            visitor = page.cookies()[name].partition(".")[0]
+            [(name, value)] = self.get_cookies(page, "_pk_id.").items()
+            visitor = value.partition(".")[0]
             # The ad blocker is switched off: the same visitor goes on.
-            page.is_matomo_blocked = False
-            page.goto("/shop")
-            page.wait("typeof window.Matomo === 'object'")
-            page.goto("/shop/cart")
-            self.assertEqual(
-                [each for each in page.cookies() if each.startswith("_pk_id.")], [name]
-            )
+            page.unroute(MATOMO)
+            open_page(page, "/shop")
+            page.wait_for_function("typeof window.Matomo === 'object'")
+            open_page(page, "/shop/cart")
+            self.assertEqual(list(self.get_cookies(page, "_pk_id.")), [name])
         order = self.get_cart()
         self.assertEqual(order.matomo_visitor_id, visitor)
         self.send()
@@ -206,7 +216,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
 
     def test_cart_left_behind_and_emptied(self):
         with self.browse() as page:
-            page.goto("/shop")
+            open_page(page, "/shop")
             self.answer_bar(page, accept=True)
             self.wait_for_matomo_js(page)
             self.put_into_cart(page, self.chair)
@@ -223,12 +233,12 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
             (visit,) = self.get_visits()
             self.assertEqual(abandoned["idvisit"], visit["idvisit"])
             # The shopper comes back and empties it.
-            page.goto("/shop/cart")
+            open_page(page, "/shop/cart")
             for _product in self.products:
                 lines = "document.querySelectorAll('.js_delete_product').length"
                 before = page.evaluate(lines)
                 page.click(".js_delete_product")
-                page.wait(f"{lines} < {before}")
+                page.wait_for_function(f"{lines} < {before}")
         self.send()
         (abandoned,) = self.get_conversions()
         self.assertEqual((abandoned["items"], abandoned["revenue"]), (0, 0))
@@ -237,14 +247,15 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         user = self.make_user("half_way", "base.group_portal")
         user.sudo().password = "half-way-half-way"
         with self.browse() as page:
-            page.goto(CAMPAIGN)
+            open_page(page, CAMPAIGN)
             self.answer_bar(page, accept=True)
             self.wait_for_matomo_js(page)
             self.put_into_cart(page, self.chair)
-            page.goto("/web/login?redirect=/shop/cart")
-            page.fill(login="half_way", password="half-way-half-way")
-            page.click("form.oe_login_form button[type='submit']", leaves=True)
-            page.goto("/shop/cart")
+            open_page(page, "/web/login?redirect=/shop/cart")
+            page.fill("[name='login']", "half_way")
+            page.fill("[name='password']", "half-way-half-way")
+            page.click("form.oe_login_form button[type='submit']")
+            arrive(page, "/shop/cart")
             self.put_into_cart(page, self.lamp)
         cart = self.get_cart()
         self.assertEqual(cart.partner_id, user.partner_id)
@@ -258,7 +269,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
 
     def test_wire_transfer_confirmed_three_days_later(self):
         with self.browse() as page:
-            page.goto(CAMPAIGN, referrer=REFERRER)
+            open_page(page, CAMPAIGN, referer=REFERRER)
             self.answer_bar(page, accept=True)
             self.wait_for_matomo_js(page)
             self.put_into_cart(page, self.chair)
@@ -322,8 +333,8 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
             self.browse() as page,
         ):
             # Odoo's own inline code is forbidden, too: its scripts never get ready.
-            page.set_cookie("website_cookies_bar", '{"optional":true}')
-            page.goto(self.paths[self.chair], is_ready="true")
+            self.add_cookie("website_cookies_bar", '{"optional":true}')
+            page.goto(self.paths[self.chair])
             self.assertFalse(page.evaluate("'odoo' in window && 'csrf_token' in odoo"))
             self.wait_for_matomo_js(page)
             self.wait_for_page_views(1)
@@ -352,11 +363,11 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
             }})();
         </script>"""
         with self.browse() as page:
-            page.set_cookie("website_cookies_bar", '{"optional":true}')
-            page.goto(self.paths[self.chair])
-            page.wait(f"document.cookie.includes('_pk_id.{idsite}.')")
+            self.add_cookie("website_cookies_bar", '{"optional":true}')
+            open_page(page, self.paths[self.chair])
+            page.wait_for_function(f"document.cookie.includes('_pk_id.{idsite}.')")
             self.wait_for_page_views(1)
-            page.goto("/shop")
+            open_page(page, "/shop")
             self.wait_for_page_views(2)
 
     def test_the_tag_of_another_site(self):

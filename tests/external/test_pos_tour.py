@@ -170,29 +170,34 @@ class TestTillTour(TillCase, BrowserCase):
         # Read before the page is open: from then on its requests have the cursor.
         login = self.seller.login
         with self.browse() as page:
-            page.goto(f"/web/login?redirect={path}", is_ready="true")
-            page.fill(login=login, password=login)
+            page.goto(f"/web/login?redirect={path}")
+            page.fill("[name='login']", login)
+            page.fill("[name='password']", login)
             page.click(".oe_login_form button[type='submit']")
             open_register(page)
             # Once more, so that the browser keeps all it needs to open the till.
-            page.wait("navigator.serviceWorker.ready.then(() => true)")
-            page.goto(path, is_ready="true")
+            page.wait_for_function("navigator.serviceWorker.ready.then(() => true)")
+            page.goto(path)
             open_register(page)
             # The till itself says on the console that it has no network.
             console = mute_logger(f"{self._logger.name}.browser")
-            with page.offline(), console:
-                page.wait("fetch('/pos/ping').then(() => false, () => true)")
+            page.context.set_offline(True)
+            with console:
+                page.wait_for_function(
+                    "fetch('/pos/ping').then(() => false, () => true)"
+                )
                 for number, (moment, products, method, _revenue) in enumerate(sold):
                     ring_up(page, products, method, at=moment)
-                    page.wait(f"{UNSYNCED} === {number + 1}")
+                    page.wait_for_function(f"{UNSYNCED} === {number + 1}")
                 # The tab is left and opened again.
-                page.wait(IS_KEPT)
-                page.goto(path, is_ready="true")
+                page.wait_for_function(IS_KEPT)
+                page.goto(path)
                 open_register(page)
-                page.wait(f"{UNSYNCED} === 3")
-            page.goto(path, is_ready="true")
+                page.wait_for_function(f"{UNSYNCED} === 3")
+            page.context.set_offline(False)
+            page.goto(path)
             open_register(page)
-            page.wait(f"{UNSYNCED} === 0")
+            page.wait_for_function(f"{UNSYNCED} === 0")
         self.assertEqual(self.run_scheduler(), ["model._cron_send()"])
         self.run_verifier()
 
