@@ -325,7 +325,19 @@ class PosOrder(models.Model):
             for each in self._get_matomo_line_amounts()
             if originals.get(each.line) == original
         )
-        return -self._get_matomo_converter(site)(total)
+        return -original._convert_matomo_refund(total, self, self.currency_rate, site)
+
+    def _get_matomo_refund_moment(self):
+        """Override of `matomo.order.mixin`: when it was made, or now if that is later.
+
+        A till may sync it later, and it may be looked at years later.
+        """
+        return min(self.date_order, super()._get_matomo_refund_moment())
+
+    def _matomo_enqueue_late_refunds(self):
+        """Override of `matomo.order.mixin` to add what tills have taken back."""
+        super()._matomo_enqueue_late_refunds()
+        self.lines.refund_orderline_ids.order_id._matomo_enqueue_refunds()
 
 
 def _drop_matomo(values):

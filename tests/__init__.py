@@ -20,6 +20,8 @@ from . import (
     test_matomo_request_queue,
     test_matomo_request_raw_data,
     test_matomo_request_refund,
+    test_matomo_request_refund_invoices,
+    test_matomo_request_refund_original,
     test_matomo_request_retrack,
     test_matomo_request_schedule,
     test_matomo_request_send,

@@ -1,4 +1,4 @@
-from odoo.tools.sql import column_exists, rename_column
+from odoo.tools.sql import column_exists, create_column, rename_column
 
 # Fields of matomo.request that have a plainer name now.
 RENAMED = {
@@ -24,6 +24,12 @@ def migrate(cr, version):
             "UPDATE ir_model_data SET name = %s"
             " WHERE module = 'matomo_order_tracking' AND name = %s",
             [f"field_matomo_request__{new}", f"field_matomo_request__{old}"],
+        )
+    # Before Odoo makes the unique indexes that distinguish them.
+    if not column_exists(cr, "matomo_request", "is_credit_note"):
+        create_column(cr, "matomo_request", "is_credit_note", "boolean")
+        cr.execute(
+            "UPDATE matomo_request SET is_credit_note = refund_move_id IS NOT NULL"
         )
     # Odoo would leave them: the code no longer names them.
     cr.execute(
