@@ -37,8 +37,16 @@ class AccountMove(models.Model):
         looked at again. A new credit note comes first, see ``outbox.refunds``.
         """
         # sudo: an accountant has no right to requests.
-        moves = self.sudo()
-        requests = moves.env["matomo.request"]
+        requests = self.env["matomo.request"].sudo()
+        if not requests.site_id.search_count([("track_refunds", "=", True)], limit=1):
+            return
+        replaced = requests.search([("replacement_move_id", "in", self.ids)])
+        # Most invoices of a company that sells otherwise, too, concern no order.
+        moves = self.sudo().filtered(
+            lambda move: move.reversed_entry_id
+            or move.invoice_line_ids.sale_line_ids
+            or move in replaced.replacement_move_id
+        )
         orders_of = {move: list(move._get_matomo_shares()) for move in moves}
         known = requests._get_refunds_of(
             order for orders in orders_of.values() for order in orders
@@ -71,6 +79,14 @@ class AccountMove(models.Model):
         )
         refunds.note_changes(known)
 
+    def _filter_matomo_documents(self):
+        """Return those that bill an order and were made at no till, drafts included."""
+        return self.filtered(
+            lambda move: move.move_type in INVOICE_TYPES
+            and move.state != "cancel"
+            and not move.pos_order_ids
+        )
+
     def _is_matomo_credit_note(self):
         """Return whether this is a credit note, and posted."""
         return self.move_type == "out_refund" and self.state == "posted"
@@ -90,8 +106,8 @@ class AccountMove(models.Model):
         """Return the orders that this invoice or credit note bills, and their shares.
 
         The share is that of the lines that name no order. What names no order at
-        all follows the document that it reverses. What a till has invoiced is left
-        out: the POS order reports it.
+        all follows the document that it reverses or replaces. What a till has invoiced
+        is left out: the POS order reports it.
 
         :return: ``{order: share}``; the shares make 1
         """
@@ -101,9 +117,17 @@ class AccountMove(models.Model):
             order: abs(sum(lines.mapped("price_total")))
             for order, lines in self._get_matomo_order_lines().items()
         }
-        if not amounts:
-            reversed_move = self.reversed_entry_id
-            return reversed_move._get_matomo_shares() if reversed_move else {}
+        reversed_move = self.reversed_entry_id
+        if not amounts and reversed_move.pos_order_ids:
+            amounts = reversed_move.pos_order_ids._get_matomo_counted_totals()
+        elif not amounts and reversed_move:
+            return reversed_move._get_matomo_shares()
+        elif not amounts:
+            replaced = self.env["matomo.request"].search(
+                [("replacement_move_id", "in", self.ids)], limit=1
+            )
+            credit_note = replaced.refund_move_id
+            return credit_note._get_matomo_shares() if credit_note else {}
         total = sum(amounts.values())
         return {
             order: amount / total if total else 1 / len(amounts)

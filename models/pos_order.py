@@ -334,9 +334,28 @@ class PosOrder(models.Model):
         """
         return min(self.date_order, super()._get_matomo_refund_moment())
 
+    def _get_matomo_documents(self):
+        """Override of `matomo.order.mixin`: those that reverse the till's invoice."""
+        return self.account_move.reversal_move_ids._filter_matomo_documents()
+
+    def _get_matomo_counted_totals(self):
+        """Return what these orders sold, by the order that counts it.
+
+        :return: ``{order: amount}`` of POS orders and the sales orders they settled
+        """
+        totals = {}
+        for order in self:
+            for line, role in order._get_matomo_line_roles().items():
+                is_settlement = role is LineRole.SETTLEMENT
+                counting = line._get_matomo_settled_order() if is_settlement else order
+                totals.setdefault(counting, 0.0)
+                totals[counting] += line.price_subtotal_incl
+        return totals
+
     def _matomo_enqueue_late_refunds(self):
-        """Override of `matomo.order.mixin` to add what tills have taken back."""
+        """Override of `matomo.order.mixin` to add credit notes and till refunds."""
         super()._matomo_enqueue_late_refunds()
+        self._get_matomo_documents()._matomo_enqueue()
         self.lines.refund_orderline_ids.order_id._matomo_enqueue_refunds()
 
 

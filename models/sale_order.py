@@ -263,16 +263,12 @@ class SaleOrder(models.Model):
     def _get_matomo_documents(self):
         """Override of `matomo.order.mixin`: those that bill its lines.
 
-        And those that reverse them, although they may have other lines. What a till
-        has invoiced is left out: the POS order reports it.
+        And those that reverse them, or what a till has invoiced of it, although they
+        may have other lines.
         """
         moves = self.order_line.invoice_lines.move_id
-        moves |= moves.reversal_move_ids
-        return moves.filtered(
-            lambda move: move.move_type in ("out_invoice", "out_refund")
-            and move.state != "cancel"
-            and not move.pos_order_ids
-        )
+        moves |= self._get_matomo_settlements().order_id.account_move
+        return (moves | moves.reversal_move_ids)._filter_matomo_documents()
 
     def _get_matomo_till_documents(self, site):
         """Override of `matomo.order.mixin`: what tills have sold, and down payments.

@@ -2,7 +2,7 @@ from odoo import Command
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import LOGGER, RefundCommon
+from .common import LOGGER, TOKEN, RefundCommon
 
 
 @tagged("post_install", "-at_install")
@@ -20,7 +20,7 @@ class TestRefundOriginal(RefundCommon):
     def open_other_till(self, **site_values):
         """Another till, on a Matomo site of its own; its session."""
         site = self.site.sudo().copy({"name": "Other site", "idsite": 2})
-        site.write({"token_auth": "a" * 32, **site_values})
+        site.write({"token_auth": TOKEN, **site_values})
         till = self.config.copy({"name": "Butcher", "matomo_site_id": site.id})
         till.payment_method_ids = [Command.set(self.cash.copy().ids)]
         till.open_ui()
@@ -33,7 +33,10 @@ class TestRefundOriginal(RefundCommon):
             "qty": -1,
             "refunded_orderline_id": sale.lines.id,
         }
-        return self.sync(self.make_sale(line, session=session, is_refund=True)) - sale
+        values = self.make_sale(line, session=session, is_refund=True)
+        for _command, _id, payment in values["payment_ids"]:
+            payment["payment_method_id"] = session.payment_method_ids.id
+        return self.sync(values) - sale
 
     def test_refund_at_another_till_goes_to_the_site_of_the_sale(self):
         sale = self.sync(self.make_sale((self.chair, 2)))
@@ -89,6 +92,68 @@ class TestRefundOriginal(RefundCommon):
         self.run_sender()
         self.assertEvents((order.name, "115.00"))
         self.assertSites("2")
+
+    # === A TILL'S INVOICE THAT IS CREDITED IN THE BACK OFFICE === #
+
+    def sell_with_invoice(self, *lines):
+        return self.sync(
+            self.make_sale(*lines, to_invoice=True, partner_id=self.customer.id)
+        )
+
+    def test_invoice_of_a_till_is_credited(self):
+        sale = self.sell_with_invoice((self.chair, 2))
+        self.assertEqual(sale.account_move.amount_total, 230.0)
+        self.run_sender()
+        self.assertEvents()
+        wizard = self.open_reversal(sale.account_move)
+        wizard.refund_moves()
+        wizard.new_move_ids.invoice_line_ids.quantity = 1
+        self.post(wizard.new_move_ids)
+        self.run_sender()
+        self.assertEvents((sale.matomo_order_ref, "115.00"))
+        # The till takes back both, and no more is refunded than was paid.
+        self.take_back_at_till(sale, 2)
+        self.run_sender()
+        self.assertEvents(*[(sale.matomo_order_ref, "115.00")] * 2)
+
+    def test_invoice_of_a_till_is_corrected(self):
+        sale = self.sell_with_invoice((self.chair, 2))
+        self.run_sender()
+        new = self.post(self.correct(sale.account_move))
+        self.run_sender()
+        self.assertEvents()
+        new.button_cancel()
+        self.end_transaction()
+        self.run_sender()
+        self.assertEvents((sale.matomo_order_ref, "230.00"))
+
+    def test_till_takes_back_with_a_credit_note(self):
+        """Both say the same: the till's own credit note is not reported besides."""
+        sale = self.sell_with_invoice((self.chair, 2))
+        self.run_sender()
+        line = {
+            "product_id": self.chair.id,
+            "qty": -1,
+            "refunded_orderline_id": sale.lines.id,
+        }
+        refund = self.sell_with_invoice(line) - sale
+        self.assertEqual(refund.account_move.reversed_entry_id, sale.account_move)
+        self.run_sender()
+        self.assertEvents((sale.matomo_order_ref, "115.00"))
+
+    def test_invoice_of_a_settlement_is_credited(self):
+        """The sales order counts what the till has sold of it."""
+        order = self.track(self.make_order((self.chair, 2)))
+        settlement = {
+            "product_id": self.chair.id,
+            "qty": 2,
+            "sale_order_origin_id": order.id,
+            "sale_order_line_id": order.order_line.id,
+        }
+        sale = self.sell_with_invoice(settlement)
+        self.reverse(sale.account_move)
+        self.run_sender()
+        self.assertEvents((order.name, "230.00"))
 
     # === IN WHICH CURRENCY === #
 
