@@ -1,5 +1,4 @@
 from . import account_move
-from . import account_move_reversal
 from . import ir_http
 from . import ir_model_fields
 from . import matomo_cart_update

@@ -378,6 +378,8 @@ class MatomoOrderMixin(models.AbstractModel):
         """Queue what was refunded of these orders before Matomo had them."""
         withdrawn = self.filtered(lambda order: order._is_matomo_withdrawn())
         withdrawn._matomo_enqueue_refunds()
+        self._get_matomo_documents()._matomo_enqueue()
+        self._get_matomo_returns()._matomo_enqueue_refunds()
 
     def _prepare_matomo_request_values(self):
         """Return the values of the order's request, with its verdict."""
@@ -901,6 +903,10 @@ class MatomoOrderMixin(models.AbstractModel):
     def _get_matomo_refund_moment(self):
         """Return when these orders give something back (naive, UTC): now."""
         return fields.Datetime.now()
+
+    def _get_matomo_returns(self):
+        """Return the orders, of whichever model, that take back something of these."""
+        return self.browse()
 
     def _get_matomo_documents(self):
         """Return the invoices and credit notes of this order, drafts included."""

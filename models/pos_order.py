@@ -352,11 +352,9 @@ class PosOrder(models.Model):
                 totals[counting] += line.price_subtotal_incl
         return totals
 
-    def _matomo_enqueue_late_refunds(self):
-        """Override of `matomo.order.mixin` to add credit notes and till refunds."""
-        super()._matomo_enqueue_late_refunds()
-        self._get_matomo_documents()._matomo_enqueue()
-        self.lines.refund_orderline_ids.order_id._matomo_enqueue_refunds()
+    def _get_matomo_returns(self):
+        """Override of `matomo.order.mixin`."""
+        return self.lines.refund_orderline_ids.order_id
 
 
 def _drop_matomo(values):

@@ -297,12 +297,9 @@ class SaleOrder(models.Model):
             )
         ]
 
-    def _matomo_enqueue_late_refunds(self):
-        """Override of `matomo.order.mixin` to add credit notes and till refunds."""
-        super()._matomo_enqueue_late_refunds()
-        self._get_matomo_documents()._matomo_enqueue()
-        returns = self._get_matomo_settlements().refund_orderline_ids.order_id
-        returns._matomo_enqueue_refunds()
+    def _get_matomo_returns(self):
+        """Override of `matomo.order.mixin`: what tills take back of settlements."""
+        return self._get_matomo_settlements().refund_orderline_ids.order_id
 
     def _get_matomo_refund_amount(self, original, site, left):
         """Override of `matomo.order.mixin`: all of it, except what tills have sold.

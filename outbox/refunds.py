@@ -379,15 +379,15 @@ def _get_nothing_reason(request, left):
 
     :param left: what Matomo has of the order and was not refunded
     """
-    _ = request.env._
+    env = request.env
     if left <= 0 or not request.is_credit_note:
-        return _("All that Matomo has of it is given back already.")
+        return env._("All that Matomo has of it is given back already.")
     document = _get_document(request, request.refund_move_id)
     if document.down_payments and not document.goods:
-        return _("It credits a down payment: the order stands.")
+        return env._("It credits a down payment: the order stands.")
     if _get_reported_amount(request):
-        return _("What is refunded of the order is in Matomo already.")
-    return _("What it credits was invoiced again.")
+        return env._("What is refunded of the order is in Matomo already.")
+    return env._("What it credits was invoiced again.")
 
 
 def _get_original_request(request):

@@ -71,6 +71,7 @@ if find_spec("pymysql") and find_spec("websocket"):
         test_real_matomo,
         test_real_orders,
         test_real_reconciliation,
+        test_real_refunds,
         test_real_totals,
         test_sdk,
         test_shell,
