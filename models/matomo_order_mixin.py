@@ -356,20 +356,30 @@ class MatomoOrderMixin(models.AbstractModel):
                     verdict.state, reason=verdict.reason, next_attempt_date=False
                 )
                 changed |= row
+        if accepted := [
+            order for order in orders - new if rows[order.id].state in ACCEPTED_STATES
+        ]:
+            refunds.note_changes(requests._get_refunds_of(accepted))
         if "pending" in changed.mapped("state"):
             requests._wake_sender()
         return changed
 
     def _matomo_enqueue_refunds(self):
         """Queue the refunds that these orders are, for sites that track refunds."""
-        moment = fields.Datetime.now()
         found = [
-            Refund(order, refunded, moment)
+            Refund(order, refunded, order._get_matomo_refund_moment())
             for order in self
             for refunded in order._get_matomo_refunded_orders()
         ]
         if found:
             refunds.queue(self.env, found)
+
+    def _matomo_enqueue_late_refunds(self):
+        """Queue what was refunded of these orders before Matomo had them."""
+        withdrawn = self.filtered(lambda order: order._is_matomo_withdrawn())
+        withdrawn._matomo_enqueue_refunds()
+        self._get_matomo_documents()._matomo_enqueue()
+        self._get_matomo_returns()._matomo_enqueue_refunds()
 
     def _prepare_matomo_request_values(self):
         """Return the values of the order's request, with its verdict."""
@@ -607,6 +617,28 @@ class MatomoOrderMixin(models.AbstractModel):
             return round_cents(to_decimal(converted))
 
         return convert
+
+    def _convert_matomo_refund(self, amount, document, rate, site):
+        """Return what a document gives back of this order, in the site's currency.
+
+        At the rate of this order, so that a whole order is refunded by what was sent.
+
+        :param amount: in the currency of the document
+        :param document: a record with a currency and a company
+        :param rate: from the currency of its company to that of the document, as
+            stored; 0 counts as 1
+        :return: a ``Decimal``, rounded to cents
+        """
+        if document.currency_id != self.currency_id:
+            amount = document.company_id.currency_id._convert(
+                amount / (rate or 1.0),
+                self.company_id.currency_id,
+                self.company_id,
+                self.date_order.date(),
+                round=False,
+            )
+            amount *= self.currency_rate or 1.0
+        return self._get_matomo_converter(site)(amount)
 
     def _prepare_matomo_line(self, line, amount, quantity, site):
         """Return a counted line as an item, in the site's language.
@@ -867,6 +899,22 @@ class MatomoOrderMixin(models.AbstractModel):
         return self.filtered(
             lambda order: order._is_matomo_withdrawn() and order.matomo_tracked
         )
+
+    def _get_matomo_refund_moment(self):
+        """Return when these orders give something back (naive, UTC): now."""
+        return fields.Datetime.now()
+
+    def _get_matomo_returns(self):
+        """Return the orders, of whichever model, that take back something of these."""
+        return self.browse()
+
+    def _get_matomo_documents(self):
+        """Return the invoices and credit notes of this order, drafts included."""
+        return self.env["account.move"]
+
+    def _get_matomo_till_documents(self, site):
+        """Return what tills have billed of this order: ``billing.Document`` objects."""
+        return []
 
     def _get_matomo_refund_amount(self, original, site, left):
         """Return what this order gives back of another one, or of itself.

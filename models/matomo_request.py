@@ -145,6 +145,17 @@ class MatomoRequest(models.Model):
         index="btree_not_null",
         ondelete="set null",
     )
+    # The credit note may be deleted, and what Matomo has of it stays.
+    is_credit_note = fields.Boolean(readonly=True, default=False)
+    replacement_move_id = fields.Many2one(
+        "account.move",
+        string="Replaced By",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+        help="The invoice that was made together with the credit note, to replace "
+        "what that reverses.",
+    )
     refunded_id = fields.Reference(
         "_selection_order_model",
         string="Refund Of",
@@ -298,11 +309,14 @@ class MatomoRequest(models.Model):
     _order_ref_unique = models.UniqueIndex("(order_ref_key) WHERE kind = 'order'")
     # One event for each cancellation, credit note, and order a till takes back from.
     _sale_refund_unique = models.UniqueIndex(
-        "(sale_order_id, COALESCE(refund_move_id, 0))"
-        " WHERE kind = 'refund' AND sale_order_id IS NOT NULL"
+        "(sale_order_id) WHERE kind = 'refund' AND is_credit_note IS NOT TRUE"
     )
     _pos_refund_unique = models.UniqueIndex(
-        "(pos_order_id, refunded_id) WHERE kind = 'refund'"
+        "(pos_order_id, refunded_id)"
+        " WHERE kind = 'refund' AND is_credit_note IS NOT TRUE"
+    )
+    _credit_note_unique = models.UniqueIndex(
+        "(refund_move_id, refunded_id) WHERE refund_move_id IS NOT NULL"
     )
     # Other modules add orders of their own, so that none of these may be set.
     _one_order = models.Constraint(
@@ -374,14 +388,13 @@ class MatomoRequest(models.Model):
         """Return the revenue this request has sent, in its currency; 0 of none."""
         return Decimal(f"{self.revenue:.2f}")
 
-    def _get_refunds_of(self, original):
-        """Return the requests that give something back of an order."""
-        return self.search(
-            [
-                ("kind", "=", "refund"),
-                ("refunded_id", "=", f"{original._name},{original.id}"),
-            ]
-        )
+    def _get_refunds_of(self, originals):
+        """Return the requests that give something back of any of these orders.
+
+        :param originals: orders, of any models
+        """
+        references = [f"{order._name},{order.id}" for order in originals]
+        return self.search([("kind", "=", "refund"), ("refunded_id", "in", references)])
 
     # === TRACKING: INSIDE THE SALE'S TRANSACTION === #
 
@@ -471,13 +484,12 @@ class MatomoRequest(models.Model):
         return allowed
 
     def _queue_late_refunds(self):
-        """Give back orders that were cancelled while they were on their way."""
+        """Queue what was refunded of these orders before Matomo had them."""
         late = self.filtered(
             lambda each: each.kind == "order" and each.site_id.track_refunds
         )
         for orders in late._get_orders():
-            withdrawn = orders.filtered(lambda order: order._is_matomo_withdrawn())
-            withdrawn._matomo_enqueue_refunds()
+            orders._matomo_enqueue_late_refunds()
 
     def _release_settlements(self, state):
         """Let POS orders count what they settled, once the sales order does not.

@@ -325,7 +325,36 @@ class PosOrder(models.Model):
             for each in self._get_matomo_line_amounts()
             if originals.get(each.line) == original
         )
-        return -self._get_matomo_converter(site)(total)
+        return -original._convert_matomo_refund(total, self, self.currency_rate, site)
+
+    def _get_matomo_refund_moment(self):
+        """Override of `matomo.order.mixin`: when it was made, or now if that is later.
+
+        A till may sync it later, and it may be looked at years later.
+        """
+        return min(self.date_order, super()._get_matomo_refund_moment())
+
+    def _get_matomo_documents(self):
+        """Override of `matomo.order.mixin`: those that reverse the till's invoice."""
+        return self.account_move.reversal_move_ids._filter_matomo_documents()
+
+    def _get_matomo_counted_totals(self):
+        """Return what these orders sold, by the order that counts it.
+
+        :return: ``{order: amount}`` of POS orders and the sales orders they settled
+        """
+        totals = {}
+        for order in self:
+            for line, role in order._get_matomo_line_roles().items():
+                is_settlement = role is LineRole.SETTLEMENT
+                counting = line._get_matomo_settled_order() if is_settlement else order
+                totals.setdefault(counting, 0.0)
+                totals[counting] += line.price_subtotal_incl
+        return totals
+
+    def _get_matomo_returns(self):
+        """Override of `matomo.order.mixin`."""
+        return self.lines.refund_orderline_ids.order_id
 
 
 def _drop_matomo(values):

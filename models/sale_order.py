@@ -8,6 +8,7 @@ from ..matomo_api.items import LineAmounts
 from ..matomo_api.tracking import Cart, Page
 from ..outbox import carts
 from ..tools import settlement
+from ..tools.billing import Document
 from ..tools.settlement import LineRole
 from ..tools.shopper import is_visitor_known, merge_visit
 from .matomo_order_mixin import personal_index
@@ -261,6 +262,49 @@ class SaleOrder(models.Model):
                     )
         return totals
 
+    # === REFUNDS === #
+
+    def _get_matomo_documents(self):
+        """Override of `matomo.order.mixin`: those that bill its lines.
+
+        And those that reverse them, or what a till has invoiced of it, although they
+        may have other lines.
+        """
+        moves = self.order_line.invoice_lines.move_id
+        moves |= self._get_matomo_settlements().order_id.account_move
+        return (moves | moves.reversal_move_ids)._filter_matomo_documents()
+
+    def _get_matomo_till_documents(self, site):
+        """Override of `matomo.order.mixin`: what tills have sold, and down payments.
+
+        What they take back is left out: their refunds report it. Down payments that
+        they pay back are no refund as long as this order stands.
+        """
+        sold = self._get_matomo_till_quantities()
+        down_payments = {
+            line: quantity
+            for line, quantity in sold.items()
+            if line.sale_order_line_id.is_downpayment
+        }
+        goods = {line: sold[line] for line in sold.keys() - down_payments.keys()}
+        for line in self.env["pos.order.line"].union(*down_payments):
+            for refund in line.refund_orderline_ids:
+                if refund.order_id._is_matomo_sale():
+                    down_payments[refund] = refund.qty
+        convert = self._get_matomo_converter(site)
+        return [
+            Document(
+                goods=convert(sum(self._get_matomo_amounts_at_till(goods))),
+                down_payments=convert(
+                    sum(self._get_matomo_amounts_at_till(down_payments))
+                ),
+            )
+        ]
+
+    def _get_matomo_returns(self):
+        """Override of `matomo.order.mixin`: what tills take back of settlements."""
+        return self._get_matomo_settlements().refund_orderline_ids.order_id
+
     def _get_matomo_refund_amount(self, original, site, left):
         """Override of `matomo.order.mixin`: all of it, except what tills have sold.
 
@@ -278,19 +322,28 @@ class SaleOrder(models.Model):
         :param pending: POS orders whose returns are left out: their refund is pending
         :return: with tax, in the site's currency; only what this order counts
         """
-        settlements = self._get_matomo_settlements()
-        quantities = {
-            each.line: each.line.qty - (each.quantity or 0.0)
-            for sale in settlements.order_id
-            for each in sale._get_matomo_counted_lines()
-            if each.line in settlements and each.role is LineRole.SETTLEMENT
-        }
-        settled = settlements.filtered(lambda line: line in quantities)
+        quantities = self._get_matomo_till_quantities()
+        settled = self.env["pos.order.line"].union(*quantities)
         for line in settled.refund_orderline_ids:
             if line.order_id._is_matomo_sale() and line.order_id not in pending:
                 quantities[line] = line.qty
         amounts = self._get_matomo_amounts_at_till(quantities)
         return self._get_matomo_converter(site)(sum(amounts))
+
+    def _get_matomo_till_quantities(self):
+        """Return what tills have sold of this order and it counts.
+
+        :return: ``{line: quantity}`` of lines of POS orders
+        """
+        settlements = self._get_matomo_settlements()
+        return {
+            each.line: each.line.qty - (each.quantity or 0.0)
+            for sale in settlements.order_id
+            for each in sale._get_matomo_counted_lines()
+            if each.line in settlements and each.role is LineRole.SETTLEMENT
+        }
+
+    # === SENTENCES === #
 
     def _get_matomo_adjustments(self, amounts):
         """Override of `matomo.order.mixin` to tell what tills have counted."""

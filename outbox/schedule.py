@@ -33,6 +33,10 @@ MAX_TAKEN = 1
 
 # A refund waits this long for its order to be in Matomo.
 ORDER_WAIT = timedelta(minutes=15)
+# A credit note waits this long to be looked at again, while a draft invoice bills
+# anew what it credits; it waits so long in all.
+DRAFT_WAIT = timedelta(hours=1)
+MAX_DRAFT_WAIT = timedelta(days=30)
 # A refund that Matomo may have waits this long until the token may read whether.
 UNREADABLE_WAIT = timedelta(hours=1)
 # A cart waits this long to learn whose it is.

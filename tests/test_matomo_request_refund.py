@@ -1,63 +1,13 @@
-from odoo import Command, fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import LOGGER, MatomoPosCommon, lose
+from .common import LOGGER, RefundCommon, lose
 
 
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
-class TestRefund(MatomoPosCommon):
-    """Refund events, on a site that tracks refunds."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.site.sudo().track_refunds = True
-
-    def track(self, order):
-        self.confirm(order)
-        self.run_sender()
-        return order
-
-    def cancel(self, order):
-        order._action_cancel()
-        self.end_transaction()
-
-    def credit(self, order, amount):
-        """Return a posted credit note for a part of the order's first line."""
-        line = order.order_line[:1]
-        move = self.env["account.move"].create(
-            {
-                "move_type": "out_refund",
-                "partner_id": order.partner_id.id,
-                "invoice_date": fields.Date.today(),
-                "invoice_line_ids": [
-                    Command.create(
-                        {
-                            "product_id": line.product_id.id,
-                            "quantity": 1,
-                            "price_unit": amount,
-                            "tax_ids": [Command.set(line.tax_ids.ids)],
-                            "sale_line_ids": [Command.link(line.id)],
-                        }
-                    )
-                ],
-            }
-        )
-        move.action_post()
-        self.end_transaction()
-        return move
-
-    def assertEvents(self, *events):
-        self.assertEqual(
-            [(event["e_n"], event["e_v"]) for event in self.matomo.events],
-            list(events),
-        )
-        for event in self.matomo.events:
-            self.assertEqual((event["e_c"], event["e_a"]), ("Ecommerce", "Refund"))
-            self.assertEqual(event["ca"], "1")
-            self.assertNotIn("idgoal", event)
+class TestRefund(RefundCommon):
+    """Refunds as Matomo events, for sites that want them."""
 
     def test_off_by_default(self):
         self.assertFalse(self.env["matomo.site"].default_get(["track_refunds"]))
@@ -127,30 +77,6 @@ class TestRefund(MatomoPosCommon):
         self.end_transaction()
         self.run_sender()
         self.assertEvents((order.name, "115.00"))
-
-    def settle_at_till(self, order, quantity):
-        return self.sync(
-            self.make_sale(
-                {
-                    "product_id": order.order_line.product_id.id,
-                    "qty": quantity,
-                    "sale_order_origin_id": order.id,
-                    "sale_order_line_id": order.order_line.id,
-                }
-            )
-        )
-
-    def take_back_at_till(self, sale, quantity):
-        return self.sync(
-            self.make_sale(
-                {
-                    "product_id": sale.lines.product_id.id,
-                    "qty": -quantity,
-                    "refunded_orderline_id": sale.lines.id,
-                },
-                is_refund=True,
-            )
-        )
 
     def test_cancelled_order_of_which_a_till_has_sold_a_part(self):
         order = self.track(self.make_order((self.chair, 5)))
@@ -315,10 +241,6 @@ class TestRefund(MatomoPosCommon):
         self.assertEqual(self.refund(order).state, "sent")
 
     # === ONE THAT MATOMO CANNOT TAKE === #
-
-    def refund(self, order):
-        rows = order.sudo().matomo_request_ids
-        return rows.filtered(lambda row: row.kind == "refund")
 
     def make_refunds(self):
         """Return two tracked orders that were cancelled after they were sent."""

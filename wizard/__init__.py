@@ -1,2 +1,3 @@
+from . import account_move_reversal
 from . import privacy_lookup_wizard
 from . import privacy_lookup_wizard_line

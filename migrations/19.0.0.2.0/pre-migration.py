@@ -1,4 +1,4 @@
-from odoo.tools.sql import column_exists, rename_column
+from odoo.tools.sql import column_exists, create_column, rename_column
 
 # Fields of matomo.request that have a plainer name now.
 RENAMED = {
@@ -29,6 +29,12 @@ def migrate(cr, version):
         "ALTER INDEX IF EXISTS matomo_request_check_index"
         " RENAME TO matomo_request_next_check_index"
     )
+    # Before Odoo makes the unique indexes that distinguish them.
+    if not column_exists(cr, "matomo_request", "is_credit_note"):
+        create_column(cr, "matomo_request", "is_credit_note", "boolean")
+        cr.execute(
+            "UPDATE matomo_request SET is_credit_note = refund_move_id IS NOT NULL"
+        )
     # Odoo does not drop an index that the code no longer names.
     cr.execute(
         "DROP INDEX IF EXISTS matomo_request_carts_index,"

@@ -10,6 +10,7 @@ from .copies import CopyCase
 from .fake_matomo import TOKEN, FakeMatomo, FakeResponse, lose
 from .comparison import ComparisonCommon
 from .loggers import LOGGER
+from .refunds import RefundCommon
 from .shop import (
     ADDRESS,
     BROWSER,

@@ -17,7 +17,7 @@ LAYERS = {
     "controllers": {"const", "matomo_api", "tools", "outbox"},
 }
 # Each knows nothing of Odoo.
-PURE = ["matomo_api", "tools/settlement.py", "tools/shopper.py"]
+PURE = ["matomo_api", "tools/billing.py", "tools/settlement.py", "tools/shopper.py"]
 
 
 def sources(*folders):
