@@ -10,6 +10,7 @@ from .copies import CopyCase
 from .fake_matomo import TOKEN, FakeMatomo, FakeResponse, lose
 from .ledger import LedgerCommon
 from .loggers import LOGGER
+from .reports import ReportsCommon
 from .shop import ADDRESS, BROWSER, VISITOR, CheckoutCommon, ShopperCommon
 from .site import MODULE, MatomoCommon
 from .till import (

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from odoo import Command
 from odoo.tests import tagged
 
-from ..common import AmountsCommon
+from ..common import AmountsCommon, ReportsCommon
 from ..common.real_matomo import RealMatomo, yesterday
 
 ORDERS, SALES, DAYS, SEED = 200, 110, 4, 20260303
@@ -31,7 +31,7 @@ def decimal(amount):
 
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
-class TestThreeHundred(AmountsCommon):
+class TestThreeHundred(ReportsCommon, AmountsCommon):
     """Odoo's own figures and Matomo's, of 310 orders of two companies, to the cent.
 
     Odoo's side is added up from the fields Odoo has computed (``amount_total``,
@@ -414,6 +414,26 @@ class TestThreeHundred(AmountsCommon):
                 )
         return skus
 
+    def compare_with_reports(self, orders, sales):
+        """What Odoo's own reports say of each day, and why Matomo has more or less."""
+        for site in self.reals:
+            company = site.company_id
+            days = self.compare_reports(
+                company,
+                orders.filtered(
+                    lambda order, company=company: order.company_id == company
+                ),
+                sales.filtered(
+                    lambda sale, company=company: sale.company_id == company
+                ),
+            )
+            for (report, day), causes in sorted(days.items()):
+                named = (f"{cause} {amount:+.6f}" for cause, amount in causes.items())
+                print(
+                    f"{site.currency_id.name} {day} {report}:",
+                    ", ".join(named) or "equal",
+                )
+
     def test_every_day_every_site_every_product(self):
         orders, sales = self.sell_everything()
         self.run_sender()
@@ -432,5 +452,6 @@ class TestThreeHundred(AmountsCommon):
         equal = self.compare_skus(skus, sent, min(dates), max(dates)) and equal
         print("equal" if equal else "DIFFERENT")
         self.assertTrue(equal, "Odoo and Matomo differ; see the figures above")
+        self.compare_with_reports(orders, sales)
         self.run_verifier()
         self.assertEqual({order.matomo_state for order in tracked}, {"verified"})
