@@ -260,15 +260,19 @@ class SaleOrder(models.Model):
     def _get_matomo_amounts_at_till(self, surplus):
         """Return what POS lines come to, in the currency of this order.
 
+        Both orders have stored the rate of the company's currency.
+
         :param surplus: ``{line: quantity}`` of POS order lines, and how much of each
             is left out
         :return: tuple of the untaxed amount and the tax, as ``Decimal``
         """
         untaxed = tax = Decimal(0)
         for sale in self.env["pos.order.line"].union(*surplus).order_id:
-            conversion = Conversion(
-                sale._get_matomo_rate(self.currency_id), self._get_matomo_coin()
-            )
+            rate = 1.0
+            if sale.currency_id != self.currency_id:
+                currency = self.company_id.currency_id
+                rate = sale._get_matomo_rate(currency) / self._get_matomo_rate(currency)
+            conversion = Conversion(rate, self._get_matomo_coin())
             for each in sale._get_matomo_line_amounts():
                 if each.line in surplus:
                     part = each.without(surplus[each.line], sale._get_matomo_coin())

@@ -580,6 +580,36 @@ class TestTillAmounts(AmountsCommon):
         self.assertEqual(late.currency_rate, 4.0)
         self.assertNotIn("the order is now", late.matomo_notes)
 
+    def test_down_payment_at_a_till_of_another_currency(self):
+        """What the till has counted is taken off at the rate stored on its sale."""
+        euro = self.setup_other_currency("EUR", rates=[("2026-03-01", 2.0)])
+        pricelist = self.env["product.pricelist"].create(
+            {"name": "EUR", "currency_id": euro.id, "company_id": self.company.id}
+        )
+        order = self.make_order(
+            self.line(self.chair, 2, 200.0), pricelist_id=pricelist.id
+        )
+        self.company.sudo().matomo_site_id = False
+        self.confirm(order)
+        down = self.sell(self.pay_down(order, 100.0))
+        self.assertExact(down, revenue="100.00")
+        self.env["res.currency.rate"].create(
+            {
+                "name": "2026-03-03",
+                "currency_id": euro.id,
+                "company_id": self.company.id,
+                "rate": 4.0,
+            }
+        )
+        self.company.sudo().matomo_site_id = self.site
+        order.action_matomo_retrack()
+        self.run_sender()
+        # 460 euros are 230 dollars.
+        self.assertRecorded(
+            order, revenue="130.00", ec_tx="30.00", ec_st="200.00", ec_dt="100.00"
+        )
+        self.assertEqual(self.total(order, down), Decimal("230.00"))
+
     def test_part_of_an_order_is_its_share_of_what_is_stored(self):
         """A tax that is changed between two tills changes neither part."""
         tax = self.make_tax(20)

@@ -607,6 +607,32 @@ class TestSaleAmounts(AmountsCommon):
             "The subtotal 205.00 differs from the sum of the products by +5.00.",
         )
 
+    def test_discount_that_another_module_takes_off_the_total(self):
+        """As OCA's ``sale_global_discount`` does it, in none of the lines."""
+        compute = type(self.env["sale.order"])._compute_amounts
+
+        def compute_with_discount(orders):
+            compute(orders)
+            for order in orders:
+                order.amount_untaxed *= 0.9
+                order.amount_tax *= 0.9
+                order.amount_total = order.amount_untaxed + order.amount_tax
+
+        with patch.object(
+            type(self.env["sale.order"]), "_compute_amounts", compute_with_discount
+        ):
+            order = self.make_order((self.chair, 2))
+            order.action_confirm()
+            self.end_transaction()
+        self.run_sender()
+        self.assertExact(
+            order, revenue="207.00", ec_tx="27.00", ec_st="180.00", balance="20.00"
+        )
+        self.assertEqual(
+            order.matomo_notes,
+            "The subtotal 180.00 differs from the sum of the products by -20.00.",
+        )
+
     def test_total_that_somebody_has_set(self):
         order = self.make_order((self.chair, 2))
         order.action_confirm()
