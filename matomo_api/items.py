@@ -8,7 +8,7 @@ revenue is right under these rules.
 
 import html
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NamedTuple
@@ -22,6 +22,9 @@ MAX_NAME_LENGTH = 1000
 MAX_CATEGORY_LENGTH = 255
 # A unit price of two decimals may miss the amount of the line by at most this share.
 MAX_PRICE_DEVIATION = Decimal("0.01")
+# A rate is a float, often the inverse of the number that somebody has entered: what a
+# conversion leaves beyond six decimals is noise.
+NOISE = Decimal("0.000001")
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
 # The texts that PHP decodes as HTML entities. Python also decodes some without a
@@ -89,6 +92,8 @@ class Amounts:
 
     :ivar left_out: names of lines whose product no longer exists
     :ivar tolerance: how far the subtotal may be from the items by rounding alone
+    :ivar order_revenue: the revenue in the order's currency; None: it is not known
+    :ivar order_rate: see ``Conversion.rate``; None: it is not known
     """
 
     revenue: Decimal
@@ -99,34 +104,101 @@ class Amounts:
     items: list[MergedItem]
     left_out: list[str]
     tolerance: Decimal
+    order_revenue: Decimal | None = None
+    order_rate: float | None = None
+
+
+class Conversion(NamedTuple):
+    """From the currency of an order to another one.
+
+    :ivar rate: how much of the order's currency is one of the other
+    :ivar coin: the smallest amount of the other currency
+    """
+
+    rate: float
+    coin: Decimal
+
+    def convert(self, amount: Decimal) -> Decimal:
+        """Return an amount of the order in the other currency, in whole coins."""
+        converted = amount / to_decimal(self.rate)
+        # Zero has no sign: Matomo would get "-0.00".
+        return round_to(converted.quantize(NOISE), self.coin) + 0
+
+
+class Totals(NamedTuple):
+    """The totals of what is counted of an order, in one currency.
+
+    :ivar revenue: with tax
+    :ivar shipping: before tax
+    :ivar discount: before tax, positive
+    """
+
+    revenue: Decimal
+    tax: Decimal
+    shipping: Decimal
+    discount: Decimal
+
+    @property
+    def subtotal(self) -> Decimal:
+        """Return what is left for the items: ``revenue - tax - shipping + discount``.
+
+        Matomo does not add up: this figure makes the five of them agree to the cent.
+        """
+        return self.revenue - self.tax - self.shipping + self.discount
+
+    def convert(self, conversion: Conversion) -> "Totals":
+        """Return these totals in another currency, each of them rounded once."""
+        return Totals(*map(conversion.convert, self))
 
 
 class LineAmounts(NamedTuple):
-    """What a line costs, in the order's currency.
+    """What a line costs, as the shop has stored it, in the order's currency.
 
-    :ivar line: the line, whatever identifies it; None: a part of the order's total
-        that belongs to no line
+    :ivar line: the line, whatever identifies it
     :ivar untaxed: before tax
     :ivar quantity: of the line
     """
 
     line: Any
-    untaxed: float
-    tax: float
+    untaxed: Decimal
+    tax: Decimal
     quantity: float
 
-    def portion(self, quantity: float, round_amount: Callable) -> "LineAmounts":
+    @property
+    def total(self) -> Decimal:
+        """Return the amount with tax."""
+        return self.untaxed + self.tax
+
+    @property
+    def is_discount(self) -> bool:
+        """Return whether the line takes something off.
+
+        A line that costs something is bought, even if a fixed tax within its price
+        leaves less than nothing before tax.
+        """
+        return self.untaxed < 0 and self.total < 0
+
+    def portion(self, quantity: float, coin: Decimal) -> "LineAmounts":
         """Return the part of these amounts that ``quantity`` of the line costs.
 
-        :param round_amount: rounds an amount to the order's currency
+        :param coin: the smallest amount of the order's currency
         """
         if quantity == self.quantity:
             return self
-        share = quantity / self.quantity if self.quantity else 0.0
+        share = Decimal(0)
+        if self.quantity:
+            share = to_decimal(quantity) / to_decimal(self.quantity)
+        untaxed = round_to(self.untaxed * share, coin)
+        total = round_to(self.total * share, coin)
+        return self._replace(untaxed=untaxed, tax=total - untaxed, quantity=quantity)
+
+    def without(self, quantity: float, coin: Decimal) -> "LineAmounts":
+        """Return what ``portion`` of that quantity leaves: both add up to the whole."""
+        part = self.portion(quantity, coin)
         return self._replace(
-            untaxed=round_amount(self.untaxed * share),
-            tax=round_amount(self.tax * share),
-            quantity=quantity,
+            untaxed=self.untaxed - part.untaxed,
+            tax=self.tax - part.tax,
+            quantity=self.quantity - quantity,
         )
 
 
@@ -228,8 +300,13 @@ def _make_item(sku: str, lines: list[Line]) -> MergedItem:
 
 
 def to_decimal(amount: float) -> Decimal:
-    """Return a float without its noise, which begins beyond six decimals."""
-    return Decimal(f"{amount:.6f}")
+    """Return a float as the number that it is written as."""
+    return Decimal(str(amount))
+
+
+def round_to(amount: Decimal, coin: Decimal) -> Decimal:
+    """Return the multiple of ``coin`` that is next to an amount; halves go outwards."""
+    return (amount / coin).quantize(Decimal(1), rounding=ROUND_HALF_UP) * coin
 
 
 def round_cents(amount: Decimal) -> Decimal:

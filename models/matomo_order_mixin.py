@@ -8,17 +8,16 @@ from odoo.tools import SQL, format_amount, format_date, hmac
 
 from ..const import ACCEPTED_STATES, SHOPPER_FIELDS, STATES, USER_GROUP, Verdict
 from ..matomo_api.items import (
-    CENT,
     MAX_NAME_LENGTH,
     Amounts,
     Item,
     Line,
     LineAmounts,
+    Totals,
     choose_categories,
     choose_sku,
     clean_text,
     merge_lines,
-    round_cents,
     to_decimal,
 )
 from ..matomo_api.tracking import Attribution, Order, Visitor
@@ -161,6 +160,7 @@ class MatomoOrderMixin(models.AbstractModel):
         if not self._matomo_order_field:
             return []
         names = ("state", "reason", "notes", "sent_date", "order_ref", "tracking_url")
+        names += ("order_revenue", "order_rate")
         return ["state", *(f"matomo_request_ids.{name}" for name in names)]
 
     @api.depends(_depends_on_matomo_request)
@@ -188,7 +188,10 @@ class MatomoOrderMixin(models.AbstractModel):
         rows = self._get_matomo_requests()
         for order in self:
             row = rows.get(order._origin.id)
-            notes = (row.notes, *order._get_matomo_changes(row)) if row else ()
+            notes = []
+            if row:
+                notes = [row.notes, row._get_conversion_sentence()]
+                notes += order._get_matomo_changes(row)
             order.matomo_notes = "\n".join(filter(None, notes))
 
     def _get_matomo_changes(self, row):
@@ -226,18 +229,17 @@ class MatomoOrderMixin(models.AbstractModel):
     def _get_matomo_revenue(self, row):
         """Return the order's revenue as it is now, in the currency of its site.
 
-        Taxes are computed only for an order whose total is not what was sent.
+        It is converted at the rate at which the request was sent: a rate that comes in
+        later changes no order.
 
         :param row: the order's request
         :return: a ``Decimal``, rounded to cents
         """
-        site, sent = row.site_id, row._get_sent_revenue()
-        if (
-            row.currency_id == site.currency_id
-            and self._get_matomo_converter(site)(self.amount_total) == sent
-        ):
-            return sent
-        return self._prepare_matomo_amounts(site).revenue
+        conversion = row._get_conversion(self.currency_id)
+        if not conversion:
+            return self._prepare_matomo_amounts(row.site_id).revenue
+        revenue, _tax = self._get_matomo_totals(self._get_matomo_counted_amounts())
+        return conversion.convert(revenue)
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_tracking_url(self):
@@ -487,16 +489,14 @@ class MatomoOrderMixin(models.AbstractModel):
 
     # === AMOUNTS === #
 
-    def _prepare_matomo_order(self, ref, site):
-        """Return the order as Matomo gets it, and the adjustments.
+    def _prepare_matomo_order(self, ref, amounts):
+        """Return the order as Matomo gets it, as a ``tracking.Order``.
 
         :param ref: the order id
-        :param site: the ``matomo.site`` that gets it, in its currency
-        :return: tuple of a ``tracking.Order`` and a list of sentences
+        :param amounts: of ``_prepare_matomo_amounts``
         """
         self.ensure_one()
-        amounts = self._prepare_matomo_amounts(site)
-        order = Order(
+        return Order(
             ref=ref,
             time=self.date_order,
             revenue=amounts.revenue,
@@ -506,117 +506,112 @@ class MatomoOrderMixin(models.AbstractModel):
             discount=amounts.discount,
             items=tuple(merged.item for merged in amounts.items),
         )
-        return order, self._get_matomo_adjustments(amounts)
 
     def _prepare_matomo_amounts(self, site):
-        """Return the ``Amounts`` of what is counted, in the site's currency."""
-        convert = self._get_matomo_converter(site)
-        total = total_tax = total_shipping = total_discount = 0.0
+        """Return the ``Amounts`` of what is counted, in the site's currency.
+
+        They are what Odoo has stored: taxes and prices may have changed since.
+        """
+        return self._convert_matomo_amounts(site, self._get_matomo_conversion(site))
+
+    def _convert_matomo_amounts(self, site, conversion):
+        """Return the ``Amounts`` of what is counted, by a ``Conversion``."""
+        parts = self._get_matomo_counted_amounts()
+        shipping = discount = Decimal(0)
         lines, left_out = [], []
-        for line, untaxed, tax, quantity in self._get_matomo_counted_amounts():
-            total += untaxed + tax
-            total_tax += tax
-            if not line:
-                # An early-payment discount, for one: it is no line of the order.
-                continue
-            if self._is_matomo_delivery(line):
-                total_shipping += untaxed
-            elif self._is_matomo_discount(untaxed, tax):
-                total_discount -= untaxed
-            elif line.product_id:
+        for part in parts:
+            if self._is_matomo_delivery(part.line):
+                shipping += part.untaxed
+            elif part.is_discount:
+                discount -= part.untaxed
+            elif part.line.product_id:
+                amount = conversion.convert(part.untaxed)
                 lines.append(
-                    self._prepare_matomo_line(line, convert(untaxed), quantity, site)
+                    self._prepare_matomo_line(part.line, amount, part.quantity, site)
                 )
             else:
-                left_out.append(line.name or "")
-        revenue, tax = convert(total), convert(total_tax)
-        shipping, discount = convert(total_shipping), convert(total_discount)
+                left_out.append(part.line.name or "")
+        stored = Totals(*self._get_matomo_totals(parts), shipping, discount)
+        totals = stored.convert(conversion)
+        # Each amount that is stored is rounded, and each amount that is converted.
+        order_coin = self._get_matomo_coin() / to_decimal(conversion.rate)
+        coin = max(conversion.coin, order_coin)
         return Amounts(
-            revenue=revenue,
-            tax=tax,
-            shipping=shipping,
-            discount=discount,
-            subtotal=revenue - tax - shipping + discount,
+            revenue=totals.revenue,
+            tax=totals.tax,
+            shipping=totals.shipping,
+            discount=totals.discount,
+            subtotal=totals.subtotal,
             items=merge_lines(lines),
             left_out=left_out,
-            tolerance=self._get_matomo_tolerance(site, len(lines)),
+            tolerance=coin + coin / 2 * len(parts),
+            order_revenue=stored.revenue,
+            order_rate=conversion.rate,
         )
 
-    def _get_matomo_tolerance(self, site, line_count):
-        """Return how far the subtotal may be from the items by rounding alone.
+    def _get_matomo_totals(self, parts):
+        """Return revenue and tax of what is counted, as ``Decimal``.
 
-        That is a cent, and half a cent for each item line, in the site's currency; in
-        a currency without cents, its smallest coin instead of a cent.
+        :param parts: of ``_get_matomo_counted_amounts``
+        :return: tuple of two amounts in the order's currency
         """
-        coin = max(CENT, to_decimal(site.currency_id.rounding))
-        return coin + coin / 2 * line_count
-
-    def _is_matomo_discount(self, untaxed, tax):
-        """Return whether a line takes something off, by its amounts.
-
-        A line that costs something is bought, even if a fixed tax within its price
-        leaves less than nothing before tax.
-        """
-        compare = self.currency_id.compare_amounts
-        return compare(untaxed, 0) < 0 and compare(untaxed + tax, 0) < 0
+        tax = sum((part.tax for part in parts), Decimal(0))
+        return sum((part.untaxed for part in parts), tax), tax
 
     def _get_matomo_counted_amounts(self):
-        """Return the amounts of what is counted with this order, in its currency.
+        """Return the amounts of the parts of lines that are counted with this order.
 
-        :return: list of ``LineAmounts``: of the counted parts of lines, and of what
-            is no line but part of the total
+        :return: list of ``LineAmounts``, in the order's currency
         """
-        amounts = self._get_matomo_line_amounts()
-        of_lines = {each.line: each for each in amounts if each.line}
+        amounts = {each.line: each for each in self._get_matomo_line_amounts()}
+        coin = self._get_matomo_coin()
         return [
-            *(
-                of_lines[counted.line].portion(counted.quantity, self.currency_id.round)
-                for counted in self._get_matomo_counted_lines()
-                if counted.quantity is not None and counted.line in of_lines
-            ),
-            *(each for each in amounts if not each.line),
+            amounts[counted.line].portion(counted.quantity, coin)
+            for counted in self._get_matomo_counted_lines()
+            if counted.quantity is not None
         ]
 
     def _get_matomo_line_amounts(self):
-        """Return the amounts of whole lines, in the order's currency.
+        """Return the amounts of whole lines, as Odoo has stored them.
 
-        Odoo's own tax computation splits the order's total over the lines, rounding
-        included, so that any part of an order adds up with the rest of it.
-
-        :return: list of ``LineAmounts``, also of what is no line but part of the total
+        :return: list of ``LineAmounts``, in the order's currency
         """
-        base_lines = self._prepare_matomo_base_lines()
-        AccountTax = self.env["account.tax"]
-        AccountTax._add_tax_details_in_base_lines(base_lines, self.company_id)
-        AccountTax._round_base_lines_tax_details(base_lines, self.company_id)
-        line_model = self._matomo_lines()._name
         amounts = []
-        for base_line in base_lines:
-            record, details = base_line["record"], base_line["tax_details"]
-            untaxed = (
-                details["total_excluded_currency"]
-                + details["delta_total_excluded_currency"]
-            )
-            tax = sum(t["tax_amount_currency"] for t in details["taxes_data"])
-            line = record if record._name == line_model else None
-            quantity = line[self._matomo_quantity_field] if line else 0.0
+        for line in self._matomo_lines():
+            untaxed = to_decimal(line.price_subtotal)
+            tax = to_decimal(line[self._matomo_total_field]) - untaxed
+            quantity = line[self._matomo_quantity_field]
             amounts.append(LineAmounts(line, untaxed, tax, quantity))
         return amounts
 
-    def _get_matomo_converter(self, site):
-        """Return a function that converts an amount to the site's currency.
+    def _get_matomo_coin(self):
+        """Return the smallest amount of the order's currency, as a ``Decimal``."""
+        return to_decimal(self.currency_id.rounding)
 
-        It takes an amount in the order's currency, converts it at the rate of the
-        order's date, and returns a ``Decimal``, rounded to cents.
+    def _get_matomo_conversion(self, site):
+        """Return the ``Conversion`` of this order's amounts to a site's currency."""
+        return site._get_conversion(
+            self.currency_id, self._get_matomo_rate(site.currency_id)
+        )
+
+    def _get_matomo_rate(self, currency):
+        """Return how much of the order's currency is one of another currency.
+
+        Odoo's reports divide by the rate that is stored on the order, if it has one. A
+        rate that comes in later does not change that.
+
+        :param currency: the company's, or a third one: that is converted from the
+            company's at the rate of the order's date
         """
-
-        def convert(amount):
-            converted = self.currency_id._convert(
-                amount, site.currency_id, self.company_id, self.date_order.date()
-            )
-            return round_cents(to_decimal(converted))
-
-        return convert
+        if currency == self.currency_id:
+            return 1.0
+        rate = self.currency_rate or 1.0
+        company_currency = self.company_id.currency_id
+        if currency == company_currency:
+            return rate
+        return rate / company_currency._get_conversion_rate(
+            company_currency, currency, self.company_id, self.date_order.date()
+        )
 
     def _convert_matomo_refund(self, amount, document, rate, site):
         """Return what a document gives back of this order, in the site's currency.
@@ -638,7 +633,15 @@ class MatomoOrderMixin(models.AbstractModel):
                 round=False,
             )
             amount *= self.currency_rate or 1.0
-        return self._get_matomo_converter(site)(amount)
+        return self._get_matomo_sent_conversion(site).convert(to_decimal(amount))
+
+    def _get_matomo_sent_conversion(self, site):
+        """Return the ``Conversion`` by which this order was, or would be, sent.
+
+        What is given back of it is converted as the order was.
+        """
+        sent = self._get_matomo_request()._get_conversion(self.currency_id)
+        return sent or self._get_matomo_conversion(site)
 
     def _prepare_matomo_line(self, line, amount, quantity, site):
         """Return a counted line as an item, in the site's language.
@@ -724,8 +727,8 @@ class MatomoOrderMixin(models.AbstractModel):
     def _get_matomo_item_changes(self, row):
         """Return a sentence on the items, if they differ from what Matomo has.
 
-        Meant for an order whose revenue is what was sent. Taxes are computed only if
-        one of its lines was written since the order was queued.
+        Meant for an order whose revenue is what was sent. Its items are looked at only
+        if one of its lines was written since the order was queued.
         """
         lines = self._matomo_lines()
         if not any(line.write_date > row.create_date for line in lines):
@@ -734,7 +737,11 @@ class MatomoOrderMixin(models.AbstractModel):
         if not (payload := row.payload):
             return []
         has = [Item(*item) for item in json.loads(payload["ec_items"])]
-        now = [each.item for each in self._prepare_matomo_amounts(row.site_id).items]
+        conversion = row._get_conversion(
+            self.currency_id
+        ) or self._get_matomo_conversion(row.site_id)
+        amounts = self._convert_matomo_amounts(row.site_id, conversion)
+        now = [each.item for each in amounts.items]
         only_there, only_here = _describe_rest(has, now), _describe_rest(now, has)
         if not only_there and not only_here:
             return []
@@ -871,6 +878,9 @@ class MatomoOrderMixin(models.AbstractModel):
     _matomo_order_field = None
     # The field of a line that says how much was bought.
     _matomo_quantity_field = None
+    # The field of a line with its stored total with tax; ``price_subtotal`` is
+    # without.
+    _matomo_total_field = None
     # All stored fields with personal data.
     _matomo_personal_fields = SHOPPER_FIELDS
 
@@ -1001,10 +1011,6 @@ class MatomoOrderMixin(models.AbstractModel):
     def _is_matomo_delivery(self, line):
         """Return whether the line is the cost of the delivery."""
         return False
-
-    def _prepare_matomo_base_lines(self):
-        """Return the base lines of Odoo's tax computation behind the order's total."""
-        raise NotImplementedError
 
 
 def personal_index(*names):

@@ -277,6 +277,23 @@ class MatomoRequest(models.Model):
         help="What Matomo has instead, in the currency of the Matomo site.",
     )
     currency_id = fields.Many2one("res.currency", readonly=True)
+    order_revenue = fields.Monetary(
+        string="Revenue of the Order",
+        currency_field="order_currency_id",
+        readonly=True,
+        help="The amount sent, in the currency of the order.",
+    )
+    order_currency_id = fields.Many2one(
+        "res.currency", string="Currency of the Order", readonly=True
+    )
+    order_rate = fields.Float(
+        string="Rate",
+        digits=0,
+        readonly=True,
+        aggregator=None,
+        help="How much of the order's currency was one of the Matomo site's. The order "
+        "itself stores another one as soon as its date changes.",
+    )
     sent_date = fields.Datetime(readonly=True)
     verified_date = fields.Datetime(readonly=True)
     duration_ms = fields.Integer(
@@ -387,6 +404,37 @@ class MatomoRequest(models.Model):
     def _get_sent_revenue(self):
         """Return the revenue this request has sent, in its currency; 0 of none."""
         return Decimal(f"{self.revenue:.2f}")
+
+    def _get_conversion(self, currency):
+        """Return the ``Conversion`` by which an order in ``currency`` was sent.
+
+        :return: None if it was not sent yet, was sent in another currency or for a
+            site that had another currency, or if its request is of an older version
+        """
+        is_known = (
+            self.order_rate
+            and self.order_currency_id == currency
+            and self.currency_id == self.site_id.currency_id
+        )
+        if not is_known:
+            return None
+        return self.site_id._get_conversion(currency, self.order_rate)
+
+    def _get_conversion_sentence(self):
+        """Return from what and at which rate the amounts were converted, or False."""
+        if not self.order_rate or self.order_currency_id == self.currency_id:
+            return False
+        # The way it is easy to read: 150 yen for a dollar, not 0.00666667 dollars.
+        rate, many, one = self.order_rate, self.order_currency_id, self.currency_id
+        if rate < 1:
+            rate, many, one = 1 / rate, one, many
+        return self.env._(
+            "Converted from %(amount)s at a rate of %(rate)s %(many)s for 1 %(one)s.",
+            amount=format_amount(self.env, self.order_revenue, self.order_currency_id),
+            rate=f"{Decimal(f'{rate:.6g}'):f}",
+            many=many.name,
+            one=one.name,
+        )
 
     def _get_refunds_of(self, originals):
         """Return the requests that give something back of any of these orders.

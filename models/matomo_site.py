@@ -25,6 +25,7 @@ from ..matomo_api.delivery import (
     bulk_timeout,
 )
 from ..matomo_api.errors import MatomoError, Misconfigured
+from ..matomo_api.items import CENT, Conversion, round_cents, to_decimal
 from ..matomo_api.reading import read_site
 from ..matomo_api.tracking import order_ref_key, tracker_url
 from ..outbox import schedule
@@ -500,6 +501,19 @@ class MatomoSite(models.Model):
         self.ensure_one()
         days = day, day + timedelta(days=1)
         return tuple(self._to_utc(datetime.combine(d, time.min)) for d in days)
+
+    def _get_conversion(self, currency, rate):
+        """Return the ``Conversion`` of amounts to what is sent to this site.
+
+        An amount that is already in the site's currency is only rounded to cents.
+
+        :param currency: of the amounts
+        :param rate: how much of it is one of the site's currency
+        """
+        if currency == self.currency_id:
+            return Conversion(rate, CENT)
+        coin = round_cents(to_decimal(self.currency_id.rounding))
+        return Conversion(rate, max(coin, CENT))
 
     def _get_order_ref_key(self, ref):
         """What orders may not share that Matomo takes for one order."""

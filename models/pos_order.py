@@ -17,6 +17,7 @@ class PosOrder(models.Model):
 
     _matomo_order_field = "pos_order_id"
     _matomo_quantity_field = "qty"
+    _matomo_total_field = "price_subtotal_incl"
 
     matomo_request_ids = fields.One2many(
         "matomo.request",
@@ -65,16 +66,6 @@ class PosOrder(models.Model):
         return super().read(fields, load)
 
     # === THE ORDER === #
-
-    def _get_matomo_revenue(self, row):
-        """Override of `matomo.order.mixin`: a tip may not be in Odoo's total.
-
-        A tip that is added after the payment is a line, but the till does not change
-        the total (``pos_restaurant``: tip_screen.js).
-        """
-        if self.is_tipped:
-            return self._prepare_matomo_amounts(row.site_id).revenue
-        return super()._get_matomo_revenue(row)
 
     def _is_matomo_sale(self):
         """Override of `matomo.order.mixin`: paid sales count."""
@@ -142,31 +133,13 @@ class PosOrder(models.Model):
         )
 
     def _matomo_lines(self):
-        """Override of `matomo.order.mixin`."""
-        return self.lines
-
-    def _prepare_matomo_base_lines(self):
         """Override of `matomo.order.mixin`.
 
-        They are those of ``pos.order.line`` (``is_refund`` decides what is rounded
-        together), but with the sign of the line's own quantity, and no income account
-        is needed. A till's cash rounding is no line, and no revenue.
+        The till's cash rounding is no line, and no revenue. A tip that is added after
+        the payment is one, although it is not in the total of the POS order
+        (``pos_restaurant``: tip_screen.js).
         """
-        return [
-            self.env["account.tax"]._prepare_base_line_for_taxes_computation(
-                line,
-                partner_id=self.partner_id.commercial_partner_id,
-                currency_id=self.currency_id,
-                rate=self.currency_rate,
-                product_id=line.product_id,
-                tax_ids=line.tax_ids_after_fiscal_position,
-                price_unit=line.price_unit,
-                quantity=line.qty,
-                discount=line.discount,
-                is_refund=line.qty * line.price_unit < 0,
-            )
-            for line in self.lines
-        ]
+        return self.lines
 
     # === WHO COUNTS A LINE === #
 
@@ -321,11 +294,12 @@ class PosOrder(models.Model):
         """Override of `matomo.order.mixin`: what its lines take back."""
         originals = self._get_matomo_originals()
         total = sum(
-            each.untaxed + each.tax
+            each.total
             for each in self._get_matomo_line_amounts()
             if originals.get(each.line) == original
         )
-        return -original._convert_matomo_refund(total, self, self.currency_rate, site)
+        rate = self.currency_rate
+        return -original._convert_matomo_refund(float(total), self, rate, site)
 
     def _get_matomo_refund_moment(self):
         """Override of `matomo.order.mixin`: when it was made, or now if that is later.

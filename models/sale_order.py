@@ -1,10 +1,12 @@
+from decimal import Decimal
+
 from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.http import request
 from odoo.tools import format_datetime
 
 from ..const import SHOPPER_FIELDS, USER_GROUP, Verdict
-from ..matomo_api.items import LineAmounts
+from ..matomo_api.items import Conversion, LineAmounts, to_decimal
 from ..matomo_api.tracking import Cart, Page
 from ..outbox import carts
 from ..tools import settlement
@@ -25,6 +27,7 @@ class SaleOrder(models.Model):
 
     _matomo_order_field = "sale_order_id"
     _matomo_quantity_field = "product_uom_qty"
+    _matomo_total_field = "price_total"
 
     matomo_request_ids = fields.One2many(
         "matomo.request",
@@ -124,14 +127,31 @@ class SaleOrder(models.Model):
         """Override of `matomo.order.mixin`."""
         return line.is_delivery
 
-    def _prepare_matomo_base_lines(self):
-        """Override of `matomo.order.mixin`: the lines ``_compute_amounts`` adds up."""
-        # A filtered recordset prefetches its own records only.
-        lines = self._get_priced_lines().with_prefetch(self.order_line._prefetch_ids)
-        return [
-            *(line._prepare_base_line_for_taxes_computation() for line in lines),
-            *self._add_base_lines_for_early_payment_discount(),
-        ]
+    def _get_matomo_totals(self, parts):
+        """Override of `matomo.order.mixin`: a whole order has totals of its own.
+
+        Its lines need not add up to them: taxes are rounded once for the whole order,
+        an early-payment discount lowers the tax alone, a module adds a fee.
+        """
+        counted = {part.line: part for part in parts}
+        is_part = self._get_matomo_lines_counted_at_till() or any(
+            (whole.untaxed or whole.tax) and counted.get(whole.line) != whole
+            for whole in self._get_matomo_line_amounts()
+        )
+        if is_part:
+            return super()._get_matomo_totals(parts)
+        return to_decimal(self.amount_total), to_decimal(self.amount_tax)
+
+    def _get_matomo_revenue(self, row):
+        """Override of `matomo.order.mixin`: the same total is the same revenue.
+
+        Lines are read only for an order whose total is not what was sent.
+        """
+        if row._get_conversion(self.currency_id) and (
+            self.currency_id.compare_amounts(self.amount_total, row.order_revenue) == 0
+        ):
+            return row._get_sent_revenue()
+        return super()._get_matomo_revenue(row)
 
     # === SETTLED AT TILLS === #
 
@@ -193,10 +213,8 @@ class SaleOrder(models.Model):
     def _get_matomo_content_verdict(self):
         """Override of `matomo.order.mixin`: tills may have counted all of it."""
         if at_till := self._get_matomo_lines_counted_at_till():
-            left = sum(
-                each.untaxed + each.tax for each in self._get_matomo_counted_amounts()
-            )
-            if self.currency_id.compare_amounts(left, 0) <= 0:
+            left = sum(each.total for each in self._get_matomo_counted_amounts())
+            if left <= 0:
                 return Verdict(
                     "excluded",
                     self.env._(
@@ -239,28 +257,33 @@ class SaleOrder(models.Model):
         for number, each in enumerate(amounts):
             if each.line in at_till and each.line.is_downpayment:
                 untaxed, tax = self._get_matomo_amounts_at_till(
-                    {line: line.qty for line in at_till[each.line]}
+                    {line: 0.0 for line in at_till[each.line]}
                 )
                 amounts[number] = LineAmounts(each.line, -untaxed, -tax, 0.0)
         return amounts
 
-    def _get_matomo_amounts_at_till(self, quantities):
-        """Return what parts of POS lines come to, in the currency of this order.
+    def _get_matomo_amounts_at_till(self, surplus):
+        """Return what POS lines come to, in the currency of this order.
 
-        :param quantities: ``{line: quantity}`` of POS order lines
-        :return: list of the untaxed amount and the tax
+        Both orders have stored the rate of the company's currency.
+
+        :param surplus: ``{line: quantity}`` of POS order lines, and how much of each
+            is left out
+        :return: tuple of the untaxed amount and the tax, as ``Decimal``
         """
-        totals = [0.0, 0.0]
-        for sale in self.env["pos.order.line"].union(*quantities).order_id:
+        untaxed = tax = Decimal(0)
+        for sale in self.env["pos.order.line"].union(*surplus).order_id:
+            rate = 1.0
+            if sale.currency_id != self.currency_id:
+                currency = self.company_id.currency_id
+                rate = sale._get_matomo_rate(currency) / self._get_matomo_rate(currency)
+            conversion = Conversion(rate, self._get_matomo_coin())
             for each in sale._get_matomo_line_amounts():
-                if each.line not in quantities:
-                    continue
-                part = each.portion(quantities[each.line], sale.currency_id.round)
-                for number, amount in enumerate((part.untaxed, part.tax)):
-                    totals[number] += sale.currency_id._convert(
-                        amount, self.currency_id, self.company_id, sale.date_order
-                    )
-        return totals
+                if each.line in surplus:
+                    part = each.without(surplus[each.line], sale._get_matomo_coin())
+                    untaxed += conversion.convert(part.untaxed)
+                    tax += conversion.convert(part.tax)
+        return untaxed, tax
 
     # === REFUNDS === #
 
@@ -280,18 +303,18 @@ class SaleOrder(models.Model):
         What they take back is left out: their refunds report it. Down payments that
         they pay back are no refund as long as this order stands.
         """
-        sold = self._get_matomo_till_quantities()
+        surplus = self._get_matomo_till_surplus()
         down_payments = {
-            line: quantity
-            for line, quantity in sold.items()
+            line: left_out
+            for line, left_out in surplus.items()
             if line.sale_order_line_id.is_downpayment
         }
-        goods = {line: sold[line] for line in sold.keys() - down_payments.keys()}
+        goods = {line: surplus[line] for line in surplus.keys() - down_payments.keys()}
         for line in self.env["pos.order.line"].union(*down_payments):
             for refund in line.refund_orderline_ids:
                 if refund.order_id._is_matomo_sale():
-                    down_payments[refund] = refund.qty
-        convert = self._get_matomo_converter(site)
+                    down_payments[refund] = 0.0
+        convert = self._get_matomo_sent_conversion(site).convert
         return [
             Document(
                 goods=convert(sum(self._get_matomo_amounts_at_till(goods))),
@@ -322,22 +345,23 @@ class SaleOrder(models.Model):
         :param pending: POS orders whose returns are left out: their refund is pending
         :return: with tax, in the site's currency; only what this order counts
         """
-        quantities = self._get_matomo_till_quantities()
-        settled = self.env["pos.order.line"].union(*quantities)
+        surplus = self._get_matomo_till_surplus()
+        settled = self.env["pos.order.line"].union(*surplus)
         for line in settled.refund_orderline_ids:
             if line.order_id._is_matomo_sale() and line.order_id not in pending:
-                quantities[line] = line.qty
-        amounts = self._get_matomo_amounts_at_till(quantities)
-        return self._get_matomo_converter(site)(sum(amounts))
+                surplus[line] = 0.0
+        convert = self._get_matomo_sent_conversion(site).convert
+        return convert(sum(self._get_matomo_amounts_at_till(surplus)))
 
-    def _get_matomo_till_quantities(self):
-        """Return what tills have sold of this order and it counts.
+    def _get_matomo_till_surplus(self):
+        """Return what tills have sold of this order, and it counts.
 
-        :return: ``{line: quantity}`` of lines of POS orders
+        :return: ``{line: quantity}`` of lines of POS orders, and how much of each this
+            order does not count
         """
         settlements = self._get_matomo_settlements()
         return {
-            each.line: each.line.qty - (each.quantity or 0.0)
+            each.line: each.quantity or 0.0
             for sale in settlements.order_id
             for each in sale._get_matomo_counted_lines()
             if each.line in settlements and each.role is LineRole.SETTLEMENT

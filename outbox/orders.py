@@ -102,7 +102,9 @@ def _prepare_values(request, order, ref):
     :param ref: the order id
     """
     site = request.site_id
-    matomo_order, notes = order._prepare_matomo_order(ref, site)
+    amounts = order._prepare_matomo_amounts(site)
+    matomo_order = order._prepare_matomo_order(ref, amounts)
+    notes = order._get_matomo_adjustments(amounts)
     if order.date_order > fields.Datetime.now() + timedelta(minutes=1):
         notes.append(
             order.env._(
@@ -128,8 +130,11 @@ def _prepare_values(request, order, ref):
         "order_date": order.date_order,
         "payload": payload,
         "tracking_url": tracking_url(site.url, payload),
-        "revenue": float(matomo_order.revenue),
+        "revenue": float(amounts.revenue),
         "currency_id": site.currency_id.id,
+        "order_revenue": float(amounts.order_revenue or 0),
+        "order_currency_id": order.currency_id.id if amounts.order_rate else False,
+        "order_rate": amounts.order_rate,
         "notes": "\n".join(notes) or False,
     }
 

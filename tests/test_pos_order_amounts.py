@@ -3,7 +3,7 @@ from decimal import Decimal
 from odoo import Command
 from odoo.tests import freeze_time, tagged
 
-from .common import AmountsCommon
+from .common import AmountsCommon, cents
 
 
 @tagged("post_install", "-at_install")
@@ -33,17 +33,6 @@ class TestTillAmounts(AmountsCommon):
             "discount": line.discount,
             "taxes": line.tax_ids,
             "refunded_orderline_id": line.id,
-        }
-
-    def settle(self, line, quantity):
-        """Return the values of the POS line that settles a line of a sales order."""
-        return {
-            "product_id": line.product_id.id,
-            "qty": quantity,
-            "price_unit": line.price_unit,
-            "taxes": line.tax_ids,
-            "sale_order_origin_id": line.order_id.id,
-            "sale_order_line_id": line.id,
         }
 
     def pay_down(self, order, amount):
@@ -95,7 +84,14 @@ class TestTillAmounts(AmountsCommon):
                 sale._compute_prices()
                 self.run_sender()
                 recorded = self.recorded(sale)
-                self.assertExact(sale, ec_dt=recorded["ec_dt"])
+                total = sum(sale.lines.mapped("price_subtotal_incl"))
+                tax = total - sum(sale.lines.mapped("price_subtotal"))
+                self.assertExact(
+                    sale,
+                    revenue=cents(total),
+                    ec_tx=cents(tax),
+                    ec_dt=cents(-sale.lines[2].price_subtotal),
+                )
                 self.assertGreater(Decimal(recorded["ec_dt"]), 2)
 
     def test_quantities_and_combo(self):
@@ -491,3 +487,150 @@ class TestTillAmounts(AmountsCommon):
             sale, revenue="127.08", items={"CHAIR": ("100.00", 1)}, balance="10.50"
         )
         self.assertIn("“Gone” is left out of the items", sale.matomo_notes)
+
+    # === WHAT ODOO HAS STORED === #
+
+    def test_tax_that_changes_after_the_sale_changes_nothing(self):
+        tax = self.make_tax(20)
+        sale = self.sync(self.make_sale({"product_id": self.chair.id, "taxes": tax}))
+        # Until then Odoo lets nobody change it.
+        self.session.action_pos_session_closing_control()
+        tax.amount = 10
+        self.run_sender()
+        self.assertExact(
+            sale, revenue="120.00", ec_tx="20.00", items={"CHAIR": ("100.00", 1)}
+        )
+        self.assertFalse(sale.matomo_notes)
+
+    def test_lines_count_as_the_till_has_computed_them(self):
+        """Where the till and Odoo round otherwise, the lines are what Odoo reports."""
+        self.company.tax_calculation_rounding_method = "round_globally"
+        values = self.make_sale(
+            {"product_id": self.chair.id, "price_unit": 6.70},
+            {"product_id": self.lamp.id, "price_unit": 6.70},
+        )
+        for line in values["lines"]:
+            line[2].update(price_subtotal=6.70, price_subtotal_incl=7.71)
+        sale = self.sync(values)
+        sale._compute_prices()
+        self.run_sender()
+        self.assertEqual(sale.amount_total, 15.41)
+        self.assertExact(sale, revenue="15.42", ec_tx="2.02", ec_st="13.40")
+        self.assertFalse(sale.matomo_notes)
+        self.env.flush_all()
+        report = self.env["report.pos.order"].sudo()
+        lines = report.search([("order_id", "=", sale.id)])
+        self.assertAlmostEqual(sum(lines.mapped("price_total")), 15.42)
+
+    def test_fixed_discount_in_a_currency_of_three_decimals(self):
+        """The price is -2.28, what the till has stored -2.275 (odoo/odoo#287145)."""
+        dinar = self.setup_other_currency("BHD", rates=[("2026-03-01", 1.0)])
+        session = self.make_foreign_till(dinar)
+        self.site.sudo().currency_id = dinar
+        no_tax = self.env["account.tax"]
+        values = self.make_sale(
+            {"product_id": self.chair.id, "price_unit": 22.75, "taxes": no_tax},
+            {"product_id": self.lamp.id, "price_unit": -2.28, "taxes": no_tax},
+            session=session,
+        )
+        values["lines"][1][2].update(price_subtotal=-2.275, price_subtotal_incl=-2.275)
+        payment = values["payment_ids"][0][2]
+        payment.update(amount=20.475, payment_method_id=session.payment_method_ids.id)
+        values.update(amount_total=20.475, amount_paid=20.475)
+        sale = self.sync(values)
+        self.run_sender()
+        self.assertEqual(sale.lines[1].price_subtotal, -2.275)
+        self.assertExact(sale, revenue="20.48", ec_dt="2.28", ec_st="22.76")
+        self.assertFalse(sale.matomo_notes)
+
+    def test_till_in_another_currency_than_its_company(self):
+        """The rate that is stored on the sale counts, not one that comes in later."""
+        euro = self.setup_other_currency("EUR", rates=[("2026-03-01", 2.0)])
+        session = self.make_foreign_till(euro)
+        sales = self.env["pos.order"]
+        for _number in range(2):
+            values = self.make_sale((self.chair, 1), session=session)
+            payment = values["payment_ids"][0][2]
+            payment["payment_method_id"] = session.payment_method_ids.id
+            sales += self.sync(values)
+        late, without = sales
+        self.env["res.currency.rate"].create(
+            {
+                "name": "2026-03-03",
+                "currency_id": euro.id,
+                "company_id": self.company.id,
+                "rate": 4.0,
+            }
+        )
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE pos_order SET currency_rate = 0 WHERE id = %s", [without.id]
+        )
+        self.env.invalidate_all()
+        self.run_sender()
+        self.assertEqual(late.currency_rate, 2.0)
+        self.assertExact(
+            late, revenue="57.50", ec_tx="7.50", items={"CHAIR": ("50.00", 1)}
+        )
+        self.assertEqual(
+            late.matomo_notes,
+            "Converted from 115.00\xa0€ at a rate of 2 EUR for 1 USD.",
+        )
+        self.assertExact(without, revenue="115.00", items={"CHAIR": ("100.00", 1)})
+        late.date_order = "2026-03-03 11:00:00"
+        self.end_transaction()
+        self.env.invalidate_all()
+        self.assertEqual(late.currency_rate, 4.0)
+        self.assertNotIn("the order is now", late.matomo_notes)
+
+    def test_down_payment_at_a_till_of_another_currency(self):
+        """What the till has counted is taken off at the rate stored on its sale."""
+        euro = self.setup_other_currency("EUR", rates=[("2026-03-01", 2.0)])
+        pricelist = self.env["product.pricelist"].create(
+            {"name": "EUR", "currency_id": euro.id, "company_id": self.company.id}
+        )
+        order = self.make_order(
+            self.line(self.chair, 2, 200.0), pricelist_id=pricelist.id
+        )
+        self.company.sudo().matomo_site_id = False
+        self.confirm(order)
+        down = self.sell(self.pay_down(order, 100.0))
+        self.assertExact(down, revenue="100.00")
+        self.env["res.currency.rate"].create(
+            {
+                "name": "2026-03-03",
+                "currency_id": euro.id,
+                "company_id": self.company.id,
+                "rate": 4.0,
+            }
+        )
+        self.company.sudo().matomo_site_id = self.site
+        order.action_matomo_retrack()
+        self.run_sender()
+        # 460 euros are 230 dollars.
+        self.assertRecorded(
+            order, revenue="130.00", ec_tx="30.00", ec_st="200.00", ec_dt="100.00"
+        )
+        self.assertEqual(self.total(order, down), Decimal("230.00"))
+
+    def test_part_of_an_order_is_its_share_of_what_is_stored(self):
+        """A tax that is changed between two tills changes neither part."""
+        tax = self.make_tax(20)
+        order = self.make_order(
+            self.line(self.chair, 3, 33.33, tax), self.line(self.lamp, 1, 10.0, tax)
+        )
+        self.company.sudo().matomo_site_id = False
+        self.confirm(order)
+        sale = self.sell(self.settle(order.order_line[0], 1))
+        self.assertExact(sale, revenue="40.00", ec_tx="6.67")
+        self.session.action_pos_session_closing_control()
+        tax.amount = 5
+        self.company.sudo().matomo_site_id = self.site
+        order.action_matomo_retrack()
+        self.run_sender()
+        # Two of three of 99.99 and 119.99, and 10.00 and 12.00.
+        self.assertRecorded(
+            order, revenue="91.99", ec_tx="15.33", ec_st="76.66", ec_dt="0.00"
+        )
+        self.assertEqual(self.total(order, sale), Decimal("131.99"))
+        self.assertEqual(order.amount_total, 131.99)

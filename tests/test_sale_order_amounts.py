@@ -1,5 +1,8 @@
+from unittest.mock import patch
+
 from odoo import Command
 from odoo.tests import freeze_time, tagged
+from odoo.tools import SQL
 
 from .common import AmountsCommon, cents
 
@@ -343,18 +346,15 @@ class TestSaleAmounts(AmountsCommon):
         )
         self.add_delivery(order, self.make_carrier(4.99))
         self.deliver(order)
-        to_dollars = order.currency_id._convert
-        day = order.date_order.date()
-        company = self.company, day
+        rate = order.currency_rate
         delivery = order.order_line.filtered("is_delivery")
         discount = order.order_line.filtered(lambda line: line.price_unit < 0)
-        dollar = self.company.currency_id
         self.assertExact(
             order,
-            revenue=cents(to_dollars(order.amount_total, dollar, *company)),
-            ec_tx=cents(to_dollars(order.amount_tax, dollar, *company)),
-            ec_sh=cents(to_dollars(delivery.price_subtotal, dollar, *company)),
-            ec_dt=cents(to_dollars(-discount.price_subtotal, dollar, *company)),
+            revenue=cents(order.amount_total / rate),
+            ec_tx=cents(order.amount_tax / rate),
+            ec_sh=cents(delivery.price_subtotal / rate),
+            ec_dt=cents(-discount.price_subtotal / rate),
         )
 
     def test_currency_without_decimals(self):
@@ -397,4 +397,287 @@ class TestSaleAmounts(AmountsCommon):
         sent = self.recorded(order)
         self.assertEqual(sent["ec_st"], "1290.00")
         self.assertEqual(set(self.quantities(order).values()), {("65.00", 1)})
+        self.assertEqual(
+            order.matomo_notes,
+            "Converted from $\xa09.89 at a rate of 150 JPY for 1 USD.",
+        )
+
+    def test_rate_that_comes_in_after_the_order_changes_nothing(self):
+        """Matomo got 28.75: a rate of the same day had come in before the sending."""
+        order = self.make_currency_order(
+            "EUR", [("2026-03-01", 2.0)], self.line(self.chair, 2, 50.0)
+        )
+        order.action_confirm()
+        self.end_transaction()
+        self.env["res.currency.rate"].create(
+            {
+                "name": "2026-03-03",
+                "currency_id": order.currency_id.id,
+                "company_id": self.company.id,
+                "rate": 4.0,
+            }
+        )
+        self.run_sender()
+        self.assertEqual(order.currency_rate, 2.0)
+        self.assertExact(
+            order,
+            revenue="57.50",
+            ec_tx="7.50",
+            items={"CHAIR": ("25.00", 2)},
+        )
+        self.assertEqual(
+            order.matomo_notes,
+            "Converted from 115.00\xa0€ at a rate of 2 EUR for 1 USD.",
+        )
+        self.env.flush_all()
+        report = self.env["sale.report"].sudo().with_company(self.company)
+        lines = report.search([("name", "=", order.name)])
+        self.assertEqual(sum(lines.mapped("price_total")), 57.5)
+
+    def test_order_without_a_rate_counts_as_it_is(self):
+        for rate in (0, None):
+            order = self.make_currency_order(
+                "EUR", [("2026-03-01", 2.0)], self.line(self.chair, 1, 50.0)
+            )
+            order.action_confirm()
+            self.end_transaction()
+            self.set_stored(order, currency_rate=rate)
+            self.run_sender()
+            self.assertExact(order, revenue="57.50", items={"CHAIR": ("50.00", 1)})
+
+    def test_third_currency_is_converted_from_the_companys(self):
+        """2 euros to the dollar are stored, 0.5 pounds were one on the order's day."""
+        pound = self.setup_other_currency(
+            "GBP", rates=[("2026-03-01", 0.5), ("2026-03-04", 0.25)]
+        )
+        self.site.sudo().currency_id = pound
+        order = self.make_currency_order(
+            "EUR", [("2026-03-01", 2.0)], self.line(self.chair, 2, 50.0)
+        )
+        self.confirm(order)
+        with freeze_time("2026-03-05 09:00:00"):
+            self.run_sender()
+        self.assertExact(
+            order, revenue="28.75", ec_tx="3.75", items={"CHAIR": ("12.50", 2)}
+        )
+        self.assertEqual(
+            order.matomo_notes,
+            "Converted from 115.00\xa0€ at a rate of 4 EUR for 1 GBP.",
+        )
+
+    def test_request_keeps_what_it_was_converted_from(self):
+        order = self.make_currency_order(
+            "EUR",
+            [("2026-03-01", 2.0), ("2026-03-02", 4.0)],
+            self.line(self.chair, 2, 100.0),
+        )
+        self.deliver(order)
+        request = self.row(order)
+        self.assertEqual(request.revenue, 57.5)
+        self.assertEqual(request.currency_id.name, "USD")
+        self.assertEqual(request.order_revenue, 230.0)
+        self.assertEqual(request.order_currency_id.name, "EUR")
+        self.assertEqual(request.order_rate, 4.0)
+        # The rate stored on the order follows its date, the one that was sent stays.
+        order.date_order = "2026-03-01 10:00:00"
+        order.order_line.name = "Chair, red"
+        self.end_transaction()
+        self.env.invalidate_all()
+        self.assertEqual(order.currency_rate, 2.0)
+        self.assertEqual(
+            order.matomo_notes,
+            "Converted from 230.00\xa0€ at a rate of 4 EUR for 1 USD.\n"
+            "Matomo has it on 03/03/2026, the order is now of 03/01/2026.",
+        )
+        order.order_line.write({"product_uom_qty": 3, "price_unit": 100.0})
+        self.end_transaction()
+        self.env.invalidate_all()
+        # 345 euros at the rate at which Matomo got the rest.
+        self.assertIn(
+            "Matomo has $\xa057.50, the order is now $\xa086.25.", order.matomo_notes
+        )
+
+    def test_request_of_an_older_version_is_compared_at_the_rate_of_the_order(self):
+        order = self.make_currency_order(
+            "EUR", [("2026-03-01", 2.0)], self.line(self.chair, 2, 100.0)
+        )
+        self.deliver(order)
+        self.row(order).write(
+            {"order_revenue": 0, "order_currency_id": False, "order_rate": 0}
+        )
+        self.env.invalidate_all()
         self.assertFalse(order.matomo_notes)
+        order.order_line.write({"product_uom_qty": 3, "price_unit": 100.0})
+        self.end_transaction()
+        self.env.invalidate_all()
+        self.assertEqual(
+            order.matomo_notes,
+            "Matomo has $\xa0115.00, the order is now $\xa0172.50.",
+        )
+
+    # === WHAT ODOO HAS STORED === #
+
+    def test_tax_that_changes_after_the_order_changes_nothing(self):
+        """Matomo got 110.00: the tax was computed anew as the order was sent."""
+        tax = self.make_tax(20)
+        included = self.make_tax(25, included=True)
+        order = self.make_order(self.line(self.chair, 1, 100.0, tax))
+        inclusive = self.make_order(self.line(self.chair, 3, 125.0, included))
+        for each in order + inclusive:
+            each.action_confirm()
+        self.end_transaction()
+        tax.amount = 10
+        included.amount = 5
+        self.run_sender()
+        self.assertExact(
+            order, revenue="120.00", ec_tx="20.00", items={"CHAIR": ("100.00", 1)}
+        )
+        self.assertExact(
+            inclusive, revenue="375.00", ec_tx="75.00", items={"CHAIR": ("100.00", 3)}
+        )
+        self.assertFalse(order.matomo_notes or inclusive.matomo_notes)
+
+    def test_tax_that_is_archived_or_gone_after_the_order_changes_nothing(self):
+        archived, gone = self.make_tax(20), self.make_tax(10)
+        order = self.make_order(self.line(self.chair, 1, 100.0, archived + gone))
+        order.action_confirm()
+        self.end_transaction()
+        self.env.flush_all()
+        archived.sudo().active = False
+        self.env.cr.execute(
+            "DELETE FROM account_tax_sale_order_line_rel WHERE account_tax_id = %s",
+            [gone.id],
+        )
+        self.env.invalidate_all()
+        self.run_sender()
+        self.assertEqual(order.order_line.tax_ids, archived)
+        self.assertExact(order, revenue="130.00", ec_tx="30.00")
+
+    def test_rounding_of_the_whole_order(self):
+        """Odoo's total is 15.41, the sum of its lines 15.42 (odoo/odoo#109628)."""
+        self.company.tax_calculation_rounding_method = "round_globally"
+        order = self.make_order(
+            self.line(self.chair, 1, 6.70), self.line(self.lamp, 1, 6.70)
+        )
+        order.action_confirm()
+        self.end_transaction()
+        self.assertEqual(sum(order.order_line.mapped("price_total")), 15.42)
+        # Only what is stored counts: the method may have changed since.
+        self.company.tax_calculation_rounding_method = "round_per_line"
+        self.run_sender()
+        self.assertExact(order, revenue="15.41", ec_tx="2.01", ec_st="13.40")
+        self.assertFalse(order.matomo_notes)
+
+    def test_returned_line_leaves_the_stored_totals_of_the_others(self):
+        self.company.tax_calculation_rounding_method = "round_globally"
+        order = self.make_order(
+            self.line(self.chair, 1, 6.70),
+            self.line(self.lamp, 1, 6.70),
+            self.line(self.lamp, -1, 5.00),
+        )
+        self.deliver(order)
+        self.assertExact(order, revenue="15.42", ec_tx="2.02", ec_st="13.40")
+
+    def test_fee_that_another_module_adds_to_the_total(self):
+        """A fee is in no line: it is revenue, and the tab says so."""
+        compute = type(self.env["sale.order"])._compute_amounts
+
+        def compute_with_fee(orders):
+            compute(orders)
+            for order in orders:
+                order.amount_total += 5.0
+
+        with patch.object(
+            type(self.env["sale.order"]), "_compute_amounts", compute_with_fee
+        ):
+            order = self.make_order((self.chair, 2))
+            order.action_confirm()
+            self.end_transaction()
+        self.run_sender()
+        self.assertExact(
+            order,
+            revenue="235.00",
+            ec_tx="30.00",
+            ec_st="205.00",
+            items={"CHAIR": ("100.00", 2)},
+            balance="5.00",
+        )
+        self.assertEqual(
+            order.matomo_notes,
+            "The subtotal 205.00 differs from the sum of the products by +5.00.",
+        )
+
+    def test_discount_that_another_module_takes_off_the_total(self):
+        """As OCA's ``sale_global_discount`` does it, in none of the lines."""
+        compute = type(self.env["sale.order"])._compute_amounts
+
+        def compute_with_discount(orders):
+            compute(orders)
+            for order in orders:
+                order.amount_untaxed *= 0.9
+                order.amount_tax *= 0.9
+                order.amount_total = order.amount_untaxed + order.amount_tax
+
+        with patch.object(
+            type(self.env["sale.order"]), "_compute_amounts", compute_with_discount
+        ):
+            order = self.make_order((self.chair, 2))
+            order.action_confirm()
+            self.end_transaction()
+        self.run_sender()
+        self.assertExact(
+            order, revenue="207.00", ec_tx="27.00", ec_st="180.00", balance="20.00"
+        )
+        self.assertEqual(
+            order.matomo_notes,
+            "The subtotal 180.00 differs from the sum of the products by -20.00.",
+        )
+
+    def test_total_that_somebody_has_set(self):
+        order = self.make_order((self.chair, 2))
+        order.action_confirm()
+        self.end_transaction()
+        self.set_stored(order, amount_total=200.0, amount_tax=0.0)
+        self.run_sender()
+        self.assertExact(order, revenue="200.00", ec_tx="0.00", ec_st="200.00")
+        self.set_stored(order, amount_total=210.0)
+        self.assertIn(
+            "Matomo has $\xa0200.00, the order is now $\xa0210.00.", order.matomo_notes
+        )
+
+    def test_full_discount_that_leaves_a_cent(self):
+        """Odoo's total of a full discount need not be zero (odoo/odoo#248889)."""
+        self.env["decimal.precision"].sudo().search(
+            [("name", "=", "Product Price")]
+        ).digits = 4
+        order = self.make_order(
+            self.line(self.chair, 4, 2.8207), self.line(self.lamp, 5, 2.8207)
+        )
+        self.env["sale.order.discount"].create(
+            {
+                "sale_order_id": order.id,
+                "discount_type": "so_discount",
+                "discount_percentage": 1.0,
+            }
+        ).action_apply_discount()
+        self.deliver(order)
+        discount = order.order_line.filtered(lambda line: line.price_subtotal < 0)
+        sent = self.recorded(order)
+        self.assertExact(order, ec_dt=cents(-discount.price_subtotal))
+        self.assertNotIn("-0.00", sent.values())
+        self.assertNotIn("differs", order.matomo_notes or "")
+
+    def set_stored(self, order, **values):
+        """Set what Odoo has stored, past Odoo."""
+        self.env.flush_all()
+        for name, value in values.items():
+            self.env.cr.execute(
+                SQL(
+                    "UPDATE %s SET %s = %s WHERE id = %s",
+                    SQL.identifier(order._table),
+                    SQL.identifier(name),
+                    value,
+                    order.id,
+                )
+            )
+        self.env.invalidate_all()

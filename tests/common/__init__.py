@@ -11,6 +11,7 @@ from .fake_matomo import TOKEN, FakeMatomo, FakeResponse, lose
 from .comparison import ComparisonCommon
 from .loggers import LOGGER
 from .refunds import RefundCommon
+from .reports import ReportsCommon
 from .shop import (
     ADDRESS,
     BROWSER,

@@ -103,6 +103,31 @@ class AmountsCommon(MatomoPosCommon):
         config.current_session_id.set_opening_control(0, None)
         return config.current_session_id
 
+    def make_foreign_till(self, currency):
+        """A till that sells in another currency than its company's."""
+        journals = [
+            self.company_data[f"default_journal_{kind}"].copy(
+                {"currency_id": currency.id}
+            )
+            for kind in ("sale", "cash")
+        ]
+        config = self.env["pos.config"].create(
+            {
+                "name": "Airport",
+                "company_id": self.company.id,
+                "journal_id": journals[0].id,
+                "payment_method_ids": [
+                    Command.set(self.cash.copy({"journal_id": journals[1].id}).ids)
+                ],
+                "use_pricelist": False,
+                "matomo_site_id": self.site.id,
+            }
+        )
+        config.open_ui()
+        config.current_session_id.set_opening_control(0, None)
+        self.assertEqual(config.currency_id, currency)
+        return config.current_session_id
+
     def add_delivery(self, order, carrier):
         order.set_delivery_line(carrier, carrier.rate_shipment(order)["price"])
 
@@ -171,6 +196,17 @@ class AmountsCommon(MatomoPosCommon):
             order.action_confirm()
         self.end_transaction()
         self.run_sender()
+
+    def settle(self, line, quantity):
+        """What the till makes of a line of a sales order."""
+        return {
+            "product_id": line.product_id.id,
+            "qty": quantity,
+            "price_unit": line.price_unit,
+            "taxes": line.tax_ids,
+            "sale_order_origin_id": line.order_id.id,
+            "sale_order_line_id": line.id,
+        }
 
     def line(self, product, quantity=1, price=None, taxes=None, **values):
         values |= {"product_id": product.id, "product_uom_qty": quantity}

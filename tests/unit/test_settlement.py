@@ -1,7 +1,6 @@
 """``tools.settlement``: who counts a line that settles a sales order."""
 
 import pytest
-from matomo_order_tracking.matomo_api.items import LineAmounts
 from matomo_order_tracking.tools.settlement import (
     LineRole,
     SalesOrder,
@@ -231,27 +230,3 @@ def test_original_of_a_returned_line(
 ):
     facts = SoldLine(role, "till", "order", is_down_payment, is_order_confirmed)
     assert get_original(facts) == expected
-
-
-@pytest.mark.parametrize(
-    ("quantity", "expected"),
-    [
-        (3.0, LineAmounts("line", 10.0, 1.5, 3.0)),
-        (1.0, LineAmounts("line", 3.33, 0.5, 1.0)),
-        (2.0, LineAmounts("line", 6.67, 1.0, 2.0)),
-        (0.0, LineAmounts("line", 0.0, 0.0, 0.0)),
-    ],
-)
-def test_portion_of_a_line(quantity, expected):
-    whole = LineAmounts("line", 10.0, 1.5, 3.0)
-    assert whole.portion(quantity, lambda amount: round(amount, 2)) == expected
-
-
-def test_whole_line_is_not_rounded_again():
-    whole = LineAmounts("line", 0.1 + 0.2, 0.0, 0.0)
-    assert whole.portion(0.0, round) is whole
-
-
-def test_line_of_no_quantity_has_no_part():
-    whole = LineAmounts("line", 10.0, 1.5, 0.0)
-    assert whole.portion(1.0, round) == ("line", 0.0, 0.0, 1.0)
