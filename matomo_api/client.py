@@ -398,10 +398,9 @@ def parse_answer(body: bytes, is_answer: Callable[[object], bool]):
     :return: the value, None if there is none; and the text around it, "" if the
         answer is clean
     """
-    try:
-        return json.loads(body), ""
-    except (ValueError, RecursionError):
-        pass
+    clean = _parse_json(body)
+    if clean is not None:
+        return clean, ""
     text = body.decode("utf-8", "replace")
     for match in islice(_JSON_START.finditer(text), MAX_JSON_STARTS):
         try:
@@ -412,6 +411,14 @@ def parse_answer(body: bytes, is_answer: Callable[[object], bool]):
         if is_answer(content) or not _PHP_OUTPUT.sub("", around).strip():
             return content, " ".join(around.split())[:MAX_TEXT_LENGTH]
     return None, ""
+
+
+def _parse_json(body: bytes):
+    """Return the JSON of an answer, None if it is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_bulk_answer(content) -> bool:

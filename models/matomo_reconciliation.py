@@ -215,12 +215,17 @@ class MatomoReconciliation(models.Model):
                 kind = "moved" if is_accepted else request.state
                 name = order._get_matomo_order_name()
                 causes.append(Cause(kind, name, -1, -revenue))
-            elif (sent := request._get_sent_revenue()) != revenue:
+                continue
+            has = request._get_recorded_revenue()
+            sent = request._get_sent_revenue()
+            if sent != revenue:
                 causes.append(Cause("changed", request.order_ref, 0, sent - revenue))
+            if abs(has - sent) > _tolerance(sent):
+                causes.append(Cause("recorded", request.order_ref, 0, has - sent))
         for request in accepted:
             if request._get_order() not in counted:
-                sent = request._get_sent_revenue()
-                causes.append(Cause("gone", request.order_ref, 1, sent))
+                has = request._get_recorded_revenue()
+                causes.append(Cause("gone", request.order_ref, 1, has))
         return causes
 
     @api.model
@@ -238,7 +243,7 @@ class MatomoReconciliation(models.Model):
         missing = accepted.browse()
         left = {order_ref_key(order.ref): order for order in recorded}
         for request in accepted:
-            sent = request._get_sent_revenue()
+            sent = request._get_recorded_revenue()
             ref = request.order_ref
             order = left.pop(order_ref_key(ref), None)
             if not order and site.is_order_id_anonymised:
@@ -247,7 +252,10 @@ class MatomoReconciliation(models.Model):
             if not order:
                 missing |= request
                 causes.append(Cause("missing", ref, -1, -sent))
-            elif abs(order.revenue - sent) > _tolerance(sent):
+            elif request.state != "different" and (
+                order.revenue is not None
+                and abs(order.revenue - sent) > _tolerance(sent)
+            ):
                 causes.append(Cause("recorded", ref, 0, order.revenue - sent))
         if missing:
             missing.write({"next_check_date": fields.Datetime.now()})
@@ -264,7 +272,7 @@ class MatomoReconciliation(models.Model):
         known = {order_ref_key(request.order_ref) for request in known}
         for key, order in left.items():
             kind = "late" if key in known else "foreign"
-            causes.append(Cause(kind, order.ref, 1, order.revenue))
+            causes.append(Cause(kind, order.ref, 1, order.revenue or Decimal(0)))
         return causes
 
     @api.model

@@ -436,6 +436,12 @@ class MatomoRequest(models.Model):
             one=one.name,
         )
 
+    def _get_recorded_revenue(self):
+        """Return the revenue that Matomo has, in this request's currency."""
+        if self.state != "different":
+            return self._get_sent_revenue()
+        return Decimal(f"{self.recorded_revenue:.2f}")
+
     def _get_refunds_of(self, originals):
         """Return the requests that give something back of any of these orders.
 

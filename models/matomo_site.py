@@ -1068,7 +1068,7 @@ class MatomoSite(models.Model):
     @api.model
     def _watch(self):
         """Tell the managers of each site what they have to know, or that it is over."""
-        for site in self.search([]):
+        for site in self.search([("active", "=", True)]):
             if site._may_send():
                 site._tell_alerts(find_alerts(site._get_facts()))
 

@@ -246,7 +246,7 @@ def _build(request):
         # What a till has settled may be counted elsewhere by now.
         source._matomo_enqueue_refunds()
         return _cancel(request, request.env._("What is refunded is not in Matomo."))
-    left = recorded._get_sent_revenue() - _get_reported_amount(request)
+    left = recorded._get_recorded_revenue() - _get_reported_amount(request)
     if request.is_credit_note:
         amount = min(_get_credited_amount(request, recorded), left)
         if amount > 0 and _waits_for_draft(request, recorded, amount):
@@ -427,7 +427,7 @@ def _get_refunded_amount(request, recorded, with_drafts=False):
         or (with_drafts and move.state == "draft" and move.move_type == "out_invoice")
     ]
     documents += original._get_matomo_till_documents(request.site_id)
-    return get_refunded(recorded._get_sent_revenue(), documents)
+    return get_refunded(recorded._get_recorded_revenue(), documents)
 
 
 def _get_document(request, move, is_replacement=False):

@@ -1,6 +1,9 @@
+from decimal import Decimal
+
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
+from ..matomo_api.reading import RecordedOrder
 from .common import LOGGER, MODULE, ComparisonCommon
 
 MORNING = "2026-03-03 09:00:00"
@@ -152,6 +155,22 @@ class TestReconciliation(ComparisonCommon):
             (1, 100.0),
             "explained",
             "Recorded by Matomo with another amount (1, ",
+        )
+
+    def test_an_order_that_a_tag_sent_differently_explains_its_difference(self):
+        (order,) = self.sell(MORNING)
+        self.run_sender()
+        self.row(order)._record_difference(
+            RecordedOrder(order.name, Decimal("100.00")), "A tag sent it."
+        )
+        self.recorded(order)["revenue"] = "100.00"
+        day = self.compare()["2026-03-03"]
+        self.assertDay(
+            day,
+            (1, 115.0),
+            (1, 100.0),
+            "explained",
+            f"Recorded by Matomo with another amount (1, $ -15.00): {order.name}",
         )
 
     def test_a_silent_matomo_leaves_the_comparison(self):
