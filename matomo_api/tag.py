@@ -17,6 +17,18 @@ _SITE = re.compile(
 )
 # A container of Matomo's Tag Manager. The page does not say which site it tracks.
 _CONTAINER = re.compile(r"/container_\w+\.js")
+# Calls of matomo.js that send orders and carts from the browser.
+_ECOMMERCE = re.compile(
+    r"\b(?:trackEcommerceOrder|trackEcommerceCartUpdate|addEcommerceItem)\b"
+)
+
+
+def has_ecommerce_calls(code: str) -> bool:
+    """Return whether the code of a page sends orders or carts to some Matomo.
+
+    :param code: HTML
+    """
+    return bool(_ECOMMERCE.search(_COMMENT.sub("", code)))
 
 
 def has_tag(code: str, url: str, idsite: int) -> bool:

@@ -51,6 +51,7 @@ class ResConfigSettings(models.TransientModel):
     )
     matomo_tag = fields.Boolean(related="website_id.matomo_tag", readonly=False)
     matomo_has_other_tag = fields.Boolean(compute="_compute_matomo_website")
+    matomo_has_ecommerce_calls = fields.Boolean(compute="_compute_matomo_website")
 
     matomo_company_site_id = fields.Many2one(
         related="company_id.matomo_site_id",
@@ -113,6 +114,9 @@ class ResConfigSettings(models.TransientModel):
             settings.matomo_has_other_tag = (
                 settings.website_id
                 and settings.website_id._has_other_matomo_tag(with_pages=True)
+            )
+            settings.matomo_has_ecommerce_calls = (
+                site and settings.website_id._has_matomo_ecommerce_calls()
             )
             settings.matomo_url = site.url
             settings.matomo_idsite = site.idsite

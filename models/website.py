@@ -3,7 +3,7 @@ import json
 from odoo import api, fields, models
 
 from ..matomo_api.items import choose_sku
-from ..matomo_api.tag import has_tag
+from ..matomo_api.tag import has_ecommerce_calls, has_tag
 from ..matomo_api.tracking import tracker_url
 
 
@@ -56,23 +56,41 @@ class Website(models.Model):
         :param with_pages: whether to search the website's pages, too. That is slow. On
             the page where it runs, the tag of this addon looks for other tags itself
         """
+        # sudo: whoever opens a page need not see the site.
+        site = self.sudo().matomo_site_id
+        codes = self._get_matomo_codes("setSiteId" if with_pages else "")
+        return any(has_tag(code, site.url, site.idsite) for code in codes if site)
+
+    def _has_matomo_ecommerce_calls(self):
+        """Return whether the website's own code sends orders or carts to a Matomo.
+
+        Each order would arrive twice, and Matomo keeps the one that comes first.
+        """
+        return any(
+            has_ecommerce_calls(code) for code in self._get_matomo_codes("Ecommerce")
+        )
+
+    def _get_matomo_codes(self, text):
+        """Return the code that people have put into the website, as HTML.
+
+        :param text: what a page has to contain; "" to leave the pages out
+        """
         # sudo: only website designers may read these fields and views.
         website = self.sudo()
-        site = website.matomo_site_id
         codes = [website.custom_code_head, website.custom_code_footer]
-        if with_pages:
+        if text:
             codes += (
                 website.env["ir.ui.view"]
                 .search(
                     [
                         ("type", "=", "qweb"),
                         ("website_id", "in", (False, website.id)),
-                        ("arch_db", "ilike", "setSiteId"),
+                        ("arch_db", "ilike", text),
                     ]
                 )
                 .mapped("arch_db")
             )
-        return any(has_tag(code or "", site.url, site.idsite) for code in codes if site)
+        return [code for code in codes if code]
 
     def _get_matomo_view(self, product=None, category=None, price=None):
         """Return the product or the category that a page shows, for the tag.

@@ -136,6 +136,13 @@ class TestTag(ShopperCommon):
         self.assertTrue(self.make_settings().matomo_has_other_tag)
         self.assertTrue(self.get_tag(), "the tag itself sees what is on its page")
 
+    def test_settings_warn_of_code_that_sends_orders(self):
+        self.assertFalse(self.make_settings().matomo_has_ecommerce_calls)
+        self.website.custom_code_footer = """
+            <script>_paq.push(["trackEcommerceOrder", "S1", 121]);</script>
+        """
+        self.assertTrue(self.make_settings().matomo_has_ecommerce_calls)
+
     def test_settings(self):
         settings = self.env["res.config.settings"].sudo()
         settings.create(

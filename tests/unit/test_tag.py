@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matomo_order_tracking.matomo_api.tag import has_tag
+from matomo_order_tracking.matomo_api.tag import has_ecommerce_calls, has_tag
 
 URL = "https://matomo.example.com/"
 # As Matomo tells people to paste it.
@@ -64,3 +64,19 @@ def test_no_tag_of_this_site(code):
 @given(st.text(max_size=2000))
 def test_any_text(code):
     assert has_tag(code, URL, 1) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (SNIPPET, False),
+        ("_paq.push(['trackEcommerceOrder', 'S1', 121])", True),
+        ('tracker.addEcommerceItem("A", "B")', True),
+        ("_paq.push(['trackEcommerceCartUpdate', 5])", True),
+        ("_paq.push(['setEcommerceView', 'A'])", False),
+        ("<!-- trackEcommerceOrder -->", False),
+        ("", False),
+    ],
+)
+def test_orders_that_a_page_sends(code, expected):
+    assert has_ecommerce_calls(code) is expected
