@@ -7,6 +7,7 @@ from urllib.parse import quote
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from ...matomo_api.errors import MatomoError
 from ..common import LOGGER, CheckoutCommon, FakeResponse, MatomoCommon, open_page
 from ..common.browser import BrowserCase
 
@@ -89,10 +90,12 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
         with mute_logger(LOGGER):
             # Matomo's own error page, then a site and an order that need somebody.
             page = f"<html>Errorpage {SCRIPT}</html>"
-            self.matomo.faults = [FakeResponse(500, page.encode())]
+            self.matomo.faults = [FakeResponse(500, page.encode())] * 2
             self.run_sender()
             self.assertIn("Errorpage", self.row(self.order).answer_text)
-            self.site._notify_managers(f"Trouble {SCRIPT}")
+            self.site._notify_managers(
+                MatomoError("report_refused", answer=f"Trouble {SCRIPT}")
+            )
             self.row(self.order)._fail("data", f"Reason {SCRIPT}")
             self.row(self.order).notes = f"Note {SCRIPT}"
             self.row(self.order).order_ref = f"Ref {SCRIPT}"
@@ -179,7 +182,7 @@ class TestBrowserScriptsOfShoppers(CheckoutCommon, ScreensCase):
         # No id of a visitor: it may be one that the server has given since.
         self.assertRegex(order.matomo_visitor_id or "", "^([0-9a-f]{16})?$")
         page = f"<html>Errorpage {SCRIPT}</html>"
-        self.matomo.faults = [FakeResponse(500, page.encode())]
+        self.matomo.faults = [FakeResponse(500, page.encode())] * 2
         self.run_sender()
         row = self.row(order)
         session = self.authenticate("admin", "admin")
