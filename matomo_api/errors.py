@@ -136,3 +136,10 @@ class Unreadable(MatomoError):
         figures = {**error.figures, "status": error.status}
         super().__init__(error.kind, text=error.text, detail=error.detail, **figures)
         self.retry_after = error.retry_after
+
+
+def get_failure_type(error: MatomoError) -> str:
+    """Return whose trouble it is: ``config``, ``server`` or ``network``."""
+    if isinstance(error, Misconfigured):
+        return "config"
+    return "server" if isinstance(error, ServerTrouble) else "network"

@@ -2,13 +2,13 @@ import logging
 
 from odoo import api, fields, models
 
-from ..matomo_api.delivery import (
+from ..matomo_api.errors import get_failure_type
+from ..matomo_api.outcomes import (
     Accepted,
     Attempt,
     Broken,
     Refused,
     Requeued,
-    get_failure_type,
 )
 from ..matomo_api.privacy import anonymize_url
 from ..outbox import schedule

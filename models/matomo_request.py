@@ -13,7 +13,9 @@ from ..const import (
     UNCOUNTED_STATES,
     USER_GROUP,
 )
-from ..matomo_api.delivery import (
+from ..matomo_api.errors import ServerTrouble, get_failure_type
+from ..matomo_api.matching import Owner, describe_sent, find_differences, get_owner
+from ..matomo_api.outcomes import (
     Absent,
     Accepted,
     Attempt,
@@ -30,10 +32,7 @@ from ..matomo_api.delivery import (
     Unsure,
     Unverifiable,
     Withdrawn,
-    get_failure_type,
 )
-from ..matomo_api.errors import ServerTrouble
-from ..matomo_api.matching import Owner, describe_sent, find_differences, get_owner
 from ..matomo_api.privacy import (
     ANONYMIZED,
     anonymize_parameters,

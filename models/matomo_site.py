@@ -14,7 +14,9 @@ from odoo.tools.misc import str2bool
 from ..const import ACCEPTED_STATES
 from ..matomo_api.address import AddressRefused, check_address
 from ..matomo_api.client import Client
-from ..matomo_api.delivery import (
+from ..matomo_api.errors import MatomoError, Misconfigured
+from ..matomo_api.items import CENT, Conversion, round_cents, to_decimal
+from ..matomo_api.outcomes import (
     Policy,
     SiteOverloaded,
     SiteRead,
@@ -24,8 +26,6 @@ from ..matomo_api.delivery import (
     SiteWorks,
     bulk_timeout,
 )
-from ..matomo_api.errors import MatomoError, Misconfigured
-from ..matomo_api.items import CENT, Conversion, round_cents, to_decimal
 from ..matomo_api.reading import read_site
 from ..matomo_api.tracking import order_ref_key, tracker_url
 from ..outbox import schedule

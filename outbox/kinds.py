@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 from odoo.tools import SQL
 
-from ..matomo_api.delivery import Attempt, Delivery, Report, SiteOutcome
+from ..matomo_api.delivery import Delivery
+from ..matomo_api.outcomes import (
+    Attempt,
+    Report,
+    SiteOutcome,
+)
 from . import schedule
 from .transactions import isolate
 

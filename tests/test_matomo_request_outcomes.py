@@ -5,7 +5,11 @@ from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from ..matomo_api.delivery import Report, Requeued, Unreachable
+from ..matomo_api.errors import Unreachable
+from ..matomo_api.outcomes import (
+    Report,
+    Requeued,
+)
 from ..outbox.kinds import apply_report
 from .common import LOGGER, FakeResponse, MatomoCommon
 

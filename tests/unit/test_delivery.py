@@ -7,15 +7,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matomo_order_tracking.matomo_api import delivery
+from matomo_order_tracking.matomo_api import errors, outcomes
 from matomo_order_tracking.matomo_api.client import BulkAnswer
-from matomo_order_tracking.matomo_api.delivery import (
-    Attempt,
-    Delivery,
-    Outcome,
-    Policy,
-    SiteOutcome,
-)
+from matomo_order_tracking.matomo_api.delivery import Delivery
 from matomo_order_tracking.matomo_api.errors import (
     MatomoError,
     Misconfigured,
@@ -24,6 +18,12 @@ from matomo_order_tracking.matomo_api.errors import (
     Unreachable,
 )
 from matomo_order_tracking.matomo_api.matching import describe_sent
+from matomo_order_tracking.matomo_api.outcomes import (
+    Attempt,
+    Outcome,
+    Policy,
+    SiteOutcome,
+)
 
 NOW = datetime(2026, 3, 3, 10)
 VISITOR = "0123456789abcdef"
@@ -1011,8 +1011,8 @@ def test_less_is_read_at_once_after_each_failure(failures, sizes):
 
 
 def test_a_bulk_may_take_longer_than_one_order():
-    assert delivery.bulk_timeout(7, 1) == 7
-    assert delivery.bulk_timeout(7, 51) == pytest.approx(10)
+    assert outcomes.bulk_timeout(7, 1) == 7
+    assert outcomes.bulk_timeout(7, 51) == pytest.approx(10)
 
 
 @pytest.mark.parametrize(
@@ -1020,7 +1020,7 @@ def test_a_bulk_may_take_longer_than_one_order():
     [(wrong_token(), "config"), (busy(), "server"), (lost(), "network")],
 )
 def test_whose_trouble_an_error_is(error, kind):
-    assert delivery.get_failure_type(error) == kind
+    assert errors.get_failure_type(error) == kind
 
 
 ANSWERS = st.one_of(
