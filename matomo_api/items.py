@@ -10,10 +10,15 @@ import html
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, NamedTuple
 
 CENT = Decimal("0.01")
+# Python's usual 28 digits end at 1e26 with an error, and anybody may order 1e26 pieces.
+WIDE = Context(prec=100)
+# Matomo stores single precision: beyond this not even the whole units are right, and no
+# shop sells for so much.
+MAX_AMOUNT = Decimal("1e12")
 # Above 65,535 Matomo clips the number of items of an order (docs/matomo.md section 7).
 MAX_QUANTITY = 65535
 MAX_CATEGORIES = 5
@@ -120,9 +125,9 @@ class Conversion(NamedTuple):
 
     def convert(self, amount: Decimal) -> Decimal:
         """Return an amount of the order in the other currency, in whole coins."""
-        converted = amount / to_decimal(self.rate)
+        converted = WIDE.divide(amount, to_decimal(self.rate))
         # Zero has no sign: Matomo would get "-0.00".
-        return round_to(converted.quantize(NOISE), self.coin) + 0
+        return round_to(converted.quantize(NOISE, context=WIDE), self.coin) + 0
 
 
 class Totals(NamedTuple):
@@ -306,9 +311,10 @@ def to_decimal(amount: float) -> Decimal:
 
 def round_to(amount: Decimal, coin: Decimal) -> Decimal:
     """Return the multiple of ``coin`` that is next to an amount; halves go outwards."""
-    return (amount / coin).quantize(Decimal(1), rounding=ROUND_HALF_UP) * coin
+    coins = WIDE.divide(amount, coin)
+    return WIDE.multiply(coins.quantize(Decimal(1), ROUND_HALF_UP, WIDE), coin)
 
 
 def round_cents(amount: Decimal) -> Decimal:
     """Return the amount with the two decimals that Matomo keeps."""
-    return amount.quantize(CENT, rounding=ROUND_HALF_UP)
+    return amount.quantize(CENT, ROUND_HALF_UP, WIDE)

@@ -8,6 +8,7 @@ from odoo.tools import SQL, format_amount, format_date, hmac
 
 from ..const import ACCEPTED_STATES, SHOPPER_FIELDS, STATES, USER_GROUP, Verdict
 from ..matomo_api.items import (
+    MAX_AMOUNT,
     MAX_NAME_LENGTH,
     Amounts,
     Item,
@@ -463,6 +464,14 @@ class MatomoOrderMixin(models.AbstractModel):
         negative, and Matomo would count one more (docs/matomo.md section 12).
         """
         self.ensure_one()
+        if abs(self.amount_total) > MAX_AMOUNT:
+            return Verdict(
+                "excluded",
+                self.env._(
+                    "The amount is larger than Matomo can store. Correct the order, "
+                    "then press Retrack."
+                ),
+            )
         lines = self._get_matomo_counted_lines()
         counted = [each for each in lines if each.quantity]
         if any(each.line.price_unit >= 0 for each in counted):

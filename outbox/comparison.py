@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from ..matomo_api.errors import MatomoError
 from ..matomo_api.reading import day_totals, read_day_orders
-from .transactions import end_transaction, run_in_transaction
+from .transactions import MUST_PROPAGATE, end_transaction, run_in_transaction
 
 _logger = logging.getLogger(__name__)
 
@@ -30,7 +30,21 @@ class Comparison:
         """Compare the past days of every site whose token can read reports."""
         for site in self.env["matomo.site"].search([("can_read", "=", True)]):
             if site._may_send() and site._get_token():
-                self._compare_site(site)
+                self._guard(site, lambda s=site: self._compare_site(s))
+
+    def _guard(self, site, step):
+        """Run a step; what nobody foresaw ends no other day and no other site.
+
+        Otherwise Odoo would switch the scheduled action off after a week of it.
+        """
+        try:
+            step()
+        except (MatomoError, *MUST_PROPAGATE):
+            # Matomo's trouble is the site's; the database's is everybody's.
+            raise
+        except Exception:
+            self.env.cr.rollback()
+            _logger.exception("Matomo site %s cannot be compared", site.id)
 
     def _get_period(self, site):
         """Return the first and the last day to compare.
@@ -62,7 +76,12 @@ class Comparison:
             with closing(site._get_client()) as client:
                 end_transaction(self.env)
                 for day, totals in day_totals(client, idsite, first, last).items():
-                    self._compare_day(site, client, idsite, day, totals)
+                    self._guard(
+                        site,
+                        lambda d=day, t=totals: self._compare_day(
+                            site, client, idsite, d, t
+                        ),
+                    )
         except MatomoError as error:
             _logger.warning(
                 "Matomo site %s (%s) is not compared: %s", site.id, site.url, error

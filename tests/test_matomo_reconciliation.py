@@ -1,4 +1,5 @@
 from decimal import Decimal
+from unittest.mock import patch
 
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
@@ -172,6 +173,37 @@ class TestReconciliation(ComparisonCommon):
             "explained",
             f"Recorded by Matomo with another amount (1, $ -15.00): {order.name}",
         )
+
+    def test_an_amount_beyond_all_bounds_stops_nothing(self):
+        """Anybody may put 1e26 pieces into a cart."""
+        huge, fine = self.make_order((self.chair, 1e26)), self.make_order()
+        self.confirm(huge + fine)
+        self.run_sender()
+        self.assertState(huge, "excluded", "larger than Matomo can store")
+        self.assertState(fine, "sent")
+        self.assertFalse(huge.matomo_notes)
+        (order,) = self.sell(MORNING)
+        self.run_sender()
+        order.order_line.product_uom_qty = 1e26
+        self.assertIn("the order is now", order.matomo_notes)
+        self.compare()
+
+    @mute_logger(LOGGER)
+    def test_one_day_that_breaks_stops_no_other(self):
+        self.sell(MORNING)
+        self.run_sender()
+        days = self.env["matomo.reconciliation"]
+        compare_day = type(days)._compare_day
+
+        def break_one(days, site, day, *args):
+            if str(day) == "2026-03-02":
+                raise ZeroDivisionError
+            return compare_day(days, site, day, *args)
+
+        with patch.object(type(days), "_compare_day", break_one):
+            compared = self.compare()
+        self.assertNotIn("2026-03-02", compared)
+        self.assertEqual(compared["2026-03-03"].state, "equal")
 
     def test_a_silent_matomo_leaves_the_comparison(self):
         self.sell(MORNING)

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from matomo_order_tracking.matomo_api.items import (
     CENT,
     MAX_QUANTITY,
+    Conversion,
     Line,
     choose_categories,
     choose_sku,
     clean_text,
     decode_entities,
     merge_lines,
+    round_cents,
 )
 
 
@@ -197,3 +199,13 @@ def test_decode_entities(text, decoded):
 def test_decode_entities_leaves_nothing_to_decode(text):
     decoded = decode_entities(text)
     assert decode_entities(decoded) == decoded
+
+
+@pytest.mark.parametrize(
+    "amount", ["1e26", "-1e26", "1e60", "99999999999999999999999999.995"]
+)
+def test_no_amount_is_too_large_to_be_rounded(amount):
+    """Python's decimals end at 28 digits with an error; carts do not."""
+    rounded = round_cents(Decimal(amount))
+    assert abs(rounded - Decimal(amount)) <= Decimal("0.005")
+    assert Conversion(2.0, Decimal("0.01")).convert(Decimal(amount)).is_finite()
