@@ -10,8 +10,8 @@ import machine
 import matomo
 
 from . import comparison, odoo_client, server, shop
-from .faulty_proxy import FaultyProxy
 from .mischief import Clock, Mischief
+from .stand_in import FaultyProxy
 
 ORDERS = 2000
 # How many of the orders are those of the till that was offline, at most.
