@@ -13,7 +13,8 @@ what Matomo may have recorded is read back before it is sent again.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from math import inf
 
 from .client import BulkAnswer, Client
@@ -31,6 +32,7 @@ from .matching import (
     get_owner,
     is_anonymised_match,
     is_same_moment,
+    is_sum_of,
 )
 from .outcomes import (
     Absent,
@@ -68,7 +70,7 @@ from .reading import (
     may_read,
     read_all_orders,
     read_anonymised_orders,
-    read_order_total,
+    read_order_totals,
     read_orders,
     read_refund_times,
 )
@@ -87,6 +89,8 @@ GENERAL_REFUSAL = 3
 MAX_ASKED_ALONE = 10
 # After so many failures to read the visits log the report of orders is asked.
 LOG_FAILURES = 2
+# Older orders Matomo books when they arrive (docs/matomo.md section 1).
+MAX_AGE = timedelta(days=20 * 366)
 
 
 # === THE DELIVERY === #
@@ -447,10 +451,9 @@ class Delivery:
         """
         times = None
         if self._can_read and self._is_readable:
-            days = (
-                (attempt.order_date - DAY_MARGIN).date(),
-                (max(attempt.order_date, self._policy.now) + DAY_MARGIN).date(),
-            )
+            now = self._policy.now
+            booked = _get_booking_date(attempt, now)
+            days = (booked - DAY_MARGIN).date(), (now + DAY_MARGIN).date()
             times = yield from self._ask(
                 lambda: read_refund_times(
                     self._client, self._policy.idsite, attempt.payload, *days
@@ -605,18 +608,41 @@ class Delivery:
             self._find_anonymised(
                 [each for each in attempts if each.ref not in read.orders], days, found
             )
-        asked = 0
         for attempt in attempts:
-            order = read.orders.get(attempt.ref)
-            if not order and attempt in found.orders:
-                continue
-            if not order and not read.is_complete and asked < MAX_ASKED_ALONE:
-                asked += 1
-                order = read_order_total(client, idsite, attempt.ref, *days)
-            if order:
+            if order := read.orders.get(attempt.ref):
                 found.orders[attempt] = order
-            elif not read.is_complete:
-                found.unseen.add(attempt)
+        hidden = [each for each in attempts if each not in found.orders]
+        if hidden and not read.is_complete:
+            self._find_in_report(attempts, hidden, days, found)
+
+    def _find_in_report(self, attempts, hidden, days, found: _Found) -> None:
+        """Find orders that the visits log does not show in the report of orders.
+
+        It counts all orders of the visits that they are in (docs/matomo.md section
+        15). If their number and their sum are ours, all of them are there; else each
+        is asked for by itself, which tells of those that are alone in their visit.
+
+        :param hidden: those of ``attempts`` that were not found yet
+        """
+        client, idsite = self._client, self._policy.idsite
+        if len(attempts) > 1:
+            refs = [each.ref for each in attempts]
+            sent = {each: Decimal(str(each.sent.revenue)) for each in attempts}
+            shown = {
+                each: order.revenue
+                for each, order in found.orders.items()
+                if each in sent and order.revenue is not None
+            }
+            totals = read_order_totals(client, idsite, refs, *days)
+            if is_sum_of({**sent, **shown}.values(), totals):
+                for each in hidden:
+                    found.orders[each] = RecordedOrder(each.ref, sent[each])
+                return
+        for attempt in hidden[:MAX_ASKED_ALONE]:
+            totals = read_order_totals(client, idsite, [attempt.ref], *days)
+            if totals.orders == 1:
+                found.orders[attempt] = RecordedOrder(attempt.ref, totals.revenue)
+        found.unseen.update(each for each in hidden if each not in found.orders)
 
     def _find_anonymised(self, attempts: Sequence[Attempt], days, found: _Found):
         """Find orders whose id Matomo has replaced by a random one.
@@ -640,7 +666,7 @@ class Delivery:
         for attempt in attempts:
             if attempt in found.orders:
                 continue
-            days = _get_days([attempt], attempt.order_date)
+            days = _get_days([attempt], _get_booking_date(attempt, self._policy.now))
             if days not in asked and len(asked) == MAX_ASKED_ALONE:
                 found.unseen.add(attempt)
                 continue
@@ -697,18 +723,30 @@ class Delivery:
         self._has_worked = True
 
 
-def _get_days(attempts: Sequence[Attempt], now: datetime):
+def _get_days(attempts: Sequence[Attempt], last: datetime):
     """Return the first and the last day on which Matomo may have recorded orders.
 
-    Matomo books orders of the future when they arrive. The days are those of the
-    site's time zone, hence the margin.
+    The days are those of the site's time zone, hence the margin.
+
+    :param last: until when they are looked for, naive UTC
     """
-    dates = [attempt.order_date for attempt in attempts]
+    dates = [_get_booking_date(attempt, last) for attempt in attempts]
     created = [attempt.sent.created for attempt in attempts]
     return (
-        (min(dates + created) - DAY_MARGIN).date(),
-        (max([*dates, now]) + DAY_MARGIN).date(),
+        (min([*dates, *created]) - DAY_MARGIN).date(),
+        (last + DAY_MARGIN).date(),
     )
+
+
+def _get_booking_date(attempt: Attempt, now: datetime) -> datetime:
+    """Return when Matomo books an attempt: nobody knows a day after the last of all.
+
+    It books what is of the future, or very old, when it arrives (docs/matomo.md
+    section 1).
+
+    :param now: naive UTC
+    """
+    return max(min(attempt.order_date, now), now - MAX_AGE)
 
 
 def _refusal(attempt: Attempt, answer: BulkAnswer | MatomoError) -> Outcome:

@@ -5,14 +5,14 @@ Pure comparisons of what was sent with what was read back; see
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 
 from .privacy import ANONYMIZED
-from .reading import RecordedItem, RecordedOrder
+from .reading import RecordedItem, RecordedOrder, Totals
 
 # Matomo's days are those of the site's time zone, and clocks differ.
 DAY_MARGIN = timedelta(days=1)
@@ -242,6 +242,13 @@ def _get_totals(sent: Sent) -> set[float]:
     }
     # Nearly nothing is the total of many carts.
     return {total for total in totals if total > _TAG_TOLERANCE}
+
+
+def is_sum_of(revenues: Collection[Decimal], totals: Totals) -> bool:
+    """Return whether a report counts exactly as many orders with these revenues."""
+    tolerance = sum(max(HALF_CENT, abs(float(each)) * PRECISION) for each in revenues)
+    gap = abs(float(totals.revenue) - float(sum(revenues)))
+    return totals.orders == len(revenues) and gap <= tolerance
 
 
 # === WHAT DIFFERS === #

@@ -88,8 +88,8 @@ class SiteDescription:
 
 
 @dataclass(frozen=True)
-class DayTotals:
-    """What Matomo's reports say of one day's orders, in the site's currency."""
+class Totals:
+    """What Matomo's report says of some orders, in the site's currency."""
 
     orders: int = 0
     revenue: Decimal = Decimal("0.00")
@@ -145,14 +145,16 @@ def read_orders(
     )
 
 
-def read_order_total(
-    client: Client, idsite: int, ref: str, first: date, last: date
-) -> RecordedOrder | None:
-    """Return an order as Matomo's report of orders has it: its revenue alone.
+def read_order_totals(
+    client: Client, idsite: int, refs: Sequence[str], first: date, last: date
+) -> Totals:
+    """Return what Matomo's report of orders has of the visits with these orders.
 
-    It needs no visits log, and shows orders that the log cuts off (docs/matomo.md
-    section 15). That it shows none proves nothing: the report may be computed later.
+    It needs no visits log, and counts orders that the log cuts off; but it counts all
+    orders of a visit in which one of them is (docs/matomo.md section 15). That it
+    shows none proves nothing: the report may be computed later.
 
+    :param refs: order ids, at least one
     :param first: the first day, included, in the site's time zone: give a margin
     :param last: the last day, included
     :raise MatomoError: see :class:`Client`
@@ -163,13 +165,16 @@ def read_order_total(
         idGoal="ecommerceOrder",
         period="range",
         date=_date_range(first, last),
-        segment=",".join(f"orderId=={value}" for value in _segment_values(ref)),
+        segment=",".join(
+            f"orderId=={value}" for ref in refs for value in _segment_values(ref)
+        ),
         format_metrics="0",
     )
     row = _first_record(report)
-    if _count(row.get("nb_conversions")) != 1:
-        return None
-    return RecordedOrder(ref, _amount(row.get("revenue")))
+    orders, revenue = _count(row.get("nb_conversions")), _amount(row.get("revenue"))
+    if orders is None or revenue is None:
+        return Totals()
+    return Totals(orders, revenue)
 
 
 def read_anonymised_orders(
@@ -358,7 +363,7 @@ def read_site(client: Client, idsite: int) -> SiteDescription:
 
 def day_totals(
     client: Client, idsite: int, first: date, last: date
-) -> dict[date, DayTotals]:
+) -> dict[date, Totals]:
     """Return Matomo's totals of orders for each day from ``first`` to ``last``.
 
     The days are those of the site's time zone. Today's totals may be a quarter of
@@ -388,7 +393,7 @@ def day_totals(
         orders, revenue = _count(row.get("nb_conversions")), _amount(row.get("revenue"))
         if orders is None or revenue is None:
             raise _not_a_report()
-        totals[day] = DayTotals(orders, revenue)
+        totals[day] = Totals(orders, revenue)
     return totals
 
 

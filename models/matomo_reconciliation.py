@@ -122,7 +122,7 @@ class MatomoReconciliation(models.Model):
         """Compare one day, and create or update its record.
 
         :param day: a date in the site's time zone
-        :param DayTotals totals: the figures of Matomo's report
+        :param Totals totals: the figures of Matomo's report
         :param recorded: list of ``RecordedOrder``, the day's orders in Matomo; None if
             Matomo has not been asked for them
         :return: the record of that day. Its state is "different" if the causes that are
@@ -252,10 +252,10 @@ class MatomoReconciliation(models.Model):
             if not order:
                 missing |= request
                 causes.append(Cause("missing", ref, -1, -sent))
-            elif request.state != "different" and (
-                order.revenue is not None
-                and abs(order.revenue - sent) > _tolerance(sent)
-            ):
+            elif order.revenue is None:
+                # Matomo tells no legible amount: no cause is known of a difference.
+                continue
+            elif abs(order.revenue - sent) > _tolerance(sent):
                 causes.append(Cause("recorded", ref, 0, order.revenue - sent))
         if missing:
             missing.write({"next_check_date": fields.Datetime.now()})

@@ -784,7 +784,10 @@ class MatomoRequest(models.Model):
         """
         if order_ref_key(recorded.ref) != order_ref_key(self.order_ref):
             self.site_id._report_anonymised()
-        values = {"is_told_by_tag": is_told_by_tag}
+        values = {**NOTHING_LEFT, "is_told_by_tag": is_told_by_tag}
+        if self.verified_date:
+            # Once verified it is missing only if somebody deletes it: that is counted.
+            del values["missing_count"]
         if differences := self._get_difference_sentences(recorded):
             self._record_difference(recorded, "\n".join(differences), **values)
             return
@@ -794,7 +797,6 @@ class MatomoRequest(models.Model):
             verified_date=fields.Datetime.now(),
             recorded_revenue=0,
             **values,
-            **NOTHING_LEFT,
         )
 
     def _record_tag(self, recorded):
@@ -813,6 +815,7 @@ class MatomoRequest(models.Model):
                 sent=format_amount(env, self.revenue, self.site_id.currency_id),
             ),
             is_told_by_tag=True,
+            **NOTHING_LEFT,
         )
 
     def _record_difference(self, recorded, reason, **values):
@@ -825,7 +828,6 @@ class MatomoRequest(models.Model):
             next_attempt_date=False,
             recorded_revenue=float(recorded.revenue),
             **values,
-            **NOTHING_LEFT,
         )
 
     def _get_difference_sentences(self, recorded):

@@ -91,7 +91,7 @@ class Comparison:
         """Compare one day. Ask Matomo for its orders only if the totals differ.
 
         :param day: a date in the site's time zone
-        :param DayTotals totals: the figures of Matomo's report
+        :param Totals totals: the figures of Matomo's report
         :raise MatomoError: if Matomo cannot be asked for the orders
         """
         compared = run_in_transaction(

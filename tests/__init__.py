@@ -72,6 +72,7 @@ if find_spec("pymysql") and find_spec("playwright"):
         test_pos_screens,
         test_pos_tour,
         test_real_failures,
+        test_real_field,
         test_real_matomo,
         test_real_orders,
         test_real_reconciliation,

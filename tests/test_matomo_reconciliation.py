@@ -4,6 +4,7 @@ from unittest.mock import patch
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
+from ..matomo_api import reading
 from ..matomo_api.reading import RecordedOrder
 from .common import LOGGER, MODULE, ComparisonCommon
 
@@ -29,6 +30,20 @@ class TestReconciliation(ComparisonCommon):
         self.site.sudo().date_start = "2026-03-03"
         self.env["matomo.reconciliation"].sudo().search([]).unlink()
         self.assertEqual(set(self.compare()), {"2026-03-03", "2026-03-04"})
+
+    def test_amounts_that_cannot_be_read(self):
+        """What one order says in Matomo keeps no day from being compared."""
+        ours, _other = self.sell(MORNING, MORNING)
+        self.run_sender()
+        foreign = {**self.recorded(ours), "ec_id": "TAG-1", "revenue": "7"}
+        self.matomo.orders[str(self.site.idsite), "tag-1"] = foreign
+        read = reading._amount
+        with patch.object(
+            reading, "_amount", lambda value: read(value) if value != 7 else None
+        ):
+            day = self.compare()["2026-03-03"]
+        self.assertEqual(day.matomo_order_count, 3)
+        self.assertIn("TAG-1", day.explanation)
 
     def test_days_are_those_of_the_site(self):
         self.site.sudo().timezone = "America/New_York"

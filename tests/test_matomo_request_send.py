@@ -10,7 +10,7 @@ from odoo.tools import mute_logger
 
 from odoo.addons.base.tests.test_ir_cron import CronMixinCase
 
-from .common import LOGGER, MODULE, FakeResponse, MatomoCommon, lose
+from .common import LOGGER, MODULE, VISITOR, FakeResponse, MatomoCommon, lose
 
 NOW = "2026-03-03 10:00:00"
 
@@ -288,6 +288,28 @@ class TestSend(MatomoCommon, CronMixinCase):
             self.run_verifier()
         self.assertState(order, "failed", "never recorded it")
         self.assertEqual(addresses, ["203.0.113.9", "0.0.0.0", "0.0.0.0"])
+
+    @mute_logger(LOGGER)
+    def test_an_order_that_is_erased_in_matomo_is_sent_once_more(self):
+        """Each time somebody erased it there, it came back, with the shopper's data."""
+        order = self.confirm(self.make_order())
+        order.sudo().matomo_ip_address = "203.0.113.9"
+        order.sudo().matomo_visitor_id = VISITOR
+        self.run_sender()
+        self.run_verifier()
+        self.assertRecorded(order, cid=VISITOR, cip="203.0.113.9")
+        for state in ("verified", "failed"):
+            self.matomo.orders.clear()
+            self.row(order).next_check_date = fields.Datetime.now()
+            self.run_verifier()
+            self.run_sender()
+            self.run_verifier()
+            self.assertState(order, state)
+            if state == "verified":
+                self.assertRecorded(order, cip="0.0.0.0")
+                self.assertNotEqual(self.recorded(order)["cid"], VISITOR)
+        self.assertState(order, "failed", "lost it twice")
+        self.assertNotRecorded(order)
 
     @mute_logger(LOGGER)
     def test_missing_order_is_sent_again(self):

@@ -10,8 +10,8 @@ import machine
 import matomo
 
 from . import comparison, odoo_client, server, shop
-from .faulty_proxy import FaultyProxy
 from .mischief import Clock, Mischief
+from .stand_in import StandIn
 
 ORDERS = 2000
 # How many of the orders are those of the till that was offline, at most.
@@ -53,7 +53,7 @@ class Chaos:
     def run(self):
         access = matomo.info()
         self.idsite = comparison.make_site()
-        self.proxy = FaultyProxy(access["url"], self.seed, secret=access["token"])
+        self.proxy = StandIn(access["url"], self.seed, secret=access["token"])
         address = server.start()
         self.proxy.start()
         clock = Clock()

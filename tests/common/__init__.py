@@ -1,7 +1,7 @@
 """The base classes and helpers of the tests.
 
-``browser`` and ``real_matomo`` are not imported here: they need libraries that Odoo
-does without.
+``browser``, ``real_matomo`` and ``real_orders`` are not imported here: they need
+libraries that Odoo does without.
 """
 
 from .amounts import AmountsCommon, cents

@@ -22,7 +22,7 @@ from ...matomo_api.items import (
     merge_lines,
 )
 from ...matomo_api.reading import (
-    DayTotals,
+    Totals,
     day_totals,
     may_read,
     read_orders,
@@ -194,9 +194,9 @@ class TestMatomoApi(BaseCase):
                 self.assertEqual(there.quantity, item.quantity)
         totals = day_totals(self.client, self.idsite, first, last)
         self.assertEqual(len(totals), 3)
-        counted = [each for each in totals.values() if each != DayTotals()]
+        counted = [each for each in totals.values() if each != Totals()]
         quantity = sum(item.quantity for item in items)
-        self.assertEqual(counted, [DayTotals(2, Decimal("242.00"))])
+        self.assertEqual(counted, [Totals(2, Decimal("242.00"))])
         report = self.real.report(first, last)
         amounts = {"subtotal": 221, "tax": 21, "shipping": 10, "discount": 10}
         for name, amount in amounts.items():

@@ -97,9 +97,10 @@ class FakeClient:
     ``probes``: for each probe an error or None; then None. ``read``: an error for each
     read-back. ``may_read``: whether it says that the token may read, or an error.
     ``has``: the orders it has, by their id: values that differ from ours. ``totals``:
-    ids that its report of orders knows. ``cut``: whether it shows no actions.
-    ``event``: when it has recorded a refund. ``poison``: what it fails on, in any
-    bulk, and ``limit``: how many it takes at once.
+    ids that its report of orders knows, and ``others``: how many more it counts.
+    ``cut``: whether it shows no actions. ``event``: when it has recorded a refund.
+    ``poison``: what it fails on, in any bulk, and ``limit``: how many it takes at
+    once.
     """
 
     bulks: list = field(default_factory=list)
@@ -108,6 +109,7 @@ class FakeClient:
     may_read: object = True
     has: dict = field(default_factory=dict)
     totals: str = ""
+    others: int = 0
     cut: bool = False
     event: datetime | None = None
     poison: dict = field(default_factory=dict)
@@ -144,8 +146,10 @@ class FakeClient:
             return [1] if self.may_read else []
         if method == "Goals.get":
             self.asked.append("total")
-            has = any(f"=={ref}," in f"{segment}," for ref in self.totals)
-            return {"nb_conversions": int(has), "revenue": 115 if has else 0}
+            # It counts all orders of the visits in which one of them is.
+            count = sum(f"=={ref}," in f"{segment}," for ref in self.totals)
+            count += self.others if count else 0
+            return {"nb_conversions": count, "revenue": 115 * count}
         self.dates = parameters["date"]
         name = segment.partition("==")[0]
         self.asked.append(f"read by {name}")
@@ -756,13 +760,31 @@ VERIFIED = {
         {},
         [(A, {}), (B, {})],
         {"has": {A: {}, B: {}}, "cut": True, "totals": "A"},
-        "READ/total/total -> SiteRead/Recorded A/Unseen B",
+        "READ/total/total/total -> SiteRead/Recorded A/Unseen B",
+    ),
+    "cut off, and all in the report of orders": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "cut": True, "totals": "AB"},
+        "READ/total -> SiteRead/Recorded A/Recorded B",
+    ),
+    "cut off, in a visit with orders that are not asked for": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "cut": True, "totals": "AB", "others": 1},
+        "READ/total/total/total -> SiteRead/Unseen A/Unseen B",
+    ),
+    "sold after the last day of all, and before the first": (
+        {},
+        [(A, {"order_date": datetime.max}), (B, {"order_date": datetime.min})],
+        {"has": {A: {}, B: {}}},
+        "READ1 -> SiteRead/Recorded A/Recorded B",
     ),
     "the visits log is off": (
         {},
         [(A, {}), (B, {})],
         {"read": log_off(), "totals": "B"},
-        "read by orderId/total/total -> SiteRead/Unseen A/Recorded B",
+        "read by orderId/total/total/total -> SiteRead/Unseen A/Recorded B",
     ),
     "too old": ({}, [(A, {"has_raw_data": False})], {}, " -> Unverifiable A"),
     "one too old": (
@@ -864,6 +886,12 @@ EVENTS = {
         LATER,
         {},
         "read by eventName/send A -> SiteWorks/Accepted A",
+    ),
+    "later, of a day that none follows": (
+        {},
+        {**LATER, "order_date": datetime.max},
+        {"event": NOW},
+        "read by eventName -> Accepted A",
     ),
     "later, unread": (UNREAD, LATER, {}, " -> Held A"),
     "later, reading waits": (WAITS, LATER, {}, " -> Deferred A"),

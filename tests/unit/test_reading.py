@@ -12,13 +12,13 @@ from matomo_order_tracking.matomo_api.errors import (
     ServerTrouble,
 )
 from matomo_order_tracking.matomo_api.reading import (
-    DayTotals,
     ReadBack,
     RecordedItem,
     SiteDescription,
+    Totals,
     day_totals,
     may_read,
-    read_order_total,
+    read_order_totals,
     read_orders,
     read_refund_times,
     read_site,
@@ -186,18 +186,18 @@ def test_a_visit_that_tells_not_all_stops_no_other(broken):
     assert read_orders(FakeClient([visit()]), 1, ["H-1"], FIRST, LAST).is_complete
 
 
-def test_the_total_of_one_order():
-    client = FakeClient({"nb_conversions": 1, "revenue": 121.0, "items": 3})
-    order = read_order_total(client, 1, "A&B", FIRST, LAST)
-    assert (order.ref, order.revenue, order.tax) == ("A&B", Decimal("121.00"), None)
+def test_the_totals_of_some_orders():
+    client = FakeClient({"nb_conversions": 2, "revenue": 242.0, "items": 3})
+    totals = read_order_totals(client, 1, ["A&B", "C"], FIRST, LAST)
+    assert totals == Totals(2, Decimal("242.00"))
     ((method, parameters),) = client.questions
     assert method == "Goals.get"
-    assert parameters["segment"] == "orderId==A&amp%25253BB,orderId==A&B"
+    assert parameters["segment"] == "orderId==A&amp%25253BB,orderId==A&B,orderId==C"
 
 
-@pytest.mark.parametrize("report", [[{}], {"nb_conversions": 0}, {"nb_conversions": 2}])
-def test_a_report_without_the_order_proves_nothing(report):
-    assert read_order_total(FakeClient(report), 1, "A", FIRST, LAST) is None
+@pytest.mark.parametrize("report", [[{}], {"nb_conversions": 1, "revenue": "much"}])
+def test_a_report_without_the_order_counts_none(report):
+    assert read_order_totals(FakeClient(report), 1, ["A"], FIRST, LAST) == Totals()
 
 
 @pytest.mark.parametrize(
@@ -331,9 +331,9 @@ def test_day_totals():
     empty = {"nb_conversions": 0, "revenue": 0}
     client = FakeClient({"2026-11-20": row, "2026-11-21": [], "2026-11-22": empty})
     assert day_totals(client, 1, FIRST, LAST) == {
-        date(2026, 11, 20): DayTotals(1, Decimal("121.00")),
-        date(2026, 11, 21): DayTotals(),
-        date(2026, 11, 22): DayTotals(),
+        date(2026, 11, 20): Totals(1, Decimal("121.00")),
+        date(2026, 11, 21): Totals(),
+        date(2026, 11, 22): Totals(),
     }
     ((method, parameters),) = client.questions
     assert (method, parameters) == (

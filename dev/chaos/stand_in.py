@@ -1,6 +1,8 @@
-"""A proxy before Matomo that does to requests what networks and servers do to them.
+"""A stand-in for the field: a proxy before Matomo that does what others do there.
 
-What happens to the n-th request follows from the seed and n alone.
+It plays in two ways. *Faults* meet single requests by chance: what happens to the n-th
+request of its kind follows from the seed and n alone. *Rules* (``field.py``) are
+switched on and stay: they meet all requests that no fault has met.
 """
 
 import http.client
@@ -11,13 +13,17 @@ import struct
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from . import field
+from .field import HTML, SILENCE, Answer, Request
 
 # How long a client is kept waiting at most (seconds): longer than any timeout of the
 # tracker's here, while reports may take longer.
 PATIENCE = 12
-HTML = b"<!DOCTYPE html><html><body><h1>Please stand by</h1></body></html>"
 # A redirect leads there; nobody should follow it.
 ELSEWHERE = "/elsewhere"
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
@@ -38,42 +44,78 @@ FAULTS = {
     "200 with truncated JSON": 2,
     "redirect": 1,
     "204": 1,
+    "403": 1,
+    "413": 1,
+    "504": 1,
+    "PHP messages": 1,
+    "byte order mark": 1,
+    "gzip": 1,
+}
+# What else can happen to a call of the reporting API.
+REPORT_FAULTS = {
+    "report: database gone away": 1,
+    "report: no access": 1,
+    "report: visits log off": 1,
+    "report: first actions only": 1,
+}
+# Faults that are a rule for one request.
+RULES = {
+    "PHP messages": field.show_php_messages(),
+    "byte order mark": field.add_byte_order_mark(),
+    "gzip": field.compress(),
+    "report: database gone away": field.break_reports(),
+    "report: no access": field.break_reports(
+        field.NO_ACCESS, 401, method=field.VISITS_LOG
+    ),
+    "report: visits log off": field.switch_visits_log_off(),
+    "report: first actions only": field.cut_visits(1),
 }
 PAGES = {
-    "429 with Retry-After": (429, b"Slow down", {"Retry-After": "1"}),
-    "500": (500, b"", {}),
-    "502": (502, HTML, {}),
-    "503 with HTML": (503, HTML, {}),
-    "200 with HTML": (200, HTML, {}),
-    "redirect": (302, b"", {"Location": ELSEWHERE}),
-    "204": (204, b"", {}),
+    "429 with Retry-After": Answer(429, b"Slow down", {"Retry-After": "1"}),
+    "500": Answer(500),
+    "502": Answer(502, HTML),
+    "503 with HTML": Answer(503, HTML),
+    "200 with HTML": Answer(200, HTML),
+    "redirect": Answer(302, b"", {"Location": ELSEWHERE}),
+    "204": Answer(204),
+    "403": Answer(403, HTML),
+    "413": Answer(413, HTML),
+    "504": Answer(504, HTML),
 }
 # Pages that may stand for a request that has reached Matomo all the same.
 HIDDEN_SUCCESS = 1 / 3
-MAY_HIDE_SUCCESS = {"500", "502", "503 with HTML", "200 with HTML", "204"}
+MAY_HIDE_SUCCESS = {"500", "502", "503 with HTML", "200 with HTML", "204", "504"}
 
 
-class FaultyProxy:
+class StandIn:
     """A proxy on a loopback port of its own, in threads of this process.
 
     :param target: address of the real server
     :param seed: decides what happens to which request
     :param share: how many of the requests meet a fault, from 0 to 1
     :param secret: must never be seen in an address or a header
+    :ivar rules: what is switched on, see ``field.py``; the first is asked first
+    :ivar seen: how many requests came, by the file that was asked for
+    :ivar ruled: how many answers the rules gave or changed
     """
 
-    def __init__(self, target, seed, share=0.4, secret=""):
+    def __init__(self, target, seed=0, share=0.4, secret=""):
         parts = urlsplit(target)
         self.target = (parts.hostname, parts.port)
         self.share = share
         self.secret = secret
+        self.rules = []
+        self.seen = Counter()
         self.faults = Counter()
-        self.forwarded = 0
+        self.ruled = 0
         self.followed = 0
         self.leaks = 0
         self.longest_wait = 0.0
-        self._chance = random.Random(f"{seed} proxy")
-        self._round = []
+        self._chances = {
+            is_report: random.Random(f"{seed} {is_report}")
+            for is_report in (False, True)
+        }
+        self._rounds = {False: [], True: []}
         self._is_faulty = True
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -84,7 +126,8 @@ class FaultyProxy:
         return f"http://127.0.0.1:{self._server.server_port}/"
 
     def start(self):
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        serve = partial(self._server.serve_forever, poll_interval=0.05)
+        threading.Thread(target=serve, daemon=True).start()
         return self.url
 
     def stop(self):
@@ -95,17 +138,24 @@ class FaultyProxy:
         """Make no more faults."""
         self._is_faulty = False
 
-    def choose(self):
+    def choose(self, is_report):
         """Return the fault that this request meets, or None, and the toss of a coin."""
         with self._lock:
-            if not self._is_faulty or self._chance.random() >= self.share:
+            chance, faults = self._chances[is_report], self._rounds[is_report]
+            if not self._is_faulty or chance.random() >= self.share:
                 return None, False
-            if not self._round:
-                self._round = [kind for kind, n in FAULTS.items() for _ in range(n)]
-                self._chance.shuffle(self._round)
-            fault = self._round.pop()
+            if not faults:
+                kinds = {**FAULTS, **REPORT_FAULTS} if is_report else FAULTS
+                faults += [kind for kind, n in kinds.items() for _ in range(n)]
+                chance.shuffle(faults)
+            fault = faults.pop()
             self.faults[fault] += 1
-            return fault, self._chance.random() < HIDDEN_SUCCESS
+            return fault, chance.random() < HIDDEN_SUCCESS
+
+    def count(self, file):
+        """Count a request."""
+        with self._lock:
+            self.seen[file] += 1
 
     def note(self, **values):
         """Count an event; of the waiting times keep the longest."""
@@ -141,37 +191,61 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self):
         proxy = self.server.proxy
         self._inspect(proxy)
-        fault, coin = proxy.choose()
+        is_report = urlsplit(self.path).path.endswith("/index.php")
+        fault, coin = proxy.choose(is_report)
         if fault == "connection refused":
             self._reset()
             return
         length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length)
+        request = Request(
+            self.command, self.path, dict(self.headers), self.rfile.read(length)
+        )
         if fault is None:
-            self._pass_on(self._forward(body))
+            self._answer(self._obey(request))
+        elif fault in RULES:
+            self._answer(RULES[fault](request, self._forward))
         elif fault == "closed before forwarding":
             self._close()
         elif fault == "answer lost":
-            self._forward(body)
+            self._forward(request)
             self._close()
         elif fault == "delayed past the timeout":
             # It reaches Matomo late, when the client has given up.
             self._wait_for_client()
-            self._forward(body)
+            self._forward(request)
             self._close()
         elif fault == "answer trickled":
-            self._trickle(self._forward(body))
+            self._trickle(self._forward(request))
         elif fault == "200 with truncated JSON":
-            _status, _headers, answer = self._forward(body)
-            page = answer[: len(answer) // 2]
-            self._answer(200, page, {"Content-Type": "application/json"})
+            answer = self._forward(request)
+            self._answer(replace(answer, body=answer.body[: len(answer.body) // 2]))
         else:
             if coin and fault in MAY_HIDE_SUCCESS:
-                self._forward(body)
-            self._answer(*PAGES[fault])
+                self._forward(request)
+            self._answer(PAGES[fault])
+
+    def _obey(self, request):
+        """Return the answer that the rules give, or Matomo."""
+        proxy = self.server.proxy
+        forwarded = []
+
+        def ask(rules):
+            def pass_on(request):
+                if rules:
+                    return rules[0](request, ask(rules[1:]))
+                forwarded.append(self._forward(request))
+                return forwarded[-1]
+
+            return pass_on
+
+        answer = ask(list(proxy.rules))(request)
+        if answer not in forwarded:
+            proxy.note(ruled=1)
+        return answer
 
     def _inspect(self, proxy):
         """Note it if the token is visible or if a redirect was followed."""
+        proxy.count(urlsplit(self.path).path.rpartition("/")[2])
         seen = [self.path, *self.headers.values()]
         if proxy.secret and any(proxy.secret in text for text in seen):
             proxy.note(leaks=1)
@@ -180,51 +254,43 @@ class _Handler(BaseHTTPRequestHandler):
 
     # ---- Towards Matomo --------------------------------------------------------------
 
-    def _forward(self, body):
-        """Forward the request; return the answer's status, headers and body."""
-        proxy = self.server.proxy
-        headers = {
-            name: value
-            for name, value in self.headers.items()
-            if name.lower() not in HOP_BY_HOP
-        }
-        connection = http.client.HTTPConnection(*proxy.target, timeout=60)
+    def _forward(self, request):
+        """Return Matomo's answer to a request."""
+        connection = http.client.HTTPConnection(*self.server.proxy.target, timeout=60)
         try:
-            connection.request(self.command, self.path, body, headers)
+            connection.request(
+                request.command, request.path, request.body, _keep(request.headers)
+            )
             answer = connection.getresponse()
-            proxy.note(forwarded=1)
-            return answer.status, dict(answer.getheaders()), answer.read()
+            return Answer(
+                answer.status, answer.read(), _keep(dict(answer.getheaders()))
+            )
         except (OSError, http.client.HTTPException):
-            return 502, {}, HTML
+            return Answer(502, HTML)
         finally:
             connection.close()
 
     # ---- Towards the client ----------------------------------------------------------
 
-    def _pass_on(self, answer):
-        status, headers, body = answer
-        kept = {
-            name: value
-            for name, value in headers.items()
-            if name.lower() not in HOP_BY_HOP
-        }
-        self._answer(status, body, kept)
-
-    def _answer(self, status, body, headers):
-        self.send_response_only(status)
-        for name, value in {"Content-Type": "text/html", **headers}.items():
+    def _answer(self, answer):
+        if answer is SILENCE:
+            self._wait_for_client()
+            self._close()
+            return
+        self.send_response_only(answer.status)
+        for name, value in {"Content-Type": "text/html", **answer.headers}.items():
             self.send_header(name, value)
-        if status != 204:
-            self.send_header("Content-Length", str(len(body)))
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        if status != 204:
-            self.wfile.write(body)
+        if answer.status != 204:
+            self.wfile.write(answer.body)
 
     def _trickle(self, answer):
         """Send the answer in small pieces, more slowly than anybody should wait."""
-        status, _headers, body = answer
+        body = answer.body
         begun = time.monotonic()
-        self.send_response_only(status)
+        self.send_response_only(answer.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -237,7 +303,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if self._wait_for_client(PATIENCE / pieces):
                     break
         finally:
-            if self.path.endswith("/matomo.php"):
+            if "/matomo.php" in self.path:
                 self.server.proxy.note(waited=time.monotonic() - begun)
             self._close()
 
@@ -255,3 +321,10 @@ class _Handler(BaseHTTPRequestHandler):
         linger = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.close_connection = True
+
+
+def _keep(headers):
+    """Return the headers that a proxy hands on."""
+    return {
+        name: value for name, value in headers.items() if name.lower() not in HOP_BY_HOP
+    }
