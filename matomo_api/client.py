@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -398,10 +398,8 @@ def parse_answer(body: bytes, is_answer: Callable[[object], bool]):
     :return: the value, None if there is none; and the text around it, "" if the
         answer is clean
     """
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(body), ""
-    except (ValueError, RecursionError):
-        pass
     text = body.decode("utf-8", "replace")
     for match in islice(_JSON_START.finditer(text), MAX_JSON_STARTS):
         try:
