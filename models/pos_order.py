@@ -4,6 +4,7 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 
 from ..const import SHOPPER_FIELDS
+from ..matomo_api.items import to_decimal
 from ..matomo_api.tracking import Page
 from ..tools import settlement
 from ..tools.settlement import CountedLine, LineRole, SoldLine
@@ -140,6 +141,23 @@ class PosOrder(models.Model):
         (``pos_restaurant``: tip_screen.js).
         """
         return self.lines
+
+    def _get_matomo_line_amounts(self):
+        """Override of `matomo.order.mixin`: some lines a till stores in its own way.
+
+        In an order that takes back at least what it sells, the screens store the amounts
+        of each line with the opposite sign. A tip that is added after the payment has a
+        price and no amounts: its amount stands on the order.
+        """
+        amounts = super()._get_matomo_line_amounts()
+        for number, each in enumerate(amounts):
+            line = each.line
+            if float(each.total) * line.qty * line.price_unit < 0:
+                amounts[number] = each._replace(untaxed=-each.untaxed, tax=-each.tax)
+            elif self.is_tipped and line.product_id == self.config_id.tip_product_id:
+                tip = to_decimal(self.tip_amount)
+                amounts[number] = each if each.total else each._replace(untaxed=tip)
+        return amounts
 
     # === WHO COUNTS A LINE === #
 

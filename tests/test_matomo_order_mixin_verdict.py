@@ -178,6 +178,9 @@ class TestVerdicts(VerdictsCommon):
                 "state": "sent",
                 "revenue": orders[0].amount_total,
                 "currency_id": self.site.currency_id.id,
+                "order_revenue": orders[0].amount_total,
+                "order_currency_id": orders.currency_id.id,
+                "order_rate": 1.0,
             }
         )
         self.assertLess(self.counted(lambda: orders.read(["matomo_notes"])), 12)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 import machine
 import matomo
 
-from . import comparison, odoo_client, server, shop
+from . import comparison, field, odoo_client, server, shop
 from .mischief import Clock, Mischief
 from .stand_in import StandIn
 
@@ -18,6 +18,8 @@ ORDERS = 2000
 OFFLINE_SALES = 500
 # The program stops after this time in all and for each order (seconds).
 LIMIT, LIMIT_PER_ORDER = 400, 1.0
+# A proxy takes no larger bodies: two or three orders (bytes). It never goes away.
+BODY_LIMIT = 2_500
 # While the till closes there are fewer faults, so that the sender is really sending.
 LESS_FAULTS = 0.1
 # A bulk of 10 is given up after 3 s; a busy machine gets more (seconds).
@@ -54,6 +56,7 @@ class Chaos:
         access = matomo.info()
         self.idsite = comparison.make_site()
         self.proxy = StandIn(access["url"], self.seed, secret=access["token"])
+        self.proxy.rules = [field.queue(), field.refuse_larger(BODY_LIMIT)]
         address = server.start()
         self.proxy.start()
         clock = Clock()
@@ -236,6 +239,9 @@ class Chaos:
         machine.say(f"Faults on the way to Matomo: {sum(faults.values())}")
         for kind, count in sorted(faults.items()):
             machine.say(f"  {kind:<28} {count:>5}")
+        for file, count in sorted(self.proxy.seen.items()):
+            machine.say(f"{f'requests of {file}':<30} {count:>5}")
+        machine.say(f"{'answers by rules that stay':<30} {self.proxy.ruled:>5}")
         for kind, count in sorted(self.mischief.counts.items()):
             machine.say(f"{kind:<30} {count:>5}")
         replays = sum(map(server.is_replay, server.log_entries()))
@@ -287,6 +293,8 @@ class Chaos:
             self.problems.append(f"the token was seen {self.proxy.leaks} times")
         if self.proxy.followed:
             self.problems.append("a redirect was followed")
+        if not self.proxy.ruled:
+            self.problems.append("no request was too large")
         if self.proxy.longest_wait > WAIT_LIMIT:
             self.problems.append("a trickling answer was waited for beyond its timeout")
 

@@ -32,6 +32,8 @@ LINES = (
 )
 # What is a hash of a secret and of record ids: in each database another.
 VISITOR_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
+# The end of an order id that nobody can guess: a hash, too.
+SECRET = re.compile(r"(?<=\d-)[0-9a-f]{8}(?![0-9a-f])")
 
 
 # === WHAT IS WHERE: THE ONLY PLACE THAT NAMES MODELS AND FIELDS === #
@@ -193,7 +195,8 @@ class Record:
         def number(match):
             return f"visitor-{numbers.setdefault(match[0], len(numbers) + 1)}"
 
-        return VISITOR_ID.sub(number, "\n".join(self.lines).strip() + "\n")
+        text = SECRET.sub("secret", "\n".join(self.lines).strip() + "\n")
+        return VISITOR_ID.sub(number, text)
 
     # === REQUESTS === #
 
