@@ -145,9 +145,9 @@ class PosOrder(models.Model):
     def _get_matomo_line_amounts(self):
         """Override of `matomo.order.mixin`: some lines a till stores in its own way.
 
-        In an order that takes back at least what it sells, the screens store the amounts
-        of each line with the opposite sign. A tip that is added after the payment has a
-        price and no amounts: its amount stands on the order.
+        In an order that takes back at least what it sells, the screens store the
+        amounts of each line with the opposite sign. A tip that is added after the
+        payment has a price and no amounts: its amount stands on the order.
         """
         amounts = super()._get_matomo_line_amounts()
         for number, each in enumerate(amounts):

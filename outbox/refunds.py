@@ -78,7 +78,8 @@ def queue(env, refunds):
                 next_attempt_date=False,
             )
     changed |= requests.create(values)
-    requests._wake_sender()
+    if changed:
+        requests._wake_sender()
     return changed
 
 
