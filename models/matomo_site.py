@@ -1,7 +1,6 @@
 import logging
 import os
 from datetime import datetime, time, timedelta
-from functools import partial
 
 import pytz
 
@@ -25,6 +24,7 @@ from ..matomo_api.delivery import (
 )
 from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.reading import read_site
+from ..matomo_api.timezones import NAMES, get_converter, get_timezone, is_known
 from ..matomo_api.tracking import order_ref_key, tracker_url
 from ..outbox import schedule
 from ..tools.fields import WriteOnlyChar
@@ -39,11 +39,6 @@ MAX_TOKEN_LENGTH = 255
 RETENTION_DAYS = 180
 # How many orders of a site the autovacuum cleans at once.
 GC_BATCH = 500
-
-
-def to_utc(zone, moment):
-    """Return a wall-clock time of a pytz time zone as naive UTC."""
-    return zone.localize(moment).astimezone(pytz.utc).replace(tzinfo=None)
 
 
 class MatomoSite(models.Model):
@@ -304,7 +299,7 @@ class MatomoSite(models.Model):
 
     @api.model
     def _selection_timezone(self):
-        return [(name, name) for name in pytz.all_timezones]
+        return [(name, name) for name in NAMES]
 
     @api.constrains("idsite", "order_timeout", "cart_timeout", "batch_size")
     def _check_limits(self):
@@ -465,7 +460,7 @@ class MatomoSite(models.Model):
     def _to_utc(self, moment):
         """Return a wall-clock time of the site's time zone as naive UTC."""
         self.ensure_one()
-        return to_utc(pytz.timezone(self.timezone), moment)
+        return get_converter(self.timezone)(moment)
 
     def _get_start(self):
         """The moment tracking starts, naive in UTC."""
@@ -476,7 +471,7 @@ class MatomoSite(models.Model):
         """The day it is in the site's time zone."""
         self.ensure_one()
         now = pytz.utc.localize(fields.Datetime.now())
-        return now.astimezone(pytz.timezone(self.timezone)).date()
+        return now.astimezone(get_timezone(self.timezone)).date()
 
     def _get_day_bounds(self, day):
         """Start and end (which is not part of it) of a day of the site, naive UTC."""
@@ -607,7 +602,7 @@ class MatomoSite(models.Model):
         )
         if currency:
             values["currency_id"] = currency.id
-        if site.timezone in pytz.all_timezones_set:
+        if is_known(site.timezone):
             values["timezone"] = site.timezone
         if site.main_url:
             values["page_url"] = site.main_url
@@ -785,7 +780,7 @@ class MatomoSite(models.Model):
             order_timeout=self.order_timeout,
             cart_timeout=self.cart_timeout,
             now=fields.Datetime.now(),
-            to_utc=partial(to_utc, pytz.timezone(self.timezone)),
+            to_utc=get_converter(self.timezone),
         )
 
     # === HEALTH === #

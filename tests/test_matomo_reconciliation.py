@@ -34,6 +34,19 @@ class TestReconciliation(ComparisonCommon):
         self.assertEqual(max(rows), "2026-03-03")
         self.assertEqual(rows["2026-03-03"].odoo_order_count, 1)
 
+    def test_days_of_a_zone_that_only_matomo_knows(self):
+        """Matomo writes some zones as UTC+5.5, which nobody else does.
+
+        The site silently stayed in UTC: each order of the evening was on another day
+        in Odoo than in Matomo, and seemed to be missing there.
+        """
+        self.site.sudo().timezone = "UTC+5.5"
+        # Half past one on the next day.
+        self.sell("2026-03-02 20:00:00")
+        self.assertEqual(self.compare()["2026-03-03"].odoo_order_count, 1)
+        self.site.sudo().timezone = "UTC-2"
+        self.assertEqual(self.compare()["2026-03-02"].odoo_order_count, 1)
+
     def test_what_waits_and_what_failed(self):
         failed, waiting = self.sell(MORNING, MORNING)
         self.matomo.refuses = lambda parameters: parameters["ec_id"] == failed.name

@@ -53,6 +53,14 @@ class FakeMatomo:
         # response, or a function that takes the usual answer.
         self.faults = []
         self.may_read = True
+        # What it says of each of its sites.
+        self.site = {
+            "name": "Fake shop",
+            "main_url": "https://shop.example.com",
+            "currency": "USD",
+            "timezone": "Europe/Brussels",
+            "ecommerce": "1",
+        }
         # Matomo's privacy setting "Anonymize Order ID".
         self.anonymises = False
         # A test of one set of parameters: true if they are silently dropped.
@@ -131,16 +139,7 @@ class FakeMatomo:
             message = "You can't access this resource as it requires 'view' access"
             return FakeResponse(401, {"result": "error", "message": message})
         if data["method"] == "SitesManager.getSiteFromId":
-            return FakeResponse(
-                200,
-                {
-                    "name": "Fake shop",
-                    "main_url": "https://shop.example.com",
-                    "currency": "USD",
-                    "timezone": "Europe/Brussels",
-                    "ecommerce": "1",
-                },
-            )
+            return FakeResponse(200, self.site)
         orders = [
             parameters
             for (idsite, _key), parameters in self.orders.items()
