@@ -10,7 +10,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL, config, plaintext2html
 from odoo.tools.misc import str2bool
 
-from ..matomo_api.address import AddressRefused, check_address
+from ..matomo_api.address import AddressRefused, address_key, check_address
 from ..matomo_api.client import Client
 from ..matomo_api.delivery import (
     Policy,
@@ -25,7 +25,7 @@ from ..matomo_api.delivery import (
 from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.reading import read_site
 from ..matomo_api.timezones import NAMES, get_converter, get_timezone, is_known
-from ..matomo_api.tracking import order_ref_key, tracker_url
+from ..matomo_api.tracking import order_ref_key
 from ..outbox import schedule
 from ..tools.fields import WriteOnlyChar
 from ..tools.sentences import describe_error, describe_refused_address
@@ -63,6 +63,11 @@ class MatomoSite(models.Model):
         required=True,
         tracking=True,
         help="The address of your Matomo, for example https://matomo.example.com/",
+    )
+    address_key = fields.Char(
+        compute="_compute_address_key",
+        store=True,
+        help="The address in one spelling: two sites of one Matomo have the same.",
     )
     idsite = fields.Integer(
         string="Site ID",
@@ -286,11 +291,16 @@ class MatomoSite(models.Model):
     )
 
     _url_idsite_unique = models.UniqueIndex(
-        "(company_id, url, idsite) WHERE active",
+        "(company_id, address_key, idsite) WHERE active",
         "This Matomo site already exists in this company.",
     )
 
     # === COMPUTE, DEFAULTS, CONSTRAINTS === #
+
+    @api.depends("url")
+    def _compute_address_key(self):
+        for site in self:
+            site.address_key = address_key(site.url or "")
 
     def _default_lang_id(self):
         langs = self.env["res.lang"]
@@ -482,7 +492,7 @@ class MatomoSite(models.Model):
     def _get_order_ref_key(self, ref):
         """What orders may not share that Matomo takes for one order."""
         self.ensure_one()
-        return f"{self.idsite}@{tracker_url(self.url)} {order_ref_key(ref)}"
+        return f"{self.idsite}@{self.address_key} {order_ref_key(ref)}"
 
     # === CONNECTION === #
     #
@@ -718,7 +728,7 @@ class MatomoSite(models.Model):
 
         :raise AccessError: when it is kept where only an administrator can do so
         """
-        moved = self.filtered(lambda site: tracker_url(site.url) != tracker_url(url))
+        moved = self.filtered(lambda site: site.address_key != address_key(url))
         if moved.filtered(lambda site: site._get_outside_token()):
             raise AccessError(
                 self.env._(

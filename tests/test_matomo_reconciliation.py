@@ -1,7 +1,7 @@
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import LOGGER, MODULE, ComparisonCommon
+from .common import LOGGER, MODULE, TOKEN, ComparisonCommon
 
 MORNING = "2026-03-03 09:00:00"
 
@@ -145,6 +145,45 @@ class TestReconciliation(ComparisonCommon):
             "explained",
             "In Matomo, and not sent from here (1, $ 12.50): JS-7",
         )
+
+    def test_orders_of_another_company_here(self):
+        """Two companies sell into one Matomo site, which each has spelled differently.
+
+        Each saw the other's orders as its own, booked on a wrong day.
+        """
+        sister = self.setup_other_company(name="Sister")["company"]
+        sites = self.site.sudo()
+        theirs = sites.create(
+            {
+                "name": "Sister's site",
+                "url": "https://Matomo.example.com:443/matomo.php",
+                "idsite": self.site.idsite,
+                "company_id": sister.id,
+                "token_auth": TOKEN,
+                "currency_id": self.site.currency_id.id,
+                "date_start": "2026-01-01",
+            }
+        )
+        order, their_order = self.sell(MORNING, MORNING)
+        self.run_sender()
+        self.row(their_order).write({"site_id": theirs.id, "company_id": sister.id})
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE sale_order SET company_id = %s WHERE id = %s",
+            [sister.id, their_order.id],
+        )
+        self.env.invalidate_all()
+        days = self.env["matomo.reconciliation"].sudo()
+        self.run_cron("ir_cron_sweep")
+        for site, other in ((self.site, their_order), (theirs, order)):
+            day = days.search([("site_id", "=", site.id), ("day", "=", MORNING[:10])])
+            self.assertDay(
+                day,
+                (1, 115.0),
+                (2, 230.0),
+                "explained",
+                f"Of another company here (1, $ 115.00): {other.name}",
+            )
 
     def test_one_missing_and_one_foreign_of_the_same_amount(self):
         order = self.sell(MORNING)
