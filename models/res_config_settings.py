@@ -241,6 +241,8 @@ class ResConfigSettings(models.TransientModel):
                         "idsite": idsite,
                         "company_id": company.id,
                         "currency_id": company.currency_id.id,
+                        # A guess, until Matomo says which one it is.
+                        "is_currency_confirmed": False,
                     }
                 )
                 if current.address_key == key:
