@@ -51,6 +51,9 @@ _IPV4_WITHIN = [
 ]
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\\]|\s")
 _HOST = re.compile(r"[\w.-]+")
+# Files of Matomo that people enter with its address; both trackers do the same.
+_OWN_FILES = ("matomo.php", "piwik.php", "index.php")
+_PORTS = {"http": 80, "https": 443}
 # Some resolvers read such a host as an IP address: 127.1, 0x7f000001, 2130706433.
 _NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
 
@@ -79,6 +82,38 @@ class AddressRefused(ValueError):
         super().__init__(REFUSALS[kind].format(host=host))
         self.kind = kind
         self.host = str(host)
+
+
+def address_key(url: str) -> str:
+    """Return a text that is equal for all spellings of the address of one Matomo.
+
+    The case of scheme and host, the usual port, slashes at the end and the name of
+    Matomo's file say nothing; the case of a path does. A tracker with a file name of
+    its own is another address.
+
+    :param url: the address as entered, with or without ``matomo.php``
+    :return: the address of the tracking interface; what ``check_address`` refuses may
+        stay as it is
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return url
+    is_refused = "@" in parts.netloc or "?" in url or "#" in url
+    if not host or is_refused or parts.scheme not in _PORTS:
+        return url
+    if ip := _parse_ip(host):
+        host = f"[{ip}]" if ip.version == 6 else str(ip)
+    if port and port != _PORTS[parts.scheme]:
+        host += f":{port}"
+    folder, _slash, file = parts.path.rstrip("/").rpartition("/")
+    if not file.endswith(".php"):
+        folder, file = f"{folder}/{file}", ""
+    if file in ("", *_OWN_FILES):
+        file = "matomo.php"
+    path = "/".join([*filter(None, folder.split("/")), file])
+    return f"{parts.scheme}://{host}/{path}"
 
 
 def check_address(url: str, allow_private: bool = True) -> None:

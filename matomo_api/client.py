@@ -74,6 +74,8 @@ class BulkAnswer:
     both together are less than what was sent (docs/matomo.md section 3).
 
     :ivar dirt: what stood around Matomo's own answer, "" if nothing did
+    :ivar is_superuser: whether Matomo says which requests it refused, as it does for
+        the token of a superuser alone
     """
 
     tracked: int
@@ -82,6 +84,7 @@ class BulkAnswer:
     text: str
     duration_ms: int
     dirt: str = ""
+    is_superuser: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,15 +185,17 @@ class Client:
             answer.text,
             answer.duration_ms,
             dirt or answer.dirt,
+            "invalid_indices" in content,
         )
 
-    def probe(self, idsite: int, timeout: float = 7) -> None:
+    def probe(self, idsite: int, timeout: float = 7) -> bool:
         """Ask whether the token may record for the site; stores nothing.
 
         ``rec=0`` records nothing, and without ``cip`` Matomo would not look at the
         token (docs/matomo.md section 4). It is a bulk of one, because a single request
         is refused in the same way when Matomo's database is down.
 
+        :return: whether the token is a superuser's
         :raise Misconfigured: wrong token, wrong site or missing rights
         :raise Unreachable: no answer
         :raise ServerTrouble: an answer that is not Matomo's, or Matomo is ill
@@ -209,6 +214,7 @@ class Client:
                 status=answer.status,
                 text=answer.text,
             )
+        return answer.is_superuser
 
     # === REPORTING === #
 

@@ -34,6 +34,14 @@ KINDS = {
     "token_refused": "Matomo refuses the token for site id {idsite}: the token is "
     "wrong, or the site does not exist, or its user has no write access to it.",
     "token_unknown": "Matomo does not know the token.",
+    "no_write_access": "The token may read site id {idsite}, and not write to it.",
+    "site_hidden": "The token may not see site id {idsite}, or there is none.",
+    "currency_inactive": "The currency of the site, {currency}, is not active in Odoo.",
+    "currency_unknown": "Nobody has said which currency site id {idsite} has.",
+    # What a person should change, although orders can be sent.
+    "ecommerce_off": "E-commerce is not enabled for the site.",
+    "timezone_unknown": "The time zone of the site, {timezone}, is not known here.",
+    "superuser": "The token is a superuser's.",
     # Matomo's reporting API.
     "report_refused": "Matomo answered a report with an error: {answer}",
     "no_token": "No token is set for the Matomo site {site}.",
@@ -101,6 +109,10 @@ class Misconfigured(MatomoError):
     """The token, the site id or the token's rights are wrong: a person must act."""
 
     may_be_recorded = False
+
+
+class Concern(MatomoError):
+    """Something that a person should change, although Matomo takes orders."""
 
 
 class ReportRefused(MatomoError):

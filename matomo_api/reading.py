@@ -26,6 +26,7 @@ _EPOCH = datetime(1970, 1, 1)
 _LAST_SECOND = 4_102_444_800
 # Beyond this no amount is computed with.
 _MAX_NUMBER = Decimal("1e15")
+MAX_VERSION_LENGTH = 20
 # Of a visit; an abandoned cart may have come after the order.
 _STATUSES_WITH_ORDER = ("ordered", "orderedThenAbandonedCart")
 # A segment is decoded three times before its value is compared, at the first time
@@ -85,6 +86,9 @@ class SiteDescription:
     currency: str
     timezone: str
     is_ecommerce: bool
+    exclude_unknown_urls: bool = False
+    excluded_ips: str = ""
+    excluded_user_agents: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,14 +110,22 @@ def may_read(client: Client, idsite: int) -> bool:
     :raise MatomoError: if Matomo does not say
     """
     try:
-        idsites = client.call_api("SitesManager.getSitesIdWithAtLeastViewAccess")
+        return str(idsite) in read_idsites(client)
     except ReportRefused as error:
         if error.is_denied:
             return False
         raise
+
+
+def read_idsites(client: Client) -> set[str]:
+    """Return the IDs of the sites that the token may read.
+
+    :raise MatomoError: see :class:`Client`
+    """
+    idsites = client.call_api("SitesManager.getSitesIdWithAtLeastViewAccess")
     if not isinstance(idsites, list):
         raise _not_a_report()
-    return str(idsite) in map(str, idsites)
+    return set(map(str, idsites))
 
 
 # === ORDERS === #
@@ -355,7 +367,19 @@ def read_site(client: Client, idsite: int) -> SiteDescription:
         currency=str(site.get("currency") or ""),
         timezone=str(site.get("timezone") or ""),
         is_ecommerce=str(site.get("ecommerce")) == "1",
+        exclude_unknown_urls=str(site.get("exclude_unknown_urls")) == "1",
+        excluded_ips=_text(site.get("excluded_ips")),
+        excluded_user_agents=_text(site.get("excluded_user_agents")),
     )
+
+
+def read_version(client: Client) -> str:
+    """Return the version of Matomo, as "5.3.1".
+
+    :raise MatomoError: see :class:`Client`
+    """
+    answer = _first_record(client.call_api("API.getMatomoVersion"))
+    return str(answer.get("value") or "")[:MAX_VERSION_LENGTH]
 
 
 # === REPORTS === #

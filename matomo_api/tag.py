@@ -3,6 +3,8 @@
 import re
 from urllib.parse import urlsplit
 
+from .address import address_key
+
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _HOST = re.compile(r"(?:https?:)?//([\w.-]+(?::\d+)?)", re.IGNORECASE)
 # The number of the site in _paq.push(["setSiteId", "1"]), tracker.setSiteId(1),
@@ -43,7 +45,7 @@ def has_tag(code: str, url: str, idsite: int) -> bool:
     """
     code = _COMMENT.sub("", code)
     hosts = {host.lower() for host in _HOST.findall(code)}
-    is_here = urlsplit(url).netloc.lower() in hosts
+    is_here = urlsplit(address_key(url)).netloc in hosts
     sites = {int(site) for site in _SITE.findall(code)}
     return bool(
         (idsite in sites and (is_here or not hosts))

@@ -269,11 +269,23 @@ class MatomoReconciliation(models.Model):
                 )
             ]
         )
-        known = {order_ref_key(request.order_ref) for request in known}
+        known = {order_ref_key(request.order_ref): request for request in known}
         for key, order in left.items():
-            kind = "late" if key in known else "foreign"
+            kind = self._get_kind_of_other(site, known.get(key))
             causes.append(Cause(kind, order.ref, 1, order.revenue or Decimal(0)))
         return causes
+
+    @api.model
+    def _get_kind_of_other(self, site, request):
+        """Return the kind of cause of an order that Matomo has and this day has not.
+
+        :param request: which has sent it, of any company; None if none has
+        """
+        if not request:
+            return "foreign"
+        if request.site_id == site:
+            return "late"
+        return "company" if request.company_id != site.company_id else "site"
 
     @api.model
     def _get_sentences(self, site, causes):
@@ -292,6 +304,8 @@ class MatomoReconciliation(models.Model):
             "missing": env._("Accepted by Matomo, but not recorded"),
             "recorded": env._("Recorded by Matomo with another amount"),
             "late": env._("Booked by Matomo on this day, not on their own"),
+            "company": env._("Of another company here"),
+            "site": env._("Sent by another Matomo site of this company"),
             "foreign": env._("In Matomo, and not sent from here"),
         }
         sentences = []

@@ -42,6 +42,7 @@ from ..matomo_api.privacy import (
 from ..matomo_api.tracking import order_ref_key, tracking_url
 from ..outbox import schedule
 from ..outbox.comparison import Comparison
+from ..outbox.facts import read_all_facts
 from ..outbox.kinds import describe_answer
 from ..outbox.orders import get_secret_order_ref
 from ..outbox.sender import Sender
@@ -1196,9 +1197,10 @@ class MatomoRequest(models.Model):
 
     @api.model
     def _cron_sweep(self):
-        """Give every order a verdict, and compare the past days."""
+        """Give every order a verdict, ask Matomo of itself, compare the past days."""
         is_time_left = self.env["matomo.retrack"]._sweep()
         if is_time_left and self.env.registry.ready:
+            read_all_facts(self.env)
             Comparison(self.env).run()
 
     @api.model

@@ -1,7 +1,7 @@
 import logging
 import os
+from contextlib import closing
 from datetime import datetime, time, timedelta
-from functools import partial
 
 import pytz
 
@@ -12,9 +12,16 @@ from odoo.tools import SQL, config, format_datetime, plaintext2html
 from odoo.tools.misc import str2bool
 
 from ..const import ACCEPTED_STATES
-from ..matomo_api.address import AddressRefused, check_address
+from ..matomo_api.address import AddressRefused, address_key, check_address
 from ..matomo_api.client import Client
-from ..matomo_api.errors import MatomoError, Misconfigured
+from ..matomo_api.errors import MatomoError, Misconfigured, Unreadable
+from ..matomo_api.facts import (
+    Facts,
+    find_changes,
+    find_concerns,
+    find_trouble,
+    read_facts,
+)
 from ..matomo_api.items import CENT, Conversion, round_cents, to_decimal
 from ..matomo_api.outcomes import (
     Policy,
@@ -26,13 +33,14 @@ from ..matomo_api.outcomes import (
     SiteWorks,
     bulk_timeout,
 )
-from ..matomo_api.reading import read_site
-from ..matomo_api.tracking import order_ref_key, tracker_url
+from ..matomo_api.timezones import NAMES, get_converter, get_timezone, is_known
+from ..matomo_api.tracking import order_ref_key
 from ..outbox import schedule
 from ..tools.alerts import SiteFacts, find_alerts
 from ..tools.fields import WriteOnlyChar
 from ..tools.sentences import (
     describe_alerts,
+    describe_change,
     describe_error,
     describe_refused_address,
 )
@@ -42,16 +50,12 @@ _logger = logging.getLogger(__name__)
 
 MANAGER_ACTIVITY = "mail.mail_activity_data_warning"
 ALERT_ACTIVITY = "matomo_order_tracking.mail_activity_type_alert"
+CHANGE_ACTIVITY = "mail.mail_activity_data_todo"
 MAX_TOKEN_LENGTH = 255
 # How long the data of shoppers are kept whose orders belong to no site (days).
 RETENTION_DAYS = 180
 # How many orders of a site the autovacuum cleans at once.
 GC_BATCH = 500
-
-
-def to_utc(zone, moment):
-    """Return a wall-clock time of a pytz time zone as naive UTC."""
-    return zone.localize(moment).astimezone(pytz.utc).replace(tzinfo=None)
 
 
 class MatomoSite(models.Model):
@@ -77,6 +81,11 @@ class MatomoSite(models.Model):
         tracking=True,
         help="The address of your Matomo, for example https://matomo.example.com/",
     )
+    address_key = fields.Char(
+        compute="_compute_address_key",
+        store=True,
+        help="The address in one spelling: two sites of one Matomo have the same.",
+    )
     idsite = fields.Integer(
         string="Site ID",
         required=True,
@@ -93,6 +102,13 @@ class MatomoSite(models.Model):
         default=lambda self: self.env.company.currency_id,
         help="The currency of the site in Matomo. Amounts are converted into it.",
     )
+    is_currency_confirmed = fields.Boolean(
+        string="Currency Confirmed",
+        readonly=True,
+        copy=False,
+        help="Whether Matomo or a person has said that this is the site's currency. "
+        "No order is sent before.",
+    )
     lang_id = fields.Many2one(
         "res.lang",
         string="Language of Product Names",
@@ -105,14 +121,14 @@ class MatomoSite(models.Model):
         string="Time Zone",
         required=True,
         default="UTC",
-        help="The time zone of the site in Matomo: its days are Matomo's days. "
-        "Testing the connection reads it.",
+        help="The time zone of the site in Matomo: its days are Matomo's days. It is "
+        "read from Matomo every night.",
     )
     page_url = fields.Char(
         string="Shop Address",
         help="The main address of the site in Matomo. Sales are booked on pages "
-        "within it, so that a site that only accepts known addresses accepts them. "
-        "Testing the connection reads it.",
+        "within it, so that a site that only accepts known addresses accepts them. It "
+        "is read from Matomo every night.",
     )
     date_start = fields.Date(
         string="Tracking Start",
@@ -264,6 +280,22 @@ class MatomoSite(models.Model):
         string="Failures in a Row", readonly=True, copy=False, aggregator=None
     )
 
+    # === FIELDS: WHAT MATOMO SAYS OF ITSELF === #
+
+    facts = fields.Json(string="Matomo's Settings", readonly=True, copy=False)
+    facts_date = fields.Datetime(
+        string="Matomo's Settings Read",
+        readonly=True,
+        copy=False,
+        help="When Matomo last told currency, time zone and addresses of the site.",
+    )
+    settings_message = fields.Text(
+        readonly=True,
+        copy=False,
+        help="What should be changed in Matomo's settings, although orders arrive.",
+    )
+    matomo_version = fields.Char(compute="_compute_matomo_version")
+
     bulk_limit = fields.Integer(
         string="Orders at Once, Learnt",
         readonly=True,
@@ -307,11 +339,21 @@ class MatomoSite(models.Model):
     )
 
     _url_idsite_unique = models.UniqueIndex(
-        "(company_id, url, idsite) WHERE active",
+        "(company_id, address_key, idsite) WHERE active",
         "This Matomo site already exists in this company.",
     )
 
     # === COMPUTE, DEFAULTS, CONSTRAINTS === #
+
+    @api.depends("facts")
+    def _compute_matomo_version(self):
+        for site in self:
+            site.matomo_version = (site.facts or {}).get("version")
+
+    @api.depends("url")
+    def _compute_address_key(self):
+        for site in self:
+            site.address_key = address_key(site.url or "")
 
     def _default_lang_id(self):
         langs = self.env["res.lang"]
@@ -320,7 +362,7 @@ class MatomoSite(models.Model):
 
     @api.model
     def _selection_timezone(self):
-        return [(name, name) for name in pytz.all_timezones]
+        return [(name, name) for name in NAMES]
 
     @api.constrains("idsite", "order_timeout", "cart_timeout", "batch_size")
     def _check_limits(self):
@@ -369,6 +411,8 @@ class MatomoSite(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         tokens = [self._pop_token(vals) for vals in vals_list]
+        for vals in vals_list:
+            vals.setdefault("is_currency_confirmed", bool(vals.get("currency_id")))
         sites = super().create([self._clean_values(vals) for vals in vals_list])
         for site, token in zip(sites, tokens, strict=True):
             if token:
@@ -390,7 +434,14 @@ class MatomoSite(models.Model):
             self._leave_address(vals["url"])
         if vals.get("date_start"):
             self._reconsider(fields.Date.to_date(vals["date_start"]))
+        if vals.get("currency_id"):
+            vals.setdefault("is_currency_confirmed", True)
+        elif vals.get("idsite"):
+            vals["is_currency_confirmed"] = False
+        unconfirmed = self.filtered(lambda site: not site.is_currency_confirmed)
         result = super().write(vals)
+        if vals.get("is_currency_confirmed"):
+            unconfirmed.filtered(lambda site: site.state == "error")._resume()
         if has_token:
             self._set_token(token)
         if has_token or {"url", "idsite"} & vals.keys():
@@ -434,11 +485,34 @@ class MatomoSite(models.Model):
                 "is_answer_dirty": False,
                 "trouble_date": False,
                 "unread_date": False,
+                "facts": False,
+                "facts_date": False,
+                "settings_message": False,
             }
         )
+        # It asks Matomo for its settings, which no user waits for.
         sites.env["matomo.request"]._wake_sender()
 
+    def _resume(self):
+        """Let a site that was stopped be tried again at once."""
+        # sudo: health is readonly for everybody.
+        self.sudo().write(
+            {
+                "state": "unknown",
+                "state_message": False,
+                "next_attempt_date": False,
+                "failure_count": 0,
+            }
+        )
+        self.env["matomo.request"]._wake_sender()
+
     # === ACTIONS === #
+
+    def action_confirm_currency(self):
+        """Send amounts in this currency, although Matomo does not confirm it."""
+        self.check_access("write")
+        # sudo: readonly for everybody; pressing the button is the one way.
+        self.sudo().is_currency_confirmed = True
 
     def action_sweep(self):
         """Find orders without a verdict now; the scheduled action does it nightly."""
@@ -483,7 +557,7 @@ class MatomoSite(models.Model):
     def _to_utc(self, moment):
         """Return a wall-clock time of the site's time zone as naive UTC."""
         self.ensure_one()
-        return to_utc(pytz.timezone(self.timezone), moment)
+        return get_converter(self.timezone)(moment)
 
     def _get_start(self):
         """The moment tracking starts, naive in UTC."""
@@ -494,7 +568,7 @@ class MatomoSite(models.Model):
         """The day it is in the site's time zone."""
         self.ensure_one()
         now = pytz.utc.localize(fields.Datetime.now())
-        return now.astimezone(pytz.timezone(self.timezone)).date()
+        return now.astimezone(get_timezone(self.timezone)).date()
 
     def _get_day_bounds(self, day):
         """Start and end (which is not part of it) of a day of the site, naive UTC."""
@@ -518,7 +592,7 @@ class MatomoSite(models.Model):
     def _get_order_ref_key(self, ref):
         """What orders may not share that Matomo takes for one order."""
         self.ensure_one()
-        return f"{self.idsite}@{tracker_url(self.url)} {order_ref_key(ref)}"
+        return f"{self.idsite}@{self.address_key} {order_ref_key(ref)}"
 
     # === CONNECTION === #
     #
@@ -597,82 +671,161 @@ class MatomoSite(models.Model):
         )
 
     def action_test_connection(self):
-        """Ask Matomo about token and site, and answer in a sentence."""
+        """Ask Matomo about token and site, and answer in sentences."""
         self.ensure_one()
         self.check_access("write")
         try:
-            message = self._test_connection()
+            with closing(
+                self._get_client(report_timeout=schedule.READ_TIMEOUT)
+            ) as client:
+                facts = read_facts(client, self.idsite, self.order_timeout)
         except MatomoError as error:
-            self._report_trouble(error)
-            message = describe_error(self.env, error)
-        is_ok = self.state in ("ok", "warning")
+            facts = Facts(refusal=error)
+        trouble = self._apply_facts(facts, is_test=True)
+        is_ok = self.state == "ok"
         return {
             "type": "ir.actions.client",
             "tag": "display_notification",
             "params": {
-                "type": {"ok": "success", "warning": "warning"}.get(
-                    self.state, "danger"
+                "type": "danger" if trouble else "success" if is_ok else "warning",
+                "title": self.env._("The connection does not work yet.")
+                if trouble
+                else self.env._("Matomo accepts orders for this site."),
+                "message": "\n".join(
+                    self._describe_facts(self.env, facts, trouble)
+                    or [self._describe_connection(self.env, facts)]
                 ),
-                "title": self.env._("Matomo accepts orders for this site.")
-                if is_ok
-                else self.env._("The connection does not work yet."),
-                "message": message,
-                "sticky": self.state != "ok",
+                "sticky": not is_ok,
                 "next": {"type": "ir.actions.act_window_close"},
             },
         }
 
-    def _test_connection(self):
-        """Probe the token and take over what Matomo says about the site.
+    # === WHAT MATOMO SAYS OF ITSELF === #
 
-        :return: what is found, in the language of who asked
-        :raise MatomoError: as the client does
+    def _needs_facts(self):
+        """Return whether Matomo is asked for its settings before orders are sent."""
+        self.ensure_one()
+        is_asked = self.is_currency_confirmed and self.facts_date
+        return not is_asked and not self._is_waiting("next_read_date")
+
+    def _apply_facts(self, facts, is_test=False):
+        """Follow what Matomo says of itself, and write down what it means.
+
+        :param Facts facts: what Matomo has answered
+        :param is_test: whether a person has asked: then no order waits because of it
+        :return: the ``MatomoError`` because of which no order can be sent, or None
         """
-        client = self._get_client()
-        client.probe(self.idsite, timeout=self.order_timeout)
-        site = read_site(client, self.idsite)
-        self._report_read()
-        values = {"can_read": True}
-        currency = self.env["res.currency"].search(
-            [("name", "=", site.currency)], limit=1
-        )
-        if currency:
-            values["currency_id"] = currency.id
-        if site.timezone in pytz.all_timezones_set:
+        self.ensure_one()
+        if facts.site:
+            self._follow(facts)
+        trouble = find_trouble(facts, self.is_currency_confirmed)
+        if trouble:
+            if is_test:
+                self._report_failed_test(trouble)
+            else:
+                self._report_trouble(trouble)
+            return trouble
+        env = self._get_message_env()
+        message = "\n".join(self._describe_concerns(env, facts)) or False
+        # sudo: health is readonly for everybody.
+        self.sudo().settings_message = message
+        self._report_success()
+        if facts.may_read is False:
+            self._report_read_refused()
+        elif facts.read_error:
+            # Asked again and again, it does not wait longer each time.
+            if not self._is_waiting("next_read_date"):
+                self._report_unreadable(Unreadable(facts.read_error))
+        else:
+            self._report_read()
+            self._rest(is_test and self._describe_connection(env, facts))
+        return None
+
+    def _follow(self, facts):
+        """Take over what Matomo says of the site, and tell what has changed.
+
+        :param Facts facts: with ``site``
+        """
+        site = facts.site
+        before = dict(self.facts or {})
+        if self.last_success_date:
+            # Orders were sent with these.
+            before |= {"currency": self.currency_id.name, "timezone": self.timezone}
+            before |= {"main_url": self.page_url} if self.page_url else {}
+        values = {"facts": facts.to_json(), "facts_date": fields.Datetime.now()}
+        if currency := self._find_currency(site.currency):
+            values |= {"currency_id": currency.id, "is_currency_confirmed": True}
+        elif site.currency and site.currency != (self.facts or {}).get(
+            # An older version sent all the same, and said so.
+            "currency",
+            self.last_success_date and site.currency,
+        ):
+            values["is_currency_confirmed"] = False
+        if is_known(site.timezone):
             values["timezone"] = site.timezone
         if site.main_url:
             values["page_url"] = site.main_url
         # sudo: what Matomo says is not entered by the user; health is readonly.
         self.sudo().write(values)
-        is_fine = bool(currency and site.is_ecommerce)
-        self._report_success(
-            message=self._describe_connection(self._get_message_env(), site, currency),
-            state="ok" if is_fine else "warning",
+        if changes := find_changes(before, site):
+            self._tell_changes(changes)
+
+    def _find_currency(self, name):
+        return self.env["res.currency"].search([("name", "=", name)], limit=1)
+
+    def _tell_changes(self, changes):
+        """Tell the managers, once, what has changed in Matomo's settings."""
+        env = self._get_message_env()
+        text = "\n".join(describe_change(env, change) for change in changes)
+        _logger.warning("Matomo site %s has changed: %s", self.id, changes)
+        # sudo: whoever finds it may neither write on the site nor see the managers.
+        site = self.sudo()
+        site.message_post(body=plaintext2html(text))
+
+        def describe(env):
+            return env._("The site has changed in Matomo"), "\n".join(
+                describe_change(env, change) for change in changes
+            )
+
+        site._schedule_activities(CHANGE_ACTIVITY, describe)
+
+    def _describe_concerns(self, env, facts):
+        """Return sentences on what to change in Matomo, in the language of ``env``."""
+        is_active = bool(facts.site and self._find_currency(facts.site.currency))
+        concerns = find_concerns(
+            facts, self.idsite, is_active, self.is_currency_confirmed
         )
-        return self._describe_connection(self.env, site, currency)
+        return [describe_error(env, each) for each in concerns]
 
-    def _describe_connection(self, env, site, currency):
-        """Return what a test of the connection has found, in the language of ``env``.
+    def _describe_facts(self, env, facts, trouble):
+        """Return sentences on what is wrong, in the language of ``env``."""
+        if trouble:
+            return [describe_error(env, trouble)]
+        sentences = self._describe_concerns(env, facts)
+        if facts.may_read is False:
+            sentences.append(self._describe_read_refusal(env))
+        elif facts.read_error:
+            sentences.append(self._describe_unreadable(env, facts.read_error))
+        return sentences
 
-        :param SiteDescription site: as Matomo describes it
-        :param currency: of the site; empty if it is not active in Odoo
-        """
-        warnings = []
-        if not currency:
-            warnings.append(
-                env._(
-                    "The site's currency in Matomo, %s, is not active in Odoo.",
-                    site.currency,
-                )
-            )
-        if not site.is_ecommerce:
-            warnings.append(
-                env._(
-                    "E-commerce is not enabled for this site in Matomo: reports "
-                    "will stay empty. Enable it under Administration, Websites."
-                )
-            )
-        return " ".join(warnings) or env._("Connected to “%s”.", site.name or self.name)
+    def _describe_connection(self, env, facts):
+        name = facts.site.name if facts.site else ""
+        return env._("Connected to “%s”.", name or self.name)
+
+    def _describe_unreadable(self, env, error):
+        return env._(
+            "Orders are accepted; they cannot be read back: %s",
+            describe_error(env, error),
+        )
+
+    def _describe_read_refusal(self, env):
+        return env._(
+            "Orders are accepted; they cannot be read back: Matomo does not let the "
+            "token read whether it has recorded them. Give the token's user view "
+            "access to site %s in Matomo, then test the connection. Odoo asks again "
+            "every day.",
+            self.idsite,
+        )
 
     # === TOKEN === #
     #
@@ -754,7 +907,7 @@ class MatomoSite(models.Model):
 
         :raise AccessError: when it is kept where only an administrator can do so
         """
-        moved = self.filtered(lambda site: tracker_url(site.url) != tracker_url(url))
+        moved = self.filtered(lambda site: site.address_key != address_key(url))
         if moved.filtered(lambda site: site._get_outside_token()):
             raise AccessError(
                 self.env._(
@@ -816,7 +969,7 @@ class MatomoSite(models.Model):
             order_timeout=self.order_timeout,
             cart_timeout=self.cart_timeout,
             now=fields.Datetime.now(),
-            to_utc=partial(to_utc, pytz.timezone(self.timezone)),
+            to_utc=get_converter(self.timezone),
         )
 
     # === HEALTH === #
@@ -848,7 +1001,30 @@ class MatomoSite(models.Model):
             case SiteReadRefused():
                 self._report_read_refused()
 
-    def _report_success(self, message=False, state="ok"):
+    def _rest(self, message=False):
+        """Write the state of a site that takes orders and is read back.
+
+        :param message: of a site with which nothing is wrong; "" keeps what it says
+        """
+        values = self._get_rest_values()
+        if self.is_answer_dirty and values["state"] == "ok":
+            return
+        if values["state"] == "ok":
+            values["state_message"] = (
+                message or self.state == "ok" and (self.state_message)
+            )
+        if any(self[name] != value for name, value in values.items()):
+            # sudo: health is readonly for everybody but the sender.
+            self.sudo().write(values)
+
+    def _get_rest_values(self):
+        """Return state and message of a site that takes orders and is read back."""
+        return {
+            "state": "warning" if self.settings_message else "ok",
+            "state_message": self.settings_message,
+        }
+
+    def _report_success(self):
         """Matomo has taken requests; a site that goes on working is hardly written."""
         self.ensure_one()
         now = fields.Datetime.now()
@@ -858,12 +1034,13 @@ class MatomoSite(models.Model):
             or self.last_success_date < now - schedule.SUCCESS_INTERVAL
         ):
             values["last_success_date"] = now
-        if self.state in ("error", "unknown") or self.failure_count or message:
+        if self.state in ("error", "unknown") or self.failure_count:
             # sudo: the activities are the managers', whoever sees it mended.
             self.sudo().activity_unlink([MANAGER_ACTIVITY])
+            rest = self._get_rest_values()
             values |= {
-                "state": "warning" if self.read_failure_count else state,
-                "state_message": message,
+                **rest,
+                "state": "warning" if self.read_failure_count else rest["state"],
                 "last_success_date": now,
                 "next_attempt_date": False,
                 "failure_count": 0,
@@ -915,7 +1092,7 @@ class MatomoSite(models.Model):
                 ),
             }
         elif self.state == "warning" and not self.read_failure_count:
-            values |= {"state": "ok", "state_message": False}
+            values |= self._get_rest_values()
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write(values)
 
@@ -966,6 +1143,26 @@ class MatomoSite(models.Model):
             }
         )
 
+    def _report_failed_test(self, error):
+        """Write down that a test has failed, and let orders be sent as before.
+
+        The sender finds out by itself whether the site has to wait, and tells the
+        managers.
+
+        :param MatomoError error: what happened
+        """
+        self.ensure_one()
+        _logger.warning("Matomo site %s (%s): %s", self.id, self.url, error)
+        # sudo: health is readonly for everybody but the sender.
+        self.sudo().write(
+            {
+                "state": "error" if isinstance(error, Misconfigured) else "warning",
+                "state_message": describe_error(self._get_message_env(), error),
+                # The next success ends it.
+                "failure_count": max(self.failure_count, 1),
+            }
+        )
+
     def _report_unreadable(self, error):
         """Matomo cannot be read back: try again soon, then later each time.
 
@@ -987,10 +1184,7 @@ class MatomoSite(models.Model):
             env = self._get_message_env()
             values |= {
                 "state": "warning",
-                "state_message": env._(
-                    "Orders cannot be read back from Matomo: %s",
-                    describe_error(env, error),
-                ),
+                "state_message": self._describe_unreadable(env, error),
             }
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write(values)
@@ -1008,7 +1202,7 @@ class MatomoSite(models.Model):
             "can_read": True,
         }
         if self.state == "warning" and not self.failure_count:
-            values |= {"state": "ok", "state_message": False}
+            values |= self._get_rest_values()
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write(values)
 
@@ -1021,13 +1215,7 @@ class MatomoSite(models.Model):
         if self.state in ("ok", "unknown"):
             values |= {
                 "state": "warning",
-                "state_message": env._(
-                    "Orders are sent, but Matomo does not let the token read whether "
-                    "it has recorded them. Give the token's user view access to site "
-                    "%s in Matomo, then test the connection. Odoo asks again every "
-                    "day.",
-                    self.idsite,
-                ),
+                "state_message": self._describe_read_refusal(env),
             }
         if self.can_read:
             _logger.warning("The token of Matomo site %s may not read it.", self.id)
@@ -1042,16 +1230,30 @@ class MatomoSite(models.Model):
         """
         # sudo: whoever finds the trouble may not see the other managers.
         site = self.sudo()
-        if self.state == "error" or site.activity_search([MANAGER_ACTIVITY]):
+        # A test of the connection leaves the state "error", and tells nobody.
+        is_told = self.state == "error" and self.next_attempt_date
+        if is_told or site.activity_search([MANAGER_ACTIVITY]):
             return
-        for user in site.company_id._get_matomo_managers():
-            lang = user.lang or site.company_id._get_matomo_lang()
-            translated = site.with_context(lang=lang)
+
+        def describe(env):
+            # A text of ours may name a site, a host or an order.
+            return env._("Matomo does not accept orders"), describe_error(env, error)
+
+        site._schedule_activities(MANAGER_ACTIVITY, describe)
+
+    def _schedule_activities(self, type_xmlid, describe):
+        """Schedule an activity for each manager of the company, in their language.
+
+        :param describe: turns an environment into summary and note, two texts
+        """
+        for user in self.company_id._get_matomo_managers():
+            lang = user.lang or self.company_id._get_matomo_lang()
+            translated = self.with_context(lang=lang)
+            summary, note = describe(translated.env)
             translated.activity_schedule(
-                MANAGER_ACTIVITY,
-                summary=translated.env._("Matomo does not accept orders"),
-                # A text of ours may name a site, a host or an order.
-                note=plaintext2html(describe_error(translated.env, error)),
+                type_xmlid,
+                summary=summary,
+                note=plaintext2html(note),
                 user_id=user.id,
             )
 

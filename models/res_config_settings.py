@@ -3,6 +3,7 @@ from urllib.parse import urlsplit
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from ..matomo_api.address import address_key
 from ..tools.fields import WriteOnlyChar
 
 
@@ -189,9 +190,10 @@ class ResConfigSettings(models.TransientModel):
     def _set_matomo_site(self, holder, company, url, idsite, token):
         """Set the Matomo site of a website or a till to the entered values.
 
-        The same site ID with another address means that the site has moved. Another
-        site ID means another site, which is found or created. A new site gets the token
-        of the old one if both are on the same Matomo.
+        A site that the company has already is used, however its address is spelled
+        here. Otherwise the same site ID with another address means that the site has
+        moved, and another site ID means a new site. That gets the token of the old one
+        if both are on the same Matomo.
 
         :param holder: a ``website`` or ``pos.config``
         :param company: the ``res.company`` of the holder
@@ -216,20 +218,22 @@ class ResConfigSettings(models.TransientModel):
                 )
             )
         sites = self.env["matomo.site"]
-        if current.idsite == idsite:
+        key = address_key(url)
+        if (current.address_key, current.idsite) == (key, idsite):
             site = current
-            if site.url != url:
-                site.url = url
         else:
             site = sites.search(
                 [
                     ("company_id", "=", company.id),
-                    ("url", "=", url),
+                    ("address_key", "=", key),
                     ("idsite", "=", idsite),
                 ],
                 limit=1,
             )
-            if not site:
+            if not site and current.idsite == idsite:
+                site = current
+                site.url = url
+            elif not site:
                 site = sites.create(
                     {
                         "name": self.env._(
@@ -241,9 +245,11 @@ class ResConfigSettings(models.TransientModel):
                         "idsite": idsite,
                         "company_id": company.id,
                         "currency_id": company.currency_id.id,
+                        # A guess, until Matomo says which one it is.
+                        "is_currency_confirmed": False,
                     }
                 )
-                if current and urlsplit(current.url).netloc == urlsplit(url).netloc:
+                if current.address_key == key:
                     site.token_auth = current.token_auth
             holder.matomo_site_id = site
         if token:

@@ -27,8 +27,13 @@ class Comparison:
         self.days = env["matomo.reconciliation"]
 
     def run(self):
-        """Compare the past days of every site whose token can read reports."""
-        for site in self.env["matomo.site"].search([("can_read", "=", True)]):
+        """Compare the past days of every site whose token can read reports.
+
+        A site waits until Matomo has told its time zone: its days are Matomo's days.
+        """
+        for site in self.env["matomo.site"].search(
+            [("can_read", "=", True), ("facts_date", "!=", False)]
+        ):
             if site._may_send() and site._get_token():
                 self._guard(site, lambda s=site: self._compare_site(s))
 

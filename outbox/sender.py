@@ -12,6 +12,7 @@ from ..matomo_api.errors import MatomoError, Misconfigured
 
 # Importing the kinds registers them.
 from . import carts, orders, refunds, schedule  # noqa: F401
+from .facts import read_site_facts
 from .kinds import KINDS, apply_report, get_due_domain, get_models
 from .transactions import MUST_PROPAGATE, run_in_transaction
 
@@ -34,7 +35,7 @@ class Sender:
 
     def run(self):
         """Send what is due, as long as there is time."""
-        for site in self._get_due_sites():
+        for site in self._get_due_sites() | self._get_new_sites():
             patience = site._get_timeout(site.batch_size)
             if self.waited and self.waited + patience > schedule.WAITING_BUDGET:
                 self._hand_over()
@@ -62,6 +63,16 @@ class Sender:
         # In random order, so that one with a long queue keeps no other back.
         random.shuffle(sites)
         return self.env["matomo.site"].union(*sites)
+
+    def _get_new_sites(self):
+        """Return the sites whose Matomo is asked for its settings now."""
+        sites = self.env["matomo.site"].search([("facts_date", "=", False)])
+        return sites.filtered(
+            lambda site: site._needs_facts()
+            and not site._is_waiting("next_attempt_date")
+            and site._may_send()
+            and site._get_token()
+        )
 
     def _send_site_guarded(self, site):
         """Send a site's due requests; what nobody foresaw is this site's trouble alone.
@@ -97,6 +108,9 @@ class Sender:
             run_in_transaction(self.env, lambda e=error: site._report_trouble(e))
             return self._report_progress(0)
         with closing(client):
+            if site._needs_facts() and not read_site_facts(self.env, site, client):
+                self.waited += time.monotonic() - start
+                return self._report_progress(0)
             if site.state == "error" and not recover(self.env, site, client):
                 self.waited += time.monotonic() - start
                 return self._report_progress(0)

@@ -28,6 +28,7 @@ from . import (
     test_matomo_request_schedule,
     test_matomo_request_send,
     test_matomo_site_alerts,
+    test_matomo_site_connection,
     test_matomo_site_messages,
     test_pos_order,
     test_pos_order_amounts,

@@ -6,7 +6,7 @@ from odoo.tools import mute_logger
 
 from ..matomo_api import reading
 from ..matomo_api.reading import RecordedOrder
-from .common import LOGGER, MODULE, ComparisonCommon
+from .common import LOGGER, MODULE, TOKEN, ComparisonCommon
 
 MORNING = "2026-03-03 09:00:00"
 
@@ -46,12 +46,26 @@ class TestReconciliation(ComparisonCommon):
         self.assertIn("TAG-1", day.explanation)
 
     def test_days_are_those_of_the_site(self):
-        self.site.sudo().timezone = "America/New_York"
+        self.matomo.site["timezone"] = "America/New_York"
         # The evening before in New York, where the last day has not ended yet.
         self.sell("2026-03-04 03:00:00")
         rows = self.compare()
         self.assertEqual(max(rows), "2026-03-03")
         self.assertEqual(rows["2026-03-03"].odoo_order_count, 1)
+
+    def test_days_of_a_zone_that_only_matomo_knows(self):
+        """Matomo writes some zones as UTC+5.5, which nobody else does.
+
+        The site silently stayed in UTC: each order of the evening was on another day
+        in Odoo than in Matomo, and seemed to be missing there.
+        """
+        self.matomo.site["timezone"] = "UTC+5.5"
+        # Half past one on the next day.
+        self.sell("2026-03-02 20:00:00")
+        self.assertEqual(self.compare()["2026-03-03"].odoo_order_count, 1)
+        self.matomo.site["timezone"] = "UTC-2"
+        with mute_logger(LOGGER):
+            self.assertEqual(self.compare()["2026-03-02"].odoo_order_count, 1)
 
     def test_what_waits_and_what_failed(self):
         failed, waiting = self.sell(MORNING, MORNING)
@@ -152,6 +166,45 @@ class TestReconciliation(ComparisonCommon):
             "In Matomo, and not sent from here (1, $ 12.50): JS-7",
         )
 
+    def test_orders_of_another_company_here(self):
+        """Two companies sell into one Matomo site, which each has spelled differently.
+
+        Each saw the other's orders as its own, booked on a wrong day.
+        """
+        sister = self.setup_other_company(name="Sister")["company"]
+        sites = self.site.sudo()
+        theirs = sites.create(
+            {
+                "name": "Sister's site",
+                "url": "https://Matomo.example.com:443/matomo.php",
+                "idsite": self.site.idsite,
+                "company_id": sister.id,
+                "token_auth": TOKEN,
+                "currency_id": self.site.currency_id.id,
+                "date_start": "2026-01-01",
+            }
+        )
+        order, their_order = self.sell(MORNING, MORNING)
+        self.run_sender()
+        self.row(their_order).write({"site_id": theirs.id, "company_id": sister.id})
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE sale_order SET company_id = %s WHERE id = %s",
+            [sister.id, their_order.id],
+        )
+        self.env.invalidate_all()
+        days = self.env["matomo.reconciliation"].sudo()
+        self.run_cron("ir_cron_sweep")
+        for site, other in ((self.site, their_order), (theirs, order)):
+            day = days.search([("site_id", "=", site.id), ("day", "=", MORNING[:10])])
+            self.assertDay(
+                day,
+                (1, 115.0),
+                (2, 230.0),
+                "explained",
+                f"Of another company here (1, $ 115.00): {other.name}",
+            )
+
     def test_one_missing_and_one_foreign_of_the_same_amount(self):
         order = self.sell(MORNING)
         self.run_sender()
@@ -225,14 +278,16 @@ class TestReconciliation(ComparisonCommon):
         self.run_sender()
         day = self.compare()["2026-03-03"]
         self.matomo.orders.clear()
-        self.matomo.faults = [ConnectionError("gone")]
+        self.matomo.faults = [ConnectionError("gone")] * 2
         with mute_logger(LOGGER):
             self.compare()
         self.assertDay(day, (1, 115.0), (1, 115.0), "equal")
 
     def test_copies_and_unreadable_sites_are_not_asked(self):
-        self.site.sudo().can_read = False
-        self.assertFalse(self.compare())
+        self.matomo.may_read = False
+        with mute_logger(LOGGER):
+            self.assertFalse(self.compare())
+        self.matomo.requests.clear()
         self.site.sudo().write({"can_read": True, "database_uuid": "another"})
         self.assertFalse(self.compare())
         self.assertFalse(self.matomo.requests)

@@ -11,7 +11,7 @@ from odoo.tools.translate import code_translations
 from .common import LOGGER, MODULE, FakeResponse, MatomoCommon
 
 FAILED = "The connection to Matomo failed. Odoo's log says why."
-UNREAD = "Orders cannot be read back from Matomo: %s"
+UNREAD = "Orders are accepted; they cannot be read back: %s"
 NO_TOKEN = "No token is set for the Matomo site “%s”."
 CONNECTED = "Connected to “%s”."
 ACTIVITY = "Matomo does not accept orders"
@@ -166,5 +166,5 @@ class TestLanguages(MatomoCommon):
     @mute_logger(LOGGER)
     def test_what_matomo_says_is_quoted_without_markup(self):
         message = {"result": "error", "message": "<b>No</b> view &amp; access"}
-        self.matomo.faults = [None, FakeResponse(200, message)]
+        self.matomo.faults = [None, None, FakeResponse(200, message)]
         self.assertIn("“No view & access”", self.press_test(self.english))

@@ -1,3 +1,5 @@
+from psycopg2.errors import UniqueViolation
+
 from odoo.exceptions import ValidationError
 from odoo.tests import Form, tagged
 from odoo.tools import mute_logger
@@ -134,6 +136,38 @@ class TestSettings(MatomoPosCommon):
         second = self.website.matomo_site_id
         self.assertNotEqual(first, second)
         self.assertEqual((first.idsite, second.token_auth), (1, "a"))
+
+    def test_one_matomo_site_in_two_spellings_is_one_site(self):
+        """The shop was entered as https://m/ and the till as https://m.
+
+        That made two sites, each of which missed the other's orders in the comparison.
+        """
+        self.save(
+            matomo_url="https://a.example.com", matomo_idsite=1, matomo_token_auth="a"
+        )
+        site = self.website.matomo_site_id
+        for url in (
+            "https://a.example.com/",
+            "https://a.example.com/matomo.php",
+            "https://A.Example.com:443/index.php",
+        ):
+            self.config.matomo_site_id = self.site
+            self.save(
+                matomo_pos_url=url, matomo_pos_idsite=1, matomo_pos_site_source="own"
+            )
+            self.assertEqual(self.config.matomo_site_id, site)
+        self.assertEqual(site.url, "https://a.example.com")
+        with (
+            mute_logger("odoo.sql_db"),
+            self.assertRaisesRegex(UniqueViolation, "url_idsite_unique"),
+            self.env.cr.savepoint(),
+        ):
+            site.copy({"url": "https://a.example.com/"}).flush_recordset()
+
+    def test_another_spelling_keeps_the_token(self):
+        manager = self.make_manager()
+        self.site.with_user(manager).url = "https://Matomo.example.com:443/matomo.php"
+        self.assertEqual(self.site.sudo().token_auth, TOKEN)
 
     def test_till_follows_the_website_until_it_has_its_own(self):
         self.save(

@@ -79,6 +79,41 @@ SENTENCES = {
         figures["idsite"],
     ),
     "token_unknown": lambda env, figures: env._("Matomo does not know the token."),
+    "no_write_access": lambda env, figures: env._(
+        "The token's user may see site %s in Matomo, but has no write access to it. "
+        "Give it write access under Administration, Users.",
+        figures["idsite"],
+    ),
+    "site_hidden": lambda env, figures: env._(
+        "Matomo knows the token, but its user has no access to site %s, or there is no "
+        "such site. Correct the site ID, or give the user write access to the site.",
+        figures["idsite"],
+    ),
+    "currency_inactive": lambda env, figures: env._(
+        "The currency of the site in Matomo, %s, is not active in Odoo. Activate it "
+        "and enter its rates, or choose another currency in Matomo.",
+        figures["currency"] or "?",
+    ),
+    "currency_unknown": lambda env, figures: env._(
+        "Matomo does not tell which currency site %s has, and nobody has confirmed it "
+        "here. Confirm the currency on the form of the Matomo site, or let the token "
+        "read the site.",
+        figures["idsite"],
+    ),
+    "ecommerce_off": lambda env, figures: env._(
+        "E-commerce is not enabled for this site in Matomo: reports will stay empty. "
+        "Enable it under Administration, Websites."
+    ),
+    "timezone_unknown": lambda env, figures: env._(
+        "Matomo does not tell the time zone of the site, or Odoo does not know it "
+        "(“%s”). Choose the time zone on the form of the Matomo site: its days are "
+        "those of the Daily Comparison.",
+        figures["timezone"],
+    ),
+    "superuser": lambda env, figures: env._(
+        "The token belongs to a superuser of Matomo: whoever gets hold of it rules the "
+        "whole Matomo. Use the token of a user who has write access to this site alone."
+    ),
     "report_refused": lambda env, figures: env._(
         "Matomo answered with an error when it was read: “%s”", figures["answer"]
     ),
@@ -122,6 +157,53 @@ ADDRESS_SENTENCES = {
         address,
     ),
 }
+
+# {name of a Change in matomo_api.facts: the sentence}.
+CHANGES = {
+    "currency": lambda env, before, now: env._(
+        "The currency of the site in Matomo was %(before)s and is %(now)s now. Orders "
+        "are sent in the new currency if Odoo has it. Matomo converts nothing: older "
+        "orders keep their figures.",
+        before=before,
+        now=now,
+    ),
+    "timezone": lambda env, before, now: env._(
+        "The time zone of the site in Matomo was %(before)s and is %(now)s now. Days "
+        "are counted anew here; Matomo's finished reports keep the old days.",
+        before=before,
+        now=now,
+    ),
+    "is_ecommerce": lambda env, before, now: env._(
+        "E-commerce was enabled for the site in Matomo."
+    )
+    if now
+    else env._(
+        "E-commerce was disabled for the site in Matomo: its reports show no orders. "
+        "Enable it under Administration, Websites."
+    ),
+    "main_url": lambda env, before, now: env._(
+        "The main address of the site in Matomo was %(before)s and is %(now)s now. "
+        "Orders are booked on pages of the new address.",
+        before=before,
+        now=now,
+    ),
+    "exclude_unknown_urls": lambda env, before, now: env._(
+        "The site in Matomo accepts only its own addresses now."
+    )
+    if now
+    else env._("The site in Matomo accepts all addresses now."),
+    "excluded_ips": lambda env, before, now: env._(
+        "The IP addresses that the site in Matomo excludes have changed."
+    ),
+    "excluded_user_agents": lambda env, before, now: env._(
+        "The browsers that the site in Matomo excludes have changed."
+    ),
+}
+
+
+def describe_change(env, change):
+    """Return the sentence of a ``Change`` in the language of ``env``."""
+    return CHANGES[change.name](env, change.before, change.now)
 
 
 # {kind of alerts.Alert: the sentence}.

@@ -20,3 +20,6 @@ def migrate(cr, version):
         """
     )
     cr.execute("DELETE FROM matomo_request WHERE kind = 'cart'")
+    # Orders were sent in these currencies. Matomo is asked tonight whether they are its
+    # own.
+    cr.execute("UPDATE matomo_site SET is_currency_confirmed = TRUE")

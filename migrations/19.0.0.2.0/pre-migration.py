@@ -1,5 +1,7 @@
 from odoo.tools.sql import column_exists, create_column, rename_column
 
+from odoo.addons.matomo_order_tracking.matomo_api.address import address_key
+
 # Fields of matomo.request that have a plainer name now.
 RENAMED = {
     "check_first": "look_up_first",
@@ -7,9 +9,54 @@ RENAMED = {
     "is_forgotten": "to_anonymize",
     "unsettled_count": "unconfirmed_count",
 }
+# Where a site is named, besides its days in the Daily Comparison.
+HOLDERS = {
+    "matomo_request": "site_id",
+    "website": "matomo_site_id",
+    "pos_config": "matomo_site_id",
+    "res_company": "matomo_site_id",
+}
 
 
 def migrate(cr, version):
+    _rename(cr)
+    _merge_spellings(cr)
+
+
+def _merge_spellings(cr):
+    """Make one site of those that a company has of one Matomo site.
+
+    They differ in the spelling of the address, and are one for the unique index now.
+    The oldest one stays, and the others are archived.
+    """
+    cr.execute(
+        "SELECT id, company_id, idsite, url FROM matomo_site WHERE active ORDER BY id"
+    )
+    first = {}
+    for site_id, company_id, idsite, url in cr.fetchall():
+        kept_id = first.setdefault((company_id, idsite, address_key(url)), site_id)
+        if kept_id == site_id:
+            continue
+        for table, column in HOLDERS.items():
+            cr.execute(
+                f"UPDATE {table} SET {column} = %s WHERE {column} = %s",
+                [kept_id, site_id],
+            )
+        # The next comparison counts the days of the last month anew.
+        cr.execute("DELETE FROM matomo_reconciliation WHERE site_id = %s", [site_id])
+        cr.execute(
+            """
+            UPDATE matomo_site kept
+               SET token_auth = COALESCE(kept.token_auth, other.token_auth)
+              FROM matomo_site other
+             WHERE kept.id = %s AND other.id = %s
+            """,
+            [kept_id, site_id],
+        )
+        cr.execute("UPDATE matomo_site SET active = FALSE WHERE id = %s", [site_id])
+
+
+def _rename(cr):
     """Give the columns and fields their new names, so that their values stay."""
     for old, new in RENAMED.items():
         if not column_exists(cr, "matomo_request", old):

@@ -53,6 +53,20 @@ class FakeMatomo:
         # response, or a function that takes the usual answer.
         self.faults = []
         self.may_read = True
+        self.is_superuser = False
+        # Whether the token may record; without it, it may only read.
+        self.may_write = True
+        # Whether every call of the reporting API is refused, as by a firewall.
+        self.is_reporting_closed = False
+        self.version = "5.3.1"
+        # What it says of each of its sites.
+        self.site = {
+            "name": "Fake shop",
+            "main_url": "https://shop.example.com",
+            "currency": "USD",
+            "timezone": "UTC",
+            "ecommerce": "1",
+        }
         # Matomo's privacy setting "Anonymize Order ID".
         self.anonymises = False
         # A test of one set of parameters: true if they are silently dropped.
@@ -91,13 +105,16 @@ class FakeMatomo:
             for parameters in body["requests"]
         )
         tracked = len(body["requests"]) - invalid
-        return FakeResponse(
-            200, {"status": "success", "tracked": tracked, "invalid": invalid}
-        )
+        answer = {"status": "success", "tracked": tracked, "invalid": invalid}
+        if self.is_superuser:
+            answer["invalid_indices"] = []
+        return FakeResponse(200, answer)
 
     def _track(self, parameters, token):
         """Record a request. Return whether it counts as tracked."""
         if token != self.token or parameters["idsite"] not in self.idsites:
+            return False
+        if not self.may_write:
             return False
         if parameters["rec"] == "0":
             # The probe: judged, and nothing stored (docs/matomo.md section 4).
@@ -122,25 +139,20 @@ class FakeMatomo:
     # === REPORTING === #
 
     def _report(self, data):
+        if self.is_reporting_closed:
+            return FakeResponse(403, b"<html>Forbidden</html>")
         if data["token_auth"] != self.token:
             return FakeResponse(401, b"<!DOCTYPE html><html>unknown token</html>")
         if data["method"] == "SitesManager.getSitesIdWithAtLeastViewAccess":
             idsites = map(int, self.idsites) if self.may_read else ()
             return FakeResponse(200, sorted(idsites))
+        if data["method"] == "API.getMatomoVersion":
+            return FakeResponse(200, {"value": self.version})
         if not self.may_read or data["idSite"] not in self.idsites:
             message = "You can't access this resource as it requires 'view' access"
             return FakeResponse(401, {"result": "error", "message": message})
         if data["method"] == "SitesManager.getSiteFromId":
-            return FakeResponse(
-                200,
-                {
-                    "name": "Fake shop",
-                    "main_url": "https://shop.example.com",
-                    "currency": "USD",
-                    "timezone": "Europe/Brussels",
-                    "ecommerce": "1",
-                },
-            )
+            return FakeResponse(200, self.site)
         orders = [
             parameters
             for (idsite, _key), parameters in self.orders.items()

@@ -39,6 +39,8 @@ class MatomoCommon(AccountTestInvoicingCommon):
                     "currency_id": cls.company.currency_id.id,
                     "page_url": "https://shop.example.com",
                     "date_start": "2026-01-01",
+                    # Matomo has told its settings, which are these.
+                    "facts_date": fields.Datetime.now(),
                 }
             )
         )

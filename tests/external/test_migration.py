@@ -99,6 +99,18 @@ class TestMigration(CopyCase):
         order_ids = json.loads(self.odoo("shell", script=SELL))
         self.put_old_tables(order_ids)
         before = self.select(*RENAMED)
+        # The same Matomo site, entered a second time in another spelling.
+        columns = (
+            "company_id, idsite, currency_id, lang_id, order_timeout, cart_timeout, "
+            "batch_size, raw_data_days, retention_days, name, timezone, state, "
+            "consent_policy, ip_mask, date_start, active"
+        )
+        self.sql(
+            f"INSERT INTO matomo_site (id, url, {columns})"
+            f" SELECT 2, 'https://M.example.com:443', {columns} FROM matomo_site;"
+            "UPDATE matomo_request SET site_id = 2 WHERE id IN (1, 2);"
+            "UPDATE res_company SET matomo_site_id = 2 WHERE id = 1;"
+        )
         with NamedTemporaryFile() as log:
             arguments = ("-u", MODULE, "--stop-after-init", "--no-http")
             self.odoo("server", *arguments, log=log.name)
@@ -114,3 +126,13 @@ class TestMigration(CopyCase):
             f"{order_ids[6]}|pending",
         )
         self.assertEqual(self.sql(SCHEMA), schema)
+        self.assertEqual(
+            self.sql("SELECT id, active, address_key FROM matomo_site ORDER BY id;"),
+            "1|t|https://m.example.com/matomo.php\n2|f|https://m.example.com/matomo.php",
+        )
+        for table, column in (
+            ("matomo_request", "site_id"),
+            ("res_company", "matomo_site_id"),
+        ):
+            held = f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL;"
+            self.assertEqual(self.sql(held), "1", table)

@@ -197,8 +197,64 @@ class TestRealMatomo(MatomoPosCommon):
         answer = site.action_test_connection()
         self.assertEqual(answer["params"]["type"], "success", answer)
         self.assertEqual(site.page_url, "https://shop.example.com")
+        self.assertTrue(site.matomo_version)
+        self.site.sudo().idsite = 999_999
+        with mute_logger(LOGGER):
+            answer = site.action_test_connection()
+        self.assertIn("no access to site 999999", answer["params"]["message"])
+        self.site.sudo().write(
+            {
+                "idsite": self.real.idsite,
+                "token_auth": self.real.info["superuser_token"],
+            }
+        )
+        answer = site.action_test_connection()
+        self.assertEqual(answer["params"]["type"], "warning", answer)
+        self.assertIn("belongs to a superuser", answer["params"]["message"])
+        self.real.call(
+            "UsersManager.setUserAccess",
+            userLogin=self.real.info["write_login"],
+            access="view",
+            **{"idSites[]": str(self.real.idsite)},
+        )
+        self.site.sudo().token_auth = self.real.token
+        with mute_logger(LOGGER):
+            answer = site.action_test_connection()
+        self.assertEqual(answer["params"]["type"], "danger", answer)
+        self.assertIn("has no write access", answer["params"]["message"])
         self.site.sudo().token_auth = "0" * 32
         with mute_logger(LOGGER):
             answer = site.action_test_connection()
         self.assertEqual(answer["params"]["type"], "danger")
         self.assertIn("refuses the token", answer["params"]["message"])
+
+    def test_site_that_was_never_tested(self):
+        """Matomo's own time zone and currency are known before the first order."""
+        real = RealMatomo(currency="GBP", timezone="UTC+5.5")
+        pound = self.env.ref("base.GBP").sudo()
+        pound.active = True
+        self.env["res.currency.rate"].sudo().create(
+            {
+                "name": "2026-01-01",
+                "currency_id": pound.id,
+                "company_id": self.company.id,
+                "rate": 0.5,
+            }
+        )
+        real.receive_from(self.site)
+        # On the next day in the site.
+        moment = (yesterday() - timedelta(days=2)).replace(hour=20)
+        order = self.confirm(self.make_order())
+        order.date_order = moment
+        self.run_sender()
+        self.run_verifier()
+        self.assertState(order, "verified")
+        self.assertEqual(self.site.timezone, "UTC+5.5")
+        self.assertAlmostEqual(real.orders()[order.name]["revenue"], 57.5)
+        day = moment.date() + timedelta(days=1)
+        self.assertEqual(real.report(day, day)["nb_conversions"], 1)
+        self.run_cron("ir_cron_sweep")
+        row = self.env["matomo.reconciliation"].search(
+            [("site_id", "=", self.site.id), ("day", "=", day)]
+        )
+        self.assertEqual((row.odoo_order_count, row.state), (1, "equal"))

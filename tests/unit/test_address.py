@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from matomo_order_tracking.matomo_api.address import (
     REFUSALS,
     AddressRefused,
+    address_key,
     check_address,
     check_ip,
 )
@@ -183,3 +184,53 @@ def test_any_ip_address_is_allowed_or_refused(ip):
         assert error.kind == "forbidden"
     else:
         assert not (ip.is_link_local or ip.is_multicast or ip.is_unspecified)
+
+
+# === ONE MATOMO, MANY SPELLINGS === #
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://m.example.com",
+        "https://m.example.com/",
+        "https://m.example.com//",
+        "HTTPS://M.Example.COM/",
+        "https://m.example.com:443/",
+        "https://m.example.com/matomo.php",
+        "https://m.example.com/piwik.php",
+        "https://m.example.com/index.php",
+        "https://m.example.com/index.php/",
+        " https://m.example.com/ ",
+    ],
+)
+def test_spellings_of_one_address(url):
+    assert address_key(url) == "https://m.example.com/matomo.php"
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("https://m.example.com/stats", "https://m.example.com/stats/matomo.php"),
+        ("https://m.example.com//stats/", "https://m.example.com/stats/matomo.php"),
+        ("https://m.example.com/Stats/", "https://m.example.com/Stats/matomo.php"),
+        ("https://m.example.com/a/t.php", "https://m.example.com/a/t.php"),
+        ("https://m.example.com:8443/", "https://m.example.com:8443/matomo.php"),
+        ("https://m.example.com:80/", "https://m.example.com:80/matomo.php"),
+        ("http://127.0.0.1:80/m", "http://127.0.0.1/m/matomo.php"),
+        ("http://[::1]:8080/", "http://[::1]:8080/matomo.php"),
+        ("http://[0:0:0:0:0:0:0:1]/", "http://[::1]/matomo.php"),
+        # No addresses: their own texts.
+        ("", ""),
+        ("m.example.com", "m.example.com"),
+        ("https://m.example.com:port/", "https://m.example.com:port/"),
+        ("https://[::1/", "https://[::1/"),
+        ("ftp://m.example.com/", "ftp://m.example.com/"),
+        ("https://a:b@m.example.com/", "https://a:b@m.example.com/"),
+        ("https://m.example.com/?module=API", "https://m.example.com/?module=API"),
+        ("https://m.example.com/#", "https://m.example.com/#"),
+    ],
+)
+def test_other_addresses(url, key):
+    assert address_key(url) == key
+    assert address_key(key) == key

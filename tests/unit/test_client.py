@@ -568,6 +568,14 @@ def test_probe(server, client):
     assert request == {"idsite": "7", "rec": "0", "cip": "0.0.0.0"}
 
 
+@pytest.mark.parametrize("is_superuser", [False, True])
+def test_probe_tells_a_superuser(server, client, is_superuser):
+    """Matomo says to superusers alone which requests it has refused."""
+    indices = {"invalid_indices": []} if is_superuser else {}
+    server.say(body={"status": "success", "tracked": 1, "invalid": 0, **indices})
+    assert client.probe(7) is is_superuser
+
+
 def test_probe_of_a_wrong_token(server, client):
     server.say(body={"status": "success", "tracked": 0, "invalid": 1})
     with pytest.raises(Misconfigured, match="site id 7"):

@@ -1,5 +1,7 @@
 """Every kind of error has a text for logs and a sentence for people."""
 
+from dataclasses import fields
+
 import pytest
 from matomo_order_tracking.matomo_api.address import REFUSALS
 from matomo_order_tracking.matomo_api.errors import (
@@ -8,8 +10,10 @@ from matomo_order_tracking.matomo_api.errors import (
     ServerTrouble,
     Unreadable,
 )
+from matomo_order_tracking.matomo_api.reading import SiteDescription
 from matomo_order_tracking.tools.sentences import (
     ADDRESS_SENTENCES,
+    CHANGES,
     SENTENCES,
     describe_error,
 )
@@ -21,7 +25,9 @@ FIGURES = {
     "proxy": "proxy.example.com:3128",
     "answer": "the answer",
     "idsite": 4711,
-    "site": "the site",
+    "site": "Shop No. 9",
+    "currency": "XTS",
+    "timezone": "Nowhere/Land",
     "reason": "private",
     "address": "10.0.0.1",
 }
@@ -38,7 +44,10 @@ class Env:
 def test_each_kind_is_said(kind):
     error = MatomoError(kind, status=503, **FIGURES)
     sentence = describe_error(Env(), error)
-    for figure in ("7.5", "4711", "the site", "503", "the answer", "8443"):
+    for figure in (
+        *("7.5", "4711", "Shop No. 9", "503", "the answer", "8443"),
+        *("XTS", "Nowhere/Land"),
+    ):
         assert (figure in str(error)) == (figure in sentence)
     for name in ("matomo.example.com", "proxy.example.com:3128"):
         assert (name in str(error)) == (name in sentence)
@@ -63,6 +72,7 @@ def test_a_refused_address_is_said(reason):
 
 def test_no_sentence_is_left_over():
     assert SENTENCES.keys() == KINDS.keys()
+    assert CHANGES.keys() <= {field.name for field in fields(SiteDescription)}
     assert ADDRESS_SENTENCES.keys() == REFUSALS.keys()
 
 

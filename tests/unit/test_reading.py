@@ -22,6 +22,7 @@ from matomo_order_tracking.matomo_api.reading import (
     read_orders,
     read_refund_times,
     read_site,
+    read_version,
 )
 
 FIRST, LAST = date(2026, 11, 20), date(2026, 11, 22)
@@ -306,6 +307,25 @@ def test_site(wrap):
     assert read_site(FakeClient(wrap(answer)), 1) == SiteDescription(
         "A & B", "https://shop.example.com", "EUR", "Europe/Brussels", True
     )
+
+
+def test_what_a_site_excludes():
+    answer = {
+        "exclude_unknown_urls": "1",
+        "excluded_ips": "203.0.113.*",
+        "excluded_user_agents": "Bot &amp; Co",
+    }
+    site = read_site(FakeClient(answer), 1)
+    assert (site.exclude_unknown_urls, site.excluded_ips) == (True, "203.0.113.*")
+    assert site.excluded_user_agents == "Bot & Co"
+    assert not site.is_ecommerce
+
+
+@pytest.mark.parametrize(
+    ("answer", "version"), [({"value": "5.3.1"}, "5.3.1"), ({"value": None}, "")]
+)
+def test_version(answer, version):
+    assert read_version(FakeClient(answer)) == version
 
 
 @pytest.mark.parametrize("answer", [[], None, "text", [1]])

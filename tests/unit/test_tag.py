@@ -43,6 +43,11 @@ def test_tag_of_this_site(code):
     assert has_tag(code, URL, 1)
 
 
+def test_tag_of_an_address_with_its_port():
+    """A Matomo entered with the usual port was another host than that of its tag."""
+    assert has_tag(SNIPPET, "https://Matomo.example.com:443/matomo.php", 1)
+
+
 @pytest.mark.parametrize(
     "code",
     [
