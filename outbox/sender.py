@@ -108,10 +108,7 @@ class Sender:
             run_in_transaction(self.env, lambda e=error: site._report_trouble(e))
             return self._report_progress(0)
         with closing(client):
-            if site._needs_facts() and not read_site_facts(self.env, site, client):
-                self.waited += time.monotonic() - start
-                return self._report_progress(0)
-            if site.state == "error" and not recover(self.env, site, client):
+            if not self._is_ready(site, client):
                 self.waited += time.monotonic() - start
                 return self._report_progress(0)
             for kind in KINDS:
@@ -119,6 +116,17 @@ class Sender:
                 if not is_done:
                     break
         return is_time_left
+
+    def _is_ready(self, site, client):
+        """Return whether orders may be sent, after asking Matomo where that is unclear.
+
+        A wrong token is one request an hour, lest Matomo lock the sender out. While
+        the currency is unclear, that Matomo takes orders is no recovery.
+        """
+        if site.state == "error" and site.is_currency_confirmed:
+            if not recover(self.env, site, client):
+                return False
+        return not site._needs_facts() or read_site_facts(self.env, site, client)
 
     def _send_kind(self, kind, site, client):
         """Send a site's due requests of one kind.

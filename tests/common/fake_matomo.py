@@ -59,7 +59,8 @@ class FakeMatomo:
         # Whether every call of the reporting API is refused, as by a firewall.
         self.is_reporting_closed = False
         self.version = "5.3.1"
-        # What it says of each of its sites.
+        # What it says of its sites, and otherwise of one of them: {idsite: values}.
+        self.sites = {}
         self.site = {
             "name": "Fake shop",
             "main_url": "https://shop.example.com",
@@ -152,7 +153,9 @@ class FakeMatomo:
             message = "You can't access this resource as it requires 'view' access"
             return FakeResponse(401, {"result": "error", "message": message})
         if data["method"] == "SitesManager.getSiteFromId":
-            return FakeResponse(200, self.site)
+            return FakeResponse(
+                200, {**self.site, **self.sites.get(data["idSite"], {})}
+            )
         orders = [
             parameters
             for (idsite, _key), parameters in self.orders.items()

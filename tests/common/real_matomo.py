@@ -47,9 +47,18 @@ class RealMatomo:
         )
 
     def receive_from(self, site, **values):
-        """Let a ``matomo.site`` of Odoo send here, and write the given values on it."""
+        """Let a ``matomo.site`` of Odoo send here, as if it had been tested before.
+
+        :param values: more values of the site
+        """
+        self.be_entered(site)
+        is_known = {"is_currency_confirmed": True, "facts_date": datetime.now()}
+        site.sudo().write({**is_known, **values})
+
+    def be_entered(self, site):
+        """Enter address, site ID and token, as a person does who then sells at once."""
         way = {"url": self.url, "idsite": self.idsite, "token_auth": self.token}
-        site.sudo().write({**way, **values})
+        site.sudo().write(way)
 
     def call(self, method, **parameters):
         """Call Matomo's Reporting API as superuser."""

@@ -241,7 +241,7 @@ class TestRealMatomo(MatomoPosCommon):
                 "rate": 0.5,
             }
         )
-        real.receive_from(self.site)
+        real.be_entered(self.site)
         # On the next day in the site.
         moment = (yesterday() - timedelta(days=2)).replace(hour=20)
         order = self.confirm(self.make_order())

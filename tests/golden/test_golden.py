@@ -796,6 +796,7 @@ class TestGoldenMixture(GoldenCommon, test_real_totals.TestRealTotals):
     test_every_day_every_site_every_product = None
 
     def startPatch(self, matomo):
+        matomo.sites["2"] = {"currency": "EUR"}
         MatomoCommon.startPatch(self, matomo)
 
     def setUp(self):
