@@ -721,18 +721,19 @@ TOKENS = st.text(st.characters(exclude_categories=["Cs"], min_codepoint=1), min_
 def test_any_spelling_in_json_is_masked(data, token):
     spelling = "".join(in_json(char, data.draw(st.integers(0, 4))) for char in token)
     assert json.loads(f'"{spelling}"') == token
-    answer = f'{{"a":"{spelling}"}}'.encode()
-    assert Client("", token)._mask_bytes(answer) == b'{"a":"***"}'
+    # Alone: a short token may be in what stands around it, too.
+    assert Client("", token)._mask_bytes(spelling.encode()) == b"***"
 
 
-@given(st.data(), TOKENS)
+# Which backslashes before an escaped NUL are the token's is unclear: all go.
+@given(st.data(), TOKENS.filter(lambda token: "\\" not in token))
 def test_nuls_hide_no_token(data, token):
     nuls = st.sampled_from(["", "\0", "\0\0", "\\u0000"])
     spelling = "".join(
         in_json(char, data.draw(st.integers(0, 4))) + data.draw(nuls) for char in token
     )
-    answer = f"<{data.draw(nuls)}{spelling}>".encode()
-    assert Client("", token)._mask_bytes(answer) == b"<***>"
+    answer = f"{data.draw(nuls)}{spelling}".encode()
+    assert Client("", token)._mask_bytes(answer) == b"***"
 
 
 def test_json_within_json_is_masked():
