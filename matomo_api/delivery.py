@@ -31,6 +31,7 @@ from .matching import (
     Owner,
     get_owner,
     is_anonymised_match,
+    is_at_other_time,
     is_same_moment,
     is_sum_of,
 )
@@ -534,10 +535,11 @@ class Delivery:
 
     def _is_told_by_tag(self, attempt, order) -> bool:
         """Return whether our order stands in Matomo at a time that we did not send."""
+        policy, sent = self._policy, attempt.sent
         return bool(
-            attempt.sent.cart_created
+            sent.cart_created
             and order.time
-            and not self._is_moment_of(attempt, order.time)
+            and is_at_other_time(sent, policy.to_utc(order.time), policy.now)
         )
 
     # === READING BACK === #

@@ -18,6 +18,8 @@ from .reading import RecordedItem, RecordedOrder, Totals
 DAY_MARGIN = timedelta(days=1)
 # The same moment, told by a clock that is set back an hour in autumn.
 _SECOND, _HOUR = timedelta(seconds=1), timedelta(hours=1)
+# Time zones differ by a multiple of this.
+_QUARTER = timedelta(minutes=15)
 # Matomo keeps revenue in single precision: beyond 130,000 a cent is lost
 # (docs/matomo.md section 7).
 PRECISION = 1e-7
@@ -166,6 +168,21 @@ def is_same_moment(sent: Sent, recorded_at: datetime | None, now: datetime) -> b
         return True
     # Matomo replaces a time in the future by the moment of arrival.
     return sent.time > sent.created and sent.created <= recorded_at <= now + _HOUR
+
+
+def is_at_other_time(sent: Sent, recorded_at: datetime, now: datetime) -> bool:
+    """Return whether Matomo has our order at a time that we did not send.
+
+    Whole quarters of an hour are no other time: the time zone of the Matomo site may
+    not be known here.
+
+    :param recorded_at: naive UTC
+    :param now: naive UTC
+    """
+    if is_same_moment(sent, recorded_at, now):
+        return False
+    rest = abs(recorded_at - sent.time) % _QUARTER
+    return _SECOND < rest < _QUARTER - _SECOND
 
 
 def is_anonymised_match(

@@ -15,6 +15,7 @@ from matomo_order_tracking.matomo_api.matching import (
     find_differences,
     get_owner,
     is_anonymised_match,
+    is_at_other_time,
     is_same_moment,
 )
 from matomo_order_tracking.matomo_api.privacy import anonymize_parameters
@@ -162,6 +163,23 @@ def test_the_times_of_matomo_are_those_of_its_site():
 def test_the_moment_that_was_sent(cdt, recorded_at, expected):
     sent = make_sent(cdt=str(cdt))
     assert is_same_moment(sent, recorded_at, NOW + timedelta(minutes=5)) is expected
+
+
+@pytest.mark.parametrize(
+    ("gap", "expected"),
+    [
+        (timedelta(), False),
+        (SECOND, False),
+        (-8 * SECOND, True),
+        (timedelta(minutes=3), True),
+        # The time zone of the Matomo site is another than we know.
+        (timedelta(hours=5, minutes=30), False),
+        (-timedelta(hours=8), False),
+        (timedelta(hours=8, seconds=-20), True),
+    ],
+)
+def test_a_time_that_was_not_sent(gap, expected):
+    assert is_at_other_time(make_sent(), NOW + gap, NOW) is expected
 
 
 @pytest.mark.parametrize(
