@@ -29,6 +29,7 @@ from .errors import (
 from .matching import (
     DAY_MARGIN,
     Owner,
+    find_revenue,
     get_owner,
     is_anonymised_match,
     is_at_other_time,
@@ -103,10 +104,16 @@ class _Found:
 
     :ivar orders: ``{attempt: order in Matomo}``
     :ivar unseen: attempts that Matomo may have and does not show
+    :ivar unasked: attempts that there was no time to ask for
     """
 
     orders: dict[Attempt, RecordedOrder] = field(default_factory=dict)
     unseen: set[Attempt] = field(default_factory=set)
+    unasked: set[Attempt] = field(default_factory=set)
+
+    def is_open(self, attempt: Attempt) -> bool:
+        """Return whether Matomo may have an attempt, although it was not found."""
+        return attempt in self.unseen or attempt in self.unasked
 
 
 class Delivery:
@@ -344,7 +351,7 @@ class Delivery:
         """
         order = found and found.orders.get(attempt)
         owner = self._get_owner(attempt, order) if order else None
-        is_absent = bool(found) and not order and attempt not in found.unseen
+        is_absent = bool(found) and not order and not found.is_open(attempt)
         if owner in (Owner.OURS, Owner.TAG):
             return self._tell_recorded(attempt, order, owner)
         if attempt.is_withdrawn:
@@ -393,7 +400,7 @@ class Delivery:
             each
             for each in attempts
             if owners.get(each) in (Owner.OURS, Owner.UNKNOWN)
-            or (each in found.unseen and not is_error)
+            or (found.is_open(each) and not is_error)
         ]
         if there:
             yield Accepted(there, answer)
@@ -404,7 +411,7 @@ class Delivery:
             if attempt in owners:
                 order = found.orders[attempt]
                 yield self._tell_recorded(attempt, order, owners[attempt])
-            elif attempt in found.unseen and not is_safe:
+            elif found.is_open(attempt) and not is_safe:
                 yield Unsure([attempt])
             else:
                 left.append(attempt)
@@ -521,7 +528,7 @@ class Delivery:
                 yield self._tell_recorded(attempt, order, owner)
             elif attempt in found.unseen:
                 yield Unseen([attempt])
-            else:
+            elif attempt not in found.unasked:
                 yield Missing([attempt])
 
     def _tell_recorded(self, attempt, order, owner: Owner) -> Outcome:
@@ -622,7 +629,7 @@ class Delivery:
 
         It counts all orders of the visits that they are in (docs/matomo.md section
         15). If their number and their sum are ours, all of them are there; else each
-        is asked for by itself, which tells of those that are alone in their visit.
+        is asked for by itself.
 
         :param hidden: those of ``attempts`` that were not found yet
         """
@@ -642,9 +649,11 @@ class Delivery:
                 return
         for attempt in hidden[:MAX_ASKED_ALONE]:
             totals = read_order_totals(client, idsite, [attempt.ref], *days)
-            if totals.orders == 1:
-                found.orders[attempt] = RecordedOrder(attempt.ref, totals.revenue)
-        found.unseen.update(each for each in hidden if each not in found.orders)
+            if revenue := find_revenue(attempt.sent, totals):
+                found.orders[attempt] = RecordedOrder(attempt.ref, revenue)
+            else:
+                found.unseen.add(attempt)
+        found.unasked.update(hidden[MAX_ASKED_ALONE:])
 
     def _find_anonymised(self, attempts: Sequence[Attempt], days, found: _Found):
         """Find orders whose id Matomo has replaced by a random one.
@@ -670,7 +679,7 @@ class Delivery:
                 continue
             days = _get_days([attempt], _get_booking_date(attempt, self._policy.now))
             if days not in asked and len(asked) == MAX_ASKED_ALONE:
-                found.unseen.add(attempt)
+                found.unasked.add(attempt)
                 continue
             if days not in asked:
                 asked[days] = read_all_orders(client, idsite, *days)

@@ -268,6 +268,21 @@ def is_sum_of(revenues: Collection[Decimal], totals: Totals) -> bool:
     return totals.orders == len(revenues) and gap <= tolerance
 
 
+def find_revenue(sent: Sent, totals: Totals) -> Decimal | None:
+    """Return an order's revenue by the report of the visit that it is in.
+
+    If it is alone in its visit the report tells its revenue. Else it is there, and no
+    more is known than that the visit has at least as much as was sent.
+
+    :param totals: of the orders in the visit in which Matomo has this order
+    :return: None if the report does not show it
+    """
+    if totals.orders == 1:
+        return totals.revenue
+    revenue = Decimal(str(sent.revenue))
+    return revenue if totals.orders and totals.revenue >= revenue - 1 else None
+
+
 # === WHAT DIFFERS === #
 
 

@@ -249,7 +249,13 @@ class TestRealField(RealOrdersCommon):
             orders.sudo().matomo_visitor_id = VISITOR
             self.send()
             self.assertAllThereOnce(orders)
-        self.assertEqual(len({self.visit(each)["idvisit"] for each in orders}), 1)
+            # The next ones join a visit whose other orders are verified by now.
+            later = self.confirm_many("CUT-8", "CUT-9")
+            later.sudo().matomo_visitor_id = VISITOR
+            self.send()
+            self.assertAllThereOnce(orders + later)
+        visits = {self.visit(each)["idvisit"] for each in orders + later}
+        self.assertEqual(len(visits), 1)
 
     def test_the_visits_log_is_off(self):
         """Orders were never verified, though a report shows them."""

@@ -772,7 +772,7 @@ VERIFIED = {
         {},
         [(A, {}), (B, {})],
         {"has": {A: {}, B: {}}, "cut": True, "totals": "AB", "others": 1},
-        "READ/total/total/total -> SiteRead/Unseen A/Unseen B",
+        "READ/total/total/total -> SiteRead/Recorded A/Recorded B",
     ),
     "sold after the last day of all, and before the first": (
         {},
@@ -1006,6 +1006,16 @@ def test_every_outcome_is_in_the_tables():
             run(story)
     everything = {*Outcome.__subclasses__(), *SiteOutcome.__subclasses__()}
     assert everything - SEEN == set()
+
+
+def test_not_all_that_the_log_hides_is_asked_for_at_once():
+    """The rest is neither missing nor unseen: it is asked for the next time."""
+    attempts = [make_attempt(f"R{n}") for n in range(12)]
+    client = FakeClient(has={each.ref: {} for each in attempts}, cut=True, others=1)
+    report = Delivery(client, make_policy()).verify(attempts)
+    assert client.asked.count("total") == 11
+    assert describe(report)[1:] == [f"Unseen R{n}" for n in range(10)]
+    assert not report.error
 
 
 def test_an_answer_that_was_lost_before_the_token_was_refused_may_be_recorded():

@@ -13,13 +13,14 @@ from matomo_order_tracking.matomo_api.matching import (
     Owner,
     describe_sent,
     find_differences,
+    find_revenue,
     get_owner,
     is_anonymised_match,
     is_at_other_time,
     is_same_moment,
 )
 from matomo_order_tracking.matomo_api.privacy import anonymize_parameters
-from matomo_order_tracking.matomo_api.reading import RecordedItem, RecordedOrder
+from matomo_order_tracking.matomo_api.reading import RecordedItem, RecordedOrder, Totals
 
 NOW = datetime(2026, 3, 3, 10)
 VISITOR, OTHER = "0123456789abcdef", "fedcba9876543210"
@@ -209,6 +210,21 @@ def test_without_parameters_the_request_decides():
     assert is_ours(sent, visitor_id=OTHER)
     assert not is_ours(sent, time=NOW + 2 * DAY)
     assert find_differences(sent, RECORDED) == []
+
+
+@pytest.mark.parametrize(
+    ("totals", "expected"),
+    [
+        (Totals(), None),
+        (Totals(1, Decimal("115.00")), Decimal("115.00")),
+        (Totals(1, Decimal("7.00")), Decimal("7.00")),
+        # Other orders of the same visit are counted, too.
+        (Totals(3, Decimal("400.00")), Decimal("115.0")),
+        (Totals(3, Decimal("50.00")), None),
+    ],
+)
+def test_the_revenue_of_an_order_that_the_log_does_not_show(totals, expected):
+    assert find_revenue(make_sent(), totals) == expected
 
 
 @pytest.mark.parametrize(
