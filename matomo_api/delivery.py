@@ -12,9 +12,7 @@ what Matomo may have recorded is read back before it is sent again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from decimal import Decimal
+from dataclasses import replace
 from math import inf
 
 from .client import BulkAnswer, Client
@@ -26,15 +24,13 @@ from .errors import (
     Unreachable,
     Unreadable,
 )
+from .lookup import Found, Lookup, get_booking_date
 from .matching import (
     DAY_MARGIN,
     Owner,
-    find_revenue,
     get_owner,
-    is_anonymised_match,
     is_at_other_time,
     is_same_moment,
-    is_sum_of,
 )
 from .outcomes import (
     Absent,
@@ -66,14 +62,9 @@ from .outcomes import (
     bulk_timeout,
 )
 from .reading import (
-    ReadBack,
     RecordedOrder,
     is_anonymised,
     may_read,
-    read_all_orders,
-    read_anonymised_orders,
-    read_order_totals,
-    read_orders,
     read_refund_times,
 )
 
@@ -86,34 +77,6 @@ MAX_LOST = 3
 IMPATIENT_TIMEOUT = 2
 # If so many are refused and none is taken, it is no single order's fault.
 GENERAL_REFUSAL = 3
-# So many orders that the visits log does not show are asked for one by one, and on
-# so many days.
-MAX_ASKED_ALONE = 10
-# After so many failures to read the visits log the report of orders is asked.
-LOG_FAILURES = 2
-# Older orders Matomo books when they arrive (docs/matomo.md section 1).
-MAX_AGE = timedelta(days=20 * 366)
-
-
-# === THE DELIVERY === #
-
-
-@dataclass
-class _Found:
-    """What a read-back has found.
-
-    :ivar orders: ``{attempt: order in Matomo}``
-    :ivar unseen: attempts that Matomo may have and does not show
-    :ivar unasked: attempts that there was no time to ask for
-    """
-
-    orders: dict[Attempt, RecordedOrder] = field(default_factory=dict)
-    unseen: set[Attempt] = field(default_factory=set)
-    unasked: set[Attempt] = field(default_factory=set)
-
-    def is_open(self, attempt: Attempt) -> bool:
-        """Return whether Matomo may have an attempt, although it was not found."""
-        return attempt in self.unseen or attempt in self.unasked
 
 
 class Delivery:
@@ -141,8 +104,7 @@ class Delivery:
         self._dirt = ""
         # What a read-back of this delivery has shown not to be in Matomo.
         self._absent: set[Attempt] = set()
-        # The random ids of orders in Matomo that are some attempt's.
-        self._matched_refs: set[str] = set()
+        self._lookup = Lookup(client, policy)
 
     # === WHAT CAN BE ASKED FOR === #
 
@@ -344,7 +306,7 @@ class Delivery:
         """Return whether Matomo would count it twice if it has it already."""
         return attempt.unconfirmed_count > 1 and self._policy.anonymises
 
-    def _judge(self, attempt, found: _Found | None) -> Outcome | None:
+    def _judge(self, attempt, found: Found | None) -> Outcome | None:
         """Return what a look-up says of an attempt; None: it may be sent.
 
         :param found: None if the token may not read
@@ -460,7 +422,7 @@ class Delivery:
         times = None
         if self._can_read and self._is_readable:
             now = self._policy.now
-            booked = _get_booking_date(attempt, now)
+            booked = get_booking_date(attempt, now)
             days = (booked - DAY_MARGIN).date(), (now + DAY_MARGIN).date()
             times = yield from self._ask(
                 lambda: read_refund_times(
@@ -512,7 +474,7 @@ class Delivery:
         # A token that could not read is asked again, whenever somebody verifies.
         self._can_read = True
         readable = [attempt for attempt in attempts if attempt.has_raw_data]
-        found = _Found()
+        found = Found()
         if readable:
             found = yield from self._read_back(readable)
         if found is None:
@@ -584,125 +546,11 @@ class Delivery:
             return True
 
     def _read_back(self, attempts: Iterable[Attempt]):
-        """Return what Matomo has recorded (``_Found``), None if it cannot be read.
+        """Return what Matomo has recorded (``Found``), None if it cannot be read.
 
         :yield: what is learnt of the site
         """
-        return (yield from self._ask(lambda: self._read(attempts)))
-
-    def _read(self, attempts: Iterable[Attempt]) -> _Found:
-        found = _Found()
-        by_date = sorted(attempts, key=lambda attempt: attempt.order_date)
-        size = self._policy.read_batch
-        for start in range(0, len(by_date), size):
-            self._read_some(by_date[start : start + size], found)
-        return found
-
-    def _read_some(self, attempts: Sequence[Attempt], found: _Found) -> None:
-        """Read orders back, and add them to ``found``.
-
-        What the visits log does not show is asked of the report of orders, which
-        knows neither the log's limits nor that it is switched off.
-        """
-        days = _get_days(attempts, self._policy.now)
-        client, idsite = self._client, self._policy.idsite
-        try:
-            read = read_orders(client, idsite, [each.ref for each in attempts], *days)
-        except ReportRefused as error:
-            is_known = self._policy.read_failure_count >= LOG_FAILURES
-            if not (error.is_log_off or is_known):
-                raise
-            read = ReadBack(is_complete=False)
-        else:
-            self._find_anonymised(
-                [each for each in attempts if each.ref not in read.orders], days, found
-            )
-        for attempt in attempts:
-            if order := read.orders.get(attempt.ref):
-                found.orders[attempt] = order
-        hidden = [each for each in attempts if each not in found.orders]
-        if hidden and not read.is_complete:
-            self._find_in_report(attempts, hidden, days, found)
-
-    def _find_in_report(self, attempts, hidden, days, found: _Found) -> None:
-        """Find orders that the visits log does not show in the report of orders.
-
-        It counts all orders of the visits that they are in (docs/matomo.md section
-        15). If their number and their sum are ours, all of them are there; else each
-        is asked for by itself.
-
-        :param hidden: those of ``attempts`` that were not found yet
-        """
-        client, idsite = self._client, self._policy.idsite
-        if len(attempts) > 1:
-            refs = [each.ref for each in attempts]
-            sent = {each: Decimal(str(each.sent.revenue)) for each in attempts}
-            shown = {
-                each: order.revenue
-                for each, order in found.orders.items()
-                if each in sent and order.revenue is not None
-            }
-            totals = read_order_totals(client, idsite, refs, *days)
-            if is_sum_of({**sent, **shown}.values(), totals):
-                for each in hidden:
-                    found.orders[each] = RecordedOrder(each.ref, sent[each])
-                return
-        for attempt in hidden[:MAX_ASKED_ALONE]:
-            totals = read_order_totals(client, idsite, [attempt.ref], *days)
-            if revenue := find_revenue(attempt.sent, totals):
-                found.orders[attempt] = RecordedOrder(attempt.ref, revenue)
-            else:
-                found.unseen.add(attempt)
-        found.unasked.update(hidden[MAX_ASKED_ALONE:])
-
-    def _find_anonymised(self, attempts: Sequence[Attempt], days, found: _Found):
-        """Find orders whose id Matomo has replaced by a random one.
-
-        With "Anonymize Order ID" an order that is not found by its id would be sent,
-        and counted, again. It is looked for by its visitor; where Matomo is known to
-        replace ids, among all orders of the day, since Matomo renames visitors, too.
-        """
-        if not attempts:
-            return
-        client, idsite = self._client, self._policy.idsite
-        visitors = [each.sent.visitor_id for each in attempts if each.sent.visitor_id]
-        orders = read_anonymised_orders(client, idsite, visitors, *days)
-        for attempt in attempts:
-            visitor_id = attempt.sent.visitor_id
-            same = [each for each in orders if each.visitor_id == visitor_id]
-            self._match_anonymised(attempt, same, 0, found)
-        if not self._policy.anonymises:
-            return
-        asked: dict = {}
-        for attempt in attempts:
-            if attempt in found.orders:
-                continue
-            days = _get_days([attempt], _get_booking_date(attempt, self._policy.now))
-            if days not in asked and len(asked) == MAX_ASKED_ALONE:
-                found.unasked.add(attempt)
-                continue
-            if days not in asked:
-                asked[days] = read_all_orders(client, idsite, *days)
-            self._match_anonymised(attempt, asked[days], attempt.twin_count, found)
-
-    def _match_anonymised(self, attempt, orders, others: int, found: _Found) -> None:
-        """Give an attempt an order that looks like it, if one is left over.
-
-        Equal orders of one second are counted.
-
-        :param others: how many of them belong to orders that are not looked for now
-        """
-        policy = self._policy
-        equal = [
-            order
-            for order in orders
-            if is_anonymised(order.ref)
-            and is_anonymised_match(attempt.sent, order, policy.to_utc, policy.now)
-        ]
-        free = [order for order in equal if order.ref not in self._matched_refs]
-        if len(free) > others:
-            found.orders[attempt] = free[0]
-            self._matched_refs.add(free[0].ref)
+        return (yield from self._ask(lambda: self._lookup.find(attempts)))
 
     def _get_owner(self, attempt: Attempt, order: RecordedOrder) -> Owner:
         if is_anonymised(order.ref):
@@ -732,32 +580,6 @@ class Delivery:
         """
         self._client.probe(self._policy.idsite, timeout=timeout or self._timeout)
         self._has_worked = True
-
-
-def _get_days(attempts: Sequence[Attempt], last: datetime):
-    """Return the first and the last day on which Matomo may have recorded orders.
-
-    The days are those of the site's time zone, hence the margin.
-
-    :param last: until when they are looked for, naive UTC
-    """
-    dates = [_get_booking_date(attempt, last) for attempt in attempts]
-    created = [attempt.sent.created for attempt in attempts]
-    return (
-        (min([*dates, *created]) - DAY_MARGIN).date(),
-        (last + DAY_MARGIN).date(),
-    )
-
-
-def _get_booking_date(attempt: Attempt, now: datetime) -> datetime:
-    """Return when Matomo books an attempt: nobody knows a day after the last of all.
-
-    It books what is of the future, or very old, when it arrives (docs/matomo.md
-    section 1).
-
-    :param now: naive UTC
-    """
-    return max(min(attempt.order_date, now), now - MAX_AGE)
 
 
 def _refusal(attempt: Attempt, answer: BulkAnswer | MatomoError) -> Outcome:
