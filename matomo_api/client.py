@@ -41,8 +41,6 @@ MASK = "***"
 MAX_RETRY_AFTER = 86_400
 # In so many places of an answer the beginning of its JSON is looked for.
 MAX_JSON_STARTS = 100
-# What compresses an answer; others write nonsense there (docs/matomo.md section 15).
-_COMPRESSED = ("gzip", "x-gzip", "deflate", "br", "zstd")
 _JSON_START = re.compile(r"[\[{]")
 _DECODER = json.JSONDecoder()
 # What PHP writes into an answer when it is told to show errors, and what others add
@@ -95,7 +93,6 @@ class _Answer:
     body: bytes
     retry_after: int
     duration_ms: int
-    dirt: str = ""
 
     @property
     def text(self) -> str:
@@ -184,7 +181,7 @@ class Client:
             answer.status,
             answer.text,
             answer.duration_ms,
-            dirt or answer.dirt,
+            dirt,
             "invalid_indices" in content,
         )
 
@@ -289,7 +286,6 @@ class Client:
                     stream=True,
                 )
             ) as response:
-                encoding = response.headers.get("Content-Encoding", "").strip().lower()
                 body = b""
                 for chunk in response.iter_content(65_536):
                     body += chunk
@@ -311,7 +307,6 @@ class Client:
             self._mask_bytes(body),
             _retry_after(response.headers),
             int((time.monotonic() - start) * 1000),
-            f"Content-Encoding: {encoding}"[:100] if encoding in _COMPRESSED else "",
         )
 
     def _clean(self, text: str) -> str:

@@ -157,14 +157,15 @@ def row_states():
 
 def site_health():
     """Return what a person would have to correct now, in sentences."""
-    [(state, can_read)] = server.query(
-        "SELECT state, can_read FROM matomo_site", server.DATABASE
+    [(state, can_read, is_dirty)] = server.query(
+        "SELECT state, can_read, is_answer_dirty FROM matomo_site", server.DATABASE
     )
     [(activities,)] = server.query(
         "SELECT count(*) FROM mail_activity WHERE res_model = 'matomo.site'"
     )
     findings = [f"{name} is switched off" for name in server.switched_off()]
-    if state != "ok":
+    # What was mixed into the last answer is said until the next one, if one comes.
+    if state != "ok" and not (state == "warning" and is_dirty == "t"):
         findings.append(f"the site's state is {state}")
     if can_read != "t":
         findings.append("the token is believed not to read")

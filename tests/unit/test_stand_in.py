@@ -26,7 +26,7 @@ TRACKING = {
     "a pause": (field.refuse(429, retry_after=7, times=1), [ORDER], 429),
     "PHP's messages": (field.show_php_messages(), [ORDER], "Undefined array key"),
     "byte order mark": (field.add_byte_order_mark(), [ORDER], ""),
-    "compressed": (field.compress(), [ORDER], "gzip"),
+    "compressed": (field.compress(), [ORDER], ""),
     "a queue": (field.queue(), [ORDER], ""),
     "reports only": (field.break_reports(), [ORDER], ""),
 }
