@@ -80,6 +80,5 @@ class TestShell(BaseCase):
         counts = json.loads(done.stdout.splitlines()[-1])
         self.assertEqual(
             counts,
-            # The order, and a probe that tells whose trouble it is.
-            {"confirmed": 0, "committed": 0, "state": "pending", "sender": 2},
+            {"confirmed": 0, "committed": 0, "state": "pending", "sender": 1},
         )

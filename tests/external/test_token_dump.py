@@ -82,6 +82,12 @@ run("ir_cron_send")
 assert sent.matomo_state == "sent", sent.matomo_reason
 for fault in %(faults)r:
     site.url = "%(url)s" + fault + "/"
+    env.flush_all()
+    # As if Matomo had told its settings: else no order is sent before it does.
+    env.cr.execute(
+        "UPDATE matomo_site SET is_currency_confirmed = TRUE, facts_date = now()"
+    )
+    env.invalidate_all()
     env.cr.commit()
     order = sell()
     run("ir_cron_send")
@@ -146,7 +152,7 @@ class TestTokenDump(CopyCase):
             masked = self.odoo("shell", script=script, log=str(log))
             logged = log.read_text()
         # What the servers said is kept, without the token.
-        self.assertGreater(int(masked), 4)
+        self.assertGreater(int(masked), 3)
         for fault in FAULTS:
             said = [data for path, data in self.server.received if f"/{fault}/" in path]
             self.assertTrue(any(holds(data.decode(), CANARY) for data in said), fault)
