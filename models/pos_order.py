@@ -152,7 +152,14 @@ class PosOrder(models.Model):
         amounts = super()._get_matomo_line_amounts()
         for number, each in enumerate(amounts):
             line = each.line
-            if float(each.total) * line.qty * line.price_unit < 0:
+            # A tax may be within the price, or on top of it.
+            price = line.qty * line.price_unit * (1 - line.discount / 100)
+            is_opposite = any(
+                not self.currency_id.is_zero(price)
+                and self.currency_id.is_zero(float(stored) + price)
+                for stored in (each.untaxed, each.total)
+            )
+            if is_opposite:
                 amounts[number] = each._replace(untaxed=-each.untaxed, tax=-each.tax)
             elif self.is_tipped and line.product_id == self.config_id.tip_product_id:
                 tip = to_decimal(self.tip_amount)

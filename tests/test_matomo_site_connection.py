@@ -208,24 +208,16 @@ class TestBeforeTheFirstOrder(ConnectionCommon):
         self.assertFalse(self.get_notes())
 
     def test_a_currency_that_nobody_confirms(self):
-        """Amounts in dollars were booked as pounds."""
+        """Orders are sent whether Matomo tells its settings or not; the form asks."""
         self.matomo.is_reporting_closed = True
         order = self.confirm(self.make_order())
         self.run_sender()
-        self.assertState(order, "pending")
-        self.assertFalse(self.matomo.bulks)
-        self.assertEqual(self.site.state, "error")
-        self.assertEqual(len(self.get_notes()), 1)
-        self.assertIn("confirm the currency", self.get_notes()[0])
-        # It is asked again, and nobody is told twice.
-        with freeze_time("2026-03-03 11:30:00"):
-            self.run_sender()
-            self.assertEqual(len(self.get_notes()), 1)
-            # A person says it, once.
-            self.site.with_user(self.manager).currency_id = self.pound
-            self.run_sender()
-        self.assertRecorded(order, revenue="57.50")
-        self.assertFalse(self.get_notes())
+        self.assertState(order, "sent")
+        self.assertEqual(self.site.state, "warning")
+        self.assertFalse(self.site.is_currency_confirmed)
+        self.assertIn("Confirm the currency", self.site.settings_message)
+        self.site.with_user(self.manager).action_confirm_currency()
+        self.assertTrue(self.site.is_currency_confirmed)
 
     def test_the_currency_is_confirmed_as_it_is(self):
         self.matomo.is_reporting_closed = True
