@@ -122,7 +122,11 @@ def read_idsites(client: Client) -> set[str]:
 
     :raise MatomoError: see :class:`Client`
     """
-    idsites = client.call_api("SitesManager.getSitesIdWithAtLeastViewAccess")
+    idsites = client.call_api(
+        # Without it Matomo tells the first hundred only.
+        "SitesManager.getSitesIdWithAtLeastViewAccess",
+        filter_limit="-1",
+    )
     if not isinstance(idsites, list):
         raise _not_a_report()
     return set(map(str, idsites))
