@@ -123,10 +123,11 @@ class Lookup:
                 return
         for attempt in hidden[:MAX_ASKED_ALONE]:
             totals = read_order_totals(client, idsite, [attempt.ref], *days)
-            if revenue := find_revenue(attempt.sent, totals):
-                found.orders[attempt] = RecordedOrder(attempt.ref, revenue)
-            else:
+            revenue = find_revenue(attempt.sent, totals)
+            if revenue is None:
                 found.unseen.add(attempt)
+            else:
+                found.orders[attempt] = RecordedOrder(attempt.ref, revenue)
         found.unasked.update(hidden[MAX_ASKED_ALONE:])
 
     def _find_anonymised(self, attempts: Sequence[Attempt], days, found: Found):

@@ -1,7 +1,7 @@
 """The requests and the meaning of Matomo's answers: a table of cases."""
 
 import html
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -1006,6 +1006,24 @@ def test_every_outcome_is_in_the_tables():
             run(story)
     everything = {*Outcome.__subclasses__(), *SiteOutcome.__subclasses__()}
     assert everything - SEEN == set()
+
+
+def test_an_order_of_no_revenue_is_found_in_the_report():
+    attempt = make_attempt()
+    attempt = replace(attempt, sent=replace(attempt.sent, revenue=0.0))
+    client = FakeClient(has={A: {}}, cut=True)
+    client.call_api = count_free_orders(client.call_api)
+    report = Delivery(client, make_policy()).verify([attempt])
+    assert describe(report) == ["SiteRead", "Recorded A"]
+
+
+def count_free_orders(call_api):
+    def call(method, **parameters):
+        if method == "Goals.get":
+            return {"nb_conversions": 1, "revenue": 0}
+        return call_api(method, **parameters)
+
+    return call
 
 
 def test_not_all_that_the_log_hides_is_asked_for_at_once():
