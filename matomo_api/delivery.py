@@ -127,7 +127,7 @@ class Delivery:
         Only wrong settings are, lest Matomo lock the sender out.
         """
         self._timeout = self._policy.cart_timeout
-        report = self._collect(attempts, self._send_carts(attempts))
+        report = self._collect(attempts, self._deliver(attempts, self._resolve_carts))
         if not report.error or isinstance(report.error, Misconfigured):
             return report
         outcomes = [each for each in report.outcomes if each.attempts]
@@ -456,9 +456,6 @@ class Delivery:
         return attempts
 
     # === CARTS === #
-
-    def _send_carts(self, attempts):
-        yield from self._deliver(attempts, self._resolve_carts)
 
     def _resolve_carts(self, attempts, answer: BulkAnswer | MatomoError):
         """Send carts again as they are: an update replaces the one before.

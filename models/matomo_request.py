@@ -802,18 +802,17 @@ class MatomoRequest(models.Model):
 
     def _record_tag(self, recorded):
         """A JavaScript tag has told Matomo of this sale, and with other amounts."""
-        env = self.env
         self._record_difference(
             recorded,
-            env._(
+            self.env._(
                 "A JavaScript tag of the website sent this order to Matomo first, with "
                 "%(recorded)s instead of %(sent)s. It is not sent a second time. "
                 "Remove trackEcommerceOrder from the website's code or from the tag "
                 "manager: this addon sends every order.",
                 recorded=format_amount(
-                    env, float(recorded.revenue), self.site_id.currency_id
+                    self.env, float(recorded.revenue), self.site_id.currency_id
                 ),
-                sent=format_amount(env, self.revenue, self.site_id.currency_id),
+                sent=format_amount(self.env, self.revenue, self.site_id.currency_id),
             ),
             is_told_by_tag=True,
             **NOTHING_LEFT,
@@ -832,23 +831,26 @@ class MatomoRequest(models.Model):
         )
 
     def _get_difference_sentences(self, recorded):
-        env = self.env
         sentences = {
-            "item": env._("Matomo has no item “%(sku)s”; %(sent)s were sent."),
-            "other item": env._("Matomo has an item “%(sku)s” that was not sent."),
-            "quantity": env._(
+            "item": self.env._("Matomo has no item “%(sku)s”; %(sent)s were sent."),
+            "other item": self.env._("Matomo has an item “%(sku)s” that was not sent."),
+            "quantity": self.env._(
                 "Matomo has %(recorded)s instead of %(sent)s of the item “%(sku)s”."
             ),
-            "price": env._(
+            "price": self.env._(
                 "Matomo has the item “%(sku)s” at a price of %(recorded)s instead of "
                 "%(sent)s."
             ),
-            "subtotal": env._("Matomo has a subtotal of %(recorded)s, not %(sent)s."),
-            "tax": env._("Matomo has a tax of %(recorded)s, not %(sent)s."),
-            "shipping": env._(
+            "subtotal": self.env._(
+                "Matomo has a subtotal of %(recorded)s, not %(sent)s."
+            ),
+            "tax": self.env._("Matomo has a tax of %(recorded)s, not %(sent)s."),
+            "shipping": self.env._(
                 "Matomo has delivery costs of %(recorded)s, not %(sent)s."
             ),
-            "discount": env._("Matomo has a discount of %(recorded)s, not %(sent)s."),
+            "discount": self.env._(
+                "Matomo has a discount of %(recorded)s, not %(sent)s."
+            ),
         }
         return [
             sentences[difference.name]
@@ -873,12 +875,11 @@ class MatomoRequest(models.Model):
                 request.write({"unseen_count": count, "next_check_date": date})
                 request._wake_verifier(at=date)
                 continue
-            env = self.env
             request.write(
                 {
                     "unseen_count": 0,
                     "next_check_date": False,
-                    "reason": env._(
+                    "reason": self.env._(
                         "Matomo accepted this order, and does not show whether it has "
                         "recorded it: its visits log is switched off or cuts long "
                         "visits short. Retrack looks for it again."
@@ -893,10 +894,9 @@ class MatomoRequest(models.Model):
         """
         used, count = self.order_ref, self.taken_count + 1
         if count > schedule.MAX_TAKEN:
-            env = self.env
             self._fail(
                 "refused",
-                env._(
+                self.env._(
                     "Matomo has other sales under the IDs of this order: somebody "
                     "sends orders of these names to this Matomo site, another "
                     "database or a stranger. Enter an order prefix on the Matomo "
@@ -947,11 +947,10 @@ class MatomoRequest(models.Model):
         more, without any personal data.
         """
         count = self.missing_count + 1
-        env = self.env
         if self.verified_date and count > 1:
             self._fail(
                 "refused",
-                env._(
+                self.env._(
                     "Matomo had this order and has lost it twice: somebody deletes it "
                     "there. It is not sent again unless you press Retrack."
                 ),
@@ -962,7 +961,7 @@ class MatomoRequest(models.Model):
         if count >= schedule.MAX_MISSING:
             self._fail(
                 "refused",
-                env._(
+                self.env._(
                     "Matomo accepted this order %s times and never recorded it. Does "
                     "the site exclude the shopper's or the server's IP address, the "
                     "browser, or unknown page addresses?",
@@ -1044,9 +1043,8 @@ class MatomoRequest(models.Model):
         """Defer requests that Matomo may have, until the token may read whether."""
         date = fields.Datetime.now() + schedule.UNREADABLE_WAIT
         for request in self:
-            env = self.env
             reasons = {
-                "refund": env._(
+                "refund": self.env._(
                     "Matomo's answer to this refund was lost, and Matomo does not let "
                     "the token read whether it is there. It waits, because a refund "
                     "that is sent twice counts twice: let the token read the site in "
@@ -1056,7 +1054,7 @@ class MatomoRequest(models.Model):
             request._update_state(
                 "pending",
                 reason=reasons.get(request.kind)
-                or env._(
+                or self.env._(
                     "Matomo's answer to this order was lost. Matomo replaces order IDs "
                     "and does not let the token read whether the order is there. It "
                     "waits, because it would count twice if it were sent twice: let "
@@ -1074,14 +1072,13 @@ class MatomoRequest(models.Model):
     def _fail_unsure(self):
         """Give up requests that Matomo may have and is not seen to have."""
         for request in self:
-            env = self.env
             if request.site_id._has_raw_data(request.order_date):
-                reason = env._(
+                reason = self.env._(
                     "It was sent, and Matomo's answer was lost. Matomo does not show "
                     "whether it has recorded it, and sent again it might count twice."
                 )
             else:
-                reason = env._(
+                reason = self.env._(
                     "It was sent, and Matomo's answer was lost. It is older than "
                     "Matomo keeps its raw data: it cannot be looked for there, and "
                     "sent again it might count twice."
@@ -1090,16 +1087,13 @@ class MatomoRequest(models.Model):
 
     def _fail_withdrawn(self):
         """Give up requests of orders that no longer count, and that Matomo may have."""
-        for request in self:
-            env = self.env
-            request._fail(
-                "network",
-                env._(
-                    "The order was cancelled after it was sent. Matomo's answer was "
-                    "lost, and nobody can see whether Matomo has the order: look for "
-                    "it there."
-                ),
-            )
+        self._fail(
+            "network",
+            self.env._(
+                "The order was cancelled after it was sent. Matomo's answer was lost, "
+                "and nobody can see whether Matomo has the order: look for it there."
+            ),
+        )
 
     # === SENTENCES === #
 
@@ -1130,28 +1124,27 @@ class MatomoRequest(models.Model):
         :param error: the last one
         :param count: how often it failed
         """
-        env = self.env
         figures = {"count": count, "status": error.status}
         is_answer = isinstance(error, ServerTrouble)
         sentences = {
-            ("refund", True): env._(
+            ("refund", True): self.env._(
                 "Matomo's server, or a firewall before it, answered this refund "
                 "%(count)s times with HTTP status %(status)s, although it takes other "
                 "requests. Its log says why. Have it corrected there, then press "
                 "Retrack on the order."
             ),
-            ("refund", False): env._(
+            ("refund", False): self.env._(
                 "Matomo's server did not answer %(count)s times when this refund was "
                 "sent, although it answers otherwise. Its log says why. Have it "
                 "corrected there, then press Retrack on the order."
             ),
-            ("order", True): env._(
+            ("order", True): self.env._(
                 "Matomo's server, or a firewall before it, answered this order "
                 "%(count)s times with HTTP status %(status)s, although it takes other "
                 "requests. A firewall may dislike a word in a product's name. The log "
                 "of that server says why. Have it corrected there, then press Retrack."
             ),
-            ("order", False): env._(
+            ("order", False): self.env._(
                 "Matomo's server did not answer %(count)s times when this order was "
                 "sent, although it answers otherwise. Its log says why. Have it "
                 "corrected there, then press Retrack."

@@ -1335,16 +1335,12 @@ class MatomoSite(models.Model):
         if kinds <= told:
             return
         site.activity_unlink([ALERT_ACTIVITY])
-        for user in site.company_id._get_matomo_managers():
-            lang = user.lang or site.company_id._get_matomo_lang()
-            translated = site.with_context(lang=lang)
-            sentences = describe_alerts(translated.env, alerts, format_datetime)
-            translated.activity_schedule(
-                ALERT_ACTIVITY,
-                summary=translated.env._("Orders and Matomo need you"),
-                note=plaintext2html("\n".join(sentences)),
-                user_id=user.id,
-            )
+
+        def describe(env):
+            sentences = describe_alerts(env, alerts, format_datetime)
+            return env._("Orders and Matomo need you"), "\n".join(sentences)
+
+        site._schedule_activities(ALERT_ACTIVITY, describe)
 
     # === SHOPPERS === #
     #

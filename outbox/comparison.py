@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from ..matomo_api.errors import MatomoError
 from ..matomo_api.reading import day_totals, read_day_orders
-from .transactions import MUST_PROPAGATE, end_transaction, run_in_transaction
+from .transactions import end_transaction, run_guarded, run_in_transaction
 
 _logger = logging.getLogger(__name__)
 
@@ -38,18 +38,15 @@ class Comparison:
                 self._guard(site, lambda s=site: self._compare_site(s))
 
     def _guard(self, site, step):
-        """Run a step; what nobody foresaw ends no other day and no other site.
-
-        Otherwise Odoo would switch the scheduled action off after a week of it.
-        """
-        try:
-            step()
-        except (MatomoError, *MUST_PROPAGATE):
-            # Matomo's trouble is the site's; the database's is everybody's.
-            raise
-        except Exception:
-            self.env.cr.rollback()
-            _logger.exception("Matomo site %s cannot be compared", site.id)
+        """Run a step; what nobody foresaw ends no other day and no other site."""
+        # Matomo's trouble is the site's, and is told there.
+        run_guarded(
+            self.env,
+            step,
+            "Matomo site %s cannot be compared",
+            site.id,
+            propagated=(MatomoError,),
+        )
 
     def _get_period(self, site):
         """Return the first and the last day to compare.

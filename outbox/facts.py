@@ -5,11 +5,12 @@ This file asks Matomo; ``matomo.site`` follows what it says.
 
 import logging
 from contextlib import closing
+from functools import partial
 
 from ..matomo_api.errors import MatomoError
 from ..matomo_api.facts import read_facts
 from . import schedule
-from .transactions import MUST_PROPAGATE, end_transaction, run_in_transaction
+from .transactions import end_transaction, run_guarded, run_in_transaction
 
 _logger = logging.getLogger(__name__)
 
@@ -44,17 +45,14 @@ def read_all_facts(env):
         # A wrong token is not tried more often than the sender does.
         if site._is_waiting("next_attempt_date"):
             continue
-        site = site.with_env(site._get_message_env())
-        try:
-            with closing(
-                site._get_client(report_timeout=schedule.READ_TIMEOUT)
-            ) as client:
-                read_site_facts(env, site, client)
-        except MUST_PROPAGATE:
-            raise
-        except MatomoError as error:
-            _logger.warning("Matomo site %s is not asked: %s", site.id, error)
-        except Exception:
-            # What nobody foresaw is this site's trouble alone.
-            env.cr.rollback()
-            _logger.exception("Matomo site %s cannot be asked", site.id)
+        message = "Matomo site %s cannot be asked"
+        run_guarded(env, partial(_read_facts, env, site), message, site.id)
+
+
+def _read_facts(env, site):
+    site = site.with_env(site._get_message_env())
+    try:
+        with closing(site._get_client(report_timeout=schedule.READ_TIMEOUT)) as client:
+            read_site_facts(env, site, client)
+    except MatomoError as error:
+        _logger.warning("Matomo site %s is not asked: %s", site.id, error)

@@ -79,6 +79,23 @@ def guarded(cr, message, *args):
         _logger.exception(message, *args)
 
 
+def run_guarded(env, step, message, *args, propagated=()):
+    """Run ``step()``; what nobody foresaw ends nothing else.
+
+    Otherwise Odoo would switch the scheduled action off after a week of it.
+
+    :param message: of the log entry, with ``args``
+    :param propagated: errors that are not caught, besides ``MUST_PROPAGATE``
+    """
+    try:
+        step()
+    except (*MUST_PROPAGATE, *propagated):
+        raise
+    except Exception:
+        env.cr.rollback()
+        _logger.exception(message, *args)
+
+
 def isolate(records, step, give_up):
     """Run ``step(records)``. A record that makes it fail does not stop the others.
 
