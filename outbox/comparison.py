@@ -68,6 +68,9 @@ class Comparison:
         No transaction is open while Matomo answers. If Matomo cannot be asked, the
         Daily Comparison keeps its rows, and the log says so. The sender reports the
         trouble on the site.
+
+        All days are compared before Matomo is asked for the orders of those that
+        differ: it may have a report of totals, and no visits log.
         """
         first, last = self._get_period(site)
         idsite = site.idsite
@@ -77,10 +80,18 @@ class Comparison:
         try:
             with closing(site._get_client()) as client:
                 end_transaction(self.env)
+                different = {}
                 for day, totals in day_totals(client, idsite, first, last).items():
                     self._guard(
                         site,
-                        lambda d=day, t=totals: self._compare_day(
+                        lambda d=day, t=totals: different.update(
+                            self._compare_day(site, d, t)
+                        ),
+                    )
+                for day, totals in different.items():
+                    self._guard(
+                        site,
+                        lambda d=day, t=totals: self._explain_day(
                             site, client, idsite, d, t
                         ),
                     )
@@ -89,18 +100,23 @@ class Comparison:
                 "Matomo site %s (%s) is not compared: %s", site.id, site.url, error
             )
 
-    def _compare_day(self, site, client, idsite, day, totals):
-        """Compare one day. Ask Matomo for its orders only if the totals differ.
+    def _compare_day(self, site, day, totals):
+        """Compare one day by its totals.
 
         :param day: a date in the site's time zone
-        :param Totals totals: the figures of Matomo's report
-        :raise MatomoError: if Matomo cannot be asked for the orders
+        :return: ``{day: totals}`` if what Odoo knows does not explain a difference
         """
         compared = run_in_transaction(
             self.env, lambda: self.days._compare_day(site, day, totals)
         )
-        if compared.state != "different":
-            return
+        return {day: totals} if compared.state == "different" else {}
+
+    def _explain_day(self, site, client, idsite, day, totals):
+        """Compare one day by its orders.
+
+        :param day: a date in the site's time zone
+        :raise MatomoError: if Matomo cannot be asked for the orders
+        """
         end_transaction(self.env)
         recorded = read_day_orders(client, idsite, day)
         run_in_transaction(
