@@ -139,7 +139,7 @@ class MatomoReconciliation(models.Model):
                 ("order_date", "<", end),
             ]
         )
-        causes = self._get_causes(counted, accepted)
+        causes = self._get_causes(site, counted, accepted)
         if recorded is not None:
             causes += self._get_recorded_causes(site, accepted, recorded)
         revenue = sum((now for _request, now in counted.values()), Decimal("0.00"))
@@ -200,9 +200,10 @@ class MatomoReconciliation(models.Model):
         return counted
 
     @api.model
-    def _get_causes(self, counted, accepted):
+    def _get_causes(self, site, counted, accepted):
         """Return the causes of a difference that Odoo knows without asking Matomo.
 
+        :param site: the ``matomo.site``
         :param counted: the orders of the day, see ``_get_counted_orders``
         :param accepted: the requests of the day that Matomo has accepted
         :return: list of ``Cause``
@@ -219,7 +220,10 @@ class MatomoReconciliation(models.Model):
             has = request._get_recorded_revenue()
             sent = request._get_sent_revenue()
             if sent != revenue:
-                causes.append(Cause("changed", request.order_ref, 0, sent - revenue))
+                # Matomo converts nothing when its site gets another currency.
+                is_converted = request.currency_id == site.currency_id
+                kind = "changed" if is_converted else "currency"
+                causes.append(Cause(kind, request.order_ref, 0, sent - revenue))
             if abs(has - sent) > _tolerance(sent):
                 causes.append(Cause("recorded", request.order_ref, 0, has - sent))
         for request in accepted:
@@ -301,6 +305,9 @@ class MatomoReconciliation(models.Model):
             "moved": env._("Sent for another day"),
             "gone": env._("In Matomo, and no longer counted in Odoo on this day"),
             "changed": env._("Changed in Odoo after they were sent"),
+            "currency": env._(
+                "Sent in another currency, before the one of the site was changed"
+            ),
             "missing": env._("Accepted by Matomo, but not recorded"),
             "recorded": env._("Recorded by Matomo with another amount"),
             "late": env._("Booked by Matomo on this day, not on their own"),

@@ -6,7 +6,7 @@ from odoo.tools import mute_logger
 
 from ..matomo_api import reading
 from ..matomo_api.reading import RecordedOrder
-from .common import LOGGER, MODULE, TOKEN, ComparisonCommon
+from .common import LOGGER, MODULE, TOKEN, ComparisonCommon, FakeResponse
 
 MORNING = "2026-03-03 09:00:00"
 
@@ -255,6 +255,54 @@ class TestReconciliation(ComparisonCommon):
         order.order_line.product_uom_qty = 1e26
         self.assertIn("the order is now", order.matomo_notes)
         self.compare()
+
+    @mute_logger(LOGGER)
+    def test_orders_sent_in_another_currency(self):
+        """The site got another currency; Matomo converts nothing it has recorded."""
+        euro = self.setup_other_currency("EUR", rates=[("2026-01-01", 2.0)])
+        order, changed = self.sell(MORNING, MORNING)
+        self.run_sender()
+        changed.order_line.product_uom_qty = 2
+        self.matomo.site["currency"] = "EUR"
+        later = self.sell("2026-03-04 09:00:00")
+        self.run_cron("ir_cron_sweep")
+        self.assertEqual(self.site.currency_id, euro)
+        self.run_sender()
+        days = self.compare()
+        self.assertDay(
+            days["2026-03-03"],
+            (2, 690.0),
+            (2, 230.0),
+            "explained",
+            "Sent in another currency, before the one of the site was changed "
+            "(2, -460.00 €): ",
+            order.name,
+            changed.name,
+        )
+        self.assertNotIn("Changed in Odoo", days["2026-03-03"].explanation)
+        self.assertRecorded(later, revenue="230.00")
+        self.assertDay(days["2026-03-04"], (1, 230.0), (1, 230.0), "equal")
+
+    @mute_logger(LOGGER)
+    def test_a_visits_log_that_is_off_leaves_the_totals(self):
+        """The first day that differed ended the comparison of all later days."""
+        self.sell("2026-03-02 09:00:00", MORNING)
+        self.run_sender()
+        orders = self.matomo.orders
+        del orders[next(iter(orders))]
+        answer = self.matomo._answer
+
+        def answer_without_log(url, data):
+            if "index.php" in url and data["method"].startswith("Live."):
+                message = "Visits log is deactivated globally."
+                return FakeResponse(200, {"result": "error", "message": message})
+            return answer(url, data)
+
+        with patch.object(self.matomo, "_answer", answer_without_log):
+            days = self.compare()
+        self.assertEqual(days["2026-03-02"].state, "different")
+        self.assertDay(days["2026-03-03"], (1, 115.0), (1, 115.0), "equal")
+        self.assertIn("2026-03-04", days)
 
     @mute_logger(LOGGER)
     def test_one_day_that_breaks_stops_no_other(self):
