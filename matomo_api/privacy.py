@@ -51,6 +51,27 @@ def withdraw_shopper(parameters: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "cip": NO_ADDRESS}
 
 
+def limit_shopper(
+    parameters: Mapping[str, str], told: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the parameters of a request without what Matomo was not told before.
+
+    :param told: the parameters of the request before, of the same shopper, perhaps
+        anonymized
+    """
+    kept = {
+        name: value
+        for name, value in parameters.items()
+        if name not in PERSONAL or name in told
+    }
+    visitor_id = told.get("cid", ANONYMIZED)
+    if visitor_id == ANONYMIZED:
+        visitor_id = parameters["cid"]
+    is_told = told.get("cip", NO_ADDRESS) != NO_ADDRESS
+    ip_address = parameters["cip"] if is_told else NO_ADDRESS
+    return {**kept, "cip": ip_address, "cid": visitor_id}
+
+
 def mask_ip_address(address: str, byte_count: int) -> str:
     """Return an IP address with its last bytes set to zero, as Matomo masks addresses.
 

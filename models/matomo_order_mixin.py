@@ -623,7 +623,7 @@ class MatomoOrderMixin(models.AbstractModel):
         )
 
     def _convert_matomo_refund(self, amount, document, rate, site):
-        """Return what a document gives back of this order, in the site's currency.
+        """Return what a document gives back of this order, in the currency it was sent.
 
         At the rate of this order, so that a whole order is refunded by what was sent.
 
@@ -647,9 +647,10 @@ class MatomoOrderMixin(models.AbstractModel):
     def _get_matomo_sent_conversion(self, site):
         """Return the ``Conversion`` by which this order was, or would be, sent.
 
-        What is given back of it is converted as the order was.
+        What is given back of it is converted as the order was: to the currency that
+        the site had then.
         """
-        sent = self._get_matomo_request()._get_conversion(self.currency_id)
+        sent = self._get_matomo_request()._get_sent_conversion(self.currency_id)
         return sent or self._get_matomo_conversion(site)
 
     def _prepare_matomo_line(self, line, amount, quantity, site):

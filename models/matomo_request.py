@@ -48,6 +48,7 @@ from ..outbox.orders import get_secret_order_ref
 from ..outbox.sender import Sender
 from ..outbox.transactions import guarded
 from ..outbox.verifier import Verifier
+from .matomo_site import get_conversion
 
 _logger = logging.getLogger(__name__)
 
@@ -411,14 +412,20 @@ class MatomoRequest(models.Model):
         :return: None if it was not sent yet, was sent in another currency or for a
             site that had another currency, or if its request is of an older version
         """
-        is_known = (
-            self.order_rate
-            and self.order_currency_id == currency
-            and self.currency_id == self.site_id.currency_id
-        )
-        if not is_known:
+        if self.currency_id != self.site_id.currency_id:
             return None
-        return self.site_id._get_conversion(currency, self.order_rate)
+        return self._get_sent_conversion(currency)
+
+    def _get_sent_conversion(self, currency):
+        """Return the ``Conversion`` by which an order in ``currency`` was sent.
+
+        It converts to the currency that the site had then, as ``currency_id`` says.
+
+        :return: None if it is not known
+        """
+        if not self.order_rate or self.order_currency_id != currency:
+            return None
+        return get_conversion(currency, self.order_rate, self.currency_id)
 
     def _get_conversion_sentence(self):
         """Return from what and at which rate the amounts were converted, or False."""

@@ -579,15 +579,10 @@ class MatomoSite(models.Model):
     def _get_conversion(self, currency, rate):
         """Return the ``Conversion`` of amounts to what is sent to this site.
 
-        An amount that is already in the site's currency is only rounded to cents.
-
         :param currency: of the amounts
         :param rate: how much of it is one of the site's currency
         """
-        if currency == self.currency_id:
-            return Conversion(rate, CENT)
-        coin = round_cents(to_decimal(self.currency_id.rounding))
-        return Conversion(rate, max(coin, CENT))
+        return get_conversion(currency, rate, self.currency_id)
 
     def _get_order_ref_key(self, ref):
         """What orders may not share that Matomo takes for one order."""
@@ -1448,6 +1443,19 @@ class MatomoSite(models.Model):
             self.salesperson_dimension: order._get_matomo_salesperson(),
         }
         return {number: value for number, value in dimensions.items() if number}
+
+
+def get_conversion(currency, rate, site_currency):
+    """Return the ``Conversion`` of amounts in a currency to a site's currency.
+
+    An amount that is already in the site's currency is only rounded to cents.
+
+    :param rate: how much of ``currency`` is one of ``site_currency``
+    """
+    if currency == site_currency:
+        return Conversion(rate, CENT)
+    coin = round_cents(to_decimal(site_currency.rounding))
+    return Conversion(rate, max(coin, CENT))
 
 
 def _allows_private_addresses():

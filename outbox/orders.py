@@ -121,8 +121,15 @@ def _prepare_values(request, order, ref):
         # Matomo had it: whoever it was may have been erased there.
         visitor = Visitor(visitor_id=token_hex(8))
     elif request.missing_count:
-        # Accepted and not recorded: its address or browser may be excluded in Matomo.
-        visitor = replace(visitor, ip_address="", user_agent="", client_hints="")
+        # Accepted and not recorded: its address or browser may be excluded in Matomo,
+        # or the country, which is guessed from the languages without an address.
+        visitor = replace(
+            visitor,
+            ip_address="",
+            user_agent="",
+            accept_language="",
+            client_hints="",
+        )
     payload = order_parameters(
         site.idsite, matomo_order, visitor, order._get_matomo_page(site)
     )

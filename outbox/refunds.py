@@ -15,6 +15,7 @@ from odoo.tools import SQL, format_amount
 
 from ..const import ACCEPTED_STATES
 from ..matomo_api.delivery import Delivery
+from ..matomo_api.privacy import limit_shopper
 from ..matomo_api.tracking import refund_parameters, tracking_url
 from ..tools.billing import get_refunded
 from . import kinds, schedule
@@ -267,13 +268,16 @@ def _build(request):
         original._prepare_matomo_visitor(site),
         original._get_matomo_page(site),
     )
+    # Matomo may exclude what its order had to be sent without, or erased the shopper.
+    payload = limit_shopper(payload, recorded.payload or {})
     request.write(
         {
             "order_ref": recorded.order_ref,
             "payload": payload,
             "tracking_url": tracking_url(site.url, payload),
             "revenue": float(amount),
-            "currency_id": site.currency_id.id,
+            # Its order's: the site may have another one since.
+            "currency_id": recorded.currency_id.id,
         }
     )
     return True

@@ -181,6 +181,61 @@ class TestRefundOriginal(RefundCommon):
             self.run_sender()
         self.assertEvents((orders[0].name, "115.00"), (orders[1].name, "115.00"))
 
+    def test_site_has_got_another_currency_since(self):
+        """Matomo keeps the figures that it has: the refund is one of them.
+
+        Half an order was taken back in the new currency, and all of it was gone.
+        """
+        euro = self.setup_other_currency("EUR", rates=[("2026-01-01", 2.0)])
+        order = self.track(self.make_order((self.chair, 2)))
+        sale = self.sync(self.make_sale((self.chair, 2)))
+        self.run_sender()
+        self.site.sudo().currency_id = euro
+        self.credit(order, 100.0)
+        self.take_back_at_till(sale, 1)
+        self.run_sender()
+        self.assertEvents((order.name, "115.00"), (sale.matomo_order_ref, "115.00"))
+        self.cancel(order)
+        self.run_sender()
+        self.assertEqual(self.matomo.events[-1]["e_v"], "115.00")
+        self.assertEqual(self.refund(order).currency_id, self.company.currency_id)
+
+    def test_credit_note_of_another_company(self):
+        """A sister company with another currency credits what was sold."""
+        euro = self.setup_other_currency("EUR", rates=[("2026-01-01", 2.0)])
+        sister = self.setup_other_company(name="Sister", currency_id=euro.id)
+        order = self.track(self.make_order((self.chair, 2)))
+        move = (
+            self.env["account.move"]
+            .sudo()
+            .create(
+                {
+                    "move_type": "out_refund",
+                    "company_id": sister["company"].id,
+                    "journal_id": sister["default_journal_sale"].id,
+                    "partner_id": self.customer.id,
+                    "invoice_date": "2026-03-03",
+                    "invoice_line_ids": [
+                        Command.create(
+                            {
+                                "name": "Chair",
+                                "quantity": 1,
+                                "price_unit": 100.0,
+                                "account_id": sister["default_account_revenue"].id,
+                                "tax_ids": [Command.clear()],
+                                "sale_line_ids": [Command.link(order.order_line.id)],
+                            }
+                        )
+                    ],
+                }
+            )
+        )
+        self.assertEqual(move.currency_id, euro)
+        self.post(move)
+        self.run_sender()
+        # 100 euros are 50 dollars.
+        self.assertEvents((order.name, "50.00"))
+
     def test_rate_has_changed_when_a_till_takes_back(self):
         euro = self.setup_other_currency(
             "EUR", rates=[("2026-01-01", 2.0), ("2026-03-04", 4.0)]
@@ -206,6 +261,55 @@ class TestRefundOriginal(RefundCommon):
         self.assertRecorded(order, revenue="230.00")
         self.assertRecorded(sale, revenue="345.00")
         self.assertEvents((order.name, "115.00"), (sale.matomo_order_ref, "345.00"))
+
+    # === WHAT IT SAYS OF THE SHOPPER === #
+
+    @mute_logger(LOGGER)
+    def test_what_matomo_excludes_of_a_refund(self):
+        """An order arrived without the address that Matomo excludes; its refund did
+
+        not: it was sent with that address, and Matomo dropped it without a word.
+        """
+        order = self.confirm(self.make_order((self.chair, 2)))
+        order.sudo().write(
+            {
+                "matomo_ip_address": "203.0.113.9",
+                "matomo_user_agent": "Browser/1.0",
+                "matomo_accept_language": "de-de",
+            }
+        )
+        self.matomo.drops = lambda p: p["cip"] != "0.0.0.0" or "lang" in p
+        self.run_sender()
+        self.run_verifier()
+        self.run_sender()
+        self.run_verifier()
+        self.assertState(order, "verified")
+        self.cancel(order)
+        self.run_sender()
+        self.assertEvents((order.name, "230.00"))
+
+    @mute_logger(LOGGER)
+    def test_refund_of_an_order_that_was_erased(self):
+        """Matomo has the order again, as nobody's: its refund names nobody, either."""
+        visitor = "0123456789abcdef"
+        order = self.confirm(self.make_order((self.chair, 2)))
+        order.sudo().write(
+            {"matomo_ip_address": "203.0.113.9", "matomo_visitor_id": visitor}
+        )
+        self.run_sender()
+        self.run_verifier()
+        self.matomo.orders.clear()
+        order.action_matomo_retrack()
+        self.run_verifier()
+        self.run_sender()
+        self.run_verifier()
+        self.assertState(order, "verified")
+        self.cancel(order)
+        self.run_sender()
+        (event,) = self.matomo.events
+        self.assertEqual(event["cip"], "0.0.0.0")
+        self.assertEqual(event["cid"], self.recorded(order)["cid"])
+        self.assertNotEqual(event["cid"], visitor)
 
     def make_old_refunds(self):
         """An order and a till sale of the time before the tracking start."""
