@@ -254,6 +254,49 @@ class TestSettlement(AmountsCommon):
         self.assertState(rest, "excluded", f"Settled sales order {order.name}")
         self.assertCounted("599.15", order, sale)
 
+    def test_partly_counted_at_the_till_with_an_early_payment_discount(self):
+        """The discount lowers the tax of a whole order alone; a part has its lines'."""
+        term = self.env["account.payment.term"].create(
+            {
+                "name": "2/7 Net 30",
+                "early_discount": True,
+                "discount_days": 7,
+                "discount_percentage": 2,
+                "early_pay_discount_computation": "mixed",
+            }
+        )
+        self.company.sudo().matomo_site_id = False
+        order = self.confirm(
+            self.make_order((self.chair, 2), (self.lamp, 2), payment_term_id=term.id)
+        )
+        self.assertEqual(order.amount_total, 253.49)
+        sale = self.sync(
+            self.make_sale(
+                {
+                    "product_id": self.chair.id,
+                    "price_unit": 100.0,
+                    "taxes": self.tax,
+                    "sale_order_origin_id": order.id,
+                    "sale_order_line_id": order.order_line[0].id,
+                }
+            )
+        )
+        self.run_everything()
+        self.assertExact(sale, revenue="115.00", ec_tx="15.00")
+        self.company.sudo().matomo_site_id = self.site
+        order.action_matomo_retrack()
+        self.run_everything()
+        self.assertExact(
+            order,
+            revenue="139.15",
+            ec_st="121.00",
+            ec_tx="18.15",
+            items={"CHAIR": ("100.00", 1), "LAMP": ("10.50", 2)},
+        )
+        self.assertNotIn("differs", order.matomo_notes)
+        self.assertNotIn("the order is now", order.matomo_notes)
+        self.assertCounted("254.15", order, sale)
+
     def test_paid_down_at_the_till_before_the_order_is_tracked(self):
         self.company.sudo().matomo_site_id = False
         self.config.down_payment_product_id = self.make_product(
