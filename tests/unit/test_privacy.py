@@ -10,6 +10,7 @@ from matomo_order_tracking.matomo_api.privacy import (
     PERSONAL,
     anonymize_parameters,
     anonymize_url,
+    limit_shopper,
     mask_ip_address,
     withdraw_shopper,
 )
@@ -70,3 +71,28 @@ def test_anonymizing_leaves_the_sale(parameters):
 def test_a_withdrawn_shopper_leaves_the_visitor_alone():
     parameters = {name: "personal" for name in PERSONAL}
     assert withdraw_shopper(parameters) == {"cid": "personal", "cip": "0.0.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("told", "limited"),
+    [
+        # All of it was told before.
+        (
+            {"cip": "203.0.113.9", "cid": "a", "ua": "Browser/0.9"},
+            {"cip": "203.0.113.9", "cid": "a", "ua": "Browser/1.0"},
+        ),
+        # Address and browser were left out, since Matomo may exclude them.
+        ({"cip": "0.0.0.0", "cid": "a"}, {"cip": "0.0.0.0", "cid": "a"}),
+        # The shopper was erased there.
+        ({"cip": "0.0.0.0", "cid": "b"}, {"cip": "0.0.0.0", "cid": "b"}),
+        # What was told is forgotten: the order has nothing of the shopper, either.
+        ({}, {"cip": "0.0.0.0", "cid": "a"}),
+        (
+            {"cip": ANONYMIZED, "cid": ANONYMIZED, "ua": ANONYMIZED},
+            {"cip": "203.0.113.9", "cid": "a", "ua": "Browser/1.0"},
+        ),
+    ],
+)
+def test_a_shopper_is_named_as_before(told, limited):
+    shopper = {"cip": "203.0.113.9", "cid": "a", "ua": "Browser/1.0", "e_v": "1.00"}
+    assert limit_shopper(shopper, told) == {**limited, "e_v": "1.00"}
