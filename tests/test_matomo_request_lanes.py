@@ -10,7 +10,7 @@ from odoo.modules.registry import Registry
 from odoo.tests import BaseCase, HttpCase, get_db_name, tagged
 from odoo.tools import SQL, mute_logger
 
-from odoo.addons.matomo_order_tracking.outbox import orders
+from odoo.addons.matomo_order_tracking.outbox import orders, refunds
 from odoo.addons.matomo_order_tracking.outbox.transactions import run_in_transaction
 
 from .common import LOGGER, MatomoCommon
@@ -229,6 +229,94 @@ class TestSettlementLanes(LanesCase):
             [self.rows.id],
         )
         # The second lane skips the order's row and builds the sale's, which waits.
+        self.second.cr.execute("SET LOCAL lock_timeout = '500ms'")
+        with self.assertRaises(psycopg2.errors.LockNotAvailable):
+            self.claim(self.second)
+
+
+@tagged("post_install", "-at_install")
+class TestRefundLanes(LanesCase):
+    """Two lanes build refunds of one order, of which each would take all."""
+
+    # pylint: disable=invalid-commit
+
+    order_count = 1
+
+    def setUp(self):
+        super().setUp()
+        env = self.first
+        self.site.track_refunds = True
+        self.rows.write(
+            {
+                "state": "sent",
+                "order_ref": self.orders.name,
+                "revenue": 10,
+                "currency_id": self.site.currency_id.id,
+            }
+        )
+        self.moves = env["account.move"].create(
+            [
+                {
+                    "move_type": "out_refund",
+                    "partner_id": self.partner.id,
+                    "invoice_line_ids": [
+                        Command.create(
+                            {
+                                "product_id": self.product.id,
+                                "price_unit": 10,
+                                "tax_ids": [Command.clear()],
+                                "sale_line_ids": [
+                                    Command.link(self.orders.order_line.id)
+                                ],
+                            }
+                        )
+                    ],
+                }
+                for _number in range(2)
+            ]
+        )
+        self.moves.action_post()
+        env.cr.flush()
+        self.refunds = self.orders.matomo_request_ids - self.rows
+        self.assertEqual(self.refunds.mapped("state"), ["pending"] * 2)
+        env.cr.commit()
+
+    def remove_from(self, env):
+        moves = env["account.move"].browse(self.moves.ids)
+        moves.button_draft()
+        moves.unlink()
+        env["matomo.request"].browse(self.refunds.ids).unlink()
+        return super().remove_from(env)
+
+    def claim(self, env):
+        """Return what a lane claims of our site, in the lane's own transaction."""
+        return refunds.claim(env, env["matomo.site"].browse(self.site.id)).ids
+
+    def test_second_lane_leaves_them_and_sees_what_the_first_reports(self):
+        # The second lane looks at the data before the first has built its refund.
+        self.second["matomo.request"].browse(self.refunds.ids).mapped("state")
+        (reported,) = self.claim(self.first)
+        self.assertEqual(self.claim(self.second), [])
+        self.first.cr.commit()
+        with self.assertRaises(psycopg2.errors.SerializationFailure):
+            self.claim(self.second)
+        self.second.cr.rollback()
+        self.assertEqual(
+            run_in_transaction(self.second, lambda: self.claim(self.second)), []
+        )
+        self.first.cr.rollback()
+        self.first.invalidate_all()
+        reported = self.refunds.browse(reported)
+        other = self.refunds - reported
+        self.assertEqual((reported.revenue, other.state), (10, "cancelled"))
+        self.assertIn("is given back already", other.reason)
+
+    def test_refund_waits_while_the_other_one_is_built(self):
+        """The second lane skips the locked refund, and waits with the other one."""
+        self.first.cr.execute(
+            "SELECT id FROM matomo_request WHERE id = %s FOR NO KEY UPDATE",
+            [self.refunds[0].id],
+        )
         self.second.cr.execute("SET LOCAL lock_timeout = '500ms'")
         with self.assertRaises(psycopg2.errors.LockNotAvailable):
             self.claim(self.second)
