@@ -3,6 +3,7 @@ from datetime import timedelta
 from odoo import Command
 from odoo.tests import tagged
 
+from ..const import SHOPPER_FIELDS
 from .common import ADDRESS, BROWSER, VISITOR, CheckoutCommon
 
 OTHER = "fedcba9876543210"
@@ -54,6 +55,53 @@ class TestPayment(CheckoutCommon):
         self.simulate(self.pay(cart, self.demo), "done")
         self.come_back()
         self.assertPaid(cart)
+
+    def buy(self):
+        """Return an order as a shopper buys it, after the confirmation page."""
+        cart = self.fill_cart()
+        self.open("/shop/checkout")
+        self.simulate(self.pay(cart, self.demo), "done")
+        self.come_back()
+        self.open("/shop/confirmation")
+        self.env.invalidate_all()
+        self.assertEqual(cart.matomo_visitor_id, VISITOR)
+        return cart
+
+    def test_refused_after_the_purchase(self):
+        """The shopper's data stayed on the order, and were sent after the refusal."""
+        order = self.buy()
+        self.answer_cookie_bar(False)
+        self.open("/shop")
+        self.env.invalidate_all()
+        self.assertEqual(order.state, "sale")
+        for name in SHOPPER_FIELDS:
+            self.assertFalse(order[name], name)
+        self.end_transaction()
+        self.run_sender()
+        self.assertRecorded(order, cip="0.0.0.0")
+        sent = self.recorded(order)
+        self.assertNotEqual(sent["cid"], VISITOR)
+        self.assertFalse({"ua", "lang", "_rcn"} & sent.keys())
+
+    def test_refused_after_it_was_sent(self):
+        order = self.buy()
+        self.end_transaction()
+        self.run_sender()
+        self.assertRecorded(order, cid=VISITOR)
+        self.run_verifier()
+        self.answer_cookie_bar(False)
+        self.open("/shop")
+        self.env.invalidate_all()
+        self.assertFalse(order.matomo_ip_address)
+        self.assertTrue(self.row(order).is_anonymized)
+        self.assertState(order, "verified")
+
+    def test_silence_after_the_purchase(self):
+        order = self.buy()
+        self.open("/shop")
+        self.opener.cookies.set("website_cookies_bar", None)
+        self.open("/shop")
+        self.assertPaid(order)
 
     def test_zero_amount(self):
         self.chair.sudo().list_price = self.post.fixed_price = 0
