@@ -82,5 +82,6 @@ if find_spec("pymysql") and find_spec("playwright"):
         test_sdk,
         test_shell,
         test_token_dump,
+        test_without_code,
     )
     from .golden import test_golden

@@ -23,3 +23,22 @@ def migrate(cr, version):
     # Orders were sent in these currencies. Matomo is asked tonight whether they are its
     # own.
     cr.execute("UPDATE matomo_site SET is_currency_confirmed = TRUE")
+    _guard_rules(cr)
+
+
+def _guard_rules(cr):
+    """Let the rules do nothing while the addon's code is missing.
+
+    They are not updated with the addon. A rule that somebody has changed stays.
+    """
+    cr.execute(
+        """
+        UPDATE ir_act_server
+           SET code = 'if "matomo.request" in env: records._matomo_track()'
+          FROM ir_model_data
+         WHERE ir_model_data.model = 'ir.actions.server'
+           AND ir_model_data.module = 'matomo_order_tracking'
+           AND ir_model_data.res_id = ir_act_server.id
+           AND ir_act_server.code = 'records._matomo_track()'
+        """
+    )
