@@ -103,6 +103,21 @@ class TestPosSync(AmountsCommon):
         self.sync(deepcopy(third), user=self.cashier)
         self.assertOnce(*sales, third)
 
+    def test_one_sale_that_the_till_makes_twice(self):
+        """Odoo counts both, so does Matomo, and Retrack takes neither for the other."""
+        first, second = self.make_sale((self.chair, 2)), self.make_sale((self.chair, 2))
+        sales = self.sync(first, second)
+        self.assertEqual(len(set(sales.mapped("date_order"))), 1)
+        self.run_sender()
+        self.run_verifier()
+        sales.action_matomo_retrack()
+        self.run_verifier()
+        self.run_sender()
+        self.assertEqual(sales.mapped("matomo_state"), ["verified"] * 2)
+        self.assertEqual(
+            [order["revenue"] for order in self.matomo.orders.values()], ["230.00"] * 2
+        )
+
     def test_two_devices_at_one_sale(self):
         """One device saves, another one takes the payment, the first saves again."""
         sale = self.make_sale(date_order="2026-03-01 09:00:00", access_token="shared")

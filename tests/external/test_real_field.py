@@ -287,6 +287,90 @@ class TestRealField(RealOrdersCommon):
         self.assertEqual(self.visit(orders)["visitor"].lower(), "b" * 16)
         self.assertAllThereOnce(orders)
 
+    def test_an_account_that_is_made_after_the_purchase(self):
+        """The tag calls setUserId: Matomo renames the visitor of the order's visit."""
+        page = {
+            "cip": "203.0.113.9",
+            "ua": BROWSER,
+            "url": "https://shop.example.com/shop",
+            "token_auth": self.real.token,
+            "_id": VISITOR,
+        }
+        self.stranger.track(**page)
+        orders = self.make_web_orders("SIGNED-UP-1")
+        orders.date_order = datetime.now()
+        orders.sudo().write(
+            {
+                "matomo_visitor_id": VISITOR,
+                "matomo_ip_address": page["cip"],
+                "matomo_user_agent": BROWSER,
+            }
+        )
+        self.send()
+        self.stranger.track(**page, uid="42")
+        self.assertNotEqual(self.visit(orders)["visitor"].lower(), VISITOR)
+        self.assertAllThereOnce(orders)
+
+    # === EXCLUDED IN MATOMO === #
+
+    @mute_logger(LOGGER)
+    def test_what_the_site_excludes(self):
+        """Orders and refunds arrive at the second try, without what is excluded."""
+        self.real.call(
+            "SitesManager.updateSite",
+            idSite=str(self.real.idsite),
+            excludedIps="203.0.113.*,198.51.100.7",
+            excludedUserAgents="Unwanted",
+            # Parameters are taken out of addresses, and referrers are ignored.
+            excludedQueryParameters="ec_id,ec_items,idgoal,revenue,cid,cdt,e_c",
+            excludedReferrers="https://partner.example.com",
+            excludeUnknownUrls="1",
+        )
+        self.site.sudo().track_refunds = True
+        shoppers = {
+            "EXCLUDED-ADDRESS": {"matomo_ip_address": "203.0.113.9"},
+            "EXCLUDED-BROWSER": {"matomo_user_agent": "Unwanted/1.0"},
+            "EXCLUDED-REFERRER": {
+                "matomo_attribution_info": {
+                    "campaign": "spring",
+                    "keyword": "",
+                    "timestamp": 1763000000,
+                    "referrer": "https://partner.example.com/page",
+                }
+            },
+            "EXCLUDED-ALL": {
+                "matomo_ip_address": "198.51.100.7",
+                "matomo_user_agent": "Unwanted/2.0",
+                "matomo_accept_language": "de-DE",
+            },
+            "EXCLUDED-NOTHING": {},
+        }
+        orders = self.confirm_many(*shoppers)
+        for order in orders:
+            order.sudo().write(shoppers[order.name])
+        self.send()
+        self.run_verifier()
+        states = {order.name: order.matomo_state for order in orders}
+        self.assertEqual(
+            {name for name, state in states.items() if state == "pending"},
+            {"EXCLUDED-ADDRESS", "EXCLUDED-BROWSER", "EXCLUDED-ALL"},
+        )
+        self.send()
+        self.assertAllThereOnce(orders)
+        orders._action_cancel()
+        self.end_transaction()
+        self.send()
+        rows = self.real.call(
+            "Events.getName",
+            idSite=str(self.real.idsite),
+            period="day",
+            date=date.today().isoformat(),
+        )
+        self.assertEqual(
+            {row["label"]: row["sum_event_value"] for row in rows},
+            dict.fromkeys(shoppers, 115),
+        )
+
     @mute_logger(LOGGER)
     def test_a_tag_of_the_shop_sends_the_order_first(self):
         """With another revenue it was taken for another's order, and repeated."""
