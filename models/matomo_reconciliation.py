@@ -139,6 +139,8 @@ class MatomoReconciliation(models.Model):
                 ("order_date", "<", end),
             ]
         )
+        if recorded is not None:
+            accepted |= self._get_arrived_requests(counted, recorded)
         causes = self._get_causes(site, counted, accepted)
         if recorded is not None:
             causes += self._get_recorded_causes(site, accepted, recorded)
@@ -198,6 +200,28 @@ class MatomoReconciliation(models.Model):
                 if request and request.site_id == site and request.state != "excluded":
                     counted[order] = request, order._get_matomo_revenue(request)
         return counted
+
+    @api.model
+    def _get_arrived_requests(self, counted, recorded):
+        """Return the requests that still wait here although Matomo has their orders.
+
+        The answer to them was lost: they are looked for in Matomo before they are sent
+        again.
+
+        :param counted: the orders of the day, see ``_get_counted_orders``
+        :param recorded: list of ``RecordedOrder``, the orders of the day in Matomo
+        """
+        keys = {order_ref_key(order.ref) for order in recorded}
+        requests = self.env["matomo.request"].union(
+            *(request for request, _revenue in counted.values())
+        )
+        return requests.filtered(
+            lambda request: (
+                request.attempt_count
+                and request.state == "pending"
+                and order_ref_key(request.order_ref) in keys
+            )
+        )
 
     @api.model
     def _get_causes(self, site, counted, accepted):

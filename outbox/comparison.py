@@ -17,6 +17,8 @@ _logger = logging.getLogger(__name__)
 # How many past days are compared every night. A day is compared more than once,
 # because a till may synchronize its orders days later.
 DAYS = 31
+# How often a day is looked at whose orders are being sent.
+LOOKS = 3
 
 
 class Comparison:
@@ -114,11 +116,20 @@ class Comparison:
     def _explain_day(self, site, client, idsite, day, totals):
         """Compare one day by its orders.
 
+        Its totals are read again with them, as long as they change: a till that was
+        offline sends its sales of past days while they are compared.
+
         :param day: a date in the site's time zone
+        :param Totals totals: as they were read before
         :raise MatomoError: if Matomo cannot be asked for the orders
         """
         end_transaction(self.env)
-        recorded = read_day_orders(client, idsite, day)
-        run_in_transaction(
-            self.env, lambda: self.days._compare_day(site, day, totals, recorded)
-        )
+        for _look in range(LOOKS):
+            before, recorded = totals, read_day_orders(client, idsite, day)
+            totals = day_totals(client, idsite, day, day)[day]
+            compared = run_in_transaction(
+                self.env,
+                lambda t=totals, r=recorded: self.days._compare_day(site, day, t, r),
+            )
+            if compared.state != "different" or totals == before:
+                return

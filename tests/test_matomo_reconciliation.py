@@ -6,7 +6,15 @@ from odoo.tools import mute_logger
 
 from ..matomo_api import reading
 from ..matomo_api.reading import RecordedOrder
-from .common import LOGGER, MODULE, TOKEN, ComparisonCommon, FakeResponse
+from .common import (
+    LOGGER,
+    MODULE,
+    TOKEN,
+    ComparisonCommon,
+    FakeResponse,
+    fake_matomo,
+    lose,
+)
 
 MORNING = "2026-03-03 09:00:00"
 
@@ -66,6 +74,36 @@ class TestReconciliation(ComparisonCommon):
         self.matomo.site["timezone"] = "UTC-2"
         with mute_logger(LOGGER):
             self.assertEqual(self.compare()["2026-03-02"].odoo_order_count, 1)
+
+    def test_what_matomo_has_while_it_waits_here(self):
+        """The day said "Waiting to be sent", and the same order "on this day" again."""
+        orders = self.sell(MORNING, MORNING)
+        self.matomo.faults = [lose] * 2
+        with mute_logger(LOGGER):
+            self.run_sender()
+        for order in orders:
+            self.assertState(order, "pending")
+        self.assertEqual(len(self.matomo.orders), 2)
+        self.sell("2026-03-03 10:00:00")
+        day = self.compare()["2026-03-03"]
+        self.assertDay(
+            day, (3, 345.0), (2, 230.0), "explained", "Waiting to be sent (1, "
+        )
+        self.assertNotIn("Booked by Matomo", day.explanation)
+
+    def test_a_till_that_sends_while_its_day_is_compared(self):
+        """The totals were older than the orders: a difference that nobody explained."""
+        self.sell(MORNING, MORNING, MORNING)
+        self.run_sender()
+        report, asked = fake_matomo.report_days, []
+
+        def report_before_the_last(orders, dates):
+            asked.append(dates)
+            return report(orders if len(asked) > 1 else orders[:2], dates)
+
+        with patch.object(fake_matomo, "report_days", report_before_the_last):
+            day = self.compare()["2026-03-03"]
+        self.assertDay(day, (3, 345.0), (3, 345.0), "equal")
 
     def test_what_waits_and_what_failed(self):
         failed, waiting = self.sell(MORNING, MORNING)

@@ -26,6 +26,8 @@ LESS_FAULTS = 0.1
 WAIT_LIMIT = 8
 # How long the delivery may go on when the faults have ended (seconds).
 QUIET_LIMIT = 180
+# How long the sweep and what managers are told may take then.
+LAST_STEPS = 120
 
 
 def main(seed=None, orders=None):
@@ -189,7 +191,11 @@ class Chaos:
         return tuple(int(count or 0) for count in row)
 
     def _become_quiet(self):
-        """Stop the faults, sweep once, and wait until nothing is left to do."""
+        """Stop the faults, sweep once, and wait until nothing is left to do.
+
+        Then the hour is over after which managers are told, or what they were told
+        ends.
+        """
         self.proxy.calm()
         server.wake("_cron_sweep")
         patience = time.monotonic() + QUIET_LIMIT
@@ -197,6 +203,8 @@ class Chaos:
             time.sleep(1)
             unfinished = comparison.ask(comparison.UNFINISHED)
             if unfinished == ("0",):
+                server.run("_cron_sweep", LAST_STEPS)
+                server.run("_cron_retrack", LAST_STEPS)
                 return
         self.problems.append(f"{unfinished[0]} rows were still not settled")
 

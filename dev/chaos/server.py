@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+import time
 import urllib.request
 from pathlib import Path
 from typing import NamedTuple
@@ -141,6 +142,24 @@ def wake(method):
         " JOIN ir_act_server a ON a.id = c.ir_actions_server_id"
         f" WHERE a.code = 'model.{method}()' AND c.active"
     )
+
+
+def run(method, patience):
+    """Make a scheduled action due, and wait until it has run.
+
+    :param patience: seconds
+    """
+    statement = (
+        "SELECT coalesce(min(c.lastcall), '2000-01-01') FROM ir_cron c"
+        " JOIN ir_act_server a ON a.id = c.ir_actions_server_id"
+        f" WHERE a.code = 'model.{method}()' AND c.active"
+    )
+    before = query(statement)
+    wake(method)
+    end = time.monotonic() + patience
+    while query(statement) == before and time.monotonic() < end:
+        ring()
+        time.sleep(1)
 
 
 def ring():

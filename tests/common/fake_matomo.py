@@ -165,7 +165,7 @@ class FakeMatomo:
             orders = [each for each in orders if _is_wanted(each, data["segment"])]
             return FakeResponse(200, _sum_up(orders))
         if data["method"] == "Goals.get":
-            return FakeResponse(200, _day_report(orders, data["date"]))
+            return FakeResponse(200, report_days(orders, data["date"]))
         return FakeResponse(
             200,
             [
@@ -187,7 +187,7 @@ def _is_within(parameters, dates):
     return first <= parameters["cdt"][:10] <= last
 
 
-def _day_report(orders, dates):
+def report_days(orders, dates):
     """Return the answer of Goals.get; a day without orders is an empty list."""
     first, last = map(date.fromisoformat, dates.split(","))
     days = [
