@@ -60,6 +60,14 @@ class TestMigration(CopyCase):
             f"SELECT {names} FROM matomo_request WHERE kind <> 'cart' ORDER BY id;"
         ).split("\n")
 
+    def rule(self, kind):
+        """Return the condition of the server action of one of our rules."""
+        return (
+            " WHERE id = (SELECT res_id FROM ir_model_data"
+            f" WHERE module = '{MODULE}'"
+            f" AND name = 'ir_actions_server_track_{kind}_order');"
+        )
+
     def put_old_tables(self, order_ids):
         """Replace our tables by those of the dump."""
         names = self.sql(
@@ -110,6 +118,10 @@ class TestMigration(CopyCase):
             f" SELECT 2, 'https://M.example.com:443', {columns} FROM matomo_site;"
             "UPDATE matomo_request SET site_id = 2 WHERE id IN (1, 2);"
             "UPDATE res_company SET matomo_site_id = 2 WHERE id = 1;"
+            # One rule as it was shipped, and one that somebody has changed.
+            "UPDATE ir_act_server SET code = 'records._matomo_track()'"
+            f"{self.rule('sale')}"
+            f"UPDATE ir_act_server SET code = 'pass'{self.rule('pos')}"
         )
         with NamedTemporaryFile() as log:
             arguments = ("-u", MODULE, "--stop-after-init", "--no-http")
@@ -126,6 +138,10 @@ class TestMigration(CopyCase):
             f"{order_ids[6]}|pending",
         )
         self.assertEqual(self.sql(SCHEMA), schema)
+        code = self.sql(f"SELECT code FROM ir_act_server{self.rule('sale')}")
+        self.assertEqual(code, 'if "matomo.request" in env: records._matomo_track()')
+        code = self.sql(f"SELECT code FROM ir_act_server{self.rule('pos')}")
+        self.assertEqual(code, "pass")
         self.assertEqual(
             self.sql("SELECT id, active, address_key FROM matomo_site ORDER BY id;"),
             "1|t|https://m.example.com/matomo.php\n2|f|https://m.example.com/matomo.php",
