@@ -372,7 +372,7 @@ class Delivery:
                 yield Unsure([attempt])
             else:
                 left.append(attempt)
-        self._absent.update(left)
+        self._absent.update(each for each in left if not found.is_open(each))
         return left
 
     def _resolve_unread(self, attempts, answer: BulkAnswer | MatomoError):

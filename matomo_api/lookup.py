@@ -91,11 +91,13 @@ class Lookup:
             try:
                 self._find_some(by_date[start : start + size], found)
             except MatomoError:
-                if not start:
+                if not (start or found.orders):
                     raise
-                left = [each for each in by_date[start:] if each not in found.orders]
-                found.unseen.difference_update(left)
-                found.unasked.update(left)
+                found.unasked.update(
+                    each
+                    for each in by_date[start:]
+                    if each not in found.orders and each not in found.unseen
+                )
                 break
         return found
 

@@ -510,6 +510,12 @@ ORDERS = {
         {"bulks": [0], "has": {A: {}}, "cut": True, "totals": "A"},
         "send A/probe/READ/total -> SiteWorks/Accepted A",
     ),
+    "answer lost, refused then, and Matomo does not show whether it is there": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [lost(), 0], "has": {A: {}}, "cut": True},
+        "send A/probe/READ/total/send A/probe/READ/total -> SiteWorks/Accepted A",
+    ),
     "refused, and Matomo cannot be read now": (
         {},
         [(A, FIRST), (B, FIRST)],
@@ -874,6 +880,12 @@ VERIFIED = {
         [(A, {}), (B, {}), (C, {})],
         {"has": {A: {}, B: {}, C: {}}, "reads": [None], "read": lost()},
         "READ1/READ1/READ1 -> SiteRead/Recorded A",
+    ),
+    "a firewall dislikes a name, and then Matomo cannot be read": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "disliked": A, "reads": [None] * 5, "read": lost()},
+        "READ1/READ1/READ1/READ1/DAY/READ1/READ1 -> SiteRead/Recorded A",
     ),
     "the server asks for a pause": (
         {},
