@@ -68,8 +68,6 @@ from .reading import (
     read_refund_times,
 )
 
-# With this status a server asks to be left alone.
-TOO_MANY_REQUESTS = 429
 # So many connections may be lost in one delivery.
 MAX_LOST = 3
 # A server that has just been silent gets this time to answer a probe (seconds): a run
@@ -251,14 +249,7 @@ class Delivery:
             self._least_refused = min(self._least_refused, count)
             raise error
         self._lost += isinstance(error, Unreachable)
-        if (
-            # Nothing got there at all.
-            (isinstance(error, Unreachable) and not error.may_be_recorded)
-            or self._lost > MAX_LOST
-            # The server asks to be left alone.
-            or error.retry_after
-            or error.status == TOO_MANY_REQUESTS
-        ):
+        if self._lost > MAX_LOST or not error.may_be_about_content:
             raise error
         try:
             self._probe(IMPATIENT_TIMEOUT if is_silence else self._timeout)
@@ -316,6 +307,8 @@ class Delivery:
         is_absent = bool(found) and not order and not found.is_open(attempt)
         if owner in (Owner.OURS, Owner.TAG):
             return self._tell_recorded(attempt, order, owner)
+        if found and attempt in found.unasked:
+            return Deferred([attempt], False)
         if attempt.is_withdrawn:
             return Withdrawn([attempt], is_absent or owner == Owner.OTHER)
         if owner == Owner.OTHER:
@@ -373,11 +366,13 @@ class Delivery:
             if attempt in owners:
                 order = found.orders[attempt]
                 yield self._tell_recorded(attempt, order, owners[attempt])
-            elif found.is_open(attempt) and not is_safe:
+            elif attempt in found.unasked:
+                yield Deferred([attempt], True)
+            elif attempt in found.unseen and not is_safe:
                 yield Unsure([attempt])
             else:
                 left.append(attempt)
-        self._absent.update(left)
+        self._absent.update(each for each in left if not found.is_open(each))
         return left
 
     def _resolve_unread(self, attempts, answer: BulkAnswer | MatomoError):
@@ -419,24 +414,27 @@ class Delivery:
         :param is_sent: whether it was sent just now
         :return: what became of it; None: it is not there, and may be sent
         """
-        times = None
+        found = None
         if self._can_read and self._is_readable:
             now = self._policy.now
             booked = get_booking_date(attempt, now)
             days = (booked - DAY_MARGIN).date(), (now + DAY_MARGIN).date()
-            times = yield from self._ask(
+            found = yield from self._ask(
                 lambda: read_refund_times(
                     self._client, self._policy.idsite, attempt.payload, *days
                 )
             )
-        if times is None and self._can_read:
+        if found is None and self._can_read:
             return Deferred([attempt], is_sent, self._unreadable)
         # Too old to be seen there ever, or only until the token may read.
-        if times is None:
+        if found is None:
             return Unsure([attempt]) if attempt.look_up_first else Held([attempt])
+        times, is_complete = found
         if any(self._is_moment_of(attempt, time) for time in times):
             return Accepted([attempt])
-        return Unsure([attempt]) if attempt.look_up_first else None
+        # Matomo may cut off the visit that has it.
+        is_unsure = attempt.look_up_first or not is_complete
+        return Unsure([attempt]) if is_unsure else None
 
     def _is_moment_of(self, attempt, time) -> bool:
         policy = self._policy

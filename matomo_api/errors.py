@@ -4,6 +4,10 @@ An error carries a kind and figures. Its text, in English, is for logs; what peo
 read is made from the kind by ``tools/sentences.py``. Neither holds the token.
 """
 
+# With this status a server asks to be left alone.
+TOO_MANY_REQUESTS = 429
+# How Matomo says that a token lacks rights.
+_DENIALS = ("requires 'view' access", "token_auth")
 # {kind: the text for logs}. The placeholders are the error's figures.
 KINDS = {
     # Nothing came back.
@@ -86,9 +90,21 @@ class MatomoError(Exception):
         log_text = KINDS[kind].format(**self.figures)
         super().__init__(f"{log_text} ({detail})" if detail else log_text)
 
+    @property
+    def may_be_about_content(self) -> bool:
+        """Whether another request may pass.
+
+        The server got this one, and does not ask to be left alone.
+        """
+        return not self.retry_after and self.status != TOO_MANY_REQUESTS
+
 
 class Unreachable(MatomoError):
     """No answer arrived: what was sent, if it was, may or may not be recorded."""
+
+    @property
+    def may_be_about_content(self) -> bool:
+        return self.may_be_recorded and super().may_be_about_content
 
 
 class ServerTrouble(MatomoError):
@@ -126,11 +142,18 @@ class ReportRefused(MatomoError):
     may_be_recorded = False
 
     @property
+    def may_be_about_content(self) -> bool:
+        is_told = self.is_log_off or self._names_rights
+        return super().may_be_about_content and not is_told
+
+    @property
     def is_denied(self) -> bool:
         """Whether Matomo, or a server before it, speaks of rights."""
-        return self.status in (401, 403) or any(
-            words in self.text for words in ("requires 'view' access", "token_auth")
-        )
+        return self.status in (401, 403) or self._names_rights
+
+    @property
+    def _names_rights(self) -> bool:
+        return any(words in self.text for words in _DENIALS)
 
     @property
     def is_log_off(self) -> bool:

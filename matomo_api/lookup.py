@@ -2,27 +2,30 @@
 
 By their ids in the visits log; by visitor, second and amounts where Matomo replaces
 ids; and in the report of orders where the log does not show them (docs/matomo.md
-section 15).
+section 15). A question that is refused because of what it names is divided, as is
+what is sent (``delivery.py``); the culprit is looked for without its name.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from .client import Client
-from .errors import ReportRefused
+from .errors import MatomoError, ReportRefused
 from .matching import DAY_MARGIN, find_revenue, is_anonymised_match, is_sum_of
 from .outcomes import Attempt, Policy
 from .reading import (
     ReadBack,
     RecordedOrder,
+    Totals,
     is_anonymised,
     read_all_orders,
     read_anonymised_orders,
     read_order_totals,
     read_orders,
 )
+from .tracking import order_ref_key
 
 # So many orders that the visits log does not show are asked for one by one, and on
 # so many days.
@@ -31,6 +34,12 @@ MAX_ASKED_ALONE = 10
 LOG_FAILURES = 2
 # Older orders Matomo books when they arrive (docs/matomo.md section 1).
 MAX_AGE = timedelta(days=20 * 366)
+# An order id that nobody dislikes, and nobody has.
+HARMLESS_REF = "none"
+# If so many are refused alone and none is answered, nothing is asked by name.
+GENERAL_REFUSAL = 3
+# So many questions that name one order may stay without an answer in one search.
+MAX_SILENT = 3
 
 
 @dataclass
@@ -59,17 +68,37 @@ class Lookup:
         self._policy = policy
         # The random ids of orders in Matomo that are some attempt's.
         self._matched_refs: set[str] = set()
+        # Of this search: what is known of days, by their first and last one.
+        self._days: dict[tuple, tuple[list[RecordedOrder], bool]] = {}
+        # How many were refused alone, and whether any was answered that was named.
+        self._refused_alone = 0
+        self._has_answered = False
+        self._silent = 0
 
     def find(self, attempts: Iterable[Attempt]) -> Found:
         """Look for orders in Matomo.
 
+        What was found before Matomo became silent is kept: the rest is not asked for.
+
         :raise MatomoError: if Matomo cannot be read
         """
         found = Found()
+        self._days = {}
+        self._refused_alone, self._has_answered, self._silent = 0, False, 0
         by_date = sorted(attempts, key=lambda attempt: attempt.order_date)
         size = self._policy.read_batch
         for start in range(0, len(by_date), size):
-            self._find_some(by_date[start : start + size], found)
+            try:
+                self._find_some(by_date[start : start + size], found)
+            except MatomoError:
+                if not (start or found.orders):
+                    raise
+                found.unasked.update(
+                    each
+                    for each in by_date[start:]
+                    if each not in found.orders and each not in found.unseen
+                )
+                break
         return found
 
     def _find_some(self, attempts: Sequence[Attempt], found: Found) -> None:
@@ -78,25 +107,107 @@ class Lookup:
         What the visits log does not show is asked of the report of orders, which
         knows neither the log's limits nor that it is switched off.
         """
+        if self._is_refused_by_name() and len(attempts) > 1:
+            for attempt in attempts:
+                self._find_some([attempt], found)
+            return
         days = get_days(attempts, self._policy.now)
-        client, idsite = self._client, self._policy.idsite
+
+        def ask(refs):
+            return read_orders(self._client, self._policy.idsite, refs, *days)
+
+        is_log_read = True
         try:
-            read = read_orders(client, idsite, [each.ref for each in attempts], *days)
-        except ReportRefused as error:
-            is_known = self._policy.read_failure_count >= LOG_FAILURES
-            if not (error.is_log_off or is_known):
+            if self._is_refused_by_name():
+                read = self._read_unnamed(attempts[0], found)
+            else:
+                read = ask([each.ref for each in attempts])
+                self._has_answered = True
+        except MatomoError as error:
+            if self._is_about_names(error, attempts, ask):
+                if len(attempts) > 1:
+                    half = (len(attempts) + 1) // 2
+                    self._find_some(attempts[:half], found)
+                    self._find_some(attempts[half:], found)
+                    return
+                self._refused_alone += 1
+                read = self._read_unnamed(attempts[0], found)
+            elif isinstance(error, ReportRefused) and (
+                error.is_log_off or self._policy.read_failure_count >= LOG_FAILURES
+            ):
+                read, is_log_read = ReadBack(is_complete=False), False
+            else:
                 raise
-            read = ReadBack(is_complete=False)
-        else:
+        if is_log_read:
             self._find_anonymised(
                 [each for each in attempts if each.ref not in read.orders], days, found
             )
         for attempt in attempts:
             if order := read.orders.get(attempt.ref):
                 found.orders[attempt] = order
-        hidden = [each for each in attempts if each not in found.orders]
+        hidden = [
+            each
+            for each in attempts
+            if each not in found.orders and not found.is_open(each)
+        ]
         if hidden and not read.is_complete:
             self._find_in_report(attempts, hidden, days, found)
+
+    def _is_refused_by_name(self) -> bool:
+        return self._refused_alone >= GENERAL_REFUSAL and not self._has_answered
+
+    def _is_about_names(self, error: MatomoError, attempts, ask: Callable) -> bool:
+        """Return whether a question failed because of the orders that it names.
+
+        So it is if the same question is answered that names none of them.
+
+        :param ask: asks it, of some order ids
+        """
+        if not error.may_be_about_content:
+            return False
+        if error.kind == "timeout":
+            self._silent += 1
+            if len(attempts) > 1 or self._silent > MAX_SILENT:
+                # There is no time to find out now: fewer are asked for the next time.
+                return False
+        try:
+            ask([HARMLESS_REF])
+        except MatomoError:
+            return False
+        return True
+
+    def _read_unnamed(self, attempt: Attempt, found: Found) -> ReadBack:
+        """Return an order that may not be asked for by its id.
+
+        It is looked for among all orders of its days.
+        """
+        try:
+            read = self._read_days(attempt)
+        except MatomoError:
+            return ReadBack(is_complete=False)
+        if read is None:
+            found.unasked.add(attempt)
+            return ReadBack()
+        orders, is_complete = read
+        key = order_ref_key(attempt.ref)
+        same = [each for each in orders if order_ref_key(each.ref) == key]
+        return ReadBack({attempt.ref: same[0]} if same else {}, is_complete)
+
+    def _read_days(self, attempt: Attempt) -> tuple[list[RecordedOrder], bool] | None:
+        """Return all orders of the days of an attempt, and whether it is all.
+
+        :return: None if there is no time to ask for more days
+        :raise MatomoError: if Matomo does not tell
+        """
+        days = get_days([attempt], get_booking_date(attempt, self._policy.now))
+        if days not in self._days:
+            if len(self._days) == MAX_ASKED_ALONE:
+                return None
+            # If this fails it is not asked a second time.
+            self._days[days] = [], False
+            client, idsite = self._client, self._policy.idsite
+            self._days[days] = read_all_orders(client, idsite, *days)
+        return self._days[days]
 
     def _find_in_report(self, attempts, hidden, days, found: Found) -> None:
         """Find orders that the visits log does not show in the report of orders.
@@ -107,28 +218,42 @@ class Lookup:
 
         :param hidden: those of ``attempts`` that were not found yet
         """
-        client, idsite = self._client, self._policy.idsite
         if len(attempts) > 1:
-            refs = [each.ref for each in attempts]
             sent = {each: Decimal(str(each.sent.revenue)) for each in attempts}
             shown = {
                 each: order.revenue
                 for each, order in found.orders.items()
                 if each in sent and order.revenue is not None
             }
-            totals = read_order_totals(client, idsite, refs, *days)
-            if is_sum_of({**sent, **shown}.values(), totals):
+            totals = self._read_totals(attempts, days)
+            if totals and is_sum_of({**sent, **shown}.values(), totals):
                 for each in hidden:
                     found.orders[each] = RecordedOrder(each.ref, sent[each])
                 return
         for attempt in hidden[:MAX_ASKED_ALONE]:
-            totals = read_order_totals(client, idsite, [attempt.ref], *days)
-            revenue = find_revenue(attempt.sent, totals)
+            totals = self._read_totals([attempt], days)
+            revenue = totals and find_revenue(attempt.sent, totals)
             if revenue is None:
                 found.unseen.add(attempt)
             else:
                 found.orders[attempt] = RecordedOrder(attempt.ref, revenue)
         found.unasked.update(hidden[MAX_ASKED_ALONE:])
+
+    def _read_totals(self, attempts: Sequence[Attempt], days) -> Totals | None:
+        """Return what the report of orders says; None if it may not be asked by name.
+
+        :raise MatomoError: if Matomo cannot be read
+        """
+
+        def ask(refs):
+            return read_order_totals(self._client, self._policy.idsite, refs, *days)
+
+        try:
+            return ask([each.ref for each in attempts])
+        except MatomoError as error:
+            if self._is_about_names(error, attempts, ask):
+                return None
+            raise
 
     def _find_anonymised(self, attempts: Sequence[Attempt], days, found: Found):
         """Find orders whose id Matomo has replaced by a random one.
@@ -148,17 +273,17 @@ class Lookup:
             self._match_anonymised(attempt, same, 0, found)
         if not self._policy.anonymises:
             return
-        asked: dict = {}
         for attempt in attempts:
             if attempt in found.orders:
                 continue
-            days = get_days([attempt], get_booking_date(attempt, self._policy.now))
-            if days not in asked and len(asked) == MAX_ASKED_ALONE:
+            read = self._read_days(attempt)
+            if read is None:
                 found.unasked.add(attempt)
                 continue
-            if days not in asked:
-                asked[days] = read_all_orders(client, idsite, *days)
-            self._match_anonymised(attempt, asked[days], attempt.twin_count, found)
+            orders, is_complete = read
+            self._match_anonymised(attempt, orders, attempt.twin_count, found)
+            if attempt not in found.orders and not is_complete:
+                found.unseen.add(attempt)
 
     def _match_anonymised(self, attempt, orders, others: int, found: Found) -> None:
         """Give an attempt an order that looks like it, if one is left over.

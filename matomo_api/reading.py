@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from .client import Client
-from .errors import ReportRefused, ServerTrouble
+from .errors import MatomoError, ReportRefused, ServerTrouble
 from .items import decode_entities, round_cents
 from .tracking import order_ref_key
 
@@ -217,8 +217,8 @@ def read_anonymised_orders(
 
 def read_all_orders(
     client: Client, idsite: int, first: date, last: date
-) -> list[RecordedOrder]:
-    """Return all orders that Matomo shows of some days, whoever sent them.
+) -> tuple[list[RecordedOrder], bool]:
+    """Return all orders that Matomo shows of some days, and whether these are all.
 
     :param first: the first day, included, in the site's time zone
     :param last: the last day, included
@@ -226,13 +226,13 @@ def read_all_orders(
     """
     # In Matomo a visit ends with its day, so that a visit's orders are the day's.
     conditions = [f"visitEcommerceStatus=={status}" for status in _STATUSES_WITH_ORDER]
-    orders, _is_complete = _live_orders(client, idsite, conditions, first, last)
-    return orders
+    return _live_orders(client, idsite, conditions, first, last)
 
 
 def read_day_orders(client: Client, idsite: int, day: date) -> list[RecordedOrder]:
     """Return all orders that Matomo shows of one day; see ``read_all_orders``."""
-    return read_all_orders(client, idsite, day, day)
+    orders, _is_complete = read_all_orders(client, idsite, day, day)
+    return orders
 
 
 def is_anonymised(ref: str) -> bool:
@@ -242,27 +242,29 @@ def is_anonymised(ref: str) -> bool:
 
 def read_refund_times(
     client: Client, idsite: int, payload: Mapping[str, str], first: date, last: date
-) -> list[datetime | None]:
+) -> tuple[list[datetime | None], bool]:
     """Return when Matomo recorded refund events of the same order and amount.
 
     They are looked for by the order: Matomo may have renamed the visitor of the visit
-    (docs/matomo.md section 15).
+    (docs/matomo.md section 15). If that question fails, they are looked for among all
+    refunds: something before Matomo may dislike the name of the order.
 
     :param payload: the parameters of the event, as they were sent
     :param first: the first day, included, in the site's time zone: give a margin
     :param last: the last day, included
     :return: naive times on the clock of the Matomo site; None for one that cannot be
-        read
+        read. And whether these are all
     :raise MatomoError: see :class:`Client`
     """
-    actions, _is_complete = _live_actions(
-        client,
-        idsite,
-        [f"eventName=={value}" for value in _segment_values(payload["e_n"])],
-        first,
-        last,
-    )
-    return [
+    by_name = [f"eventName=={value}" for value in _segment_values(payload["e_n"])]
+    by_action = [f"eventAction=={value}" for value in _segment_values(payload["e_a"])]
+    try:
+        actions, is_complete = _live_actions(client, idsite, by_name, first, last)
+    except MatomoError as error:
+        if not error.may_be_about_content or error.kind == "timeout":
+            raise
+        actions, is_complete = _live_actions(client, idsite, by_action, first, last)
+    times = [
         _moment(action.get("timestamp"))
         for _visit, action in actions
         if action.get("type") == "event"
@@ -270,6 +272,7 @@ def read_refund_times(
         and _text(action.get("eventName")) == payload["e_n"]
         and _amount(action.get("eventValue")) == Decimal(payload["e_v"])
     ]
+    return times, is_complete
 
 
 def _live_orders(client, idsite, conditions, first, last):

@@ -889,7 +889,8 @@ class MatomoRequest(models.Model):
                     "reason": self.env._(
                         "Matomo accepted this order, and does not show whether it has "
                         "recorded it: its visits log is switched off or cuts long "
-                        "visits short. Retrack looks for it again."
+                        "visits short, or a firewall before it refuses questions "
+                        "about this order. Retrack looks for it again."
                     ),
                 }
             )

@@ -118,11 +118,21 @@ def refuse_larger(limit, status=413, is_recorded=False):
     return rule
 
 
-def refuse_phrase(phrase, status=403):
-    """Refuse requests to the tracker that contain a phrase, in any case."""
+def refuse_phrase(phrase, status=403, is_read_refused=False):
+    """Refuse requests to the tracker that contain a phrase, in any case.
+
+    :param is_read_refused: whether questions that contain it are refused, too
+    """
 
     def rule(request, pass_on):
-        if request.is_tracking and phrase.lower() in request.body.decode().lower():
+        body = request.body.decode()
+        if not request.is_tracking and is_read_refused:
+            # Firewalls decode what was encoded more than once.
+            for _ in range(5):
+                body = urllib.parse.unquote_plus(body)
+        elif not request.is_tracking:
+            body = ""
+        if phrase.lower() in body.lower():
             return Answer(status, HTML)
         return pass_on(request)
 

@@ -109,6 +109,26 @@ class TestRealField(RealOrdersCommon):
         self.assertAllThereOnce(orders)
 
     @mute_logger(LOGGER)
+    def test_an_order_whose_name_a_firewall_dislikes(self):
+        """It can be sent before the firewall is there, and not be read back by name."""
+        for status in REFUSED:
+            with self.subTest(status=status):
+                name = f"SELECT * FROM {status}"
+                orders = self.confirm_many(
+                    name, *(f"GOOD-{status}-{n}" for n in range(6))
+                )
+                self.play()
+                self.send()
+                self.play(field.refuse_phrase("select * from", status, True))
+                late = self.confirm_many(f"{name} too")
+                self.send(3)
+                self.run_verifier()
+                self.assertStates(orders, "verified")
+                self.assertState(late, "failed", str(status))
+                self.assertFalse(self.site.read_failure_count)
+                self.assertTrue(self.site.can_read)
+
+    @mute_logger(LOGGER)
     def test_a_product_that_a_firewall_dislikes(self):
         """One product's name stopped all orders of a shop."""
         poison = self.make_product("Union Select Denim Jacket", "JACKET", 60.0)

@@ -183,7 +183,7 @@ class TestRealMatomo(MatomoPosCommon):
                 (refund.payload, True),
                 ({**refund.payload, "e_v": "1.00"}, False),
             ):
-                times = read_refund_times(
+                times, _is_complete = read_refund_times(
                     client, self.real.idsite, payload, day - one_day, day + one_day
                 )
                 self.assertEqual(

@@ -81,6 +81,10 @@ def hiccup():
     return refused("SQLSTATE[HY000]: General error: 2006 MySQL server has gone away")
 
 
+def walled():
+    return refused("HTTP 403", 403)
+
+
 def log_off():
     return refused("Visits log is deactivated globally.")
 
@@ -100,7 +104,8 @@ class FakeClient:
     ids that its report of orders knows, and ``others``: how many more it counts.
     ``cut``: whether it shows no actions. ``event``: when it has recorded a refund.
     ``poison``: what it fails on, in any bulk, and ``limit``: how many it takes at
-    once.
+    once. ``disliked``: names that something before it refuses in read-backs, with the
+    error ``dislike``. ``reads``: for each read-back an error or None; then ``read``.
     """
 
     bulks: list = field(default_factory=list)
@@ -114,6 +119,9 @@ class FakeClient:
     event: datetime | None = None
     poison: dict = field(default_factory=dict)
     limit: int = 1000
+    disliked: str = ""
+    dislike: object = None
+    reads: list = field(default_factory=list)
     asked: list = field(default_factory=list)
     dates: str = ""
 
@@ -146,6 +154,7 @@ class FakeClient:
             return [1] if self.may_read else []
         if method == "Goals.get":
             self.asked.append("total")
+            self._dislike(segment)
             # It counts all orders of the visits in which one of them is.
             count = sum(f"=={ref}," in f"{segment}," for ref in self.totals)
             count += self.others if count else 0
@@ -153,12 +162,15 @@ class FakeClient:
         self.dates = parameters["date"]
         name = segment.partition("==")[0]
         self.asked.append(f"read by {name}")
-        if self.read:
-            raise self.read
-        if name == "eventName":
+        error = self.reads.pop(0) if self.reads else self.read
+        if error:
+            raise error
+        self._dislike(segment)
+        if name in ("eventName", "eventAction"):
             event = {"type": "event", "eventAction": "Refund", "eventName": "A"}
             event |= {"eventValue": 115, "timestamp": to_timestamp(self.event)}
-            return [{"actionDetails": [event]}] if self.event else []
+            cut = {"truncatedActionsCount": 1 if self.cut else None}
+            return [{"actionDetails": [event], **cut}] if self.event else []
         return [
             {
                 "visitorId": values.get("visitor", VISITOR),
@@ -169,6 +181,11 @@ class FakeClient:
             for action in [make_action(**{"ref": ref, **values})]
             if f"=={html.escape(action['orderId'])}" in segment or name != "orderId"
         ]
+
+    def _dislike(self, segment):
+        values = {part.partition("==")[2] for part in segment.split(",")}
+        if values & set(self.disliked):
+            raise (self.dislike or walled)()
 
 
 def to_timestamp(moment):
@@ -368,8 +385,16 @@ ORDERS = {
         {},
         [(A, FIRST), (B, FIRST)],
         {"poison": {A: forbidden}, "read": hiccup()},
-        "send A,B/probe/send A/probe/read by orderId/rights/send A/probe/send B"
+        "send A,B/probe/send A/probe/READ1/READ1/rights/send A/probe/send B"
         " -> SiteWorks/SiteUnreadable/Broken A/Accepted B",
+    ),
+    "a firewall dislikes the name of one": (
+        {},
+        [(A, FIRST), (B, FIRST)],
+        {"poison": {A: forbidden}, "disliked": A},
+        "send A,B/probe/send A/probe/READ1/READ1/DAY/read by visitorId/send A/probe"
+        "/READ1/READ1/DAY/read by visitorId/send B"
+        " -> SiteWorks/Broken A/Accepted B",
     ),
     "one is refused at first only": (
         {},
@@ -485,11 +510,17 @@ ORDERS = {
         {"bulks": [0], "has": {A: {}}, "cut": True, "totals": "A"},
         "send A/probe/READ/total -> SiteWorks/Accepted A",
     ),
+    "answer lost, refused then, and Matomo does not show whether it is there": (
+        {},
+        [(A, FIRST)],
+        {"bulks": [lost(), 0], "has": {A: {}}, "cut": True},
+        "send A/probe/READ/total/send A/probe/READ/total -> SiteWorks/Accepted A",
+    ),
     "refused, and Matomo cannot be read now": (
         {},
         [(A, FIRST), (B, FIRST)],
         {"bulks": [1], "read": lost()},
-        "send A,B/read by orderId -> SiteWorks/SiteUnreadable/Deferred A,B",
+        "send A,B/READ1/READ1 -> SiteWorks/SiteUnreadable/Deferred A,B",
     ),
     "refused, and reading waits": (
         WAITS,
@@ -630,7 +661,7 @@ ORDERS = {
         {},
         [(A, LOOK), (B, FIRST)],
         {"read": busy()},
-        "read by orderId/send B -> SiteWorks/SiteUnreadable/Deferred A/Accepted B",
+        "READ1/READ1/send B -> SiteWorks/SiteUnreadable/Deferred A/Accepted B",
     ),
     "anonymised ids: sent before, and there": (
         ANON,
@@ -786,6 +817,82 @@ VERIFIED = {
         {"read": log_off(), "totals": "B"},
         "read by orderId/total/total/total -> SiteRead/Unseen A/Recorded B",
     ),
+    "a firewall dislikes a name": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "disliked": A},
+        "READ1/READ1/READ1/READ1/DAY/READ1 -> SiteRead/Recorded A/Recorded B",
+    ),
+    "a firewall dislikes the name of one that is not there": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {B: {}}, "disliked": A},
+        "READ1/READ1/READ1/READ1/DAY/read by visitorId/READ1"
+        " -> SiteRead/Missing A/Recorded B",
+    ),
+    "a firewall dislikes a name, and all orders are not shown": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {B: {}}, "disliked": A, "reads": [None] * 4 + [lost()]},
+        "READ1/READ1/READ1/READ1/DAY/read by visitorId/total/total/READ1"
+        " -> SiteRead/Unseen A/Recorded B",
+    ),
+    "a firewall dislikes all names": (
+        {},
+        [(A, {}), (B, {}), (C, {}), (D, {})],
+        {"has": {A: {}, B: {}, C: {}, D: {}}, "disliked": "ABCD"},
+        "READ1/READ1/READ1/READ1/READ1/READ1/DAY/READ1/READ1/READ1/READ1/READ1/READ1"
+        " -> SiteRead/Recorded A/Recorded B/Recorded C/Recorded D",
+    ),
+    "a connection is cut at a name": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "disliked": B, "dislike": lost},
+        "READ1/READ1/READ1/READ1/READ1/DAY -> SiteRead/Recorded A/Recorded B",
+    ),
+    "the database trips over a name": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "disliked": A, "dislike": hiccup},
+        "READ1/READ1/READ1/READ1/DAY/READ1 -> SiteRead/Recorded A/Recorded B",
+    ),
+    "a firewall dislikes a name, and the visits are cut off": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "cut": True, "totals": "AB", "disliked": A},
+        "READ1/READ1/READ1/READ1/DAY/read by visitorId/total/total/READ1"
+        "/read by visitorId/total -> SiteRead/Unseen A/Recorded B",
+    ),
+    "no answer in time for several": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "reads": [silent()]},
+        "READ1 -> SiteUnreadable/ended",
+    ),
+    "no answer in time for one, though for others": (
+        {"read_failure_count": 6},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "disliked": A, "dislike": silent},
+        "READ1/READ1/DAY/READ1 -> SiteRead/Recorded A/Recorded B",
+    ),
+    "cannot be read any more after the first": (
+        {"read_failure_count": 6},
+        [(A, {}), (B, {}), (C, {})],
+        {"has": {A: {}, B: {}, C: {}}, "reads": [None], "read": lost()},
+        "READ1/READ1/READ1 -> SiteRead/Recorded A",
+    ),
+    "a firewall dislikes a name, and then Matomo cannot be read": (
+        {},
+        [(A, {}), (B, {})],
+        {"has": {A: {}, B: {}}, "disliked": A, "reads": [None] * 5, "read": lost()},
+        "READ1/READ1/READ1/READ1/DAY/READ1/READ1 -> SiteRead/Recorded A",
+    ),
+    "the server asks for a pause": (
+        {},
+        [(A, {}), (B, {})],
+        {"read": wants_pause()},
+        "READ1 -> SiteUnreadable/ended",
+    ),
     "too old": ({}, [(A, {"has_raw_data": False})], {}, " -> Unverifiable A"),
     "one too old": (
         {},
@@ -797,19 +904,19 @@ VERIFIED = {
         {},
         [(A, {})],
         {"read": lost()},
-        "read by orderId -> SiteUnreadable/ended",
+        "READ1/READ1 -> SiteUnreadable/ended",
     ),
     "the database is away": (
         {},
         [(A, {})],
         {"read": hiccup()},
-        "read by orderId/rights -> SiteUnreadable/ended",
+        "READ1/READ1/rights -> SiteUnreadable/ended",
     ),
     "the database is away, and nobody says what the token may": (
         {},
         [(A, {})],
         {"read": hiccup(), "may_read": hiccup()},
-        "read by orderId/rights -> SiteUnreadable/ended",
+        "READ1/READ1/rights -> SiteUnreadable/ended",
     ),
     "one report is denied": (
         {},
@@ -899,13 +1006,25 @@ EVENTS = {
         {},
         LATER,
         {"read": lost()},
-        "read by eventName -> SiteUnreadable/Deferred A",
+        "read by eventName/read by eventAction -> SiteUnreadable/Deferred A",
     ),
     "later, may not read after all": (
         {},
         LATER,
         DENIED,
         "read by eventName/rights/probe -> SiteWorks/SiteReadRefused/Held A",
+    ),
+    "later, a firewall dislikes its name, and it is there": (
+        {},
+        LATER,
+        {"event": NOW, "disliked": A},
+        "read by eventName/read by eventAction -> Accepted A",
+    ),
+    "later, and Matomo cuts off the visit of another": (
+        {},
+        LATER,
+        {"event": NOW - timedelta(minutes=9), "cut": True},
+        "read by eventName -> Unsure A",
     ),
     "later, too old, not there": ({}, OLD, {}, "read by eventName -> Unsure A"),
     "later, too old, unread": (UNREAD, OLD, {}, " -> Unsure A"),
@@ -944,6 +1063,7 @@ def make_client(matomo):
             **matomo,
             "bulks": list(matomo.get("bulks", ())),
             "probes": list(matomo.get("probes", ())),
+            "reads": list(matomo.get("reads", ())),
         }
     )
 
@@ -1034,6 +1154,37 @@ def test_not_all_that_the_log_hides_is_asked_for_at_once():
     assert client.asked.count("total") == 11
     assert describe(report)[1:] == [f"Unseen R{n}" for n in range(10)]
     assert not report.error
+
+
+@pytest.mark.parametrize(
+    ("values", "others"),
+    [(LATER, ["Accepted"]), ({**LATER, **GONE}, ["Withdrawn"])],
+)
+def test_who_was_not_asked_for_waits(values, others):
+    """Orders of more days than are asked for at once are not given up."""
+    attempts = [
+        make_attempt(
+            f"R{n}", **{**values, "order_date": NOW - timedelta(days=9 * (12 - n))}
+        )
+        for n in range(12)
+    ]
+    client = FakeClient()
+    report = Delivery(client, make_policy(**ANON)).send_orders(attempts)
+    kinds = {}
+    for each in report.outcomes:
+        kinds.setdefault(type(each).__name__, []).extend(a.key for a in each.attempts)
+    kinds.pop("SiteWorks", None)
+    assert kinds.pop("Deferred") == ["R10", "R11"]
+    assert list(kinds) == others
+
+
+def test_whom_a_cut_visit_may_hide_is_not_sent_twice():
+    """Where Matomo replaces order ids it would count a second one."""
+    client = FakeClient(has={"other": {}}, cut=True)
+    report = Delivery(client, make_policy(**ANON)).send_orders(
+        [make_attempt(A, **LATER)]
+    )
+    assert describe(report) == ["Unsure A"]
 
 
 def test_an_answer_that_was_lost_before_the_token_was_refused_may_be_recorded():

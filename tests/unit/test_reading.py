@@ -258,7 +258,7 @@ def test_refunds_are_found_by_their_order():
         "e_n": "SO-1",
         "e_v": "30.00",
     }
-    times = read_refund_times(client, 1, payload, FIRST, LAST)
+    times, _is_complete = read_refund_times(client, 1, payload, FIRST, LAST)
     assert times == [datetime(2025, 11, 21, 14, 46, 9), None]
     ((_method, parameters),) = client.questions
     assert parameters["segment"] == "eventName==SO-1"
