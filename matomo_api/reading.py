@@ -149,7 +149,7 @@ def read_orders(
     """
     # Without a value Matomo would look for all orders, or all visits.
     conditions = [
-        f"orderId=={value}" for ref in refs if ref for value in _segment_values(ref)
+        f"orderId=={value}" for ref in refs if ref for value in segment_values(ref)
     ]
     if not conditions:
         return ReadBack()
@@ -182,7 +182,7 @@ def read_order_totals(
         period="range",
         date=_date_range(first, last),
         segment=",".join(
-            f"orderId=={value}" for ref in refs for value in _segment_values(ref)
+            f"orderId=={value}" for ref in refs for value in segment_values(ref)
         ),
         format_metrics="0",
     )
@@ -258,7 +258,7 @@ def read_refund_times(
     actions, _is_complete = _live_actions(
         client,
         idsite,
-        [f"eventName=={value}" for value in _segment_values(payload["e_n"])],
+        [f"eventName=={value}" for value in segment_values(payload["e_n"])],
         first,
         last,
     )
@@ -316,7 +316,7 @@ def _live_actions(client, idsite, conditions, first, last):
     return pairs, is_complete
 
 
-def _segment_values(ref: str) -> list[str]:
+def segment_values(ref: str) -> list[str]:
     """Return the values under which a text is found by a segment.
 
     Matomo keeps order ids HTML-escaped and compares them as they are.

@@ -264,7 +264,7 @@ def _build(request):
         recorded.order_ref,
         amount,
         request.order_date,
-        original._prepare_matomo_visitor(site),
+        recorded._prepare_visitor(original),
         original._get_matomo_page(site),
     )
     request.write(
