@@ -96,6 +96,7 @@ class MatomoSite(models.Model):
     company_id = fields.Many2one(
         "res.company",
         required=True,
+        tracking=True,
         default=lambda self: self.env.company,
     )
     currency_id = fields.Many2one(
@@ -198,12 +199,14 @@ class MatomoSite(models.Model):
         ],
         string="Store Shoppers' Data",
         required=True,
+        tracking=True,
         default="cookie_bar",
         help="When a shopper's IP address, browser, visitor ID and campaign may be "
         "kept with the order. Otherwise the order is sent anonymously.",
     )
     respect_dnt = fields.Boolean(
         string="Honour Do Not Track",
+        tracking=True,
         default=True,
         help="A browser that sends Do Not Track or Global Privacy Control does not "
         "agree, whatever was clicked.",
@@ -216,6 +219,7 @@ class MatomoSite(models.Model):
     retention_days = fields.Integer(
         string="Personal Data Kept (days)",
         required=True,
+        tracking=True,
         default=RETENTION_DAYS,
         aggregator=None,
         help="After this time IP address, browser, visitor ID, campaign and consent "
@@ -231,6 +235,7 @@ class MatomoSite(models.Model):
         ],
         string="Shorten IP Addresses",
         required=True,
+        tracking=True,
         default="0",
         help="Shoppers' IP addresses are shortened before they are stored, as Matomo "
         "does it under Administration, Privacy. A shortened address still tells the "
@@ -241,21 +246,25 @@ class MatomoSite(models.Model):
 
     identify_customers = fields.Boolean(
         string="Known Customers at the Till",
+        tracking=True,
         help="Till sales to a known customer become one visitor in Matomo. It gets a "
         "random-looking number, never a name or an e-mail address. Otherwise each "
         "till sale is a visitor of its own.",
     )
     channel_dimension = fields.Integer(
+        tracking=True,
         aggregator=None,
         help="The number of the custom dimension (scope Visit) in Matomo that shows "
         "whether a sale is the web shop's, a salesperson's or a till's. 0: none.",
     )
     till_dimension = fields.Integer(
+        tracking=True,
         aggregator=None,
         help="The number of the custom dimension (scope Visit) in Matomo that shows "
         "the till. 0: none.",
     )
     salesperson_dimension = fields.Integer(
+        tracking=True,
         aggregator=None,
         help="The number of the custom dimension (scope Visit) in Matomo that shows "
         "the salesperson. 0: none.",
