@@ -367,6 +367,22 @@ class TestErasureInMatomo(ErasureCommon):
         self.assertState(order, "verified")
         self.assertEqual(len(self.matomo.orders), 2)
 
+    @mute_logger(LOGGER)
+    def test_visitor_with_a_token(self):
+        """The menu asks for a visitor; the token is entered together with it."""
+        order = self.sell_verified()
+        action = self.env.ref(f"{MODULE}.matomo_erasure_action")
+        answer = action.with_user(self.manager).run()
+        wizard = self.env["matomo.erasure"].with_user(self.manager)
+        wizard = wizard.browse(answer["res_id"])
+        entered = {"visitor_id": VISITOR, "site_id": self.site.id}
+        wizard.web_save(entered, {})
+        message = self.delete_in_matomo(wizard, self.matomo.admin_token)
+        self.assertIn("1 visits were deleted in Matomo", message)
+        self.assertFalse(self.recorded(order))
+        self.assertAnonymized(order)
+        self.assertIn("1 visits", order.message_ids[0].body)
+
     def test_token_is_stored_nowhere(self):
         self.sell_verified()
         wizard = self.open_wizard(self.customer)

@@ -70,11 +70,25 @@ class MatomoErasure(models.TransientModel):
         records.check_access("read")
         wizard = self.create({"res_model": records._name, "res_ids": records.ids})
         wizard.site_id = wizard.available_site_ids[:1]
+        return wizard._get_action()
+
+    @api.model
+    def action_open(self):
+        """Return an action that asks for a visitor; a menu of managers."""
+        self._check_manager()
+        return self.create({})._get_action()
+
+    def _get_action(self):
+        """Return the action that shows this wizard.
+
+        It exists: what is entered in a field that is not stored is lost when the web
+        client creates a record, and not when it writes one.
+        """
         return {
             "type": "ir.actions.act_window",
             "name": self.env._("Delete Personal Data"),
             "res_model": self._name,
-            "res_id": wizard.id,
+            "res_id": self.id,
             "view_mode": "form",
             "target": "new",
         }
