@@ -1,8 +1,10 @@
 """What several models name: states, groups, the fields of a shopper."""
 
+from datetime import timedelta
 from typing import NamedTuple
 
 USER_GROUP = "matomo_order_tracking.group_matomo_user"
+MANAGER_GROUP = "matomo_order_tracking.group_matomo_manager"
 
 STATES = [
     ("excluded", "Not Tracked"),
@@ -35,6 +37,8 @@ SHOPPER_FIELDS = (
     "matomo_visitor_id",
     "matomo_attribution_info",
 )
+# What is older than the retention and this is anonymized, whatever waits for it.
+RETENTION_MARGIN = timedelta(days=30)
 
 
 class Verdict(NamedTuple):

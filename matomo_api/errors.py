@@ -48,6 +48,8 @@ KINDS = {
     "superuser": "The token is a superuser's.",
     # Matomo's reporting API.
     "report_refused": "Matomo answered a report with an error: {answer}",
+    "no_visits_log": "Matomo shows no single visits of the site: its visits log or its "
+    "visitor profiles are switched off.",
     "no_token": "No token is set for the Matomo site {site}.",
     "copy": "This database is a copy: it sends nothing to Matomo until a manager "
     "confirms the site here.",

@@ -5,6 +5,7 @@ never among the parameters, see ``tracking.tracking_url``.
 """
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -16,16 +17,24 @@ ANONYMIZED = "XYZBLANKED"
 # In this order: IP address, visitor ID, user agent, languages, client hints, campaign,
 # keyword, time of arrival, referrer.
 PERSONAL = ("cip", "cid", "ua", "lang", "uadata", "_rcn", "_rck", "_refts", "_ref")
+# The names of custom dimensions. One of them may be the salesperson; which one it was
+# when the request was sent, its parameters do not say.
+_DIMENSION = re.compile(r"dimension\d+")
 # {masked bytes: (bits kept of an IPv4 address, bits kept of an IPv6 address)}. These
 # are the figures of Matomo's own setting "Anonymize Visitors' IP addresses"
 # (docs/matomo.md section 8).
 _KEPT_BITS = {0: (32, 128), 1: (24, 64), 2: (16, 48), 3: (8, 24)}
 
 
+def is_personal(name: str) -> bool:
+    """Return whether the parameter of this name may tell who a person is."""
+    return name in PERSONAL or bool(_DIMENSION.fullmatch(name))
+
+
 def anonymize_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters of a sent request with each personal value replaced."""
     return {
-        name: ANONYMIZED if name in PERSONAL else value
+        name: ANONYMIZED if is_personal(name) else value
         for name, value in parameters.items()
     }
 
@@ -62,7 +71,7 @@ def limit_shopper(
     kept = {
         name: value
         for name, value in parameters.items()
-        if name not in PERSONAL or name in told
+        if not is_personal(name) or name in told
     }
     visitor_id = told.get("cid", ANONYMIZED)
     if visitor_id == ANONYMIZED:
@@ -70,6 +79,28 @@ def limit_shopper(
     is_told = told.get("cip", NO_ADDRESS) != NO_ADDRESS
     ip_address = parameters["cip"] if is_told else NO_ADDRESS
     return {**kept, "cip": ip_address, "cid": visitor_id}
+
+
+def withdraw_everybody(
+    parameters: Mapping[str, str], visitor_id: str
+) -> dict[str, str]:
+    """Return the parameters of a request that is to be sent without any person in it.
+
+    :param visitor_id: 16 hex digits that nobody has had before
+    """
+    kept = {name: value for name, value in parameters.items() if not is_personal(name)}
+    return {**kept, "cip": NO_ADDRESS, "cid": visitor_id}
+
+
+def withdraw_dimension(parameters: Mapping[str, str], value: str) -> dict[str, str]:
+    """Return the parameters of a request without the custom dimension of this value.
+
+    Only that of the salesperson has the salesperson's name as its value.
+    """
+    return {
+        name: ANONYMIZED if _DIMENSION.fullmatch(name) and text == value else text
+        for name, text in parameters.items()
+    }
 
 
 def mask_ip_address(address: str, byte_count: int) -> str:

@@ -149,7 +149,7 @@ def read_orders(
     """
     # Without a value Matomo would look for all orders, or all visits.
     conditions = [
-        f"orderId=={value}" for ref in refs if ref for value in _segment_values(ref)
+        f"orderId=={value}" for ref in refs if ref for value in segment_values(ref)
     ]
     if not conditions:
         return ReadBack()
@@ -182,7 +182,7 @@ def read_order_totals(
         period="range",
         date=_date_range(first, last),
         segment=",".join(
-            f"orderId=={value}" for ref in refs for value in _segment_values(ref)
+            f"orderId=={value}" for ref in refs for value in segment_values(ref)
         ),
         format_metrics="0",
     )
@@ -256,8 +256,8 @@ def read_refund_times(
         read. And whether these are all
     :raise MatomoError: see :class:`Client`
     """
-    by_name = [f"eventName=={value}" for value in _segment_values(payload["e_n"])]
-    by_action = [f"eventAction=={value}" for value in _segment_values(payload["e_a"])]
+    by_name = [f"eventName=={value}" for value in segment_values(payload["e_n"])]
+    by_action = [f"eventAction=={value}" for value in segment_values(payload["e_a"])]
     try:
         actions, is_complete = _live_actions(client, idsite, by_name, first, last)
     except MatomoError as error:
@@ -319,7 +319,7 @@ def _live_actions(client, idsite, conditions, first, last):
     return pairs, is_complete
 
 
-def _segment_values(ref: str) -> list[str]:
+def segment_values(ref: str) -> list[str]:
     """Return the values under which a text is found by a segment.
 
     Matomo keeps order ids HTML-escaped and compares them as they are.

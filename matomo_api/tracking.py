@@ -122,6 +122,11 @@ class Cart:
     items: tuple[Item, ...]
 
 
+def is_visitor_id(text: str) -> bool:
+    """Return whether a text is 16 hex digits, as the ID of a visitor is."""
+    return bool(_VISITOR_ID.fullmatch(text))
+
+
 def order_parameters(
     idsite: int, order: Order, visitor: Visitor, page: Page
 ) -> dict[str, str]:

@@ -1,7 +1,9 @@
 import logging
 
 from odoo import api, fields, models
+from odoo.fields import Domain
 
+from ..const import RETENTION_MARGIN
 from ..matomo_api.errors import get_failure_type
 from ..matomo_api.outcomes import (
     Accepted,
@@ -237,6 +239,20 @@ class MatomoCartUpdate(models.Model):
 
     # === PRIVACY === #
 
+    def _delete_personal_data(self):
+        """Delete these updates, and the personal data of their carts."""
+        self.sale_order_id._anonymize_matomo_data()
+
+    def _is_nobodys(self):
+        """Return whether the cart had no customer yet when this update was made."""
+        self.ensure_one()
+        website = self.sale_order_id.website_id
+        return self.partner_id in (
+            self.env["res.partner"],
+            website.user_id.partner_id,
+            self.env.ref("base.public_partner", raise_if_not_found=False),
+        )
+
     def _export_data(self):
         """Return these updates for the export of a customer's data.
 
@@ -259,17 +275,19 @@ class MatomoCartUpdate(models.Model):
 
         :return: how many were deleted, and whether there may be more
         """
-        done, is_more = 0, False
-        sites = self.env["matomo.site"].with_context(active_test=False)
-        for site in sites.search([("retention_days", ">", 0)]):
-            found = self.search(
-                [
-                    ("site_id", "=", site.id),
-                    ("state", "!=", "pending"),
-                    ("changed_date", "<", site._get_retention_limit()),
-                ],
-                limit=GC_BATCH,
+        ended = Domain("state", "!=", "pending")
+        domains = [
+            Domain("site_id", "=", site.id) & old
+            for site in self.env["matomo.site"]._get_sites_with_retention()
+            for old in (
+                *(ended & old for old in site._get_old_domains("changed_date")),
+                # Whatever waits for it.
+                *site._get_old_domains("changed_date", RETENTION_MARGIN),
             )
+        ]
+        done, is_more = 0, False
+        for domain in domains:
+            found = self.search(domain, limit=GC_BATCH)
             # The next autovacuum deletes the updates that are locked now.
             free = found.try_lock_for_update()
             free.unlink()

@@ -1,5 +1,6 @@
 import json
 import logging
+from dataclasses import replace
 from decimal import Decimal
 
 from odoo import api, fields, models
@@ -430,6 +431,13 @@ class MatomoOrderMixin(models.AbstractModel):
         order = self.sudo()
         return order._is_matomo_sale() and order._get_matomo_verdict()[0].reason
 
+    def action_matomo_anonymize(self):
+        """Return the wizard that deletes the personal data of these orders.
+
+        For people without a contact: a cart of the public user, an anonymous POS order.
+        """
+        return self.env["matomo.erasure"]._open(self)
+
     # === RETRACK === #
 
     def action_matomo_retrack(self):
@@ -779,11 +787,7 @@ class MatomoOrderMixin(models.AbstractModel):
         info = self.matomo_attribution_info or {}
         return Visitor(
             visitor_id=self.matomo_visitor_id
-            or hmac(
-                self.env(su=True),
-                "matomo_visitor_id",
-                self._get_matomo_visitor_key(site),
-            )[:16],
+            or self._hash_matomo_visitor(self._get_matomo_visitor_key(site)),
             ip_address=self.matomo_ip_address or "",
             user_agent=self.matomo_user_agent or "",
             accept_language=self.matomo_accept_language or "",
@@ -796,6 +800,27 @@ class MatomoOrderMixin(models.AbstractModel):
             ),
             dimensions=site._get_dimensions(self),
         )
+
+    def _prepare_matomo_nobody(self, site):
+        """Return a visitor of this order alone, who tells neither buyer nor seller."""
+        visitor = self._prepare_matomo_visitor(site)
+        dimensions = dict(visitor.dimensions)
+        dimensions.pop(site.salesperson_dimension, None)
+        return replace(
+            visitor,
+            visitor_id=self._hash_matomo_visitor((self._name, self.id)),
+            ip_address="",
+            user_agent="",
+            accept_language="",
+            client_hints="",
+            attribution=Attribution(),
+            dimensions=dimensions,
+        )
+
+    def _hash_matomo_visitor(self, key):
+        """Return a visitor ID for what identifies a visitor."""
+        # sudo: the secret of the database.
+        return hmac(self.env(su=True), "matomo_visitor_id", key)[:16]
 
     # === PRIVACY: ACCESS === #
 
@@ -850,26 +875,58 @@ class MatomoOrderMixin(models.AbstractModel):
         self._anonymize_matomo_shopper()
         # sudo: no user may write requests, and the user who deletes a customer need
         # not be able to see them.
-        rows = self.env["matomo.request"].sudo()
-        rows.search([(self._matomo_order_field, "in", self.ids)])._anonymize_when_done()
+        orders = self.sudo()
+        # The request keeps the mark that the order is to be sent as nobody's.
+        orders.filtered(lambda order: order._is_matomo_due())._matomo_enqueue()
+        requests = self.env["matomo.request"].sudo()
+        found = requests.search([(self._matomo_order_field, "in", self.ids)])
+        # A refund may be another order's request, and is sent with this one's visitor.
+        (found | found._get_refunds_of(self))._anonymize_when_done()
+
+    def _is_matomo_due(self):
+        """Return whether the sweep would queue this order to be sent."""
+        return (
+            self._is_matomo_sale()
+            and not self._get_matomo_request()
+            and self._get_matomo_verdict()[0].state == "pending"
+        )
 
     # === PRIVACY: EXPORT === #
 
-    def _export_matomo_data(self):
+    def _export_matomo_data(self, partners):
         """Return the personal data of these orders and of their requests, for JSON.
 
+        An order may have had several customers. What is known of its shopper is handed
+        out to the one whose it is; the others learn which order it is.
+
+        :param partners: the customer who asks, with their addresses
         :return: list of dicts, one for each order
         """
         # sudo: a Matomo manager may export them without a right to sales.
-        return [
-            {
-                "order": order.display_name,
-                "date": order.date_order,
-                **{name: order[name] or None for name in self._matomo_personal_fields},
-                "requests": order.matomo_request_ids._export_data(),
-            }
-            for order in self.sudo()
-        ]
+        return [order._export_matomo_order(partners) for order in self.sudo()]
+
+    def _export_matomo_order(self, partners):
+        self.ensure_one()
+        is_theirs = self._get_matomo_shopper() in partners
+        names = self._matomo_personal_fields if is_theirs else ()
+        return {
+            "order": self.display_name,
+            "date": self.date_order,
+            **{name: self[name] or None for name in names},
+            "requests": self.matomo_request_ids._export_data(is_theirs),
+        }
+
+    @api.model
+    def _get_matomo_customer_paths(self):
+        """Return the paths from an order to everybody who is or was its customer."""
+        return ["partner_id", "matomo_request_ids.partner_id"]
+
+    def _get_matomo_shopper(self):
+        """Return whose the shopper's metadata of this order are, a ``res.partner``.
+
+        The customer may be changed afterwards.
+        """
+        return self._get_matomo_request().partner_id or self.partner_id
 
     # === CHANNELS === #
 

@@ -1,14 +1,17 @@
 import logging
 from collections import Counter
 from decimal import Decimal
+from secrets import token_hex
 
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import AccessError
-from odoo.tools import format_amount
+from odoo.fields import Domain
+from odoo.tools import SQL, format_amount
 
 from ..const import (
     ACCEPTED_STATES,
     ALLOWED_STATES,
+    RETENTION_MARGIN,
     STATES,
     UNCOUNTED_STATES,
     USER_GROUP,
@@ -37,6 +40,8 @@ from ..matomo_api.privacy import (
     ANONYMIZED,
     anonymize_parameters,
     anonymize_url,
+    withdraw_dimension,
+    withdraw_everybody,
     withdraw_shopper,
 )
 from ..matomo_api.tracking import order_ref_key, tracking_url
@@ -351,10 +356,10 @@ class MatomoRequest(models.Model):
     )
     # All refunds of an order.
     _refunded_index = models.Index("(refunded_id) WHERE kind = 'refund'")
-    # The autovacuum's queries: a site's requests with details, and the requests whose
-    # personal data a person wants to have removed.
+    # The autovacuum's queries: a site's requests with personal data, and the requests
+    # whose personal data a person wants to have removed.
     _details_index = models.Index(
-        "(site_id, order_date) WHERE payload IS NOT NULL AND is_anonymized IS NOT TRUE"
+        "(site_id, order_date) WHERE is_anonymized IS NOT TRUE"
     )
     _to_anonymize_index = models.Index(
         "(id) WHERE to_anonymize IS TRUE AND is_anonymized IS NOT TRUE"
@@ -1265,6 +1270,15 @@ class MatomoRequest(models.Model):
 
     # === PRIVACY === #
 
+    def _prepare_visitor(self, order):
+        """Return the ``Visitor`` of an order, nobody's if this request forgets it.
+
+        :param order: of this request
+        """
+        if self.is_anonymized or self.to_anonymize:
+            return order._prepare_matomo_nobody(self.site_id)
+        return order._prepare_matomo_visitor(self.site_id)
+
     def _anonymize(self):
         """Take the person out of what was sent; verdict and amounts stay for ever."""
         for request in self:
@@ -1289,38 +1303,78 @@ class MatomoRequest(models.Model):
         """Anonymize these requests now, or as soon as they do not need the visitor."""
         done = self.filtered_domain(self._get_done_domain())
         for request in (self - done).filtered("payload"):
-            payload = withdraw_shopper(request.payload)
-            base_url = request.tracking_url.partition("?")[0]
-            request.write(
-                {"payload": payload, "tracking_url": tracking_url(base_url, payload)}
-            )
+            request._replace_payload(withdraw_shopper(request.payload))
         (self - done).write({"to_anonymize": True, "partner_id": False})
         done._anonymize()
 
-    def _delete_personal_data(self):
-        """Delete what Odoo's privacy lookup has found, but not what Matomo may have.
+    def _anonymize_at_last(self):
+        """Anonymize requests that have waited longer than anything may.
 
-        That keeps its verdict, or the order would be sent a second time: it only
-        forgets whose it was. What was never sent is swept up again, as nobody's. What
-        was not to be sent is deleted.
+        What may still be sent is sent as nobody's. What Matomo has accepted is not read
+        back any more.
         """
-        verdicts = self.filtered(lambda request: request.state != "excluded")
-        for orders in verdicts._get_orders():
-            orders._anonymize_matomo_shopper()
-        kept = verdicts.filtered("attempt_count")
-        kept._anonymize_when_done()
-        if verdicts - kept:
-            self._wake_sweep()
-        (self - kept).unlink()
+        for request in self.filtered(lambda each: each.state == "pending"):
+            if request.payload:
+                # Matomo knows an order by its ID, so that another visitor may have it.
+                request._replace_payload(
+                    withdraw_everybody(request.payload, token_hex(8))
+                )
+            request.write(
+                {"answer_text": False, "partner_id": False, "is_anonymized": True}
+            )
+        ended = self.filtered(lambda each: each.state != "pending")
+        for request in ended.filtered("next_check_date"):
+            values = {"next_check_date": False}
+            if request.state == "sent":
+                values["reason"] = request._get_message_env()._(
+                    "Matomo accepted this order. Its personal data were deleted before "
+                    "Matomo showed whether it has recorded it. Retrack looks for it "
+                    "again."
+                )
+            request.write(values)
+        ended._anonymize()
+
+    def _anonymize_salesperson(self, name):
+        """Take a salesperson out of these requests; who bought stays.
+
+        :param name: of the salesperson
+        """
+        for request in self:
+            if request.payload:
+                request._replace_payload(withdraw_dimension(request.payload, name))
+            elif request.state == "pending":
+                # It is built without the salesperson.
+                request.to_anonymize = True
+
+    def _replace_payload(self, payload):
+        self.ensure_one()
+        url = self.tracking_url and tracking_url(
+            self.tracking_url.partition("?")[0], payload
+        )
+        self.write({"payload": payload, "tracking_url": url})
+
+    def _delete_personal_data(self):
+        """Delete what Odoo's privacy lookup has found; the verdict stays.
+
+        Without it, the order would be sent a second time, or the sweep would note its
+        customer anew. Requests that wait are sent as nobody's.
+        """
+        for orders in self._get_orders():
+            orders._anonymize_matomo_data()
 
     def _get_url_for_log(self):
         """Return the audit URL without the person: a log file knows no retention."""
         return self.tracking_url and anonymize_url(self.tracking_url)
 
-    def _export_data(self):
-        """Return these requests for somebody who asks what is kept of them, as JSON."""
+    def _export_data(self, with_shopper=True):
+        """Return these requests for somebody who asks what is kept of them, as JSON.
+
+        :param with_shopper: whether with what was sent, which tells who it was
+        """
         names = ("kind", "state", "reason", "order_ref", "revenue", "order_date")
-        names += ("sent_date", "verified_date", "payload", "tracking_url")
+        names += ("sent_date", "verified_date")
+        if with_shopper:
+            names += ("payload", "tracking_url")
         return [
             {
                 "site": request.site_id.name or None,
@@ -1330,30 +1384,76 @@ class MatomoRequest(models.Model):
             for request in self
         ]
 
+    @api.model
+    def _find_by_visitor(self, visitor_ids, domain=Domain.TRUE):
+        """Return the requests that were sent to these visitors.
+
+        No index helps: this is for a person who asks, not for a scheduled action.
+
+        :param visitor_ids: 16 hex digits each
+        """
+        payload = self._fields["payload"]
+
+        def condition(model, alias, query):
+            return SQL(
+                "%s ->> 'cid' = ANY(%s)",
+                SQL.identifier(alias, "payload", to_flush=payload),
+                list(visitor_ids),
+            )
+
+        return self.search(Domain.custom(to_sql=condition) & domain)
+
+    def _can_come_back(self):
+        """Return whether an order that is deleted in Matomo is sent again."""
+        return (
+            self.kind == "order"
+            and self.state in ACCEPTED_STATES
+            and self.site_id.can_read
+            and self.site_id._may_send()
+            and self.site_id._has_raw_data(self.order_date)
+            and not self.site_id.is_order_id_anonymised
+        )
+
+    def _reconsider_erased(self):
+        """Look for orders that were deleted in Matomo, to send them anonymously.
+
+        The verifier sends what is missing once more, see ``_resend_missing``.
+
+        :return: the requests that can be looked for
+        """
+        found = self.filtered(lambda request: request._can_come_back())
+        found.write({"next_check_date": fields.Datetime.now(), "missing_count": 0})
+        if found:
+            self._wake_verifier()
+        return found
+
     @api.autovacuum
     def _gc_requests(self):
         """Anonymize what was sent long ago.
 
         :return: how many requests were anonymized, and whether there are more
         """
-        done = [*self._get_done_domain(), ("is_anonymized", "=", False)]
-        domains = [[*done, ("to_anonymize", "=", True)]]
-        sites = self.env["matomo.site"].with_context(active_test=False)
-        for site in sites.search([("retention_days", ">", 0)]):
-            domains.append(
-                [
-                    *done,
-                    ("payload", "!=", False),
-                    ("site_id", "=", site.id),
-                    ("order_date", "<", site._get_retention_limit()),
-                ]
-            )
+        kept = Domain("is_anonymized", "=", False)
+        done = kept & Domain(self._get_done_domain())
+        asked = kept & Domain("to_anonymize", "=", True)
+        too_long = fields.Datetime.now() - RETENTION_MARGIN
+        steps = [
+            (done & asked, "_anonymize"),
+            (asked & Domain("order_date", "<", too_long), "_anonymize_at_last"),
+        ]
+        for site in self.env["matomo.site"]._get_sites_with_retention():
+            mine = Domain("site_id", "=", site.id)
+            for old in site._get_old_domains("order_date"):
+                steps.append((done & mine & old, "_anonymize"))
+            # Whatever the state of the site, the request, or the token.
+            for old in site._get_old_domains("order_date", RETENTION_MARGIN):
+                steps.append((kept & mine & old, "_anonymize_at_last"))
         count, is_more = 0, False
-        for domain in domains:
+        for domain, method in steps:
             found = self.search(domain, limit=GC_BATCH)
             # A request that somebody works on is left for tomorrow.
             free = found.try_lock_for_update()
-            free._anonymize()
+            getattr(free, method)()
             count += len(free)
             is_more = is_more or bool(free and len(found) == GC_BATCH)
         return count, is_more

@@ -94,7 +94,10 @@ class MatomoSite(models.Model):
         help="The number of the website in Matomo, under Administration, Websites.",
     )
     company_id = fields.Many2one(
-        "res.company", required=True, default=lambda self: self.env.company
+        "res.company",
+        required=True,
+        tracking=True,
+        default=lambda self: self.env.company,
     )
     currency_id = fields.Many2one(
         "res.currency",
@@ -196,12 +199,14 @@ class MatomoSite(models.Model):
         ],
         string="Store Shoppers' Data",
         required=True,
+        tracking=True,
         default="cookie_bar",
         help="When a shopper's IP address, browser, visitor ID and campaign may be "
         "kept with the order. Otherwise the order is sent anonymously.",
     )
     respect_dnt = fields.Boolean(
         string="Honour Do Not Track",
+        tracking=True,
         default=True,
         help="A browser that sends Do Not Track or Global Privacy Control does not "
         "agree, whatever was clicked.",
@@ -214,6 +219,7 @@ class MatomoSite(models.Model):
     retention_days = fields.Integer(
         string="Personal Data Kept (days)",
         required=True,
+        tracking=True,
         default=RETENTION_DAYS,
         aggregator=None,
         help="After this time IP address, browser, visitor ID, campaign and consent "
@@ -229,6 +235,7 @@ class MatomoSite(models.Model):
         ],
         string="Shorten IP Addresses",
         required=True,
+        tracking=True,
         default="0",
         help="Shoppers' IP addresses are shortened before they are stored, as Matomo "
         "does it under Administration, Privacy. A shortened address still tells the "
@@ -239,21 +246,25 @@ class MatomoSite(models.Model):
 
     identify_customers = fields.Boolean(
         string="Known Customers at the Till",
+        tracking=True,
         help="Till sales to a known customer become one visitor in Matomo. It gets a "
         "random-looking number, never a name or an e-mail address. Otherwise each "
         "till sale is a visitor of its own.",
     )
     channel_dimension = fields.Integer(
+        tracking=True,
         aggregator=None,
         help="The number of the custom dimension (scope Visit) in Matomo that shows "
         "whether a sale is the web shop's, a salesperson's or a till's. 0: none.",
     )
     till_dimension = fields.Integer(
+        tracking=True,
         aggregator=None,
         help="The number of the custom dimension (scope Visit) in Matomo that shows "
         "the till. 0: none.",
     )
     salesperson_dimension = fields.Integer(
+        tracking=True,
         aggregator=None,
         help="The number of the custom dimension (scope Visit) in Matomo that shows "
         "the salesperson. 0: none.",
@@ -458,13 +469,18 @@ class MatomoSite(models.Model):
         for site in self.filtered(lambda site: date_start < site.date_start):
             # sudo: nobody may delete rows; these hold a verdict that is outdated.
             requests = self.env["matomo.request"].sudo()
-            requests.search(
+            found = requests.search(
                 [
                     ("site_id", "=", site.id),
                     ("state", "=", "excluded"),
                     ("order_date", "<", site._get_start()),
                 ]
-            ).unlink()
+            )
+            # These alone know that their order's customer is to be forgotten.
+            marked = found.filtered(lambda each: each.is_anonymized)
+            for orders in marked._get_orders():
+                self.env["matomo.retrack"]._queue(orders)
+            (found - marked).unlink()
             requests._wake_sweep()
 
     def _reset_health(self):
@@ -616,11 +632,13 @@ class MatomoSite(models.Model):
     def _may_send(self):
         """Copies are silent: neutralised ones, and other databases than ours."""
         self.ensure_one()
+        return self.active and not self._is_silent()
+
+    def _is_silent(self):
+        """Return whether this database must not ask this Matomo anything."""
         # sudo: a system parameter.
         parameters = self.env["ir.config_parameter"].sudo()
-        return self.active and not (
-            parameters.get_param("database.is_neutralized") or self.is_copy
-        )
+        return self.is_copy or bool(parameters.get_param("database.is_neutralized"))
 
     # === THE ADDRESS === #
 
@@ -657,6 +675,22 @@ class MatomoSite(models.Model):
         token = self._get_token()
         if not token:
             raise Misconfigured("no_token", site=self.name)
+        return self._open_client(token, **options)
+
+    def _get_client_of_admin(self, token):
+        """Return a client with a token that a person has entered for one action.
+
+        Nothing keeps the token. An archived site may be asked, too: what Matomo has of
+        people must be erased all the same.
+
+        :raise Misconfigured: in a silent copy
+        """
+        self.ensure_one()
+        if self._is_silent():
+            raise Misconfigured("copy")
+        return self._open_client(token)
+
+    def _open_client(self, token, **options):
         return Client(
             self.url,
             token,
@@ -1369,10 +1403,34 @@ class MatomoSite(models.Model):
                 self.env._("Personal data cannot be kept for less than no days.")
             )
 
-    def _get_retention_limit(self):
-        """What is older than this moment (naive, UTC) is personal no more."""
+    @api.model
+    def _get_sites_with_retention(self):
+        """Return the sites whose data are deleted by age, and an empty one at the end.
+
+        The empty one stands for what belongs to no site.
+
+        :return: list of recordsets, archived sites included
+        """
+        sites = self.with_context(active_test=False)
+        return [*sites.search([("retention_days", ">", 0)]), self.browse()]
+
+    def _get_old_domains(self, name, margin=timedelta()):
+        """Return the domains of the records that are older than the retention.
+
+        A till may send a date of the future, which no time reaches: then the record is
+        as old as its row. There are two domains, because each can use an index.
+
+        :param name: of the field with the date, naive UTC
+        :param margin: how much older
+        """
         days = self.retention_days if self else RETENTION_DAYS
-        return fields.Datetime.now() - timedelta(days=days)
+        now = fields.Datetime.now()
+        limit = now - timedelta(days=days) - margin
+        return [
+            Domain(name, "<", limit),
+            Domain(name, ">", now + timedelta(days=1))
+            & Domain("create_date", "<", limit),
+        ]
 
     @api.autovacuum
     def _gc_shoppers(self):
@@ -1384,21 +1442,24 @@ class MatomoSite(models.Model):
         :return: how many orders were cleaned, and whether there are more
         """
         done, is_more = 0, False
-        sites = self.with_context(active_test=False)
-        for site in (*sites.search([("retention_days", ">", 0)]), self.browse()):
-            for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
-                found = orders.search(
-                    Domain("date_order", "<", site._get_retention_limit())
-                    & Domain.custom(to_sql=orders._matomo_personal_sql)
-                    & orders._get_matomo_site_domain(site),
-                    order="date_order",
-                    limit=GC_BATCH,
-                )
-                # An order that somebody works on is left for tomorrow.
-                free = found.try_lock_for_update(allow_referencing=True)
-                free._anonymize_matomo_shopper()
-                done += len(free)
-                is_more = is_more or bool(free and len(found) == GC_BATCH)
+        searches = [
+            (
+                orders.with_context(active_test=False),
+                old
+                & Domain.custom(to_sql=orders._matomo_personal_sql)
+                & orders._get_matomo_site_domain(site),
+            )
+            for site in self._get_sites_with_retention()
+            for orders in self.env["matomo.order.mixin"]._get_matomo_order_models()
+            for old in site._get_old_domains("date_order")
+        ]
+        for orders, domain in searches:
+            found = orders.search(domain, order="date_order", limit=GC_BATCH)
+            # An order that somebody works on is left for tomorrow.
+            free = found.try_lock_for_update(allow_referencing=True)
+            free._anonymize_matomo_shopper()
+            done += len(free)
+            is_more = is_more or bool(free and len(found) == GC_BATCH)
         return done, is_more
 
     # === VISITS OF ORDERS === #

@@ -1,6 +1,9 @@
+import logging
+
 from odoo import models
-from odoo.exceptions import AccessError
 from odoo.fields import Domain
+
+_logger = logging.getLogger(__name__)
 
 
 class ResPartner(models.Model):
@@ -17,73 +20,112 @@ class ResPartner(models.Model):
         """Override of `base` to anonymize the orders of a contact made anonymous.
 
         Odoo does not let users delete a customer with orders. They replace the name and
-        clear the e-mail address of the contact instead.
+        clear the e-mail address of the contact instead. A program that updates contacts
+        may do the same: the contact's chatter says what it has caused.
         """
         if "name" in vals and "email" in vals and not vals["email"]:
-            named = self.filtered(lambda partner: partner.name != vals["name"])
-            named._anonymize_matomo_data()
+            named = self.filtered(
+                lambda partner: partner.email
+                and partner.name
+                and partner.name != vals["name"]
+            )
+            named._anonymize_matomo_renamed()
         return super().write(vals)
 
-    def _anonymize_matomo_data(self, *args):
+    def _anonymize_matomo_renamed(self):
+        for partner in self:
+            count = partner._anonymize_matomo_data()
+            if not count:
+                continue
+            _logger.info(
+                "Contact %s was made anonymous: so were %s orders", partner.id, count
+            )
+            partner._message_log(
+                body=self.env._(
+                    "The name was changed and the e-mail address removed. The addon "
+                    "took this for a deletion: it deleted the personal data for Matomo "
+                    "of %s orders. Matomo itself still has them.",
+                    count,
+                )
+            )
+
+    def _anonymize_matomo_data(self):
         """Delete the personal data of these customers' orders and of their requests.
 
-        :param args: the arguments of ``_find_matomo_orders``, which selects the orders
         :return: the number of orders
         """
-        orders = self._find_matomo_orders(*args) if self else ()
+        orders = self._find_matomo_orders() if self else ()
         for each in orders:
             each._anonymize_matomo_data()
         return sum(map(len, orders))
 
-    def _find_matomo_orders(self, operator="in", domain=Domain.TRUE):
+    def _find_matomo_orders(self, domain=Domain.TRUE):
         """Return the orders of these customers, now or when their request was made.
 
         An order may get another customer later. It keeps the data of its shopper then.
 
-        :param operator: ``in``, or ``child_of`` to include the orders of the customers'
-            addresses
         :param domain: a ``Domain`` that further restricts the orders
         :return: list of recordsets in sudo, one for each model of orders
         """
         return [
             # sudo: the user may have no access right to some of these orders.
-            # Each of the two searches can use an index; one search with "or" cannot.
+            # Each search can use an index; one search with "or" cannot.
             (orders := model.sudo()).union(
                 *(
-                    orders.search(Domain(path, operator, self.ids) & domain)
-                    for path in ("partner_id", "matomo_request_ids.partner_id")
+                    orders.search(Domain(path, "in", self.ids) & domain)
+                    for path in orders._get_matomo_customer_paths()
                 )
             )
             for model in self.env["matomo.order.mixin"]._get_matomo_order_models()
         ]
 
+    def _get_matomo_family(self):
+        """Return these customers with their addresses, without other people.
+
+        Below a company, or a household, there are addresses and people.
+        """
+        # sudo: an address may be private, or of another company.
+        partners = self.sudo().with_context(active_test=False)
+        found = partners
+        while partners := partners.child_ids.filtered(
+            lambda child: child.type != "contact"
+        ):
+            found |= partners
+        return found.sudo(False)
+
+    # === DELETION: SALESPEOPLE === #
+
+    def _find_matomo_sales(self, domain=Domain.TRUE):
+        """Return the requests that name these contacts as the salesperson.
+
+        :param domain: of the orders
+        :return: list of ``(name, requests)``, in sudo
+        """
+        # sudo: see _find_matomo_orders; users who have left are archived.
+        users = self.sudo().with_context(active_test=False).user_ids
+        found = []
+        for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
+            if "user_id" not in orders._fields:
+                continue
+            for user in users:
+                sold = orders.sudo().search(Domain("user_id", "=", user.id) & domain)
+                found.append((user.name, sold.matomo_request_ids))
+        return found
+
+    def _anonymize_matomo_sales(self, domain=Domain.TRUE):
+        """Take these contacts out of the requests of what they have sold."""
+        for name, requests in self._find_matomo_sales(domain):
+            requests._anonymize_salesperson(name)
+
     # === ACTIONS === #
 
     def action_matomo_anonymize(self):
-        """Delete the personal data of these customers' orders; the button of a manager.
+        """Return the wizard that deletes these customers' data; a manager's button.
 
-        :return: an action that shows a notification
         :raise AccessError: if the user is not a manager
         """
-        for partner in self:
-            count = partner._anonymize_matomo_data(*partner._get_matomo_criteria())
-            partner._message_log(
-                body=self.env._(
-                    "The personal data for Matomo of %s orders were deleted.", count
-                )
-            )
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "success",
-                "message": self.env._(
-                    "The personal data for Matomo were deleted from orders and log."
-                    " What Matomo itself has is deleted there (Administration,"
-                    " Privacy, GDPR Tools)."
-                ),
-            },
-        }
+        self._check_matomo_manager()
+        return self.env["matomo.erasure"]._open(self)
 
     def action_matomo_export(self):
         """Return an action that downloads this customer's data; a manager's button.
@@ -91,7 +133,7 @@ class ResPartner(models.Model):
         :raise AccessError: if the user is not a manager
         """
         self.ensure_one()
-        self._get_matomo_criteria()
+        self._check_matomo_manager()
         return {
             "type": "ir.actions.act_url",
             "url": f"/matomo_order_tracking/partner/{self.id}",
@@ -101,32 +143,60 @@ class ResPartner(models.Model):
     def _export_matomo_data(self):
         """Return the personal data of this customer's orders, for JSON.
 
-        :return: ``{"customer": name, model name: list of dicts, one for each order}``
+        A manager may export what the companies of theirs have.
+
+        :return: ``{"customer": name, model name: list of dicts, one for each order,
+            "sold": list of what was sent with this contact as salesperson,
+            "left_out": list of sentences on what is not in it}``
         :raise AccessError: if the user is not a manager
         """
         self.ensure_one()
-        found = self._find_matomo_orders(*self._get_matomo_criteria())
+        self._check_matomo_manager()
+        family = self._get_matomo_family()
+        allowed = self.env.user._get_matomo_companies_domain()
+        found = family._find_matomo_orders(allowed)
         return {
             "customer": self.display_name,
-            **{orders._name: orders._export_matomo_data() for orders in found},
+            **{orders._name: orders._export_matomo_data(family) for orders in found},
+            "sold": [
+                {"salesperson": name, "order": request.order_ref}
+                for name, requests in self._find_matomo_sales(allowed)
+                for request in requests
+                if name in (request.payload or {}).values()
+            ],
+            "left_out": self._get_matomo_left_out(),
         }
 
-    def _get_matomo_criteria(self):
-        """Return which orders of these customers the current user may handle.
-
-        A manager may handle them in all companies of theirs, and those of the
-        customers' addresses, too.
-
-        :return: the arguments of ``_find_matomo_orders``
-        :raise AccessError: if the user is not a manager
-        """
-        if not self.env.user.has_group("matomo_order_tracking.group_matomo_manager"):
-            raise AccessError(
+    def _get_matomo_left_out(self):
+        """Return sentences on whom and what a manager cannot handle with these."""
+        family = self._get_matomo_family()
+        others = ~self.env.user._get_matomo_companies_domain()
+        count = sum(map(len, family._find_matomo_orders(others)))
+        # sudo: they are only named.
+        people = family.sudo().child_ids - family.sudo()
+        sentences = []
+        if count:
+            sentences.append(
                 self.env._(
-                    "Only managers of Matomo Order Tracking may see or delete all data "
-                    "of a customer."
+                    "%s orders are of companies that you have no access to. A manager "
+                    "of those companies has to handle them.",
+                    count,
                 )
             )
+        if people:
+            sentences.append(
+                self.env._(
+                    "These contacts are people of their own, to be handled one by one: "
+                    "%s.",
+                    ", ".join(people.mapped("display_name")[:20]),
+                )
+            )
+        return sentences
+
+    def _check_matomo_manager(self):
+        """Check that the user may see or delete all data of these customers.
+
+        :raise AccessError: if the user is not a manager
+        """
+        self.env["matomo.erasure"]._check_manager()
         self.check_access("read")
-        companies = self.env.user.company_ids
-        return "child_of", Domain("company_id", "in", companies.ids)

@@ -1,4 +1,5 @@
 from odoo import models
+from odoo.fields import Domain
 
 
 class ResUsers(models.Model):
@@ -11,3 +12,13 @@ class ResUsers(models.Model):
         """
         self.filtered("share").partner_id._anonymize_matomo_data()
         return super()._deactivate_portal_user(**post)
+
+    def unlink(self):
+        """Override of `base` to take a salesperson out of what was sent, too."""
+        self.check_access("unlink")
+        self.partner_id._anonymize_matomo_sales()
+        return super().unlink()
+
+    def _get_matomo_companies_domain(self):
+        """Return the domain of the orders that this user, a manager, may handle."""
+        return Domain("company_id", "in", self.company_ids.ids)

@@ -389,15 +389,34 @@ class SaleOrder(models.Model):
         self.sudo().matomo_cart_update_ids.unlink()
         return super()._anonymize_matomo_data()
 
-    def _export_matomo_data(self):
-        """Override of `matomo.order.mixin` to add the carts."""
-        # sudo: a Matomo manager may export them without a right to sales.
+    def _export_matomo_order(self, partners):
+        """Override of `matomo.order.mixin` to add the updates of their own cart."""
+        data = super()._export_matomo_order(partners)
+        is_theirs = self._get_matomo_shopper() in partners
+        updates = self.matomo_cart_update_ids.filtered(
+            lambda update: update.partner_id in partners
+            or (is_theirs and update._is_nobodys())
+        )
+        return {**data, "cart_updates": updates._export_data()}
+
+    @api.model
+    def _get_matomo_customer_paths(self):
+        """Override of `matomo.order.mixin`: a cart may have had another customer."""
         return [
-            {**data, "cart_updates": order.matomo_cart_update_ids._export_data()}
-            for order, data in zip(
-                self.sudo(), super()._export_matomo_data(), strict=True
-            )
+            *super()._get_matomo_customer_paths(),
+            "matomo_cart_update_ids.partner_id",
         ]
+
+    def _get_matomo_shopper(self):
+        """Override of `matomo.order.mixin`: before it is confirmed, the cart knows."""
+        updates = self.matomo_cart_update_ids.filtered(
+            lambda update: not update._is_nobodys()
+        )
+        return (
+            self._get_matomo_request().partner_id
+            or updates[:1].partner_id
+            or self.partner_id
+        )
 
     # === CONSENT === #
 

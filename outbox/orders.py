@@ -116,7 +116,7 @@ def _prepare_values(request, order, ref):
     notes += carts.get_adjustments(order)
     for note in notes:
         _logger.info("%s in Matomo: %s", order, note)
-    visitor = order._prepare_matomo_visitor(site)
+    visitor = request._prepare_visitor(order)
     if request.missing_count and request.verified_date:
         # Matomo had it: whoever it was may have been erased there.
         visitor = Visitor(visitor_id=token_hex(8))

@@ -265,7 +265,7 @@ def _build(request):
         recorded.order_ref,
         amount,
         request.order_date,
-        original._prepare_matomo_visitor(site),
+        recorded._prepare_visitor(original),
         original._get_matomo_page(site),
     )
     # Matomo may exclude what its order had to be sent without, or erased the shopper.

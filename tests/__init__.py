@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from . import (
     test_install,
     test_matomo_cart_update,
+    test_matomo_erasure,
     test_matomo_order_mixin_reports,
     test_matomo_order_mixin_verdict,
     test_matomo_reconciliation,
@@ -24,6 +25,7 @@ from . import (
     test_matomo_request_refund,
     test_matomo_request_refund_invoices,
     test_matomo_request_refund_original,
+    test_matomo_request_retention,
     test_matomo_request_retrack,
     test_matomo_request_schedule,
     test_matomo_request_send,
@@ -72,6 +74,7 @@ if find_spec("pymysql") and find_spec("playwright"):
         test_neutralize,
         test_pos_screens,
         test_pos_tour,
+        test_real_erasure,
         test_real_failures,
         test_real_field,
         test_real_matomo,

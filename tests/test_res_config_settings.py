@@ -262,3 +262,38 @@ class TestSettings(MatomoPosCommon):
         manager = self.make_manager()
         self.site.with_user(manager).url = "https://evil.example.com/"
         self.assertFalse(self.site.sudo().token_auth)
+
+    def get_tracked(self, site):
+        """Return the fields whose changes the chatter of the site shows."""
+        self.end_transaction()
+        self.env.invalidate_all()
+        values = site.sudo().message_ids.tracking_value_ids
+        return sorted(values.field_id.mapped("name"))
+
+    def test_changes_of_privacy_show_in_the_chatter(self):
+        """Whoever loosens the protection of shoppers leaves a trace."""
+        self.get_tracked(self.site)
+        other = self.env["res.company"].sudo().create({"name": "Other"})
+        self.config.sudo().matomo_site_id = False
+        self.company.sudo().matomo_site_id = False
+        changes = {
+            "consent_policy": "elsewhere",
+            "respect_dnt": False,
+            "ip_mask": "1",
+            "retention_days": 10,
+            "identify_customers": True,
+            "channel_dimension": 1,
+            "till_dimension": 2,
+            "salesperson_dimension": 3,
+            "company_id": other.id,
+        }
+        self.site.sudo().with_context(mail_notrack=False).write(changes)
+        self.assertEqual(self.get_tracked(self.site), sorted(changes))
+
+    def test_changes_of_privacy_in_the_settings_show_in_the_chatter(self):
+        self.website.matomo_site_id = self.site
+        self.get_tracked(self.site)
+        # Odoo's tests switch it off.
+        self.env = self.env(context={**self.env.context, "mail_notrack": False})
+        self.save(matomo_consent_policy="never", matomo_respect_dnt=False)
+        self.assertEqual(self.get_tracked(self.site), ["consent_policy", "respect_dnt"])

@@ -117,6 +117,11 @@ SENTENCES = {
     "report_refused": lambda env, figures: env._(
         "Matomo answered with an error when it was read: “%s”", figures["answer"]
     ),
+    "no_visits_log": lambda env, figures: env._(
+        "Matomo finds no visitors as long as its visits log or its visitor profiles "
+        "are switched off for this site. Switch them on under Administration, "
+        "Websites, Settings, or have the visitors deleted in Matomo's database."
+    ),
     "no_token": lambda env, figures: env._(
         "No token is set for the Matomo site “%s”.", figures["site"]
     ),

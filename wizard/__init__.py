@@ -1,3 +1,4 @@
 from . import account_move_reversal
+from . import matomo_erasure
 from . import privacy_lookup_wizard
 from . import privacy_lookup_wizard_line

@@ -23,6 +23,14 @@ def migrate(cr, version):
     # Orders were sent in these currencies. Matomo is asked tonight whether they are its
     # own.
     cr.execute("UPDATE matomo_site SET is_currency_confirmed = TRUE")
+    # Custom dimensions may hold the salesperson: the autovacuum takes them out, too.
+    cr.execute(
+        """
+        UPDATE matomo_request
+           SET is_anonymized = FALSE
+         WHERE is_anonymized AND payload::text LIKE '%"dimension%'
+        """
+    )
     _guard_rules(cr)
 
 

@@ -52,6 +52,10 @@ class FakeMatomo:
         # What is done instead of answering, in order: an exception to raise, a
         # response, or a function that takes the usual answer.
         self.faults = []
+        # Of a user with admin access to its sites, who may delete visits.
+        self.admin_token = f"admin{token[5:]}"
+        # Its visits log and visitor profiles.
+        self.has_profiles = True
         self.may_read = True
         self.is_superuser = False
         # Whether the token may record; without it, it may only read.
@@ -142,6 +146,8 @@ class FakeMatomo:
     def _report(self, data):
         if self.is_reporting_closed:
             return FakeResponse(403, b"<html>Forbidden</html>")
+        if data["method"].startswith(("PrivacyManager.", "Live.isVisitor")):
+            return self._erase(data)
         if data["token_auth"] != self.token:
             return FakeResponse(401, b"<!DOCTYPE html><html>unknown token</html>")
         if data["method"] == "SitesManager.getSitesIdWithAtLeastViewAccess":
@@ -179,6 +185,36 @@ class FakeMatomo:
                 if f"eventName=={event['e_n']}" in data["segment"].split(",")
             ],
         )
+
+    def _erase(self, data):
+        """Answer what Matomo's GDPR tools ask (docs/matomo.md section 16)."""
+        if data["token_auth"] != self.admin_token:
+            message = "You can't access this resource as it requires 'admin' access."
+            return FakeResponse(401, {"result": "error", "message": message})
+        if data["method"] == "Live.isVisitorProfileEnabled":
+            return FakeResponse(200, {"value": self.has_profiles})
+        visits = {
+            str(number): (where, each)
+            for number, (where, each) in enumerate(
+                [*self.orders.items(), *((None, event) for event in self.events)]
+            )
+        }
+        if data["method"] == "PrivacyManager.findDataSubjects":
+            found = [
+                {"idSite": int(data["idSite"]), "idVisit": int(number)}
+                for number, (_where, each) in visits.items()
+                if each["idsite"] == data["idSite"]
+                and _is_wanted({"ec_id": "", **each}, data["segment"])
+            ]
+            return FakeResponse(200, found)
+        for name, value in data.items():
+            if name.endswith("[idvisit]"):
+                where, each = visits[value]
+                if where:
+                    del self.orders[where]
+                else:
+                    self.events.remove(each)
+        return FakeResponse(200, {"log_visit": 1})
 
 
 def _is_within(parameters, dates):

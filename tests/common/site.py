@@ -129,6 +129,15 @@ class MatomoCommon(AccountTestInvoicingCommon):
         """Do what Odoo does before a commit. Tests cannot commit."""
         self.env.cr.flush()
 
+    def erase(self, records, user):
+        """Delete the personal data of contacts or orders as a manager does.
+
+        :return: the sentences that the manager reads afterwards
+        """
+        action = records.with_user(user).action_matomo_anonymize()
+        wizard = self.env[action["res_model"]].with_user(user).browse(action["res_id"])
+        return wizard.action_delete()["params"]["message"]
+
     # === RUNNING === #
 
     def run_cron(self, name):

@@ -10,8 +10,11 @@ from matomo_order_tracking.matomo_api.privacy import (
     PERSONAL,
     anonymize_parameters,
     anonymize_url,
+    is_personal,
     limit_shopper,
     mask_ip_address,
+    withdraw_dimension,
+    withdraw_everybody,
     withdraw_shopper,
 )
 from matomo_order_tracking.matomo_api.tracking import tracking_url
@@ -96,3 +99,28 @@ def test_a_withdrawn_shopper_leaves_the_visitor_alone():
 def test_a_shopper_is_named_as_before(told, limited):
     shopper = {"cip": "203.0.113.9", "cid": "a", "ua": "Browser/1.0", "e_v": "1.00"}
     assert limit_shopper(shopper, told) == {**limited, "e_v": "1.00"}
+
+
+def test_a_custom_dimension_may_be_a_salesperson():
+    parameters = {"dimension3": "Sam", "dimension12": "Web Shop", "dimensions": "x"}
+    assert anonymize_parameters(parameters) == {
+        "dimension3": ANONYMIZED,
+        "dimension12": ANONYMIZED,
+        "dimensions": "x",
+    }
+    assert withdraw_dimension({**parameters, "url": "Sam"}, "Sam") == {
+        "dimension3": ANONYMIZED,
+        "dimension12": "Web Shop",
+        "dimensions": "x",
+        "url": "Sam",
+    }
+
+
+@given(PARAMETERS)
+def test_everybody_is_withdrawn_and_the_sale_stays(parameters):
+    visitor_id = "0123456789abcdef"
+    kept = withdraw_everybody({**parameters, "dimension3": "Sam"}, visitor_id)
+    assert (kept.pop("cid"), kept.pop("cip")) == (visitor_id, "0.0.0.0")
+    assert kept == {
+        name: value for name, value in parameters.items() if not is_personal(name)
+    }

@@ -105,7 +105,7 @@ class TestThirdChannel(ComparisonCommon):
         ticket.sudo().matomo_ip_address = "203.0.113.9"
         self.send_and_verify()
         manager = self.make_manager()
-        self.customer.with_user(manager).action_matomo_anonymize()
+        self.erase(self.customer, manager)
         self.assertFalse(ticket.sudo().matomo_ip_address)
         self.assertTrue(self.row(ticket).is_anonymized)
 
