@@ -12,7 +12,14 @@ from decimal import Decimal
 
 from .client import Client
 from .errors import ReportRefused
-from .matching import DAY_MARGIN, find_revenue, is_anonymised_match, is_sum_of
+from .matching import (
+    DAY_MARGIN,
+    Owner,
+    find_revenue,
+    get_owner,
+    is_anonymised_match,
+    is_sum_of,
+)
 from .outcomes import Attempt, Policy
 from .reading import (
     ReadBack,
@@ -29,6 +36,8 @@ from .reading import (
 MAX_ASKED_ALONE = 10
 # After so many failures to read the visits log the report of orders is asked.
 LOG_FAILURES = 2
+# Of several orders with one id, the one that is ours is believed first.
+_OWNERS = [Owner.OURS, Owner.TAG, Owner.UNKNOWN, Owner.OTHER]
 # Older orders Matomo books when they arrive (docs/matomo.md section 1).
 MAX_AGE = timedelta(days=20 * 366)
 
@@ -89,14 +98,30 @@ class Lookup:
             read = ReadBack(is_complete=False)
         else:
             self._find_anonymised(
-                [each for each in attempts if each.ref not in read.orders], days, found
+                [each for each in attempts if each.ref not in read.candidates],
+                days,
+                found,
             )
         for attempt in attempts:
-            if order := read.orders.get(attempt.ref):
-                found.orders[attempt] = order
+            if candidates := read.candidates.get(attempt.ref):
+                found.orders[attempt] = self._choose(attempt, candidates)
         hidden = [each for each in attempts if each not in found.orders]
         if hidden and not read.is_complete:
             self._find_in_report(attempts, hidden, days, found)
+
+    def _choose(self, attempt, candidates: Sequence[RecordedOrder]) -> RecordedOrder:
+        """Return the order that is an attempt's, of several with its id.
+
+        Anybody may track an order in another spelling of the id, in the same visit.
+        Ours has the very id that was sent.
+        """
+        policy = self._policy
+
+        def rank(order):
+            owner = get_owner(attempt.sent, order, policy.to_utc, policy.now)
+            return order.ref != attempt.ref, _OWNERS.index(owner)
+
+        return min(candidates, key=rank)
 
     def _find_in_report(self, attempts, hidden, days, found: Found) -> None:
         """Find orders that the visits log does not show in the report of orders.

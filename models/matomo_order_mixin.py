@@ -17,10 +17,10 @@ from ..matomo_api.items import (
     Totals,
     choose_categories,
     choose_sku,
-    clean_text,
     merge_lines,
     to_decimal,
 )
+from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
 from ..outbox.refunds import Refund

@@ -1119,3 +1119,37 @@ def test_no_attempt_is_lost(
         ended = [each for outcome in report.outcomes for each in outcome.attempts]
         assert sorted(each.key for each in ended) == [each.key for each in some]
         assert isinstance(report.error, MatomoError | None)
+
+
+# === ANOTHER SPELLING === #
+
+
+@pytest.mark.parametrize("forged", ["\uff33-1", "s-1"])
+@pytest.mark.parametrize("is_last", [True, False])
+def test_an_order_of_another_spelling_in_the_same_visit_changes_nothing(
+    forged, is_last
+):
+    """A shopper tracks an order of nearly our id: ours was sent, and counted, again."""
+
+    class Client(FakeClient):
+        def call_api(self, method, segment="", **parameters):
+            visits = super().call_api(method, segment, **parameters)
+            for visit in visits:
+                other = make_action(forged, revenue=1.0)
+                visit["actionDetails"].insert(len(visits) if is_last else 0, other)
+            return visits
+
+    report = Delivery(Client(has={"S-1": {}}), make_policy()).verify(
+        [make_attempt("S-1")]
+    )
+    assert describe(report) == ["SiteRead", "Recorded S-1"]
+
+
+def test_an_order_of_another_spelling_is_found_where_ours_is_not():
+    """Matomo takes some spellings for the same: it refused ours because of theirs."""
+    client = FakeClient(has={"S-1": {"orderId": "s-1"}})
+    client.call_api = lambda method, **_: [
+        {"visitorId": VISITOR, "actionDetails": [make_action("s-1")]}
+    ]
+    report = Delivery(client, make_policy()).verify([make_attempt("S-1")])
+    assert describe(report) == ["SiteRead", "Recorded S-1"]
