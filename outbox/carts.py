@@ -68,7 +68,14 @@ def claim(env, site):
 
 
 KIND = kinds.register(
-    kinds.Kind("cart", 30, "matomo.cart.update", claim, Delivery.send_carts)
+    kinds.Kind(
+        "cart",
+        30,
+        "matomo.cart.update",
+        claim,
+        Delivery.send_carts,
+        schedule.get_cart_patience,
+    )
 )
 
 

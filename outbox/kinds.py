@@ -34,6 +34,8 @@ class Kind:
     :param claim: ``claim(env, site)`` leases and builds due requests of a site and
         returns them, at most a batch; none if none is due
     :param send: the method of ``Delivery`` that sends its attempts
+    :param get_patience: returns the seconds that a delivery may take, which are less
+        than the lease of ``claim``
     """
 
     name: str
@@ -41,6 +43,7 @@ class Kind:
     model: str
     claim: Callable
     send: Callable[[Delivery, list[Attempt]], Report]
+    get_patience: Callable[[], float] = schedule.get_patience
 
 
 # In the order in which the sender sends them, whichever file was imported first.

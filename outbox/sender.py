@@ -4,6 +4,7 @@ import logging
 import random
 import time
 from contextlib import closing
+from dataclasses import replace
 
 from odoo import fields
 
@@ -136,7 +137,8 @@ class Sender:
 
         def claim():
             requests = kind.claim(self.env, site)
-            return len(requests), requests._prepare_attempts(), site._get_policy()
+            policy = replace(site._get_policy(), patience=kind.get_patience())
+            return len(requests), requests._prepare_attempts(), policy
 
         while True:
             count, attempts, policy = run_in_transaction(self.env, claim)
