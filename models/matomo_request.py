@@ -37,6 +37,7 @@ from ..matomo_api.privacy import (
     ANONYMIZED,
     anonymize_parameters,
     anonymize_url,
+    shorten_url,
     withdraw_shopper,
 )
 from ..matomo_api.tracking import order_ref_key, tracking_url
@@ -1307,7 +1308,7 @@ class MatomoRequest(models.Model):
 
     def _get_url_for_log(self):
         """Return the audit URL without the person: a log file knows no retention."""
-        return self.tracking_url and anonymize_url(self.tracking_url)
+        return self.tracking_url and shorten_url(anonymize_url(self.tracking_url))
 
     def _export_data(self):
         """Return these requests for somebody who asks what is kept of them, as JSON."""

@@ -137,13 +137,21 @@ class Sender:
 
         def claim():
             requests = kind.claim(self.env, site)
+            if requests is None:
+                return None
             policy = replace(site._get_policy(), patience=kind.get_patience())
-            return len(requests), requests._prepare_attempts(), policy
+            return requests._prepare_attempts(), policy
 
         while True:
-            count, attempts, policy = run_in_transaction(self.env, claim)
-            if not count:
+            claimed = run_in_transaction(self.env, claim)
+            if claimed is None:
                 return True, True
+            attempts, policy = claimed
+            if not attempts:
+                # Done with, without a word to Matomo.
+                if not self._report_progress(1):
+                    return False, False
+                continue
             # Here no transaction is open, and nothing below reads the database.
             start = time.monotonic()
             report = kind.send(Delivery(client, policy), attempts)
@@ -153,7 +161,7 @@ class Sender:
                 self.env,
                 lambda r=report: apply_report(self.env[kind.model], site, r),
             )
-            is_time_left = self._report_progress(count)
+            is_time_left = self._report_progress(len(attempts))
             if report.error or not is_time_left:
                 return False, is_time_left
 

@@ -87,7 +87,8 @@ class LanesCase(BaseCase):
 
     def claim(self, env):
         """Return what a lane claims of our site, in the lane's own transaction."""
-        return orders.claim(env, env["matomo.site"].browse(self.site.id)).ids
+        claimed = orders.claim(env, env["matomo.site"].browse(self.site.id))
+        return claimed.ids if claimed else []
 
 
 @tagged("post_install", "-at_install")
