@@ -47,6 +47,8 @@ KINDS = {
     "superuser": "The token is a superuser's.",
     # Matomo's reporting API.
     "report_refused": "Matomo answered a report with an error: {answer}",
+    "token_of_other_address": "The token {name} is kept for another address.",
+    "token_renamed": "The token {old} has to be kept as {name}.",
     "no_token": "No token is set for the Matomo site {site}.",
     "copy": "This database is a copy: it sends nothing to Matomo until a manager "
     "confirms the site here.",

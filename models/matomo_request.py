@@ -785,7 +785,7 @@ class MatomoRequest(models.Model):
         :param is_told_by_tag: whether Matomo was told of it by a JavaScript tag first
         """
         if order_ref_key(recorded.ref) != order_ref_key(self.order_ref):
-            self.site_id._report_anonymised()
+            self.site_id._report_anonymised(self)
         values = {**NOTHING_LEFT, "is_told_by_tag": is_told_by_tag}
         if self.verified_date:
             # Once verified it is missing only if somebody deletes it: that is counted.
@@ -1305,6 +1305,10 @@ class MatomoRequest(models.Model):
         if verdicts - kept:
             self._wake_sweep()
         (self - kept).unlink()
+
+    def _get_visitor_id(self):
+        """Return the visitor that the order was sent with, None if it was not."""
+        return (self.payload or {}).get("cid")
 
     def _get_url_for_log(self):
         """Return the audit URL without the person: a log file knows no retention."""

@@ -89,7 +89,7 @@ def _get_key(source, original, move):
 
 def get_site(original):
     """Return the ``matomo.site`` that has an order, or will have it."""
-    return original._get_matomo_request().site_id or original._get_matomo_site()
+    return original._get_matomo_request().site_id or original._get_matomo_own_site()
 
 
 def _prepare_request_values(refund, site):

@@ -72,7 +72,7 @@ class Sender:
             lambda site: site._needs_facts()
             and not site._is_waiting("next_attempt_date")
             and site._may_send()
-            and site._get_token()
+            and site._get__token()
         )
 
     def _send_site_guarded(self, site):
@@ -104,7 +104,7 @@ class Sender:
         # Once for all batches: what is written down is in this language.
         site = site.with_env(site._get_message_env())
         try:
-            client = site._get_client(report_timeout=schedule.READ_TIMEOUT)
+            client = site._get__client(report_timeout=schedule.READ_TIMEOUT)
         except Misconfigured as error:
             run_in_transaction(self.env, lambda e=error: site._report_trouble(e))
             return self._report_progress(0)
