@@ -237,8 +237,8 @@ class TestCartLanes(LanesCase):
 
     def remove_from(self, env):
         env["sale.order"].browse(self.cart.ids).unlink()
-        super().remove_from(env)
         env["website"].browse(self.website.ids).unlink()
+        return super().remove_from(env)
 
     def change(self, quantity):
         """The first connection is the shopper's."""

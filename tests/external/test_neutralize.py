@@ -4,8 +4,7 @@ import json
 
 from odoo.tests import tagged
 
-from odoo.addons.matomo_order_tracking.tools.outside_token import get_name
-
+from ...tools.outside_token import get_name
 from ..common import CopyCase
 
 CANARY = "canary0123456789abcdef0123456789"
