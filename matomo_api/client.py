@@ -27,6 +27,7 @@ from .errors import (
     Unreachable,
 )
 from .failures import explain
+from .texts import decode_entities, to_line
 from .tracking import NO_ADDRESS, api_url, tracker_url
 from .transport import MAX_ANSWER_BYTES, get_proxies, open_session
 
@@ -96,7 +97,7 @@ class _Answer:
 
     @property
     def text(self) -> str:
-        return self.body[:10_000].decode("utf-8", "replace")[:MAX_TEXT_LENGTH]
+        return to_line(self.body[:10_000].decode("utf-8", "replace"))[:MAX_TEXT_LENGTH]
 
 
 class Client:
@@ -218,6 +219,9 @@ class Client:
     def call_api(self, method: str, timeout: float | None = None, **parameters):
         """Call a method of Matomo's Reporting API and return its JSON.
 
+        Its texts are decoded: Matomo escapes them or not, by version. They hold
+        neither the token nor what cannot be stored or logged.
+
         :param timeout: seconds until the whole answer must be here, if not the usual
         :raise ReportRefused: Matomo answers this call with an error
         :raise Unreachable: no answer
@@ -236,6 +240,7 @@ class Client:
             timeout or self._report_timeout,
         )
         content, _dirt = parse_answer(answer.body, _is_report)
+        content = clean_values(content, self._mask)
         if isinstance(content, dict) and content.get("result") == "error":
             # With status 200, 400 or 401, by version and set-up.
             message = self._clean(str(content.get("message") or ""))
@@ -311,8 +316,7 @@ class Client:
 
     def _clean(self, text: str) -> str:
         """Return a sentence of Matomo as people may read it: without markup, cut."""
-        text = html.unescape(text[:MAX_MESSAGE_LENGTH])
-        text = _MARKUP.sub(" ", text)
+        text = _MARKUP.sub(" ", text[:MAX_MESSAGE_LENGTH])
         # Without its markup the text may spell the token anew.
         return self._mask(" ".join(text.split()))[:MAX_TEXT_LENGTH]
 
@@ -410,8 +414,27 @@ def parse_answer(body: bytes, is_answer: Callable[[object], bool]):
             continue
         around = text[: match.start()] + text[end:]
         if is_answer(content) or not _PHP_OUTPUT.sub("", around).strip():
-            return content, " ".join(around.split())[:MAX_TEXT_LENGTH]
+            return content, " ".join(to_line(around).split())[:MAX_TEXT_LENGTH]
     return None, ""
+
+
+def clean_values(content, mask: Callable[[str], str]):
+    """Return the JSON of an answer with all its texts decoded and cleaned, in place.
+
+    :param mask: removes the token from a text, which was masked only as it came
+    """
+    top = [content]
+    parts = [top]
+    while parts:
+        part = parts.pop()
+        pairs = part.items() if isinstance(part, dict) else enumerate(part)
+        for key, value in pairs:
+            if isinstance(value, str):
+                cleaned = to_line(decode_entities(value))
+                part[key] = value if cleaned == value else mask(cleaned)
+            elif isinstance(value, (dict, list)):
+                parts.append(value)
+    return top[0]
 
 
 def _parse_json(body: bytes):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
-from .items import clean_text
+from .texts import clean_text
 from .tracking import MAX_CAMPAIGN_LENGTH, MAX_REFERRER_LENGTH, Attribution
 
 # Browsers keep cookies of up to 4 KB, percent-encoded.

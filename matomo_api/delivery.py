@@ -11,6 +11,7 @@ are fine, the trouble is in what was sent. It is divided until the culprit is al
 what Matomo may have recorded is read back before it is sent again.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import inf
@@ -77,6 +78,42 @@ IMPATIENT_TIMEOUT = 2
 GENERAL_REFUSAL = 3
 
 
+class OutOfTime(Exception):
+    """The delivery has taken as long as it may."""
+
+
+class TimedClient:
+    """A client that asks nothing more once a delivery has taken its time.
+
+    The attempts are the delivery's only as long as their lease lasts: after it, another
+    lane sends them.
+
+    :param patience: seconds
+    """
+
+    # The clock is bound here, so that a test that freezes the time does not stop it.
+    def __init__(self, client: Client, patience: float, clock=time.monotonic):
+        self._client = client
+        self._clock = clock
+        self._deadline = clock() + patience
+
+    def send_bulk(self, *args, **kwargs) -> BulkAnswer:
+        self._check_time()
+        return self._client.send_bulk(*args, **kwargs)
+
+    def probe(self, *args, **kwargs) -> bool:
+        self._check_time()
+        return self._client.probe(*args, **kwargs)
+
+    def call_api(self, *args, **kwargs):
+        self._check_time()
+        return self._client.call_api(*args, **kwargs)
+
+    def _check_time(self):
+        if self._clock() >= self._deadline:
+            raise OutOfTime
+
+
 class Delivery:
     """Sends attempts to one Matomo site and finds out what became of each.
 
@@ -84,8 +121,8 @@ class Delivery:
     until its report.
     """
 
-    def __init__(self, client: Client, policy: Policy):
-        self._client = client
+    def __init__(self, client: Client, policy: Policy, clock=time.monotonic):
+        self._client = client = TimedClient(client, policy.patience, clock)
         self._policy = policy
         self._can_read = policy.can_read
         self._is_readable = policy.is_readable_now
@@ -158,7 +195,8 @@ class Delivery:
     ) -> Report:
         """Return the report of what is yielded until something ends it.
 
-        Attempts without an outcome by then go back to the queue.
+        Attempts without an outcome by then go back to the queue; if time is up, they
+        are due again at the end of their lease.
         """
         found: list[Outcome | SiteOutcome] = []
         left = list(attempts)
@@ -171,6 +209,9 @@ class Delivery:
             error = trouble
             if left:
                 found.append(Requeued(left, error))
+        except OutOfTime:
+            # Fewer of them take less time.
+            self._least_refused = min(self._least_refused, len(attempts))
         if not error:
             found, error = _mark_general(found)
         if self._least_refused < inf and not any(

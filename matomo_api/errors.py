@@ -1,8 +1,11 @@
 """What can go wrong on the way to Matomo, told apart by what to do about it.
 
 An error carries a kind and figures. Its text, in English, is for logs; what people
-read is made from the kind by ``tools/sentences.py``. Neither holds the token.
+read is made from the kind by ``tools/sentences.py``. Neither holds the token, nor
+what a server may have written to begin a new line of the log.
 """
+
+from .texts import to_line
 
 # With this status a server asks to be left alone.
 TOO_MANY_REQUESTS = 429
@@ -50,6 +53,8 @@ KINDS = {
     "report_refused": "Matomo answered a report with an error: {answer}",
     "no_visits_log": "Matomo shows no single visits of the site: its visits log or its "
     "visitor profiles are switched off.",
+    "token_of_other_address": "The token {name} is kept for another address.",
+    "token_renamed": "The token {old} has to be kept as {name}.",
     "no_token": "No token is set for the Matomo site {site}.",
     "copy": "This database is a copy: it sends nothing to Matomo until a manager "
     "confirms the site here.",
@@ -86,9 +91,12 @@ class MatomoError(Exception):
     ):
         self.kind = kind
         self.status = status
-        self.text = text
-        self.detail = detail
-        self.figures = {"status": status, **figures}
+        self.text = to_line(text)
+        self.detail = detail = to_line(detail)
+        self.figures = {
+            name: to_line(value) if isinstance(value, str) else value
+            for name, value in {"status": status, **figures}.items()
+        }
         log_text = KINDS[kind].format(**self.figures)
         super().__init__(f"{log_text} ({detail})" if detail else log_text)
 

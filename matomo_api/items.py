@@ -6,12 +6,13 @@ number, multiplies the two, and keeps only the first of two items with the same 
 revenue is right under these rules.
 """
 
-import html
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, NamedTuple
+
+from .texts import clean_text, decode_entities
 
 CENT = Decimal("0.01")
 # Python's usual 28 digits end at 1e26 with an error, and anybody may order 1e26 pieces.
@@ -31,10 +32,6 @@ MAX_PRICE_DEVIATION = Decimal("0.01")
 # conversion leaves beyond six decimals is noise.
 NOISE = Decimal("0.000001")
 
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
-# The texts that PHP decodes as HTML entities. Python also decodes some without a
-# semicolon.
-_ENTITY = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
 # The texts that PHP compares as numbers, with an exponent of at most five digits.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?")
 
@@ -205,22 +202,6 @@ class LineAmounts(NamedTuple):
             tax=self.tax - part.tax,
             quantity=self.quantity - quantity,
         )
-
-
-def clean_text(text: str | None, length: int) -> str:
-    """Return the text on one line, without control characters, cut at ``length``."""
-    return _CONTROL_CHARACTERS.sub(" ", text or "").strip()[:length].strip()
-
-
-def decode_entities(text: str) -> str:
-    """Return the text without HTML entities, however often they were escaped.
-
-    Matomo decodes texts: "A&lt;B" and "A<B" are the same SKU, category and order id
-    there (docs/matomo.md section 15).
-    """
-    while (decoded := _ENTITY.sub(lambda match: html.unescape(match[0]), text)) != text:
-        text = decoded
-    return text
 
 
 def choose_sku(candidates: Iterable[str | None], fallback: str) -> str:

@@ -13,7 +13,14 @@ from decimal import Decimal
 
 from .client import Client
 from .errors import MatomoError, ReportRefused
-from .matching import DAY_MARGIN, find_revenue, is_anonymised_match, is_sum_of
+from .matching import (
+    DAY_MARGIN,
+    Owner,
+    find_revenue,
+    get_owner,
+    is_anonymised_match,
+    is_sum_of,
+)
 from .outcomes import Attempt, Policy
 from .reading import (
     ReadBack,
@@ -32,6 +39,8 @@ from .tracking import order_ref_key
 MAX_ASKED_ALONE = 10
 # After so many failures to read the visits log the report of orders is asked.
 LOG_FAILURES = 2
+# Of several orders with one id, the one that is ours is believed first.
+_OWNERS = [Owner.OURS, Owner.TAG, Owner.UNKNOWN, Owner.OTHER]
 # Older orders Matomo books when they arrive (docs/matomo.md section 1).
 MAX_AGE = timedelta(days=20 * 366)
 # An order id that nobody dislikes, and nobody has.
@@ -140,11 +149,13 @@ class Lookup:
                 raise
         if is_log_read:
             self._find_anonymised(
-                [each for each in attempts if each.ref not in read.orders], days, found
+                [each for each in attempts if each.ref not in read.candidates],
+                days,
+                found,
             )
         for attempt in attempts:
-            if order := read.orders.get(attempt.ref):
-                found.orders[attempt] = order
+            if candidates := read.candidates.get(attempt.ref):
+                found.orders[attempt] = self._choose(attempt, candidates)
         hidden = [
             each
             for each in attempts
@@ -152,6 +163,20 @@ class Lookup:
         ]
         if hidden and not read.is_complete:
             self._find_in_report(attempts, hidden, days, found)
+
+    def _choose(self, attempt, candidates: Sequence[RecordedOrder]) -> RecordedOrder:
+        """Return the order that is an attempt's, of several with its id.
+
+        Anybody may track an order in another spelling of the id, in the same visit.
+        Ours has the very id that was sent.
+        """
+        policy = self._policy
+
+        def rank(order):
+            owner = get_owner(attempt.sent, order, policy.to_utc, policy.now)
+            return order.ref != attempt.ref, _OWNERS.index(owner)
+
+        return min(candidates, key=rank)
 
     def _is_refused_by_name(self) -> bool:
         return self._refused_alone >= GENERAL_REFUSAL and not self._has_answered
@@ -191,7 +216,7 @@ class Lookup:
         orders, is_complete = read
         key = order_ref_key(attempt.ref)
         same = [each for each in orders if order_ref_key(each.ref) == key]
-        return ReadBack({attempt.ref: same[0]} if same else {}, is_complete)
+        return ReadBack({attempt.ref: same} if same else {}, is_complete)
 
     def _read_days(self, attempt: Attempt) -> tuple[list[RecordedOrder], bool] | None:
         """Return all orders of the days of an attempt, and whether it is all.

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import ClassVar
 
 from .client import BulkAnswer
@@ -35,6 +36,7 @@ class Policy:
     :param cart_timeout: seconds for a request with cart updates
     :param now: naive UTC
     :param to_utc: turns a wall-clock time of the site into naive UTC
+    :param patience: seconds after which a delivery asks nothing more
     """
 
     idsite: int
@@ -46,6 +48,7 @@ class Policy:
     cart_timeout: float
     now: datetime
     to_utc: Callable[[datetime], datetime]
+    patience: float = inf
 
     @property
     def read_batch(self) -> int:

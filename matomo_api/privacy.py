@@ -20,6 +20,8 @@ PERSONAL = ("cip", "cid", "ua", "lang", "uadata", "_rcn", "_rck", "_refts", "_re
 # The names of custom dimensions. One of them may be the salesperson; which one it was
 # when the request was sent, its parameters do not say.
 _DIMENSION = re.compile(r"dimension\d+")
+# So much of an audit URL is logged: of some dozens of items, all of it.
+MAX_LOGGED_LENGTH = 10_000
 # {masked bytes: (bits kept of an IPv4 address, bits kept of an IPv6 address)}. These
 # are the figures of Matomo's own setting "Anonymize Visitors' IP addresses"
 # (docs/matomo.md section 8).
@@ -117,3 +119,10 @@ def mask_ip_address(address: str, byte_count: int) -> str:
         return f"::ffff:{mask_ip_address(str(ip.ipv4_mapped), byte_count)}"
     bits = _KEPT_BITS[byte_count][ip.version == 6]
     return str(ipaddress.ip_network(f"{ip}/{bits}", strict=False).network_address)
+
+
+def shorten_url(url: str) -> str:
+    """Return an audit URL as a log gets it: an order of 10,000 lines is megabytes."""
+    if len(url) <= MAX_LOGGED_LENGTH:
+        return url
+    return f"{url[:MAX_LOGGED_LENGTH]}… ({len(url)} characters)"

@@ -14,12 +14,14 @@ from decimal import Decimal, InvalidOperation
 
 from .client import Client
 from .errors import MatomoError, ReportRefused, ServerTrouble
-from .items import decode_entities, round_cents
+from .items import round_cents
 from .tracking import order_ref_key
 
 # What Matomo makes of an order id with its setting "Anonymize Order ID".
 _ANONYMISED_REF = re.compile("[0-9a-f]{40}")
 _VISITOR_ID = re.compile("[0-9a-fA-F]{16}")
+# The address of a page: it is sent with every order and shown to people.
+_ADDRESS = re.compile("https?://[^\\s\"'<>]{1,500}")
 _EPOCH = datetime(1970, 1, 1)
 # Seconds since 1970, until 2100: enough for any order, and far enough from the last
 # moment that Python knows for every time zone.
@@ -68,13 +70,20 @@ class RecordedOrder:
 class ReadBack:
     """Orders that were looked for in Matomo.
 
-    :ivar orders: ``{order id that was looked for: order}``
+    :ivar candidates: ``{order id that was looked for: orders}``. Matomo may have
+        several whose ids are spelled alike, of which it takes some for the same and
+        others not; the ones with the very id come first
     :ivar is_complete: whether what is not in it is not in Matomo. Matomo shows the
         first actions of a visit only, and a visit may not be legible
     """
 
-    orders: dict[str, RecordedOrder] = field(default_factory=dict)
+    candidates: dict[str, list[RecordedOrder]] = field(default_factory=dict)
     is_complete: bool = True
+
+    @property
+    def orders(self) -> dict[str, RecordedOrder]:
+        """Return the first candidate of each order id."""
+        return {ref: orders[0] for ref, orders in self.candidates.items()}
 
 
 @dataclass(frozen=True)
@@ -154,10 +163,17 @@ def read_orders(
     if not conditions:
         return ReadBack()
     orders, is_complete = _live_orders(client, idsite, conditions, first, last)
-    found = {order_ref_key(order.ref): order for order in orders}
+    found: dict[str, list[RecordedOrder]] = {}
+    for order in orders:
+        found.setdefault(order_ref_key(order.ref), []).append(order)
     keys = {ref: order_ref_key(ref) for ref in refs}
     return ReadBack(
-        {ref: found[key] for ref, key in keys.items() if key in found}, is_complete
+        {
+            ref: sorted(found[key], key=lambda order, ref=ref: order.ref != ref)
+            for ref, key in keys.items()
+            if key in found
+        },
+        is_complete,
     )
 
 
@@ -370,7 +386,7 @@ def read_site(client: Client, idsite: int) -> SiteDescription:
     )
     return SiteDescription(
         name=_text(site.get("name")),
-        main_url=_text(site.get("main_url")),
+        main_url=_address(site.get("main_url")),
         currency=str(site.get("currency") or ""),
         timezone=str(site.get("timezone") or ""),
         is_ecommerce=str(site.get("ecommerce")) == "1",
@@ -456,8 +472,13 @@ def _texts(values) -> tuple[str, ...]:
 
 
 def _text(value) -> str:
-    # Escaped or not, by version of Matomo.
-    return decode_entities(str(value or ""))
+    return str(value or "")
+
+
+def _address(value) -> str:
+    """Return an address of the web, "" if it is none."""
+    text = _text(value).strip()
+    return text if _ADDRESS.fullmatch(text) else ""
 
 
 def _amount(value) -> Decimal | None:

@@ -20,10 +20,9 @@ from .items import (
     MAX_NAME_LENGTH,
     MAX_SKU_LENGTH,
     Item,
-    clean_text,
-    decode_entities,
     round_cents,
 )
+from .texts import clean_text, decode_entities
 
 # The guide writes this instead of the token into a logged address.
 ANONYMIZED = "XYZANONYMIZED"

@@ -141,7 +141,7 @@ class IrHttp(models.AbstractModel):
         :param http_request: a ``tools.shopper.HttpRequest``
         :param is_changed: whether this request has changed the cart
         """
-        site = order._get_matomo_site()
+        site = order._get_matomo_own_site()
         if not site.active:
             return
         visit = shopper.read_visit(http_request, site._get_shopper_policy())

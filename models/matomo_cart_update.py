@@ -12,7 +12,7 @@ from ..matomo_api.outcomes import (
     Refused,
     Requeued,
 )
-from ..matomo_api.privacy import anonymize_url
+from ..matomo_api.privacy import anonymize_url, shorten_url
 from ..outbox import schedule
 from ..outbox.kinds import describe_answer
 
@@ -20,6 +20,8 @@ _logger = logging.getLogger(__name__)
 
 # How many cart updates of a site the autovacuum deletes in one step.
 GC_BATCH = 1000
+# How many updates of a cart are kept that are done with.
+KEPT_UPDATES = 10
 
 
 class MatomoCartUpdate(models.Model):
@@ -197,8 +199,9 @@ class MatomoCartUpdate(models.Model):
             # The guide asks for this very text.
             _logger.info(
                 "Tracked ecommerce cart update: URL was %s",
-                anonymize_url(update.tracking_url),
+                shorten_url(anonymize_url(update.tracking_url)),
             )
+        self._prune()
 
     def _retry(self, failure_type):
         """Defer the updates for one more attempt. Give up those that had it.
@@ -236,6 +239,22 @@ class MatomoCartUpdate(models.Model):
                 **values,
             }
         )
+        self._prune()
+
+    def _prune(self):
+        """Keep only the last updates of these carts that are done with.
+
+        A robot may change a cart every minute for months.
+        """
+        done = self.search(
+            [
+                ("sale_order_id", "in", self.sale_order_id.ids),
+                ("state", "!=", "pending"),
+            ],
+            order="changed_date DESC, id DESC",
+        )
+        for same in done.grouped("sale_order_id").values():
+            same[KEPT_UPDATES:].unlink()
 
     # === PRIVACY === #
 

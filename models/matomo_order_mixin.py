@@ -18,10 +18,10 @@ from ..matomo_api.items import (
     Totals,
     choose_categories,
     choose_sku,
-    clean_text,
     merge_lines,
     to_decimal,
 )
+from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
 from ..outbox.refunds import Refund
@@ -410,9 +410,11 @@ class MatomoOrderMixin(models.AbstractModel):
         self.ensure_one()
         # The verdict is in the company's language, whichever the salesperson uses.
         order = self.with_context(lang=self.company_id._get_matomo_lang())
-        site = order._get_matomo_site()
+        site = order._get_matomo_own_site()
         if not site:
-            verdict = Verdict("excluded", order._get_matomo_no_site_reason())
+            reason = order._get_matomo_foreign_site_reason()
+            reason = reason or order._get_matomo_no_site_reason()
+            verdict = Verdict("excluded", reason)
         elif order.date_order < site._get_start():
             verdict = Verdict(
                 "excluded",
@@ -424,6 +426,26 @@ class MatomoOrderMixin(models.AbstractModel):
         else:
             verdict = order._get_matomo_content_verdict() or Verdict("pending")
         return verdict, site
+
+    def _get_matomo_own_site(self):
+        """Return the order's Matomo site, empty if it is another company's.
+
+        Odoo checks the company of an order's website only when the order is created.
+        """
+        site = self._get_matomo_site()
+        return site.filtered(lambda site: site.company_id == self.company_id)
+
+    def _get_matomo_foreign_site_reason(self):
+        """Return why the order's Matomo site does not get it, or False."""
+        site = self._get_matomo_site()
+        if not site or site.company_id == self.company_id:
+            return False
+        return self.env._(
+            "It is an order of %(company)s, and its Matomo site belongs to "
+            "%(other_company)s.",
+            company=self.company_id.name,
+            other_company=site.company_id.name,
+        )
 
     def _get_matomo_missing_reason(self):
         """Return why an order that counts has no request, or False."""

@@ -40,6 +40,7 @@ from ..matomo_api.privacy import (
     ANONYMIZED,
     anonymize_parameters,
     anonymize_url,
+    shorten_url,
     withdraw_dimension,
     withdraw_everybody,
     withdraw_shopper,
@@ -796,7 +797,7 @@ class MatomoRequest(models.Model):
         :param is_told_by_tag: whether Matomo was told of it by a JavaScript tag first
         """
         if order_ref_key(recorded.ref) != order_ref_key(self.order_ref):
-            self.site_id._report_anonymised()
+            self.site_id._report_anonymised(self)
         values = {**NOTHING_LEFT, "is_told_by_tag": is_told_by_tag}
         if self.verified_date:
             # Once verified it is missing only if somebody deletes it: that is counted.
@@ -1362,9 +1363,13 @@ class MatomoRequest(models.Model):
         for orders in self._get_orders():
             orders._anonymize_matomo_data()
 
+    def _get_visitor_id(self):
+        """Return the visitor that the order was sent with, None if it was not."""
+        return (self.payload or {}).get("cid")
+
     def _get_url_for_log(self):
         """Return the audit URL without the person: a log file knows no retention."""
-        return self.tracking_url and anonymize_url(self.tracking_url)
+        return self.tracking_url and shorten_url(anonymize_url(self.tracking_url))
 
     def _export_data(self, with_shopper=True):
         """Return these requests for somebody who asks what is kept of them, as JSON.

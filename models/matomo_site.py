@@ -8,7 +8,7 @@ import pytz
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, ValidationError
 from odoo.fields import Domain
-from odoo.tools import SQL, config, format_datetime, plaintext2html
+from odoo.tools import SQL, config, format_datetime
 from odoo.tools.misc import str2bool
 
 from ..const import ACCEPTED_STATES
@@ -38,11 +38,13 @@ from ..matomo_api.tracking import order_ref_key
 from ..outbox import schedule
 from ..tools.alerts import SiteFacts, find_alerts
 from ..tools.fields import WriteOnlyChar
+from ..tools.outside_token import find_token, get_name, get_old_name
 from ..tools.sentences import (
     describe_alerts,
     describe_change,
     describe_error,
     describe_refused_address,
+    to_html,
 )
 from ..tools.shopper import ShopperPolicy
 
@@ -334,6 +336,14 @@ class MatomoSite(models.Model):
         copy=False,
         help="Matomo replaces order IDs by random ones and refuses no duplicates.",
     )
+    anonymised_request_id = fields.Many2one(
+        "matomo.request",
+        readonly=True,
+        copy=False,
+        groups="base.group_system",
+        ondelete="set null",
+        help="The first order that was found in Matomo under a random ID.",
+    )
     trouble_date = fields.Datetime(string="In Trouble Since", readonly=True, copy=False)
     unread_date = fields.Datetime(string="Unread Since", readonly=True, copy=False)
     alert_message = fields.Text(compute="_compute_alert_message")
@@ -427,8 +437,21 @@ class MatomoSite(models.Model):
         sites = super().create([self._clean_values(vals) for vals in vals_list])
         for site, token in zip(sites, tokens, strict=True):
             if token:
-                site._set_token(token)
+                site._set__token(token)
+        if not self.env.is_system():
+            self._check_outside_tokens(sites)
         return sites
+
+    @api.model
+    def _check_outside_tokens(self, sites):
+        """Refuse new sites to whose number an administrator has given a token."""
+        if any(site._get__outside_token() for site in sites):
+            raise AccessError(
+                self.env._(
+                    "Only an administrator can create this site: a token is kept for "
+                    "it outside of the database."
+                )
+            )
 
     def write(self, vals):
         """Override of the ORM: what is entered may move the site, or mend it.
@@ -454,7 +477,7 @@ class MatomoSite(models.Model):
         if vals.get("is_currency_confirmed"):
             unconfirmed.filtered(lambda site: site.state == "error")._resume()
         if has_token:
-            self._set_token(token)
+            self._set__token(token)
         if has_token or {"url", "idsite"} & vals.keys():
             self._reset_health()
         return result
@@ -497,6 +520,7 @@ class MatomoSite(models.Model):
                 "read_failure_count": 0,
                 "can_read": True,
                 "is_order_id_anonymised": False,
+                "anonymised_request_id": False,
                 "bulk_limit": 0,
                 "is_answer_dirty": False,
                 "trouble_date": False,
@@ -663,8 +687,10 @@ class MatomoSite(models.Model):
 
     # === THE CONNECTION === #
 
-    def _get_client(self, **options):
+    def _get__client(self, **options):
         """The HTTP client for this site.
+
+        Like the token it is out of reach for templates, see ``_get__token``.
 
         :param options: more of the client's options
         :raise Misconfigured: when there is no token, or in a silent copy
@@ -672,9 +698,9 @@ class MatomoSite(models.Model):
         self.ensure_one()
         if not self._may_send():
             raise Misconfigured("copy")
-        token = self._get_token()
+        token = self._get__token()
         if not token:
-            raise Misconfigured("no_token", site=self.name)
+            raise self._explain_missing_token()
         return self._open_client(token, **options)
 
     def _get_client_of_admin(self, token):
@@ -705,7 +731,7 @@ class MatomoSite(models.Model):
         self.check_access("write")
         try:
             with closing(
-                self._get_client(report_timeout=schedule.READ_TIMEOUT)
+                self._get__client(report_timeout=schedule.READ_TIMEOUT)
             ) as client:
                 facts = read_facts(client, self.idsite, self.order_timeout)
         except MatomoError as error:
@@ -809,7 +835,7 @@ class MatomoSite(models.Model):
         _logger.warning("Matomo site %s has changed: %s", self.id, changes)
         # sudo: whoever finds it may neither write on the site nor see the managers.
         site = self.sudo()
-        site.message_post(body=plaintext2html(text))
+        site.message_post(body=to_html(text))
 
         def describe(env):
             return env._("The site has changed in Matomo"), "\n".join(
@@ -862,38 +888,52 @@ class MatomoSite(models.Model):
 
     # === TOKEN: READING === #
 
-    def _get_token(self):
-        """The token: of the environment, the configuration file, or the field."""
-        self.ensure_one()
-        # sudo: the sender runs for everybody; the token goes into the POST only.
-        return self._get_outside_token() or self.sudo().token_auth
+    # Odoo's safe_eval refuses every name with two underscores: the templates of website
+    # designers, and other expressions that Odoo evaluates, cannot call these methods.
 
-    def _get_outside_token(self):
-        """The token that is kept out of the database.
+    def _get__token(self):
+        """Return the token, "" if there is none for this address.
 
-        ``MATOMO_TOKEN_<record id>`` in the environment, else
-        ``matomo_token_<record id>`` in Odoo's configuration file.
+        It stands in the environment, in the configuration file, or in its column.
         """
         self.ensure_one()
-        key = f"matomo_token_{self.id}"
-        return os.environ.get(key.upper()) or os.environ.get(key) or config.get(key)
+        if outside := self._get__outside_token():
+            return outside.token if self._is_for_here(outside) else ""
+        rows = self.env.execute_query(
+            SQL("SELECT token_auth FROM matomo_site WHERE id = %s", self.id)
+        )
+        return rows[0][0] or "" if rows else ""
+
+    def _get__outside_token(self):
+        """Return the ``OutsideToken`` of this site, None if there is none.
+
+        It may be for another address.
+        """
+        self.ensure_one()
+        name = get_name(self.env.cr.dbname, self.id)
+        return find_token(name, os.environ, config.options)
+
+    def _is_for_here(self, outside):
+        return bool(outside.url) and address_key(outside.url) == self.address_key
+
+    def _explain_missing_token(self):
+        """Return a ``Misconfigured`` that says why there is no token."""
+        if outside := self._get__outside_token():
+            return Misconfigured("token_of_other_address", name=outside.name)
+        old = get_old_name(self.id)
+        if find_token(old, os.environ, config.options):
+            name = get_name(self.env.cr.dbname, self.id)
+            return Misconfigured("token_renamed", old=old, name=name)
+        return Misconfigured("no_token", site=self.name)
 
     def _fetch_query(self, query, fields):
-        """Override of the ORM: the token comes by a way of its own."""
+        """Override of the ORM: the token is in no cache, which templates can read."""
         token = self._fields["token_auth"]
         fetched = super()._fetch_query(
             query, [field for field in fields if field is not token]
         )
         if token in fields:
-            tokens = dict(
-                self.env.execute_query(
-                    query.select(
-                        SQL.identifier(self._table, "id"),
-                        SQL.identifier(self._table, token.name),
-                    )
-                )
-            )
-            token._insert_cache(fetched, [tokens[id_] for id_ in fetched._ids])
+            token._insert_cache(fetched, [None] * len(fetched))
         return fetched
 
     @api.model
@@ -937,15 +977,15 @@ class MatomoSite(models.Model):
         :raise AccessError: when it is kept where only an administrator can do so
         """
         moved = self.filtered(lambda site: site.address_key != address_key(url))
-        if moved.filtered(lambda site: site._get_outside_token()):
+        if moved.filtered(lambda site: site._get__outside_token()):
             raise AccessError(
                 self.env._(
                     "Only an administrator can change this address: the token is kept "
                     "outside of the database and would travel to the new one."
                 )
             )
-        # sudo: the token is the administrators'; here it is only taken away.
-        moved.sudo().filtered("token_auth")._set_token(False)
+        # The token is the administrators'; here it is only taken away.
+        moved._set__token(False)
         # sudo: the tag loads a script from there, for all visitors, administrators
         # included; it is the website designers' to put scripts into a shop.
         websites = self.env["website"].sudo()
@@ -953,20 +993,42 @@ class MatomoSite(models.Model):
             [("matomo_site_id", "in", moved.ids), ("matomo_tag", "=", True)]
         ).matomo_tag = False
 
-    def _set_token(self, token):
-        """Store the token by a statement that no constraint can make fail.
+    def _set__token(self, token):
+        """Store the token by a statement that cannot fail.
 
-        A statement that fails is logged with its values.
+        PostgreSQL logs a statement that fails with its values. So the rows are locked
+        first: a conflict with the sender, which notes how the site is doing, ends that
+        statement, which holds no token.
         """
+        self._lock_rows()
+        # Past Odoo's own cursor, which hands the values to its debug log and profiler.
+        self.env.cr._obj.execute(
+            "UPDATE matomo_site SET token_auth = %s WHERE id = ANY(%s)",
+            [token or None, self.ids],
+        )
+
+    def _copy__token(self, other):
+        """Store the token in the column of another site of the same Matomo."""
+        self._lock_rows()
         self.env.cr.execute(
             SQL(
-                "UPDATE matomo_site SET token_auth = %s WHERE id = ANY(%s)",
-                token or None,
+                "UPDATE matomo_site SET token_auth = other.token_auth"
+                " FROM matomo_site AS other WHERE other.id = %s"
+                " AND matomo_site.id = ANY(%s)",
+                other.id,
+                self.ids,
+            )
+        )
+
+    def _lock_rows(self):
+        self.env.cr.execute(
+            SQL(
+                "SELECT id FROM matomo_site WHERE id = ANY(%s)"
+                " ORDER BY id FOR NO KEY UPDATE",
                 self.ids,
             ),
             log_exceptions=False,
         )
-        self.invalidate_recordset(["token_auth"], flush=False)
 
     # === WAITING AND HEALTH === #
     #
@@ -1125,14 +1187,28 @@ class MatomoSite(models.Model):
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write(values)
 
-    def _report_anonymised(self):
-        """Say once that Matomo cannot tell two orders of one id apart."""
+    def _report_anonymised(self, request):
+        """Say once that Matomo cannot tell two orders of one id apart.
+
+        A shopper can track an order of their own under any ID: the orders of two
+        visitors have to be found so.
+
+        :param request: the order that was found under a random ID
+        """
         message = self._get_message_env()._(
             "Matomo anonymises order IDs (Administration, Privacy): it would count an "
             "order twice if it were sent twice. Every order is looked for there "
             "before it is sent a second time."
         )
-        if self.is_order_id_anonymised:
+        # sudo: health is readonly for everybody but the sender.
+        site = self.sudo()
+        first = site.anonymised_request_id
+        if site.is_order_id_anonymised:
+            return
+        if not first:
+            site.anonymised_request_id = request
+            return
+        if first._get_visitor_id() == request._get_visitor_id():
             return
         _logger.warning(
             "Matomo site %s (%s) anonymises order IDs: every order is looked for there "
@@ -1140,8 +1216,7 @@ class MatomoSite(models.Model):
             self.id,
             self.url,
         )
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write({"is_order_id_anonymised": True, "state_message": message})
+        site.write({"is_order_id_anonymised": True, "state_message": message})
 
     def _report_trouble(self, error):
         """Stop sending to this site for a while.
@@ -1282,7 +1357,7 @@ class MatomoSite(models.Model):
             translated.activity_schedule(
                 type_xmlid,
                 summary=summary,
-                note=plaintext2html(note),
+                note=to_html(note),
                 user_id=user.id,
             )
 

@@ -122,7 +122,7 @@ class ResConfigSettings(models.TransientModel):
             settings.matomo_url = site.url
             settings.matomo_idsite = site.idsite
             settings.matomo_token_auth = False
-            settings.matomo_has_token = bool(site._get_token()) if site else False
+            settings.matomo_has_token = bool(site._get__token()) if site else False
 
     @api.depends("pos_config_id")
     def _compute_matomo_till(self):
@@ -132,7 +132,7 @@ class ResConfigSettings(models.TransientModel):
             settings.matomo_pos_url = site.url
             settings.matomo_pos_idsite = site.idsite
             settings.matomo_pos_token_auth = False
-            settings.matomo_pos_has_token = bool(site._get_token()) if site else False
+            settings.matomo_pos_has_token = bool(site._get__token()) if site else False
 
     @api.depends("pos_config_id", "matomo_pos_url", "matomo_pos_idsite")
     def _compute_matomo_pos_site_source(self):
@@ -160,7 +160,7 @@ class ResConfigSettings(models.TransientModel):
                 settings.website_id.company_id,
                 settings.matomo_url,
                 settings.matomo_idsite,
-                settings.matomo_token_auth,
+                settings._fields["matomo_token_auth"].get__entered(settings),
             )
         # Otherwise the token would stay in the cache, where a later read finds it.
         self.invalidate_recordset(["matomo_token_auth"], flush=False)
@@ -182,7 +182,7 @@ class ResConfigSettings(models.TransientModel):
                     config.company_id,
                     settings.matomo_pos_url,
                     settings.matomo_pos_idsite,
-                    settings.matomo_pos_token_auth,
+                    settings._fields["matomo_pos_token_auth"].get__entered(settings),
                 )
         self.invalidate_recordset(["matomo_pos_token_auth"], flush=False)
 
@@ -250,7 +250,7 @@ class ResConfigSettings(models.TransientModel):
                     }
                 )
                 if current.address_key == key:
-                    site.token_auth = current.token_auth
+                    site._copy__token(current)
             holder.matomo_site_id = site
         if token:
             site.token_auth = token

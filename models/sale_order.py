@@ -17,6 +17,8 @@ from .matomo_order_mixin import personal_index
 
 # The states in which an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
+# So many items of a cart are sent; an order is sent with all of its items.
+MAX_CART_ITEMS = 200
 # Fields that change the prices of a cart.
 CART_FIELDS = {"fiscal_position_id", "partner_id", "pricelist_id"}
 
@@ -548,7 +550,8 @@ class SaleOrder(models.Model):
         :param time: when it changed (naive, UTC)
         """
         amounts = self._prepare_matomo_amounts(site)
-        items = tuple(merged.item for merged in amounts.items)
+        # Anybody may fill a cart with thousands of lines, and change it every minute.
+        items = tuple(merged.item for merged in amounts.items[:MAX_CART_ITEMS])
         return Cart(
             time=time,
             # An emptied cart has no revenue, even if a delivery line is left.

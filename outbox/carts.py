@@ -1,13 +1,15 @@
 """Cart updates: queued by the shopper's request, sent when no order waits.
 
-A change only ever adds an update: nothing the sender may hold is touched, so that
-a shopper and the sender never wait for each other. What a cart holds is read when it
-is sent, and all updates of a cart that wait by then become one. Nothing wakes the
-sender for a cart: its next run, within the minute, gathers what quick clicks have
-changed.
+What a cart holds is read when it is sent, so that one update waits for all changes
+until then, however many a robot makes. A shopper and the sender never wait for each
+other: a change that finds the update held by the sender adds another one. Nothing
+wakes the sender for a cart: its next run, within the minute, gathers what quick clicks
+have changed.
 """
 
 from datetime import timedelta
+
+from psycopg2 import errors
 
 from odoo import fields
 from odoo.tools import SQL, format_datetime
@@ -25,6 +27,8 @@ def queue(cart, site, is_known):
     :param is_known: whether it is clear whose the cart is; else the update waits
     """
     now = fields.Datetime.now()
+    if _gather(cart, site, now, is_known):
+        return
     cart.env["matomo.cart.update"].create(
         {
             "sale_order_id": cart.id,
@@ -34,6 +38,51 @@ def queue(cart, site, is_known):
             "next_attempt_date": not is_known and now + schedule.VISITOR_WAIT,
         }
     )
+
+
+def _gather(cart, site, now, is_known):
+    """Let an update of the cart that waits stand for this change, too.
+
+    It is locked until the shopper's transaction ends, so that the sender reads what the
+    cart holds after the change. If the sender has claimed it meanwhile, the change
+    needs an update of its own.
+
+    :return: whether there is one
+    """
+    cr = cart.env.cr
+    try:
+        # A conflict ends the savepoint alone: Odoo would run the whole request again.
+        with cr.savepoint(flush=False):
+            cr.execute(
+                SQL(
+                    """
+                    UPDATE matomo_cart_update
+                       SET changed_date = %s,
+                           partner_id = %s,
+                           next_attempt_date =
+                               CASE WHEN %s THEN NULL ELSE next_attempt_date END
+                     WHERE id = (
+                        SELECT id FROM matomo_cart_update
+                         WHERE sale_order_id = %s AND site_id = %s
+                           AND state = 'pending' AND COALESCE(attempt_count, 0) = 0
+                      ORDER BY id DESC
+                         LIMIT 1
+                           FOR NO KEY UPDATE SKIP LOCKED)
+                 RETURNING id
+                    """,
+                    now,
+                    cart.partner_id.id,
+                    is_known,
+                    cart.id,
+                    site.id,
+                ),
+                log_exceptions=False,
+            )
+            found = [id_ for (id_,) in cr.fetchall()]
+    except errors.SerializationFailure:
+        return False
+    cart.env["matomo.cart.update"].browse(found).invalidate_recordset(flush=False)
+    return bool(found)
 
 
 def has_waiting(cart):
@@ -51,7 +100,7 @@ def _pending_domain(carts):
 
 
 def claim(env, site):
-    """Claim due updates of a site, one for each cart, and build them."""
+    """Claim due updates of a site, one for each cart, and build them; see ``Kind``."""
     updates = env["matomo.cart.update"]
     now = fields.Datetime.now()
     until = now + timedelta(seconds=site.cart_timeout) + schedule.CART_LEASE_MARGIN
@@ -59,16 +108,21 @@ def claim(env, site):
     def start(part):
         return part.filtered(lambda update: update._start_attempt(until, _build))
 
-    while due := kinds.lock_due(
+    due = kinds.lock_due(
         updates, site, now, SQL("TRUE"), SQL("changed_date DESC, id DESC")
-    ):
-        if started := kinds.start_attempts(_unite(due, now), start):
-            return started
-    return updates
+    )
+    return kinds.start_attempts(_unite(due, now), start) if due else None
 
 
 KIND = kinds.register(
-    kinds.Kind("cart", 30, "matomo.cart.update", claim, Delivery.send_carts)
+    kinds.Kind(
+        "cart",
+        30,
+        "matomo.cart.update",
+        claim,
+        Delivery.send_carts,
+        schedule.get_cart_patience,
+    )
 )
 
 

@@ -36,7 +36,7 @@ class Comparison:
         for site in self.env["matomo.site"].search(
             [("can_read", "=", True), ("facts_date", "!=", False)]
         ):
-            if site._may_send() and site._get_token():
+            if site._may_send() and site._get__token():
                 self._guard(site, lambda s=site: self._compare_site(s))
 
     def _guard(self, site, step):
@@ -80,7 +80,7 @@ class Comparison:
         if last < first:
             return
         try:
-            with closing(site._get_client()) as client:
+            with closing(site._get__client()) as client:
                 end_transaction(self.env)
                 different = {}
                 for day, totals in day_totals(client, idsite, first, last).items():

@@ -40,7 +40,7 @@ def read_site_facts(env, site, client):
 def read_all_facts(env):
     """Ask the Matomo of every site that may be asked now."""
     for site in env["matomo.site"].search([]):
-        if not site._may_send() or not site._get_token():
+        if not site._may_send() or not site._get__token():
             continue
         # A wrong token is not tried more often than the sender does.
         if site._is_waiting("next_attempt_date"):
@@ -52,7 +52,7 @@ def read_all_facts(env):
 def _read_facts(env, site):
     site = site.with_env(site._get_message_env())
     try:
-        with closing(site._get_client(report_timeout=schedule.READ_TIMEOUT)) as client:
+        with closing(site._get__client(report_timeout=schedule.READ_TIMEOUT)) as client:
             read_site_facts(env, site, client)
     except MatomoError as error:
         _logger.warning("Matomo site %s is not asked: %s", site.id, error)

@@ -32,8 +32,12 @@ class Kind:
         ``next_attempt_date``, and the methods ``_prepare_attempts()``, which returns
         ``Attempt`` objects, and ``_apply(outcome)``
     :param claim: ``claim(env, site)`` leases and builds due requests of a site and
-        returns them, at most a batch; none if none is due
+        returns them, at most a batch; None if none is due. It may return none although
+        some were due, if there was nothing to send of them: the sender commits that,
+        looks at the time, and claims again
     :param send: the method of ``Delivery`` that sends its attempts
+    :param get_patience: returns the seconds that a delivery may take, which are less
+        than the lease of ``claim``
     """
 
     name: str
@@ -41,6 +45,7 @@ class Kind:
     model: str
     claim: Callable
     send: Callable[[Delivery, list[Attempt]], Report]
+    get_patience: Callable[[], float] = schedule.get_patience
 
 
 # In the order in which the sender sends them, whichever file was imported first.

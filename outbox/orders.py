@@ -32,27 +32,24 @@ def claim(env, site):
     the lease while they send. What is built is frozen: whatever happens, the same
     is sent again.
 
-    :return: the requests to send, at most ``batch_size``
+    :return: the requests to send, at most ``batch_size``; see ``Kind``
     """
     requests = env["matomo.request"]
     now = fields.Datetime.now()
     until = now + schedule.LEASE
-    while due := (
-        kinds.lock_due(
-            requests,
-            site,
-            now,
-            SQL("kind = 'order' AND NOT is_backfill"),
-            SQL("order_date, id"),
-        )
-        or kinds.lock_due(
-            requests, site, now, SQL("is_backfill"), SQL("order_date DESC, id DESC")
-        )
-    ):
-        ready = (due - carts.defer_orders(due, now)).sorted("order_date")
-        if started := kinds.start_attempts(ready, lambda part: _start(part, until)):
-            return started
-    return requests
+    due = kinds.lock_due(
+        requests,
+        site,
+        now,
+        SQL("kind = 'order' AND NOT is_backfill"),
+        SQL("order_date, id"),
+    ) or kinds.lock_due(
+        requests, site, now, SQL("is_backfill"), SQL("order_date DESC, id DESC")
+    )
+    if not due:
+        return None
+    ready = (due - carts.defer_orders(due, now)).sorted("order_date")
+    return kinds.start_attempts(ready, lambda part: _start(part, until))
 
 
 KIND = kinds.register(

@@ -90,7 +90,7 @@ def _get_key(source, original, move):
 
 def get_site(original):
     """Return the ``matomo.site`` that has an order, or will have it."""
-    return original._get_matomo_request().site_id or original._get_matomo_site()
+    return original._get_matomo_request().site_id or original._get_matomo_own_site()
 
 
 def _prepare_request_values(refund, site):
@@ -205,7 +205,7 @@ def retrack(orders):
 
 
 def claim(env, site):
-    """Claim the oldest due refund of a site and build its request."""
+    """Claim the oldest due refund of a site and build its request; see ``Kind``."""
     requests = env["matomo.request"]
     now = fields.Datetime.now()
     until = now + schedule.LEASE
@@ -213,12 +213,10 @@ def claim(env, site):
     def start(part):
         return part.filtered(lambda request: request._start_attempt(until, _build))
 
-    while due := kinds.lock_due(
+    due = kinds.lock_due(
         requests, site, now, SQL("kind = 'refund'"), SQL("order_date, id")
-    ):
-        if started := kinds.start_attempts(due[:1], start):
-            return started
-    return requests
+    )
+    return kinds.start_attempts(due[:1], start) if due else None
 
 
 KIND = kinds.register(

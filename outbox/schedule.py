@@ -11,6 +11,9 @@ from datetime import timedelta
 
 # A claimed request is nobody else's for this long; after a crash it is due again.
 LEASE = timedelta(minutes=10)
+# Of its lease, a delivery may use this share until it begins its last request to
+# Matomo, which ends within the rest.
+LEASE_SHARE = 0.8
 # No request is ever deferred further. A later date was written while the server's
 # clock was wrong: the request is due.
 LONGEST_WAIT = timedelta(hours=2)
@@ -83,6 +86,16 @@ ACTION_PATIENCE = timedelta(hours=2)
 
 # A matomo.js that has not started on a page by then is not there, or blocked.
 VISITOR_PATIENCE = timedelta(seconds=2)
+
+
+def get_patience():
+    """Return the seconds after which a delivery asks Matomo nothing more."""
+    return LEASE.total_seconds() * LEASE_SHARE
+
+
+def get_cart_patience():
+    """Return the same for cart updates, whose lease is shorter."""
+    return CART_LEASE_MARGIN.total_seconds() / 2
 
 
 def backoff(count, retry_after=0):

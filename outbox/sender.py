@@ -4,6 +4,7 @@ import logging
 import random
 import time
 from contextlib import closing
+from dataclasses import replace
 
 from odoo import fields
 
@@ -71,7 +72,7 @@ class Sender:
             lambda site: site._needs_facts()
             and not site._is_waiting("next_attempt_date")
             and site._may_send()
-            and site._get_token()
+            and site._get__token()
         )
 
     def _send_site_guarded(self, site):
@@ -103,7 +104,7 @@ class Sender:
         # Once for all batches: what is written down is in this language.
         site = site.with_env(site._get_message_env())
         try:
-            client = site._get_client(report_timeout=schedule.READ_TIMEOUT)
+            client = site._get__client(report_timeout=schedule.READ_TIMEOUT)
         except Misconfigured as error:
             run_in_transaction(self.env, lambda e=error: site._report_trouble(e))
             return self._report_progress(0)
@@ -136,12 +137,21 @@ class Sender:
 
         def claim():
             requests = kind.claim(self.env, site)
-            return len(requests), requests._prepare_attempts(), site._get_policy()
+            if requests is None:
+                return None
+            policy = replace(site._get_policy(), patience=kind.get_patience())
+            return requests._prepare_attempts(), policy
 
         while True:
-            count, attempts, policy = run_in_transaction(self.env, claim)
-            if not count:
+            claimed = run_in_transaction(self.env, claim)
+            if claimed is None:
                 return True, True
+            attempts, policy = claimed
+            if not attempts:
+                # Done with, without a word to Matomo.
+                if not self._report_progress(1):
+                    return False, False
+                continue
             # Here no transaction is open, and nothing below reads the database.
             start = time.monotonic()
             report = kind.send(Delivery(client, policy), attempts)
@@ -151,7 +161,7 @@ class Sender:
                 self.env,
                 lambda r=report: apply_report(self.env[kind.model], site, r),
             )
-            is_time_left = self._report_progress(count)
+            is_time_left = self._report_progress(len(attempts))
             if report.error or not is_time_left:
                 return False, is_time_left
 

@@ -84,7 +84,7 @@ class Verifier:
         site = site.with_env(site._get_message_env())
         domain = self._get_domain() & Domain("site_id", "=", site.id)
         try:
-            client = site._get_client(report_timeout=schedule.READ_TIMEOUT)
+            client = site._get__client(report_timeout=schedule.READ_TIMEOUT)
         except Misconfigured as error:
             run_in_transaction(self.env, lambda e=error: site._report_trouble(e))
             return True, False

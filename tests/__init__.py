@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from . import (
     test_install,
     test_matomo_cart_update,
+    test_matomo_cart_update_bounds,
     test_matomo_erasure,
     test_matomo_order_mixin_reports,
     test_matomo_order_mixin_verdict,

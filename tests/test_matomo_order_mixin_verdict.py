@@ -35,6 +35,43 @@ class TestVerdicts(VerdictsCommon):
         till = self.sync(self.make_sale())
         self.assertState(till, "excluded", "No Matomo site is set for the till Bakery.")
 
+    @mute_logger(LOGGER)
+    def test_order_with_a_website_of_another_company(self):
+        """A salesperson wrote it by RPC: Odoo checks it for new orders only."""
+        other = self.env["res.company"].sudo().create({"name": "Other"})
+        theirs = self.site.sudo().copy({"company_id": other.id, "idsite": 7})
+        theirs.token_auth = self.matomo.token
+        website = (
+            self.env["website"]
+            .sudo()
+            .create(
+                {
+                    "name": "Their shop",
+                    "company_id": other.id,
+                    "matomo_site_id": theirs.id,
+                }
+            )
+        )
+        seller = self.make_user("seller", "sales_team.group_sale_salesman_all_leads")
+        order = self.make_order()
+        order.with_user(seller).write({"website_id": website.id})
+        self.confirm(order)
+        self.run_sender()
+        self.assertState(
+            order,
+            "excluded",
+            f"It is an order of {self.company.name}, and its Matomo site belongs to "
+            "Other.",
+        )
+        self.assertFalse(self.row(order).site_id)
+        self.assertNotIn("ec_id", str(self.matomo.requests))
+        # Nor is a refund of it sent there.
+        theirs.track_refunds = True
+        order._action_cancel()
+        self.end_transaction()
+        self.run_sender()
+        self.assertNotIn("Refund", str(self.matomo.requests))
+
     def test_reason_before_tracking_began(self):
         self.site.sudo().date_start = "2026-03-04"
         order = self.confirm(self.make_order())

@@ -87,7 +87,8 @@ class LanesCase(BaseCase):
 
     def claim(self, env):
         """Return what a lane claims of our site, in the lane's own transaction."""
-        return orders.claim(env, env["matomo.site"].browse(self.site.id)).ids
+        claimed = orders.claim(env, env["matomo.site"].browse(self.site.id))
+        return claimed.ids if claimed else []
 
 
 @tagged("post_install", "-at_install")
@@ -152,6 +153,29 @@ class TestLanes(LanesCase):
         self.first.flush_all()
         self.first.cr.commit()
         self.assertEqual(set(rows.mapped("state")), {"failed"})
+
+
+@tagged("post_install", "-at_install")
+class TestTokenLanes(LanesCase):
+    """An administrator enters a token while the sender notes how the site is doing."""
+
+    # pylint: disable=invalid-commit
+
+    order_count = 0
+
+    def test_the_statement_that_conflicts_holds_no_token(self):
+        """PostgreSQL logs a statement that fails, with its values."""
+        site = self.second["matomo.site"].browse(self.site.id)
+        self.assertEqual(site.name, "Lanes")
+        self.site.failure_count = 1
+        self.first.flush_all()
+        self.first.cr.commit()
+        with self.assertRaises(psycopg2.errors.SerializationFailure) as caught:
+            site._set__token("canary-in-the-log")
+        self.assertNotIn(b"canary", caught.exception.cursor.query)
+        self.second.cr.rollback()
+        site.token_auth = "canary-in-the-log"
+        self.assertEqual(site._get__token(), "canary-in-the-log")
 
 
 @tagged("post_install", "-at_install")

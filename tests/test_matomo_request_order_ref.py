@@ -23,7 +23,7 @@ class TestOrderRefs(MatomoPosCommon):
             {
                 "company_id": cls.other_company.id,
                 "url": "https://matomo.example.com",
-                "token_auth": cls.site.sudo().token_auth,
+                "token_auth": cls.site.sudo()._get__token(),
             }
         )
         cls.other_company.sudo().matomo_site_id = cls.other_site

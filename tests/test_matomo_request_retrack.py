@@ -209,7 +209,7 @@ class TestRetrack(VerdictsCommon):
     def test_of_a_failed_order_whose_site_was_changed(self):
         order = self.make_failed()
         other = self.site.sudo().copy(
-            {"name": "Other", "idsite": 2, "token_auth": self.site.sudo().token_auth}
+            {"name": "Other", "idsite": 2, "token_auth": self.site.sudo()._get__token()}
         )
         self.company.sudo().matomo_site_id = other
         self.retrack(order)

@@ -357,6 +357,21 @@ class TestSend(MatomoCommon, CronMixinCase):
         self.assertEqual(set(later.mapped("matomo_state")), {"verified"})
         self.assertEqual(len(self.matomo.orders), 5)
 
+    @mute_logger(LOGGER)
+    def test_an_order_that_its_shopper_forged_tells_nothing_of_the_site(self):
+        """A shopper tracked an order under a random ID in the visit of their own."""
+        self.matomo.anonymises = True
+        orders = self.confirm_many(2)
+        orders.sudo().matomo_visitor_id = "0123456789abcdef"
+        self.run_sender()
+        self.run_verifier()
+        self.assertEqual(set(orders.mapped("matomo_state")), {"verified"})
+        self.assertFalse(self.site.is_order_id_anonymised)
+        self.confirm(self.make_order())
+        self.run_sender()
+        self.run_verifier()
+        self.assertTrue(self.site.is_order_id_anonymised)
+
     # === SWEEP AND COPIES === #
 
     def test_sweep_finds_what_the_rule_missed(self):

@@ -8,6 +8,8 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 from odoo.tools.translate import code_translations
 
+from odoo.addons.matomo_order_tracking.matomo_api.facts import Change
+
 from .common import LOGGER, MODULE, FakeResponse, MatomoCommon
 
 FAILED = "The connection to Matomo failed. Odoo's log says why."
@@ -168,3 +170,13 @@ class TestLanguages(MatomoCommon):
         message = {"result": "error", "message": "<b>No</b> view &amp; access"}
         self.matomo.faults = [None, None, FakeResponse(200, message)]
         self.assertIn("“No view & access”", self.press_test(self.english))
+
+    @mute_logger(LOGGER)
+    def test_no_address_of_a_server_can_be_clicked(self):
+        """An address that a server chose was a link in the e-mails of the managers."""
+        site = self.site.sudo()
+        change = Change("main_url", "https://a.de", "https://evil.example.com/login")
+        site._tell_changes([change])
+        told = [*site.activity_ids.mapped("note"), *site.message_ids.mapped("body")]
+        self.assertIn("evil.example.com", str(told))
+        self.assertNotIn("<a ", str(told))

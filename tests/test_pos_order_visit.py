@@ -50,7 +50,7 @@ class TestPosVisit(MatomoPosCommon):
         self.config.sudo().matomo_site_id = site.copy({"idsite": 2})
         order = self.sync(self.make_sale(**customer))
         row = self.row(order)
-        row.site_id.token_auth = site.token_auth
+        row.site_id.token_auth = site._get__token()
         self.run_sender()
         self.assertEqual(row.payload["idsite"], "2")
         self.assertNotEqual(row.payload["cid"], first["cid"])

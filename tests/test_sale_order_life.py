@@ -134,7 +134,7 @@ class TestOrderLife(AmountsCommon):
         self.confirm(order)
         copy = order.copy()
         self.confirm(copy)
-        other.token_auth = self.site.sudo().token_auth
+        other.token_auth = self.site.sudo()._get__token()
         self.run_sender()
         sent = self.matomo.orders
         web = sent["2", order.name.casefold()]

@@ -7,7 +7,9 @@ from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import SQL, file_open
 
-from .common import FakeResponse, MatomoCommon
+from odoo.addons.matomo_order_tracking.tools.outside_token import get_name
+
+from .common import LOGGER, FakeResponse, MatomoCommon
 
 CANARY = "canary0123456789abcdef0123456789"
 
@@ -102,7 +104,7 @@ class TestToken(MatomoCommon):
             site.export_data(["token_auth"])
         with self.assertRaises(AccessError):
             site.token_auth = "mine"
-        self.assertFalse(site.copy({"idsite": 99}).sudo().token_auth)
+        self.assertFalse(site.copy({"idsite": 99}).sudo()._get__token())
 
     def test_token_is_handed_out_to_nobody(self):
         admin = self.env.ref("base.user_admin")
@@ -139,12 +141,66 @@ class TestToken(MatomoCommon):
 
     def test_environment_wins_over_the_field(self):
         self.site.sudo().token_auth = "in the database"
-        self.startPatcher(
-            patch.dict("os.environ", {f"MATOMO_TOKEN_{self.site.id}": CANARY})
-        )
+        self.keep_outside(self.site.url)
         order = self.confirm(self.make_order())
         self.run_sender()
         self.assertState(order, "sent")
+
+    def keep_outside(self, url, database="", site_id=0):
+        """Keep the token in the environment, for an address."""
+        name = get_name(database or self.env.cr.dbname, site_id or self.site.id)
+        values = {name: CANARY, f"{name}_URL": url}
+        self.startPatcher(patch.dict("os.environ", values))
+
+    def assertNothingSent(self, sentence):
+        self.site.sudo()._reset_health()
+        order = self.confirm(self.make_order())
+        with self.assertLogs(LOGGER, level="WARNING"):
+            self.run_sender()
+        self.assertState(order, "pending")
+        self.assertFalse(self.matomo.requests)
+        self.assertIn(sentence, self.site.state_message)
+        self.assertNotIn(CANARY, self.site.state_message)
+
+    def test_token_of_another_database(self):
+        """A server's databases each have a site of this number."""
+        self.site.sudo().token_auth = False
+        self.keep_outside(self.site.url, database="production")
+        self.assertNothingSent("No token is set")
+
+    def test_token_of_another_address(self):
+        self.site.sudo().token_auth = False
+        self.keep_outside("https://matomo.example.com.evil.example.com/")
+        self.assertNothingSent("is not for the address of this site")
+
+    def test_token_of_no_address(self):
+        self.site.sudo().token_auth = False
+        self.keep_outside("")
+        self.assertNothingSent("_URL to the address of Matomo")
+
+    def test_token_of_the_old_name(self):
+        """Until 19.0.0.2.0 the name was of the site's number alone."""
+        self.site.sudo().token_auth = False
+        name = f"MATOMO_TOKEN_{self.site.id}"
+        self.startPatcher(patch.dict("os.environ", {name: CANARY}))
+        self.assertNothingSent(f"keeps a token as {name}. This name no longer counts")
+
+    def test_token_of_a_site_to_come_is_no_managers(self):
+        """A manager created sites until one had the number of a token."""
+        self.env.cr.execute("SELECT last_value FROM matomo_site_id_seq")
+        number = self.env.cr.fetchone()[0] + 1
+        self.keep_outside("https://evil.example.com/", site_id=number)
+        sites = self.env["matomo.site"].with_user(self.make_manager())
+        values = {
+            "name": "Mine",
+            "url": "https://evil.example.com/",
+            "idsite": 1,
+            "company_id": self.company.id,
+        }
+        with self.assertRaisesRegex(AccessError, "Only an administrator"):
+            sites.create(values)
+        # The next number has no token.
+        self.assertTrue(sites.create(values))
 
     def test_neutralised_copy_has_no_token_and_nothing_to_send(self):
         order = self.confirm(self.make_order())

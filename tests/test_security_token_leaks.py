@@ -12,6 +12,9 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Domain
 from odoo.tests import Form, HttpCase, tagged
 from odoo.tools import config
+from odoo.tools.profiler import Profiler
+
+from odoo.addons.matomo_order_tracking.tools.outside_token import get_name
 
 from .common import MODULE, MatomoCommon
 
@@ -165,7 +168,7 @@ class TestTokenLeaks(MatomoCommon):
     def test_entering_it_leaves_no_trace(self):
         self.as_admin.write({"token_auth": f" {CANARY}2\n", "name": "Renamed"})
         self.env.flush_all()
-        self.assertEqual(self.site.sudo().token_auth, f"{CANARY}2")
+        self.assertEqual(self.site.sudo()._get__token(), f"{CANARY}2")
         messages = self.site.sudo().message_ids
         self.assertNotIn(
             CANARY, str(messages.read()) + str(messages.tracking_value_ids.read())
@@ -177,7 +180,7 @@ class TestTokenLeaks(MatomoCommon):
         with Form(self.as_admin) as form:
             self.assertFalse(form.token_auth)
             form.name = "Renamed"
-        self.assertEqual(self.site.sudo().token_auth, CANARY)
+        self.assertEqual(self.site.sudo()._get__token(), CANARY)
 
     def test_settings_hand_out_nothing(self):
         website = self.env["website"].sudo().create({"name": "Shop"})
@@ -204,28 +207,94 @@ class TestTokenLeaks(MatomoCommon):
         ):
             self.site.sudo().token_auth = CANARY
             site.url = url
-            self.assertFalse(self.site.sudo().token_auth, url)
+            self.assertFalse(self.site.sudo()._get__token(), url)
 
     def test_manager_may_write_the_same_address_otherwise(self):
         site = self.site.with_user(self.make_manager())
         site.url = "https://matomo.example.com/matomo.php"
-        self.assertEqual(self.site.sudo().token_auth, CANARY)
+        self.assertEqual(self.site.sudo()._get__token(), CANARY)
 
     def test_token_kept_outside_does_not_move_either(self):
         site = self.site.with_user(self.make_manager())
+        name = get_name(self.env.cr.dbname, site.id)
         with (
-            patch.dict("os.environ", {f"MATOMO_TOKEN_{site.id}": "outside"}),
+            patch.dict("os.environ", {name: "outside", f"{name}_URL": site.url}),
             self.assertRaisesRegex(AccessError, "Only an administrator"),
         ):
             site.url = "https://evil.example.com/"
         self.startPatcher(
-            patch.dict(config.options, {f"matomo_token_{site.id}": "outside"})
+            patch.dict(
+                config.options,
+                {name.lower(): "outside", f"{name.lower()}_url": site.url},
+            )
         )
         with self.assertRaisesRegex(AccessError, "Only an administrator"):
             site.url = "https://evil.example.com/"
-        self.assertEqual(self.site.sudo()._get_token(), "outside")
+        self.assertEqual(self.site.sudo()._get__token(), "outside")
         self.as_admin.url = "https://new.example.com/"
         self.assertEqual(self.site.url, "https://new.example.com/")
+        self.assertFalse(self.site.sudo()._get__token())
+
+    # === TEMPLATES === #
+
+    def render(self, expression):
+        """Return what a designer's template shows the public, or its error."""
+        key = "website.leak"
+        with self.cr.savepoint() as savepoint:
+            try:
+                view = (
+                    self.env["ir.ui.view"]
+                    .with_user(self.designer)
+                    .create(
+                        {
+                            "name": "Leak",
+                            "type": "qweb",
+                            "key": key,
+                            "arch": f'<t t-name="{key}"><p t-out="{expression}"/></t>',
+                        }
+                    )
+                )
+                public = self.env.ref("base.public_user")
+                site = self.site.with_user(public).sudo(False)
+                qweb = self.env["ir.qweb"].with_user(public).sudo(False)
+                return str(qweb._render(view.id, {"site": site}))
+            except Exception as error:  # noqa: BLE001
+                return repr(error)
+            finally:
+                savepoint.rollback()
+
+    def test_no_template_of_a_designer_prints_it(self):
+        """Designers, who are no administrators, may write templates in sudo."""
+        name = get_name(self.env.cr.dbname, self.site.id)
+        outside = {name: CANARY, f"{name}_URL": self.site.url}
+        self.designer = self.make_user(
+            "designer", "base.group_user,website.group_website_designer"
+        )
+        self.assertFalse(self.designer.has_group("base.group_system"))
+        # The template itself works.
+        self.assertIn(self.site.url, self.render("site.sudo().url"))
+        for expression in (
+            "site.sudo().token_auth",
+            "site.sudo()['token_auth']",
+            "site.sudo().mapped('token_auth')",
+            "site.sudo().read(['token_auth'])",
+            "(site.sudo().read(['token_auth']), dict(site.sudo()._cache))",
+            "(site.sudo().fetch(['token_auth']), site.sudo()._cache['token_auth'])",
+            "site.sudo()._get__token()",
+            "site.sudo()._get__outside_token().token",
+            "site.sudo()._get__client()._token",
+            "site.sudo()._get_client()._token",
+        ):
+            for environment in ({}, outside):
+                with patch.dict("os.environ", environment):
+                    self.assertNotIn(CANARY, self.render(expression), expression)
+        # The README says so: Odoo lets them run SQL.
+        query = "SELECT token_auth FROM matomo_site"
+        sql = f"(site.env.cr.execute('{query}'), site.env.cr.fetchall())"
+        self.assertIn(CANARY, self.render(sql))
+        # A secret that is written to a field is in the cache until it is stored.
+        self.site.sudo().token_auth = CANARY
+        self.assertNotIn(CANARY, str(dict(self.site.sudo()._cache)))
 
     def test_manager_cannot_write_it(self):
         sites = self.env["matomo.site"].with_user(self.make_manager())
@@ -278,6 +347,16 @@ class TestTokenInTheLog(MatomoCommon, HttpCase):
             ),
             headers={"Content-Type": "application/json"},
         ).text
+
+    def test_saving_it_is_in_no_log_of_statements(self):
+        """Neither Odoo's debug log of statements nor its profiler has the token."""
+        profiler = Profiler(collectors=["sql"], db=None)
+        with self.assertLogs("odoo.sql_db", level="DEBUG") as logs, profiler:
+            self.site.sudo().token_auth = f"{CANARY}4"
+            self.env.flush_all()
+        self.assertEqual(self.site.sudo()._get__token(), f"{CANARY}4")
+        self.assertIn("matomo_site", str(logs.output))
+        self.assertNotIn(CANARY, str(logs.output) + profiler.json())
 
     def test_saving_the_token(self):
         self.authenticate("admin", "admin")
@@ -346,7 +425,7 @@ class TestTokenInTheLog(MatomoCommon, HttpCase):
                     )
                 except Fault as fault:
                     answers.append(repr(fault))
-        self.assertEqual(self.site.sudo().token_auth, f"{CANARY}2")
+        self.assertEqual(self.site.sudo()._get__token(), f"{CANARY}2")
         self.assertEqual(answers[0], "true")
         self.assertIs(answers[2], True)
         self.assertIn("already exists", str(answers[3:6]))

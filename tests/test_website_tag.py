@@ -46,7 +46,7 @@ class TestTag(ShopperCommon):
         self.assertEqual(tag["data-site"], "1")
         self.assertEqual(tag["data-ask-cookie-bar"], "1")
         self.assertEqual(tag["data-respect-dnt"], "1")
-        self.assertNotIn(self.site.sudo().token_auth, self.open("/shop").text)
+        self.assertNotIn(self.site.sudo()._get__token(), self.open("/shop").text)
 
     def test_has_no_inline_code(self):
         (tag,) = self.get_page().xpath("//script[@id='matomo_order_tracking_tag']")

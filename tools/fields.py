@@ -8,7 +8,8 @@ class WriteOnlyChar(fields.Char):
     """A text that is entered and used, and handed out to nobody, whoever asks.
 
     Asking a little is asking: whoever may search, sort or group by a secret can
-    guess it letter by letter. So the ORM has no SQL for it; the model fetches it.
+    guess it letter by letter. So the ORM has no SQL for it, and no record shows it; the
+    model fetches it.
     """
 
     _description_searchable = False
@@ -17,6 +18,16 @@ class WriteOnlyChar(fields.Char):
         return False
 
     def _description_groupable(self, env):
+        return False
+
+    def get__entered(self, record):
+        """Return what was entered and is not stored yet, "" if nothing was.
+
+        No template can call a method with two underscores.
+        """
+        return record._cache.get(self.name) or ""
+
+    def convert_to_record(self, value, record):
         return False
 
     def convert_to_read(self, value, record, use_display_name=True):

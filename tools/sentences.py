@@ -1,5 +1,7 @@
 """What people read of errors and alerts, in their language."""
 
+from markupsafe import Markup
+
 # {kind of matomo_api.errors: the sentence}. Each names what to do, where a person can
 # do something.
 SENTENCES = {
@@ -122,6 +124,18 @@ SENTENCES = {
         "are switched off for this site. Switch them on under Administration, "
         "Websites, Settings, or have the visitors deleted in Matomo's database."
     ),
+    "token_of_other_address": lambda env, figures: env._(
+        "The token that Odoo's server keeps as %(name)s is not for the address of this "
+        "site. Set %(name)s_URL to the address of Matomo, or correct the address here.",
+        name=figures["name"],
+    ),
+    "token_renamed": lambda env, figures: env._(
+        "Odoo's server keeps a token as %(old)s. This name no longer counts, because "
+        "any other database of the server could use it. Call it %(name)s, and set "
+        "%(name)s_URL to the address of Matomo.",
+        old=figures["old"],
+        name=figures["name"],
+    ),
     "no_token": lambda env, figures: env._(
         "No token is set for the Matomo site “%s”.", figures["site"]
     ),
@@ -204,6 +218,14 @@ CHANGES = {
         "The browsers that the site in Matomo excludes have changed."
     ),
 }
+
+
+def to_html(text):
+    """Return lines of text as HTML in which nothing can be clicked.
+
+    Some of it is what a server said: nobody is led to an address of its choice.
+    """
+    return Markup("<p>%s</p>") % Markup("<br/>").join(text.splitlines())
 
 
 def describe_change(env, change):

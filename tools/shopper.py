@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from ..matomo_api import cookies
-from ..matomo_api.items import clean_text
 from ..matomo_api.privacy import mask_ip_address
+from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import (
     MAX_CLIENT_HINTS_LENGTH,
     MAX_LANGUAGE_LENGTH,

@@ -18,7 +18,6 @@ from ...matomo_api.items import (
     Line,
     choose_categories,
     choose_sku,
-    clean_text,
     merge_lines,
 )
 from ...matomo_api.reading import (
@@ -28,6 +27,7 @@ from ...matomo_api.reading import (
     read_orders,
     read_site,
 )
+from ...matomo_api.texts import clean_text
 from ...matomo_api.tracking import (
     Order,
     Page,

@@ -4,6 +4,7 @@ import json
 
 from odoo.tests import tagged
 
+from ...tools.outside_token import get_name
 from ..common import CopyCase
 
 CANARY = "canary0123456789abcdef0123456789"
@@ -41,8 +42,8 @@ site = env["matomo.site"].with_context(active_test=False).search([])
 states = env["matomo.request"].search([]).mapped("state")
 crons = env["ir.cron"].search([("model_id.model", "=like", "matomo.%")])
 facts = {
-    "has_token": bool(site.token_auth),
-    "token": site._get_token(),
+    "has_token": bool(site._get__token()),
+    "token": site._get__token(),
     "is_active": site.active,
     "states": states,
     "crons": crons.mapped("name"),
@@ -78,8 +79,13 @@ class TestNeutralize(CopyCase):
 
         self.odoo("neutralize")
         self.assertNotIn(CANARY, self.dump())
+        name = get_name(self.copy, site_id)
         facts = json.loads(
-            self.odoo("shell", script=TRY, **{f"MATOMO_TOKEN_{site_id}": CANARY})
+            self.odoo(
+                "shell",
+                script=TRY,
+                **{name: CANARY, f"{name}_URL": "https://192.0.2.1/"},
+            )
         )
         self.assertFalse(facts["has_token"])
         self.assertFalse(facts["is_active"])

@@ -35,7 +35,7 @@ class TestRealErasure(RealOrdersCommon):
         self.assertStates(mine + other, "verified")
         before = self.real.orders()
         # The shopper has looked around before that, too.
-        with closing(self.site._get_client()) as client:
+        with closing(self.site._get__client()) as client:
             view = {**self.row(mine).payload, "action_name": "A page", "ca": "0"}
             for name in ("idgoal", "revenue", "ec_id", "ec_items"):
                 view.pop(name)

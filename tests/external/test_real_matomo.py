@@ -178,7 +178,7 @@ class TestRealMatomo(MatomoPosCommon):
         self.assertEqual(refund.state, "sent")
         day = fields.Date.today()
         one_day = timedelta(days=1)
-        with closing(self.site._get_client()) as client:
+        with closing(self.site._get__client()) as client:
             for payload, expected in (
                 (refund.payload, True),
                 ({**refund.payload, "e_v": "1.00"}, False),

@@ -29,7 +29,7 @@ class TestRealReconciliation(ComparisonCommon):
         lost = self.sell(noon)
         self.run_sender()
         foreign = {**self.row(first).payload, "ec_id": "TAG-1", "revenue": "12.5"}
-        with closing(self.site._get_client()) as client:
+        with closing(self.site._get__client()) as client:
             client.send_bulk([foreign], timeout=10)
         real.query(
             "DELETE FROM matomo_log_conversion WHERE idsite = %s AND idorder = %s",

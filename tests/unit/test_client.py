@@ -703,6 +703,61 @@ def test_the_token_is_masked_however_it_is_written(server, spelling):
     assert caught.value.text == "<***>"
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "".join(f"&amp;#{ord(char)};" for char in TOKEN),
+        "".join(f"&&#97;mp;#x{ord(char):x};" for char in TOKEN),
+        "&amp;amp;#48;" + TOKEN[1:],
+    ],
+)
+def test_the_token_is_masked_after_texts_are_decoded(server, client, spelling):
+    """Matomo's texts are escaped twice: decoded, they spelled the token."""
+    server.say(body={"name": f"<{spelling}>", "list": [{"a": [spelling]}]})
+    answer = client.call_api("SitesManager.getSiteFromId")
+    assert answer == {"name": "<***>", "list": [{"a": ["***"]}]}
+    server.say(body={"result": "error", "message": f"no {spelling}"})
+    with pytest.raises(ReportRefused) as caught:
+        client.call_api("SitesManager.getSiteFromId")
+    assert caught.value.text == "no ***"
+
+
+FORGED = "gone\r\n2026-01-01 INFO forged\x1b[2J\x00\x85\u2028\u202e\ud800"
+
+
+def test_what_a_server_says_begins_no_new_line_of_the_log(server, client):
+    """Whoever rules Matomo wrote lines of their own into Odoo's log."""
+    server.say(body={"name": FORGED})
+    texts = [client.call_api("SitesManager.getSiteFromId")["name"]]
+    for answer in (
+        lambda: server.say(body={"result": "error", "message": FORGED}),
+        lambda: server.say(500, FORGED.encode("utf-8", "replace")),
+        lambda: server.stream(b"HTTP\x1b[2J\x85 forged\x0b\r\n\r\n"),
+    ):
+        answer()
+        with pytest.raises(MatomoError) as caught:
+            client.call_api("SitesManager.getSiteFromId")
+        error = caught.value
+        texts += [
+            str(error),
+            error.text,
+            error.detail,
+            *map(str, error.figures.values()),
+        ]
+    server.say(body=FORGED.encode("utf-8", "replace") + json.dumps(SUCCESS).encode())
+    answer = send(client)
+    texts += [answer.text, answer.dirt]
+    for text in texts:
+        assert len(text.splitlines()) <= 1, text
+        assert not set("\r\n\x00\x1b\x85\u2028\u202e\ud800") & set(text), text
+
+
+def test_a_number_of_many_digits_in_a_message_is_no_crash(server, client):
+    server.say(body={"result": "error", "message": f"&#{'9' * 4900};"})
+    with pytest.raises(ReportRefused):
+        client.call_api("SitesManager.getSiteFromId")
+
+
 def in_json(char, how):
     """Return a character as a JSON string may hold it."""
     units = char.encode("utf-16-be")

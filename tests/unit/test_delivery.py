@@ -22,7 +22,9 @@ from matomo_order_tracking.matomo_api.outcomes import (
     Attempt,
     Outcome,
     Policy,
+    Requeued,
     SiteOutcome,
+    SiteOverloaded,
 )
 
 NOW = datetime(2026, 3, 3, 10)
@@ -1270,3 +1272,78 @@ def test_no_attempt_is_lost(
         ended = [each for outcome in report.outcomes for each in outcome.attempts]
         assert sorted(each.key for each in ended) == [each.key for each in some]
         assert isinstance(report.error, MatomoError | None)
+
+
+# === ANOTHER SPELLING === #
+
+
+@pytest.mark.parametrize("forged", ["\uff33-1", "s-1"])
+@pytest.mark.parametrize("is_last", [True, False])
+def test_an_order_of_another_spelling_in_the_same_visit_changes_nothing(
+    forged, is_last
+):
+    """A shopper tracks an order of nearly our id: ours was sent, and counted, again."""
+
+    class Client(FakeClient):
+        def call_api(self, method, segment="", **parameters):
+            visits = super().call_api(method, segment, **parameters)
+            for visit in visits:
+                other = make_action(forged, revenue=1.0)
+                visit["actionDetails"].insert(len(visits) if is_last else 0, other)
+            return visits
+
+    report = Delivery(Client(has={"S-1": {}}), make_policy()).verify(
+        [make_attempt("S-1")]
+    )
+    assert describe(report) == ["SiteRead", "Recorded S-1"]
+
+
+def test_an_order_of_another_spelling_is_found_where_ours_is_not():
+    """Matomo takes some spellings for the same: it refused ours because of theirs."""
+    client = FakeClient(has={"S-1": {"orderId": "s-1"}})
+    client.call_api = lambda method, **_: [
+        {"visitorId": VISITOR, "actionDetails": [make_action("s-1")]}
+    ]
+    report = Delivery(client, make_policy()).verify([make_attempt("S-1")])
+    assert describe(report) == ["SiteRead", "Recorded S-1"]
+
+
+# === THE LEASE === #
+
+
+@pytest.mark.parametrize("is_reading", [False, True], ids=["sending", "reading"])
+def test_a_delivery_ends_before_its_lease(is_reading):
+    """Each of 200 orders is refused, or hidden, by a server that takes seconds for it.
+
+    The lease ended meanwhile, and another lane sent the same orders.
+    """
+    clock = [0.0]
+
+    class Client(FakeClient):
+        def send_bulk(self, payloads, timeout):
+            clock[0] += 7
+            return super().send_bulk(payloads, timeout)
+
+        def call_api(self, method, segment="", **parameters):
+            clock[0] += 10
+            return super().call_api(method, segment, **parameters)
+
+    refs = [f"S{number}" for number in range(200)]
+    client = (
+        Client(cut=True, has=dict.fromkeys(refs, {}))
+        if is_reading
+        else Client(poison=dict.fromkeys(refs, forbidden))
+    )
+    attempts = [make_attempt(ref, look_up_first=is_reading) for ref in refs]
+    policy = make_policy(patience=480)
+    report = Delivery(client, policy, lambda: clock[0]).send_orders(attempts)
+    assert 480 <= clock[0] <= 490
+    # The others are due again when their lease ends.
+    told = [each for out in report.outcomes for each in out.attempts]
+    assert len(told) < len(attempts)
+    assert not any(isinstance(out, Requeued) for out in report.outcomes)
+    # The next time there are fewer, so that there is an end.
+    if is_reading:
+        assert report.outcomes == [SiteOverloaded(100)]
+    else:
+        assert told

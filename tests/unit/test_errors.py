@@ -30,6 +30,8 @@ FIGURES = {
     "timezone": "Nowhere/Land",
     "reason": "private",
     "address": "10.0.0.1",
+    "name": "MATOMO_TOKEN_SHOP_3",
+    "old": "MATOMO_TOKEN_3",
 }
 
 

@@ -17,7 +17,9 @@ LAYERS = {
     "controllers": {"const", "matomo_api", "tools", "outbox"},
 }
 # Each knows nothing of Odoo.
-PURE = ["matomo_api", "tools/billing.py", "tools/settlement.py", "tools/shopper.py"]
+PURE = ["matomo_api"] + [
+    f"tools/{name}.py" for name in ("billing", "outside_token", "settlement", "shopper")
+]
 
 
 def sources(*folders):

@@ -13,8 +13,6 @@ from matomo_order_tracking.matomo_api.items import (
     Line,
     choose_categories,
     choose_sku,
-    clean_text,
-    decode_entities,
     merge_lines,
     round_cents,
 )
@@ -170,35 +168,6 @@ def test_categories():
         "F",
     ]
     assert choose_categories(names) == ("Chairs", "B", "A & C", "D", "E")
-
-
-@given(st.text(), st.integers(0, 50))
-def test_clean_text(text, length):
-    clean = clean_text(text, length)
-    assert len(clean) <= length
-    assert clean == clean.strip() == clean_text(clean, length)
-    clean.encode()
-    assert not re.search(r"[\x00-\x1f\x7f]", clean)
-
-
-@pytest.mark.parametrize(
-    ("text", "decoded"),
-    [
-        ("A & B", "A & B"),
-        ("A&amp;B", "A&B"),
-        ("A&amp;amp;B", "A&B"),
-        ("A&lt;B&gt; &#39;&#x41;", "A<B> 'A"),
-        ("A&copyB &unknown; &;", "A&copyB &unknown; &;"),
-    ],
-)
-def test_decode_entities(text, decoded):
-    assert decode_entities(text) == decoded
-
-
-@given(st.text(alphabet="&#x;ampltg13Aq "))
-def test_decode_entities_leaves_nothing_to_decode(text):
-    decoded = decode_entities(text)
-    assert decode_entities(decoded) == decoded
 
 
 @pytest.mark.parametrize(

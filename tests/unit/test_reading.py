@@ -1,11 +1,13 @@
 """Orders and totals read from answers as Matomo gives them (docs/matomo.md)."""
 
+from copy import deepcopy
 from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matomo_order_tracking.matomo_api.client import clean_values
 from matomo_order_tracking.matomo_api.errors import (
     MatomoError,
     ReportRefused,
@@ -39,7 +41,8 @@ class FakeClient:
         self.questions.append((method, parameters))
         if isinstance(self.answer, MatomoError):
             raise self.answer
-        return self.answer
+        # As the client gives it to its callers.
+        return clean_values(deepcopy(self.answer), str)
 
 
 # === ORDERS === #
@@ -185,6 +188,31 @@ def test_a_visit_that_tells_not_all_stops_no_other(broken):
     assert answer.orders.keys() == {"H-1"}
     assert not answer.is_complete
     assert read_orders(FakeClient([visit()]), 1, ["H-1"], FIRST, LAST).is_complete
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_another_spelling_of_an_id_hides_no_order(ours_first):
+    """Somebody tracks their order with a fullwidth S in the visit of ours."""
+    orders = [visit("S-1"), visit("\uff33-1", revenue=1)]
+    answer = FakeClient(orders if ours_first else orders[::-1])
+    (found,) = read_orders(answer, 1, ["S-1"], FIRST, LAST).candidates.values()
+    assert [order.ref for order in found] == ["S-1", "\uff33-1"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript:alert(1)",
+        "https://shop.example.com/ <b>",
+        "https://a\nb/",
+        "https://x.example.com/" + "a" * 600,
+        "",
+    ],
+)
+def test_what_is_no_address_is_none_of_the_shop(address):
+    """Matomo's main address is sent with every order, and shown to people."""
+    assert read_site(FakeClient({"main_url": address}), 1).main_url == ""
+    assert read_site(FakeClient({"main_url": "https://x.de/a"}), 1).main_url
 
 
 def test_the_totals_of_some_orders():
