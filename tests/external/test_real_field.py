@@ -149,8 +149,8 @@ class TestRealField(RealOrdersCommon):
     def test_a_refund_that_a_firewall_dislikes(self):
         self.site.sudo().track_refunds = True
         orders = self.confirm_many("REFUND-1", "REFUND-2")
-        self.send()
         orders[0].sudo().matomo_user_agent = "Union Select/1.0"
+        self.send()
         orders._action_cancel()
         self.end_transaction()
         self.play(field.refuse_phrase("union select"))
