@@ -32,6 +32,9 @@ MAX_PRICE_DEVIATION = Decimal("0.01")
 NOISE = Decimal("0.000001")
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
+# What a spreadsheet takes for the start of a formula; tabs and line ends have become
+# spaces by then.
+_FORMULA_START = "=+-@ "
 # The texts that PHP decodes as HTML entities. Python also decodes some without a
 # semicolon.
 _ENTITY = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
@@ -210,6 +213,15 @@ class LineAmounts(NamedTuple):
 def clean_text(text: str | None, length: int) -> str:
     """Return the text on one line, without control characters, cut at ``length``."""
     return _CONTROL_CHARACTERS.sub(" ", text or "").strip()[:length].strip()
+
+
+def clean_shopper_text(text: str | None, length: int) -> str:
+    """Return a shopper's text as ``clean_text`` does, without the start of a formula.
+
+    Odoo writes a text that begins with "=" into a spreadsheet as a formula. Other
+    programs also take one that begins with "+", "-" or "@" for a formula.
+    """
+    return clean_text(clean_text(text, length).lstrip(_FORMULA_START), length)
 
 
 def decode_entities(text: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from ..matomo_api import cookies
-from ..matomo_api.items import clean_text
+from ..matomo_api.items import clean_shopper_text
 from ..matomo_api.privacy import mask_ip_address
 from ..matomo_api.tracking import (
     MAX_CLIENT_HINTS_LENGTH,
@@ -159,11 +159,11 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
     )
     return {
         "matomo_ip_address": _read_address(request.remote_addr, policy.ip_mask),
-        "matomo_user_agent": clean_text(
+        "matomo_user_agent": clean_shopper_text(
             headers.get("User-Agent"), MAX_USER_AGENT_LENGTH
         )
         or False,
-        "matomo_accept_language": clean_text(
+        "matomo_accept_language": clean_shopper_text(
             headers.get("Accept-Language"), MAX_LANGUAGE_LENGTH
         )
         or False,
@@ -203,9 +203,11 @@ def _read_client_hints(headers: Mapping[str, str]) -> str | bool:
     hints = {
         "brands": [{"brand": brand, "version": version} for brand, version in brands],
         "mobile": headers.get("Sec-CH-UA-Mobile") == "?1",
-        "platform": clean_text(headers.get("Sec-CH-UA-Platform", "").strip('"'), 64),
+        "platform": clean_shopper_text(
+            headers.get("Sec-CH-UA-Platform", "").strip('"'), 64
+        ),
     }
-    return clean_text(json.dumps(hints), MAX_CLIENT_HINTS_LENGTH)
+    return clean_shopper_text(json.dumps(hints), MAX_CLIENT_HINTS_LENGTH)
 
 
 # === WHAT THE ORDER KEEPS === #

