@@ -85,6 +85,16 @@ def visitor_cookie(
     return f"_pk_id.{idsite}.{digest[:4]}", f"{visitor_id}.{int(now)}."
 
 
+def find_cookies(cookies: Mapping[str, str], idsite: int) -> list[str]:
+    """Return the names of the cookies by which matomo.js follows a visitor.
+
+    These are the visitor ID, the attribution and the current visit. Only matomo.js's
+    own prefix counts: another one was configured by a person, who must end them.
+    """
+    wanted = re.compile(rf"_pk_(?:id|ref|ses|cvar|hsr)\.{idsite}\.[0-9a-f]{{1,40}}")
+    return [name for name in cookies if wanted.fullmatch(name)]
+
+
 def consent(cookies: Mapping[str, str]) -> bool | None:
     """Return the shopper's answer to matomo.js about tracking.
 

@@ -1,6 +1,7 @@
 import logging
 from collections import Counter
 from decimal import Decimal
+from secrets import token_hex
 
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import AccessError
@@ -1281,7 +1282,12 @@ class MatomoRequest(models.Model):
         """Anonymize these requests now, or as soon as they do not need the visitor."""
         done = self.filtered_domain(self._get_done_domain())
         for request in (self - done).filtered("payload"):
-            payload = withdraw_shopper(request.payload)
+            # What is yet to be sent must not join the shopper's visits. What was sent
+            # keeps its visitor until the verifier has found it.
+            is_waiting = request.state == "pending" and request._has_payload()
+            payload = withdraw_shopper(
+                request.payload, token_hex(8) if is_waiting else None
+            )
             base_url = request.tracking_url.partition("?")[0]
             request.write(
                 {"payload": payload, "tracking_url": tracking_url(base_url, payload)}
