@@ -227,16 +227,15 @@ class TestWithdrawal(CheckoutCommon):
         """Its answer was lost. It is found without the visitor that is forgotten."""
 
         def lose(_answer):
-            raise requests.ConnectionError
+            raise requests.ReadTimeout
 
         for anonymises in (False, True):
             with self.subTest(anonymises=anonymises):
                 self.agree_again()
                 self.matomo.anonymises = anonymises
-                self.site.sudo().is_order_id_anonymised = anonymises
                 before = len(self.matomo.orders)
                 order = self.buy()
-                self.matomo.faults = [lose, requests.ConnectionError()]
+                self.matomo.faults = [lose, requests.ReadTimeout()]
                 self.run_sender()
                 self.assertState(order, "pending")
                 self.assertEqual(len(self.matomo.orders), before + 1)
@@ -245,6 +244,7 @@ class TestWithdrawal(CheckoutCommon):
                 self.assertForgotten(order, "cookie_bar")
                 self.matomo.faults = []
                 self.site.sudo()._reset_health()
+                self.site.sudo().is_order_id_anonymised = anonymises
                 self.row(order).sudo().next_attempt_date = False
                 self.run_sender()
                 self.run_verifier()
