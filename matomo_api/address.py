@@ -14,6 +14,8 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Names of this machine. Without a network nobody can read the token on its way.
 LOOPBACK_NAMES = ("localhost", "localhost.localdomain")
+# Names that only a private network knows.
+_LOCAL_NAMES = (".home.arpa", ".internal", ".intranet", ".lan", ".local", ".test")
 # Services of clouds that hand out credentials. Their names are refused, too, because
 # behind a proxy this machine does not see the IP address.
 CLOUD_NAMES = (
@@ -114,6 +116,36 @@ def address_key(url: str) -> str:
         file = "matomo.php"
     path = "/".join([*filter(None, folder.split("/")), file])
     return f"{parts.scheme}://{host}/{path}"
+
+
+def is_seen_from(url: str, host: str) -> bool:
+    """Return whether a browser on a page of this host may be sent to a Matomo address.
+
+    An address of this machine or of a private network is told to no page of the
+    internet: a browser there would ask its own machine, and read the name of ours.
+
+    :param url: the address of Matomo
+    :param host: the host of the page, perhaps with a port
+    """
+    matomo, page = (_get_reach(each) for each in (url, f"http://{host}"))
+    return matomo >= page
+
+
+def _get_reach(url: str) -> int:
+    """Return from where an address is seen: 0 this machine, 1 its network, 2 anywhere.
+
+    An address that cannot be read is seen from nowhere beyond this machine.
+    """
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return 0
+    if ip := _parse_ip(host):
+        return 0 if ip.is_loopback else 2 if ip.is_global else 1
+    if not host or host in LOOPBACK_NAMES or host.endswith(".localhost"):
+        return 0
+    is_local = "." not in host or host.endswith(_LOCAL_NAMES)
+    return 1 if is_local else 2
 
 
 def check_address(url: str, allow_private: bool = True) -> None:

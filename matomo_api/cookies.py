@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
-from .texts import clean_text
+from .texts import clean_shopper_text
 from .tracking import MAX_CAMPAIGN_LENGTH, MAX_REFERRER_LENGTH, Attribution
 
 # Browsers keep cookies of up to 4 KB, percent-encoded.
@@ -85,6 +85,16 @@ def visitor_cookie(
     return f"_pk_id.{idsite}.{digest[:4]}", f"{visitor_id}.{int(now)}."
 
 
+def find_cookies(cookies: Mapping[str, str], idsite: int) -> list[str]:
+    """Return the names of the cookies by which matomo.js follows a visitor.
+
+    These are the visitor ID, the attribution and the current visit. Only matomo.js's
+    own prefix counts: another one was configured by a person, who must end them.
+    """
+    wanted = re.compile(rf"_pk_(?:id|ref|ses|cvar|hsr)\.{idsite}\.[0-9a-f]{{1,40}}")
+    return [name for name in cookies if wanted.fullmatch(name)]
+
+
 def consent(cookies: Mapping[str, str]) -> bool | None:
     """Return the shopper's answer to matomo.js about tracking.
 
@@ -136,7 +146,7 @@ def _parse_attribution(value: str, latest: float) -> Attribution:
 
 def _text(value, length: int) -> str:
     """Return a text that is safe to send; "" if the value is not a text."""
-    return clean_text(value, length) if isinstance(value, str) else ""
+    return clean_shopper_text(value, length) if isinstance(value, str) else ""
 
 
 def _web_address(value) -> str:
@@ -146,7 +156,7 @@ def _web_address(value) -> str:
         parts = urlsplit(address)
         is_web = parts.scheme in ("http", "https") and parts.hostname
         # An address with a user name or password is dropped. So is one with a space:
-        # clean_text puts it in the place of a control character.
+        # clean_shopper_text puts it in the place of a control character.
         is_clean = "@" not in parts.netloc and " " not in address
     except ValueError:
         return ""

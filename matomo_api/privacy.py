@@ -48,14 +48,17 @@ def anonymize_url(url: str) -> str:
     return f"{base}?{urlencode(anonymize_parameters(parameters), quote_via=quote)}"
 
 
-def withdraw_shopper(parameters: Mapping[str, str]) -> dict[str, str]:
+def withdraw_shopper(
+    parameters: Mapping[str, str], visitor_id: str | None = None
+) -> dict[str, str]:
     """Return the parameters of a request that is to be sent anonymously.
 
-    The visitor ID stays, because the verifier recognizes the order by it. Without the
-    other data it identifies no person.
+    :param visitor_id: the visitor to whom a request belongs that is yet to be sent.
+        Without it the visitor ID stays, because the verifier recognizes by it what was
+        sent. Without the other data it identifies no person
     """
     kept = {
-        name: value
+        name: visitor_id or value if name == "cid" else value
         for name, value in parameters.items()
         if name not in PERSONAL or name == "cid"
     }

@@ -1,11 +1,11 @@
 """Find Matomo's JavaScript tag in the HTML of a page, as people paste it there."""
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from .address import address_key
 
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _HOST = re.compile(r"(?:https?:)?//([\w.-]+(?::\d+)?)", re.IGNORECASE)
 # The number of the site in _paq.push(["setSiteId", "1"]), tracker.setSiteId(1),
 # matomo.php?idsite=1 and addTracker(address, 1), with any quotes and spaces.
@@ -30,9 +30,11 @@ def has_ecommerce_calls(code: str) -> bool:
 
     :param code: HTML
     """
-    return bool(_ECOMMERCE.search(_COMMENT.sub("", code)))
+    return bool(_ECOMMERCE.search(_without_comments(code)))
 
 
+# A website asks this on each of its pages, always of the same code.
+@lru_cache(maxsize=64)
 def has_tag(code: str, url: str, idsite: int) -> bool:
     """Return whether the code of a page contains a tag of a Matomo site.
 
@@ -43,7 +45,7 @@ def has_tag(code: str, url: str, idsite: int) -> bool:
     :param url: the address of this Matomo
     :param idsite: the ID of the site in this Matomo
     """
-    code = _COMMENT.sub("", code)
+    code = _without_comments(code)
     hosts = {host.lower() for host in _HOST.findall(code)}
     is_here = urlsplit(address_key(url)).netloc in hosts
     sites = {int(site) for site in _SITE.findall(code)}
@@ -51,3 +53,18 @@ def has_tag(code: str, url: str, idsite: int) -> bool:
         (idsite in sites and (is_here or not hosts))
         or (is_here and _CONTAINER.search(code))
     )
+
+
+def _without_comments(code: str) -> str:
+    """Return HTML without its comments; one that nobody closes is none.
+
+    A regular expression would read on to the end from each comment that is not closed.
+    """
+    kept, start = [], 0
+    while (opening := code.find("<!--", start)) >= 0:
+        closing = code.find("-->", opening + 4)
+        if closing < 0:
+            break
+        kept.append(code[start:opening])
+        start = closing + 3
+    return "".join([*kept, code[start:]])

@@ -11,6 +11,9 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
 _DECEPTIVE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
 )
+# What a spreadsheet takes for the start of a formula; tabs and line ends have become
+# spaces by then.
+_FORMULA_START = "=+-@ "
 _ENDS_OF_ENTITIES = re.compile("([&;])")
 _NUMBER = re.compile("#(?:0*([0-9]{1,7})|[xX]0*([0-9a-fA-F]{1,6}))")
 
@@ -18,6 +21,15 @@ _NUMBER = re.compile("#(?:0*([0-9]{1,7})|[xX]0*([0-9a-fA-F]{1,6}))")
 def clean_text(text: str | None, length: int) -> str:
     """Return the text on one line, without control characters, cut at ``length``."""
     return _CONTROL_CHARACTERS.sub(" ", text or "").strip()[:length].strip()
+
+
+def clean_shopper_text(text: str | None, length: int) -> str:
+    """Return a shopper's text as ``clean_text`` does, without the start of a formula.
+
+    Odoo writes a text that begins with "=" into a spreadsheet as a formula. Other
+    programs also take one that begins with "+", "-" or "@" for a formula.
+    """
+    return clean_text(clean_text(text, length).lstrip(_FORMULA_START), length)
 
 
 def to_line(text: str) -> str:

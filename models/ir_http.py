@@ -9,6 +9,7 @@ from ..const import SHOPPER_FIELDS
 from ..outbox import schedule
 from ..outbox.transactions import guarded
 from ..tools import shopper
+from .sale_order import USED_LIMIT
 
 # A request to these routes registers the visit even if it does not change the cart.
 CHECKOUT_ROUTES = (
@@ -21,6 +22,12 @@ CHECKOUT_ROUTES = (
     "/shop/payment",
     "/shop/set_delivery",
 )
+# Keys of the session that name orders of the shopper: the cart, and those of
+# `website_sale` on its way to the confirmation page.
+LAST_ORDER = "sale_last_order_id"
+LAST_TRANSACTION = "__website_sale_last_tx_id"
+# Key of the session: for which orders and login the shopper's no was carried out.
+REFUSED = "matomo_refused"
 # Key of the session: since when the shopper's visitor is unknown (seconds since 1970).
 UNKNOWN_SINCE = "matomo_unknown_since"
 # Key of the session where `website_sale` keeps the order that the shopper has bought.
@@ -67,6 +74,21 @@ class IrHttp(models.AbstractModel):
         if bought_id and bought_id not in own:
             cls._withdraw_matomo_visit(bought_id)
         return response
+
+    @classmethod
+    def _post_dispatch(cls, response):
+        """Override of `base` to follow a shopper who says no, on whichever page.
+
+        Pages that website designers make do not come through ``_dispatch``.
+        """
+        if getattr(request, "website", None):
+            if not cls._may_refuse_matomo():
+                request.session.pop(REFUSED, None)
+            else:
+                if cls._is_matomo_shopper():
+                    cls._follow_matomo_refusal()
+                cls._end_matomo_cookies()
+        return super()._post_dispatch(response)
 
     @classmethod
     def _is_allowed_cookie(cls, cookie_type):
@@ -200,3 +222,77 @@ class IrHttp(models.AbstractModel):
             request.future_response.set_cookie(
                 **shopper.prepare_visitor_cookie(http_request, site.idsite, visitor_id)
             )
+
+    # === A SHOPPER WHO SAYS NO === #
+
+    @classmethod
+    def _may_refuse_matomo(cls):
+        """Return whether this request may say no; this costs nothing."""
+        return shopper.may_refuse(request.httprequest.headers, request.cookies)
+
+    @classmethod
+    def _follow_matomo_refusal(cls):
+        """Forget the shopper of this request if they say no, on all of their orders.
+
+        These are the orders that the session names, and those of a customer who is
+        logged in. This happens once for each of them: the session remembers it, and a
+        page on which nothing has changed costs no query.
+
+        If this fails, the failure is logged and the shopper's request goes on.
+
+        :raise: only the errors that Odoo must get, see ``guarded``
+        """
+        session = request.session
+        cart_id, order_id = session.get(CART_SESSION_CACHE_KEY), session.get(LAST_ORDER)
+        transaction_id = session.get(LAST_TRANSACTION)
+        traces = [session.uid, cart_id, order_id, transaction_id]
+        if not any(traces) or session.get(REFUSED) == traces:
+            return
+        with guarded(request.env.cr, "The shopper's refusal could not be followed"):
+            # sudo: a shopper has no access right to their own orders.
+            env = request.env(su=True)
+            transaction = env["payment.transaction"].browse(transaction_id or ())
+            partner = request.env.user.partner_id.sudo() if session.uid else None
+            orders = env["sale.order"]._fetch_matomo_used_orders(
+                {cart_id, order_id, *transaction.exists().sale_order_ids.ids}
+                - {None, False},
+                partner,
+                request.website.sudo(),
+            )
+            if cls._withdraw_matomo_consent(orders) and len(orders) < USED_LIMIT:
+                session[REFUSED] = traces
+
+    @classmethod
+    def _withdraw_matomo_consent(cls, orders):
+        """Forget the shopper of these orders where this request is a refusal.
+
+        :param orders: orders of the shopper of this request, in sudo
+        :return: whether it is done for all of them
+        """
+        http_request = cls._get_matomo_http_request(orders.env)
+        is_done = True
+        for order in orders:
+            if site := order._get_matomo_site():
+                visit = shopper.read_visit(http_request, site._get_shopper_policy())
+                if visit.consent.is_refusal:
+                    is_done = order._withdraw_matomo_consent(visit) and is_done
+        return is_done
+
+    @classmethod
+    def _end_matomo_cookies(cls):
+        """End the cookies of matomo.js in the browser of a shopper who says no.
+
+        matomo.js cannot do it if it is blocked, which is when the server has set them.
+        """
+        if not any(name.startswith("_pk_") for name in request.cookies):
+            return
+        with guarded(request.env.cr, "Matomo's cookies could not be ended"):
+            # sudo: visitors may not read the Matomo site.
+            site = request.website.sudo().matomo_site_id
+            if not site:
+                return
+            http_request = cls._get_matomo_http_request(request.env)
+            policy = site._get_shopper_policy()
+            if shopper.read_consent(http_request, policy).is_refusal:
+                for cookie in shopper.prepare_ended_cookies(http_request, site.idsite):
+                    request.future_response.set_cookie(**cookie)

@@ -710,12 +710,19 @@ class MatomoOrderMixin(models.AbstractModel):
     @api.model
     def _get_matomo_categories(self, product):
         """Return category names along the paths, public categories first."""
-        names = []
-        for category in product.public_categ_ids:
-            names += category.parents_and_self.mapped("name")
+        names = self._get_matomo_public_categories(product.public_categ_ids)
         category = product.categ_id
         path = category.browse(map(int, (category.parent_path or "").split("/")[:-1]))
         return choose_categories([*names, *path.mapped("name")])
+
+    @api.model
+    def _get_matomo_public_categories(self, categories):
+        """Return the names along the paths of public categories."""
+        return [
+            name
+            for category in categories
+            for name in category.parents_and_self.mapped("name")
+        ]
 
     def _get_matomo_adjustments(self, amounts):
         """Return sentences on what is sent differently from the order, and why."""

@@ -1276,9 +1276,16 @@ class MatomoRequest(models.Model):
 
         :param order: of this request
         """
-        if self.is_anonymized or self.to_anonymize:
+        if self._forgets_shopper():
             return order._prepare_matomo_nobody(self.site_id)
         return order._prepare_matomo_visitor(self.site_id)
+
+    def _get_told_parameters(self):
+        """Return what Matomo was told of the order and may be told again."""
+        return {} if self._forgets_shopper() else self.payload or {}
+
+    def _forgets_shopper(self):
+        return self.is_anonymized or self.to_anonymize
 
     def _anonymize(self):
         """Take the person out of what was sent; verdict and amounts stay for ever."""
@@ -1304,7 +1311,12 @@ class MatomoRequest(models.Model):
         """Anonymize these requests now, or as soon as they do not need the visitor."""
         done = self.filtered_domain(self._get_done_domain())
         for request in (self - done).filtered("payload"):
-            request._replace_payload(withdraw_shopper(request.payload))
+            # What is yet to be sent must not join the shopper's visits. What was sent
+            # keeps its visitor until the verifier has found it.
+            is_waiting = request.state == "pending" and request._has_payload()
+            request._replace_payload(
+                withdraw_shopper(request.payload, token_hex(8) if is_waiting else None)
+            )
         (self - done).write({"to_anonymize": True, "partner_id": False})
         done._anonymize()
 

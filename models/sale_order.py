@@ -3,7 +3,7 @@ from decimal import Decimal
 from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.http import request
-from odoo.tools import format_datetime
+from odoo.tools import SQL, format_datetime
 
 from ..const import SHOPPER_FIELDS, USER_GROUP, Verdict
 from ..matomo_api.items import Conversion, LineAmounts, to_decimal
@@ -12,13 +12,20 @@ from ..outbox import carts
 from ..tools import settlement
 from ..tools.billing import Document
 from ..tools.settlement import LineRole
-from ..tools.shopper import is_visitor_known, merge_visit
+from ..tools.shopper import Consent, is_visitor_known, merge_visit
 from .matomo_order_mixin import personal_index
 
 # The states in which an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
 # So many items of a cart are sent; an order is sent with all of its items.
 MAX_CART_ITEMS = 200
+# What a visit needs of an order.
+_VISIT_FIELDS = ("website_id", "company_id", "matomo_consent_info", *SHOPPER_FIELDS)
+# One of these is stored of each shopper whose data are stored.
+_TELLING_FIELDS = ("matomo_ip_address", "matomo_user_agent", "matomo_visitor_id")
+# A page of a customer who says no looks at this many of their orders. The next page
+# looks at the next ones.
+USED_LIMIT = 20
 # Fields that change the prices of a cart.
 CART_FIELDS = {"fiscal_position_id", "partner_id", "pricelist_id"}
 
@@ -490,7 +497,7 @@ class SaleOrder(models.Model):
         """Return those of these orders that exist and are open, in one query."""
         return self.search_fetch(
             [("id", "in", self.ids), ("state", "in", OPEN_STATES)],
-            ["website_id", "company_id", "matomo_consent_info", *SHOPPER_FIELDS],
+            _VISIT_FIELDS,
         )
 
     def _register_matomo_visit(self, site, visit, is_changed):
@@ -507,12 +514,92 @@ class SaleOrder(models.Model):
         stored = {name: self[name] for name in SHOPPER_FIELDS}
         values = merge_visit(stored, self.matomo_consent_info, visit)
         if values:
+            self._lock_matomo_shopper()
             self.write(values)
-        if self.website_id and site.track_carts:
+        if visit.consent.is_refusal:
+            carts.delete(self)
+        elif self.website_id and site.track_carts:
             is_known = is_visitor_known(self.matomo_visitor_id, visit.consent)
             if is_changed or (values and is_known and carts.has_waiting(self)):
                 carts.queue(self, site, is_known)
         return values
+
+    def _lock_matomo_shopper(self):
+        """Lock these orders before a shopper's metadata are written.
+
+        If another transaction has changed the order, this statement fails. Odoo and
+        PostgreSQL log a statement that fails with its values, and this one has none of
+        the shopper's.
+        """
+        self.env.cr.execute(
+            SQL(
+                "SELECT id FROM sale_order WHERE id IN %s FOR NO KEY UPDATE", self._ids
+            ),
+            log_exceptions=False,
+        )
+
+    # === A SHOPPER WHO SAYS NO === #
+
+    def _has_matomo_refusal(self):
+        """Return whether the shopper of this order has said no."""
+        info = self.matomo_consent_info or {}
+        return Consent(info.get("answer"), info.get("source")).is_refusal
+
+    @api.model
+    def _fetch_matomo_used_orders(self, order_ids, partner, website):
+        """Return the orders for which the data of the present shopper are used.
+
+        :param order_ids: the orders that the shopper's session names
+        :param partner: the customer who is logged in, empty for a visitor
+        :param website: the ``website`` of the request
+        :return: existing orders; at most ``USED_LIMIT`` of the customer's
+        """
+        orders = self.browse(order_ids).exists()
+        if partner:
+            here = Domain("website_id", "=", website.id) | (
+                Domain("website_id", "=", False)
+                & Domain("company_id", "=", website.company_id.id)
+            )
+            used = Domain.OR(Domain(name, "!=", False) for name in _TELLING_FIELDS)
+            own = Domain("partner_id", "=", partner.id)
+            orders |= self.search(own & here & used, limit=USED_LIMIT)
+        orders.fetch(_VISIT_FIELDS)
+        return orders
+
+    def _withdraw_matomo_consent(self, visit):
+        """Forget the shopper of this order, who has said no.
+
+        What waits for Matomo is sent anonymously. Nothing waits here for a lock.
+
+        :param visit: a ``tools.shopper.Visit`` with the refusal
+        :return: whether all is forgotten; otherwise another transaction works on it
+        """
+        self.ensure_one()
+        if not self.try_lock_for_update(allow_referencing=True):
+            return False
+        rows = self.env["matomo.request"].search(
+            [("sale_order_id", "=", self.id), ("is_anonymized", "=", False)]
+        )
+        free = rows.try_lock_for_update()
+        free.filtered(lambda row: not row.to_anonymize)._anonymize_when_done()
+        stored = {name: self[name] for name in SHOPPER_FIELDS}
+        receipt = self.matomo_consent_info
+        if values := merge_visit(stored, receipt, visit):
+            self._anonymize_matomo_shopper()
+            self._write_matomo_receipt(values.get("matomo_consent_info", receipt))
+        return carts.delete(self) and free == rows
+
+    def _write_matomo_receipt(self, receipt):
+        """Store the shopper's answer, by SQL like ``_anonymize_matomo_shopper``."""
+        field = self._fields["matomo_consent_info"]
+        self.env.cr.execute(
+            SQL(
+                "UPDATE sale_order SET matomo_consent_info = %s WHERE id = %s",
+                field.convert_to_column(receipt, self),
+                self.id,
+            )
+        )
+        self.invalidate_recordset([field.name], flush=False)
 
     # === CARTS === #
 

@@ -1,9 +1,13 @@
 import json
+from urllib.parse import urlsplit
 
 from odoo import api, fields, models
+from odoo.http import request
 
-from ..matomo_api.items import choose_sku
+from ..matomo_api.address import is_seen_from
+from ..matomo_api.items import MAX_NAME_LENGTH, choose_categories
 from ..matomo_api.tag import has_ecommerce_calls, has_tag
+from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import tracker_url
 
 
@@ -36,7 +40,12 @@ class Website(models.Model):
         self.ensure_one()
         # sudo: visitors may not read the Matomo site. None of these values is secret.
         site = self.sudo().matomo_site_id
-        if not self.matomo_tag or not site._has_tag() or self._has_other_matomo_tag():
+        if (
+            not self.matomo_tag
+            or not site._has_tag()
+            or not is_seen_from(site.url, self._get_matomo_host())
+            or self._has_other_matomo_tag()
+        ):
             return {}
         php = tracker_url(site.url)
         return {
@@ -46,6 +55,11 @@ class Website(models.Model):
             "data-ask-cookie-bar": "1" if site.consent_policy == "cookie_bar" else "",
             "data-respect-dnt": "1" if site.respect_dnt else "",
         }
+
+    def _get_matomo_host(self):
+        """Return the host at which visitors open this website."""
+        host = urlsplit(self.domain or "").netloc
+        return host or (request and request.httprequest.host) or ""
 
     def _has_other_matomo_tag(self, with_pages=False):
         """Return whether the website has another tag of the same Matomo site.
@@ -95,33 +109,36 @@ class Website(models.Model):
     def _get_matomo_view(self, product=None, category=None, price=None):
         """Return the product or the category that a page shows, for the tag.
 
-        A product has the same SKU, name and categories as in orders, so that Matomo can
-        compare views with orders.
+        A product has the same name and public categories as in orders, so that Matomo
+        can compare views with orders. Everybody can read this: internal references,
+        barcodes and internal categories are left out.
 
         :param product: the ``product.product``, or the ``product.template`` if it has
             no variant
         :param category: the ``product.public.category``, on a page without product
         :param price: the price that the page shows
-        :return: JSON text, or False if this website shows no tag
+        :return: JSON text with ``name``, ``categories`` and ``price``, or False if this
+            website shows no tag
         """
         if not self._get_matomo_tag():
             return False
-        # sudo: see _get_matomo_tag. A visitor may not read internal categories. The
-        # addon sends their names with every order, and the tag must send the same.
+        # sudo: see _get_matomo_tag.
         website = self.sudo()
         lang = website.matomo_site_id.lang_id.code
         if not product:
             name = category.sudo().with_context(lang=lang).name
-            return json.dumps({"category": name})
+            return json.dumps({"categories": name})
         product = product.sudo().with_context(lang=lang, display_default_code=False)
-        prefix = "product" if product._name == "product.product" else "template"
+        shown = product.public_categ_ids.filtered(
+            lambda each: each.website_id in (website.browse(), website)
+        )
+        orders = website.env["sale.order"]
+        names = orders._get_matomo_public_categories(shown)
         return json.dumps(
             {
-                "sku": choose_sku(
-                    (product.default_code, product.barcode), f"{prefix}-{product.id}"
-                ),
-                "name": product.display_name,
-                "categories": website.env["sale.order"]._get_matomo_categories(product),
+                # As in an order, see _prepare_matomo_line.
+                "name": clean_text(product.display_name, MAX_NAME_LENGTH),
+                "categories": choose_categories(names),
                 "price": price,
             }
         )

@@ -85,6 +85,17 @@ def _gather(cart, site, now, is_known):
     return bool(found)
 
 
+def delete(carts):
+    """Delete the updates of these carts, except those that are locked right now.
+
+    :return: whether all of them are deleted
+    """
+    updates = carts.matomo_cart_update_ids
+    free = updates.try_lock_for_update()
+    free.unlink()
+    return free == updates
+
+
 def has_waiting(cart):
     """Return whether an update of the cart waits to learn whose it is."""
     domain = [("next_attempt_date", "!=", False), ("attempt_count", "=", 0)]
@@ -154,6 +165,10 @@ def _build(update):
     order, site = update.sale_order_id, update.site_id
     if not order._is_matomo_cart():
         update._cancel(update.env._("The cart has become an order or was cancelled."))
+        return False
+    if order._has_matomo_refusal():
+        # The shopper has said no since the update was queued.
+        update.unlink()
         return False
     if update.attempt_count >= schedule.MAX_CART_ATTEMPTS:
         # A crash ended the last attempt.

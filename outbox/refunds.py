@@ -267,7 +267,7 @@ def _build(request):
         original._get_matomo_page(site),
     )
     # Matomo may exclude what its order had to be sent without, or erased the shopper.
-    payload = limit_shopper(payload, recorded.payload or {})
+    payload = limit_shopper(payload, recorded._get_told_parameters())
     request.write(
         {
             "order_ref": recorded.order_ref,

@@ -396,13 +396,19 @@ class TestCart(CheckoutCommon):
         self.add(self.chair)
         self.run_sender()
         self.assertSent()
-        self.answer_cookie_bar(False)
+        self.accept_cookies()
         self.open("/shop")
         self.run_sender()
         self.assertSent({"CHAIR": 1})
-        (sent,) = self.get_sent_carts()
-        self.assertEqual(sent["cip"], "0.0.0.0")
-        self.assertNotEqual(sent["cid"], VISITOR)
+
+    def test_is_dropped_if_the_answer_is_no(self):
+        self.opener.cookies.set("website_cookies_bar", None)
+        cart = self.add(self.chair)
+        self.answer_cookie_bar(False)
+        self.open("/shop")
+        self.assertFalse(self.get_carts(cart))
+        self.send()
+        self.assertSent()
 
     def test_does_not_wait_for_ever(self):
         self.opener.cookies.set("_pk_id.1.1fff", None)

@@ -1,4 +1,5 @@
 from contextlib import closing
+from dataclasses import replace
 from unittest.mock import patch
 from uuid import uuid4
 
@@ -10,10 +11,12 @@ from odoo.modules.registry import Registry
 from odoo.tests import BaseCase, HttpCase, get_db_name, tagged
 from odoo.tools import SQL, mute_logger
 
+from odoo.addons.matomo_order_tracking.const import SHOPPER_FIELDS
 from odoo.addons.matomo_order_tracking.outbox import orders, refunds
 from odoo.addons.matomo_order_tracking.outbox.transactions import run_in_transaction
+from odoo.addons.matomo_order_tracking.tools.shopper import Consent, Visit
 
-from .common import LOGGER, MatomoCommon
+from .common import LOGGER, VISITOR, MatomoCommon
 
 COUNT = 6
 
@@ -176,6 +179,73 @@ class TestTokenLanes(LanesCase):
         self.second.cr.rollback()
         site.token_auth = "canary-in-the-log"
         self.assertEqual(site._get__token(), "canary-in-the-log")
+
+
+class TestShopperLanes(LanesCase):
+    """Two requests of one browser work on the same cart."""
+
+    # pylint: disable=invalid-commit
+
+    order_count = 2
+
+    VISIT = Visit(
+        Consent(True, "cookie_bar"),
+        1_772_539_200,
+        {
+            **dict.fromkeys(SHOPPER_FIELDS, False),
+            "matomo_ip_address": "203.0.113.9",
+            "matomo_user_agent": "Canary/1.0",
+            "matomo_visitor_id": VISITOR,
+        },
+    )
+
+    def register_visit(self):
+        """Store the visit on the first order, in the second lane."""
+        order = self.second["sale.order"].browse(self.orders.ids)[0]
+        site = self.second["matomo.site"].browse(self.site.id)
+        order._register_matomo_visit(site, self.VISIT, is_changed=False)
+        self.second.cr.flush()
+
+    def test_conflict_writes_no_shopper_into_the_log(self):
+        """Odoo logged the statement that failed, with the shopper's IP address."""
+        self.second["sale.order"].browse(self.orders.ids).mapped("state")
+        self.orders[0].client_order_ref = "changed meanwhile"
+        self.first.cr.commit()
+        with (
+            self.assertNoLogs("odoo.sql_db", "ERROR"),
+            self.assertRaises(psycopg2.errors.SerializationFailure),
+        ):
+            self.register_visit()
+
+    def test_statement_that_conflicts_names_no_shopper(self):
+        """PostgreSQL has a log of its own, with the text of what failed."""
+        self.second["sale.order"].browse(self.orders.ids).mapped("state")
+        self.orders[0].client_order_ref = "changed meanwhile"
+        self.first.cr.commit()
+        with mute_logger("odoo.sql_db"):
+            try:
+                self.register_visit()
+            except psycopg2.errors.SerializationFailure as error:
+                statement = error.cursor.query.decode()
+        self.assertNotIn("Canary", statement)
+        self.assertIn("SELECT", statement)
+
+    def test_refusal_waits_for_nobody(self):
+        """A shopper who says no does not wait for whoever works on their order."""
+        self.orders[0].write({"matomo_user_agent": "Canary/1.0"})
+        self.orders[1].write({"matomo_user_agent": "Canary/1.0"})
+        self.first.cr.commit()
+        self.first.cr.execute(
+            "SELECT id FROM sale_order WHERE id = %s FOR UPDATE", [self.orders[0].id]
+        )
+        self.second.cr.execute("SET LOCAL lock_timeout = '2s'")
+        refusal = replace(self.VISIT, consent=Consent(False, "cookie_bar"), metadata={})
+        busy, free = self.second["sale.order"].browse(self.orders.ids)
+        self.assertFalse(busy._withdraw_matomo_consent(refusal))
+        self.assertTrue(busy.matomo_user_agent)
+        self.assertTrue(free._withdraw_matomo_consent(refusal))
+        self.assertFalse(free.matomo_user_agent)
+        self.second.cr.rollback()
 
 
 @tagged("post_install", "-at_install")

@@ -1,6 +1,11 @@
-from odoo.tests import tagged
+from unittest.mock import patch
 
-from .common import VISITOR, ShopperCommon
+import requests
+
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from .common import BROWSER, LOGGER, VISITOR, CheckoutCommon, ShopperCommon
 
 
 @tagged("post_install", "-at_install")
@@ -110,3 +115,289 @@ class TestConsent(ShopperCommon):
         self.opener.cookies.set("website_cookies_bar", None)
         self.open("/shop/cart")
         self.assertConsent(cart, True, "cookie_bar")
+
+
+@tagged("post_install", "-at_install")
+class TestWithdrawal(CheckoutCommon):
+    """A no ends every further use of the shopper's data, whenever it is said."""
+
+    # Without a replica of the database, pages that designers make may write, too.
+    _registry_readonly_enabled = False
+    # What identifies the shopper, on the order and in what is sent.
+    TRACES = (VISITOR, BROWSER, "127.0.0.1", "spring-sale")
+
+    def setUp(self):
+        super().setUp()
+        self.accept_cookies()
+        self.follow()
+
+    def follow(self):
+        self.run_matomo_js(attribution=["spring-sale", "", 1763000000, ""])
+
+    def buy(self):
+        """Return the order of a shopper who has agreed and paid."""
+        cart = self.fill_cart()
+        self.simulate(self.pay(cart, self.demo), "done")
+        self.come_back()
+        self.env.invalidate_all()
+        self.assertEqual(cart.state, "sale")
+        self.assertEqual(cart.matomo_visitor_id, VISITOR)
+        self.end_transaction()
+        return cart
+
+    def find_traces(self, order):
+        """Return the traces of the shopper that Odoo still keeps with an order."""
+        self.env.invalidate_all()
+        values = order.sudo().read(order._matomo_personal_fields)
+        rows = (order.sudo().matomo_request_ids, order.sudo().matomo_cart_update_ids)
+        text = str([values, *(each.read(["payload", "tracking_url"]) for each in rows)])
+        return [trace for trace in self.TRACES if trace in text]
+
+    def assertForgotten(self, order, source):
+        self.assertFalse(self.find_traces(order))
+        info = order.matomo_consent_info
+        self.assertEqual((info["answer"], info["source"]), (False, source))
+
+    def refuse(self, how):
+        if how == "cookie_bar":
+            self.answer_cookie_bar(False)
+        elif how == "matomo_cookie":
+            self.set_cookie("mtm_consent_removed", "1763000000001")
+        else:
+            self.opener.headers[how] = "1"
+
+    REFUSALS = (
+        ("cookie_bar", "cookie_bar"),
+        ("matomo_cookie", "matomo_cookie"),
+        ("DNT", "do_not_track"),
+        ("Sec-GPC", "do_not_track"),
+    )
+
+    def agree_again(self):
+        self.opener.headers.pop("DNT", None)
+        self.opener.headers.pop("Sec-GPC", None)
+        self.opener.cookies.set("mtm_consent_removed", None)
+        self.accept_cookies()
+        self.follow()
+
+    # === ORDERS === #
+
+    def test_order_that_waits_is_sent_anonymously(self):
+        for how, source in self.REFUSALS:
+            with self.subTest(how=how):
+                self.agree_again()
+                order = self.buy()
+                self.assertTrue(self.find_traces(order))
+                self.refuse(how)
+                # Any page will do.
+                self.open("/contactus")
+                self.assertForgotten(order, source)
+                self.run_sender()
+                recorded = self.recorded(order)
+                self.assertEqual(recorded["cip"], "0.0.0.0")
+                self.assertNotEqual(recorded["cid"], VISITOR)
+                self.assertFalse(
+                    recorded.keys() & {"ua", "lang", "_rcn", "_refts", "_ref"}
+                )
+
+    @mute_logger(LOGGER)
+    def test_order_that_was_tried_is_sent_anonymously(self):
+        """The frozen request was sent again with the shopper's visitor and browser."""
+        self.matomo.faults = [requests.ConnectionError()] * 2
+        order = self.buy()
+        self.run_sender()
+        self.assertState(order, "pending")
+        self.assertEqual(self.row(order).payload["cid"], VISITOR)
+        self.refuse("cookie_bar")
+        self.open("/shop")
+        self.assertForgotten(order, "cookie_bar")
+        self.matomo.faults = []
+        self.site.sudo()._reset_health()
+        self.row(order).sudo().next_attempt_date = False
+        self.run_sender()
+        self.run_verifier()
+        self.assertState(order, "verified")
+        recorded = self.recorded(order)
+        self.assertEqual(recorded["cip"], "0.0.0.0")
+        self.assertNotEqual(recorded["cid"], VISITOR)
+        self.assertNotIn("ua", recorded)
+
+    @mute_logger(LOGGER)
+    def test_order_that_matomo_may_have_is_not_counted_twice(self):
+        """Its answer was lost. It is found without the visitor that is forgotten."""
+
+        def lose(_answer):
+            raise requests.ReadTimeout
+
+        for anonymises in (False, True):
+            with self.subTest(anonymises=anonymises):
+                self.agree_again()
+                self.matomo.anonymises = anonymises
+                before = len(self.matomo.orders)
+                order = self.buy()
+                self.matomo.faults = [lose, requests.ReadTimeout()]
+                self.run_sender()
+                self.assertState(order, "pending")
+                self.assertEqual(len(self.matomo.orders), before + 1)
+                self.refuse("cookie_bar")
+                self.open("/shop")
+                self.assertForgotten(order, "cookie_bar")
+                self.matomo.faults = []
+                self.site.sudo()._reset_health()
+                self.site.sudo().is_order_id_anonymised = anonymises
+                self.row(order).sudo().next_attempt_date = False
+                self.run_sender()
+                self.run_verifier()
+                self.assertState(order, "verified")
+                self.assertEqual(len(self.matomo.orders), before + 1)
+
+    def test_order_that_matomo_has_is_forgotten(self):
+        order = self.buy()
+        self.run_sender()
+        self.run_verifier()
+        self.assertState(order, "verified")
+        self.assertTrue(self.find_traces(order))
+        self.refuse("DNT")
+        self.open("/shop")
+        self.assertForgotten(order, "do_not_track")
+        self.assertState(order, "verified")
+        self.assertIn("browser asks not to be tracked", order.matomo_consent)
+
+    def test_order_that_a_customer_made_elsewhere(self):
+        """The session that says no need not be the one that bought."""
+        user = self.make_user("shopper", "base.group_portal")
+        user.sudo().password = "shopper-shopper"
+        others = self.env["res.partner"].create({"name": "Other"})
+        own, other = (
+            self.make_order(
+                partner_id=partner.id,
+                website_id=self.website.id,
+                date_order="2026-03-02",
+            )
+            for partner in (user.partner_id, others)
+        )
+        for order in own + other:
+            order.sudo().write(
+                {"matomo_visitor_id": VISITOR, "matomo_ip_address": "127.0.0.1"}
+            )
+            self.confirm(order)
+        self.authenticate("shopper", "shopper-shopper")
+        self.open("/shop")
+        self.assertTrue(self.find_traces(own))
+        self.refuse("cookie_bar")
+        self.open("/shop")
+        self.assertForgotten(own, "cookie_bar")
+        self.assertTrue(self.find_traces(other))
+
+    def test_signals_that_the_site_ignores_take_nothing_away(self):
+        self.site.sudo().respect_dnt = False
+        order = self.buy()
+        self.refuse("DNT")
+        self.open("/shop")
+        self.assertTrue(self.find_traces(order))
+
+    def test_trouble_is_not_the_shoppers(self):
+        order = self.buy()
+        self.refuse("cookie_bar")
+        cls = type(order)
+        with (
+            patch.object(cls, "_withdraw_matomo_consent", side_effect=KeyError("x")),
+            self.assertLogs(LOGGER, "ERROR"),
+        ):
+            self.open("/shop")
+        self.assertTrue(self.find_traces(order))
+        self.open("/shop")
+        self.assertFalse(self.find_traces(order))
+
+    def test_pages_that_have_nothing_to_do_with_it_cost_nothing(self):
+        """A browser that sends Global Privacy Control sends it with each page."""
+
+        def count():
+            start = self.env.cr.sql_log_count
+            self.open("/contactus")
+            return self.env.cr.sql_log_count - start
+
+        def count_without_us():
+            cls = type(self.env["ir.http"])
+            with (
+                patch.object(cls, "_follow_matomo_refusal"),
+                patch.object(cls, "_end_matomo_cookies"),
+            ):
+                return count()
+
+        self.opener.cookies.clear()
+        self.authenticate(None, None)
+        self.refuse("Sec-GPC")
+        count()
+        self.assertEqual(count(), count_without_us())
+        self.agree_again()
+        self.buy()
+        self.refuse("Sec-GPC")
+        count()
+        # A browser forgets the cookies that are ended.
+        for name in self.get_following():
+            self.opener.cookies.set(name, None)
+        self.assertEqual(count(), count_without_us())
+
+    # === CARTS === #
+
+    def test_cart_is_forgotten_on_any_page(self):
+        self.refuse("DNT")
+        self.opener.headers.pop("DNT")
+        cart = self.add(self.chair)
+        self.run_sender()
+        self.assertTrue(self.find_traces(cart))
+        self.assertEqual(self.get_carts(cart).state, "sent")
+        self.update(cart.order_line, 2)
+        self.refuse("DNT")
+        self.open("/contactus")
+        self.assertForgotten(cart, "do_not_track")
+        self.assertFalse(self.get_carts(cart))
+        self.run_sender()
+        self.assertEqual(len(self.get_sent_carts()), 1)
+
+    def test_no_cart_of_a_shopper_who_refuses(self):
+        """Carts of shoppers who refuse were sent one by one under one pseudonym."""
+        for how, _source in self.REFUSALS:
+            with self.subTest(how=how):
+                self.agree_again()
+                self.refuse(how)
+                cart = self.add(self.chair)
+                self.update(cart.order_line, 2)
+                self.assertFalse(self.get_carts(cart))
+        self.run_sender()
+        self.assertFalse(self.get_sent_carts())
+
+    def test_cart_of_a_site_that_stores_nothing(self):
+        """That is the merchant's choice, and no refusal: carts arrive anonymously."""
+        self.site.sudo().consent_policy = "never"
+        self.add(self.chair)
+        self.run_sender()
+        (sent,) = self.get_sent_carts()
+        self.assertEqual(sent["cip"], "0.0.0.0")
+        self.assertNotEqual(sent["cid"], VISITOR)
+
+    # === COOKIES === #
+
+    def get_following(self):
+        return [name for name in self.opener.cookies.keys() if name.startswith("_pk_")]
+
+    def test_cookies_are_ended(self):
+        for how, _source in self.REFUSALS:
+            with self.subTest(how=how):
+                self.agree_again()
+                self.set_cookie("_pk_ses.1.1fff", "1")
+                self.set_cookie("_pk_id.2.1fff", "another site's")
+                self.open("/contactus")
+                self.assertEqual(len(self.get_following()), 4)
+                self.refuse(how)
+                answer = self.open("/contactus")
+                ended = answer.headers["Set-Cookie"]
+                for name in ("_pk_id.1", "_pk_ref.1", "_pk_ses.1"):
+                    self.assertRegex(ended, rf"{name}\.1fff=; Expires=Thu, 01 Jan 1970")
+                self.assertNotIn("_pk_id.2", ended)
+
+    def test_cookies_that_the_site_may_have_stay(self):
+        self.site.sudo().respect_dnt = False
+        self.refuse("DNT")
+        self.assertNotIn("_pk_", self.open("/shop").headers.get("Set-Cookie", ""))

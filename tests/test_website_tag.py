@@ -2,6 +2,7 @@ import json
 
 from lxml import html
 
+from odoo import Command
 from odoo.exceptions import AccessError
 from odoo.tests import tagged
 
@@ -83,19 +84,59 @@ class TestTag(ShopperCommon):
         self.assertIn("new", self.get_tag()["data-script"])
 
     def test_product_view_says_what_orders_say(self):
+        view = self.get_view(self.chair.website_url)
         self.assertEqual(
-            self.get_view(self.chair.website_url),
-            {
-                "sku": "CHAIR",
-                "name": "Chair",
-                "categories": ["Seats", "Furniture", "Chairs"],
-                "price": 100.0,
-            },
+            view, {"name": "Chair", "categories": ["Seats"], "price": 100.0}
         )
+        order = self.make_order()
+        self.confirm(order)
+        self.run_sender()
+        [[_sku, name, categories, _price, _quantity]] = json.loads(
+            self.recorded(order)["ec_items"]
+        )
+        self.assertEqual(view["name"], name)
+        self.assertEqual(view["categories"], categories[:1])
+
+    def test_page_tells_nothing_internal(self):
+        """Everybody read references, barcodes and internal categories in the page."""
+        hidden = self.env["website"].sudo().create({"name": "Wholesale"})
+        self.chair.sudo().write(
+            {
+                "default_code": "CANARY-REFERENCE",
+                "barcode": "CANARY-BARCODE",
+                "public_categ_ids": [
+                    Command.create({"name": "Canary B2B", "website_id": hidden.id})
+                ],
+            }
+        )
+        self.chair.categ_id.sudo().name = "Canary margin 40"
+        # Odoo's own addresses of products contain the reference, for want of a name
+        # of the page's own. What the addon adds does not.
+        view = self.get_view(self.chair.website_url)
+        self.assertEqual(view["categories"], ["Seats"])
+        self.assertNotIn("canary", str(view).lower())
+
+    def test_no_address_of_a_private_network_on_a_page_of_the_internet(self):
+        admin = self.env.ref("base.user_admin")
+        admin.sudo().company_ids += self.company
+        site = self.site.with_user(admin)
+        for url, domain, is_shown in (
+            ("http://127.0.0.1:8080/", "https://shop.example.com", False),
+            ("http://localhost/matomo/", "https://shop.example.com", False),
+            ("https://10.1.2.3/", "https://shop.example.com", False),
+            ("http://127.0.0.1:8080/", self.base_url(), True),
+            ("https://10.1.2.3/", self.base_url(), True),
+            ("https://10.1.2.3/", "http://shop.local", True),
+            ("https://stats.example.com/", "https://shop.example.com", True),
+        ):
+            with self.subTest(url=url, domain=domain):
+                site.url = url
+                self.website.sudo().domain = domain
+                self.assertEqual(bool(self.website._get_matomo_tag()), is_shown)
 
     def test_category_view(self):
         path = f"/shop/category/{self.env['ir.http']._slug(self.category)}"
-        self.assertEqual(self.get_view(path), {"category": "Seats"})
+        self.assertEqual(self.get_view(path), {"categories": "Seats"})
 
     def test_no_views_without_the_tag(self):
         self.website.matomo_tag = False

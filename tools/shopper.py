@@ -11,13 +11,13 @@ store; ``False`` stands for an empty field.
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from ..matomo_api import cookies
 from ..matomo_api.privacy import mask_ip_address
-from ..matomo_api.texts import clean_text
+from ..matomo_api.texts import clean_shopper_text
 from ..matomo_api.tracking import (
     MAX_CLIENT_HINTS_LENGTH,
     MAX_LANGUAGE_LENGTH,
@@ -27,6 +27,7 @@ from ..matomo_api.tracking import (
 
 # The lifetime that matomo.js gives its visitor cookie (seconds).
 VISITOR_COOKIE_AGE = 33_955_200
+_HOST_NAME = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,9}")
 # One name and version of a Sec-CH-UA header.
 _BRAND = re.compile(r'"([^"\\]{1,64})";\s?v="([^"\\]{1,32})"')
 
@@ -91,6 +92,11 @@ class Consent:
     answer: bool | None
     source: str
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the shopper said no, rather than the site's settings."""
+        return self.answer is False and self.source != "never"
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -121,10 +127,7 @@ def read_consent(request: HttpRequest, policy: ShopperPolicy) -> Consent:
     Where the sources disagree, a refusal wins. A site whose consent is obtained
     elsewhere does not ask the cookie bar.
     """
-    if policy.consent == "never":
-        return Consent(False, "never")
-    signals = (request.headers.get("DNT"), request.headers.get("Sec-GPC"))
-    if policy.respect_dnt and "1" in signals:
+    if policy.respect_dnt and _asks_not_to_be_tracked(request.headers):
         return Consent(False, "do_not_track")
     told = cookies.consent(request.cookies)
     if told is False:
@@ -134,6 +137,8 @@ def read_consent(request: HttpRequest, policy: ShopperPolicy) -> Consent:
     clicked = request.clicked if request.has_cookie_bar else None
     if clicked is False:
         return Consent(False, "cookie_bar")
+    if policy.consent == "never":
+        return Consent(False, "never")
     if told:
         return Consent(True, "matomo_cookie")
     if clicked:
@@ -141,14 +146,37 @@ def read_consent(request: HttpRequest, policy: ShopperPolicy) -> Consent:
     return Consent(None, "not_answered" if request.has_cookie_bar else "not_asked")
 
 
+def may_refuse(headers: Mapping[str, str], request_cookies: Mapping[str, str]) -> bool:
+    """Return whether a request says no in some way, whatever counts on its website.
+
+    This costs nothing. Only ``read_consent`` knows whether the no counts.
+    """
+    bar = _read_cookie_bar(request_cookies)
+    return (
+        _asks_not_to_be_tracked(headers)
+        or cookies.consent(request_cookies) is False
+        or (bar is not None and not bar.get("optional"))
+    )
+
+
+def _asks_not_to_be_tracked(headers: Mapping[str, str]) -> bool:
+    """Return whether the browser sends Do Not Track or Global Privacy Control."""
+    return "1" in (headers.get("DNT"), headers.get("Sec-GPC"))
+
+
 def is_cookie_bar_answered(request_cookies: Mapping[str, str]) -> bool:
     """Return whether Odoo's cookie bar has left an answer that can be read."""
+    return _read_cookie_bar(request_cookies) is not None
+
+
+def _read_cookie_bar(request_cookies: Mapping[str, str]) -> Mapping | None:
+    """Return what Odoo's cookie bar has left, None if it cannot be read."""
     try:
         answer = json.loads(request_cookies.get("website_cookies_bar", ""))
     except (ValueError, RecursionError):
         # The shopper has clicked nothing, or a stranger wrote the cookie.
-        return False
-    return isinstance(answer, dict)
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, object]:
@@ -159,11 +187,11 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
     )
     return {
         "matomo_ip_address": _read_address(request.remote_addr, policy.ip_mask),
-        "matomo_user_agent": clean_text(
+        "matomo_user_agent": clean_shopper_text(
             headers.get("User-Agent"), MAX_USER_AGENT_LENGTH
         )
         or False,
-        "matomo_accept_language": clean_text(
+        "matomo_accept_language": clean_shopper_text(
             headers.get("Accept-Language"), MAX_LANGUAGE_LENGTH
         )
         or False,
@@ -203,9 +231,11 @@ def _read_client_hints(headers: Mapping[str, str]) -> str | bool:
     hints = {
         "brands": [{"brand": brand, "version": version} for brand, version in brands],
         "mobile": headers.get("Sec-CH-UA-Mobile") == "?1",
-        "platform": clean_text(headers.get("Sec-CH-UA-Platform", "").strip('"'), 64),
+        "platform": clean_shopper_text(
+            headers.get("Sec-CH-UA-Platform", "").strip('"'), 64
+        ),
     }
-    return clean_text(json.dumps(hints), MAX_CLIENT_HINTS_LENGTH)
+    return clean_shopper_text(json.dumps(hints), MAX_CLIENT_HINTS_LENGTH)
 
 
 # === WHAT THE ORDER KEEPS === #
@@ -336,3 +366,30 @@ def prepare_visitor_cookie(
         # matomo.js must be able to read it, so it is not "httponly".
         "samesite": "Lax",
     }
+
+
+def prepare_ended_cookies(
+    request: HttpRequest, idsite: int
+) -> Iterator[dict[str, object]]:
+    """Yield what ends the cookies of matomo.js, as arguments of ``set_cookie``.
+
+    matomo.js may have set them for a parent domain. A browser does not tell which: each
+    of them is ended, and the browser ignores those that it does not have.
+    """
+    names = cookies.find_cookies(request.cookies, idsite)
+    domains = get_cookie_domains(request.host) if names else ()
+    for name in names:
+        for domain in (None, *domains):
+            yield {"key": name, "max_age": 0, "expires": 0, "domain": domain}
+
+
+def get_cookie_domains(host: str) -> tuple[str, ...]:
+    """Return the domains for which a page of this host may set cookies.
+
+    :param host: with or without port; a number or a name without dots has none
+    """
+    name = host.rpartition(":")[0] or host
+    labels = name.lower().strip(".").split(".")
+    if labels[-1].isdigit() or not _HOST_NAME.fullmatch(".".join(labels)):
+        return ()
+    return tuple(".".join(labels[start:]) for start in range(len(labels) - 1))

@@ -1,7 +1,9 @@
 import re
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from unittest.mock import patch
+from urllib.parse import parse_qsl
 
 from odoo.tests import tagged
 
@@ -126,13 +128,14 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         self.assertFalse(order.matomo_notes)
         views = self.real.query(
             """
-            SELECT sku.name FROM matomo_log_link_visit_action AS view
-              JOIN matomo_log_action AS sku ON sku.idaction = view.idaction_product_sku
+            SELECT product.name FROM matomo_log_link_visit_action AS view
+              JOIN matomo_log_action AS product
+                ON product.idaction = view.idaction_product_name
              WHERE view.idsite = %s ORDER BY view.server_time
             """,
             self.real.idsite,
         )
-        self.assertEqual([view["name"] for view in views], ["CHAIR", "LAMP"])
+        self.assertEqual([view["name"] for view in views], ["Chair", "Lamp"])
 
     def test_private_window(self):
         """The guide's known issue: a cart changes before the visitor has an ID."""
@@ -311,6 +314,150 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
                 )
 
     # === THE TAG === #
+
+    @contextmanager
+    def listen(self, page):
+        """Yield the list of the requests to Matomo's tracker, as parameters."""
+        heard = []
+
+        def on_request(request):
+            address, _, query = request.url.partition("?")
+            if address.endswith("matomo.php"):
+                heard.append(dict(parse_qsl(f"{query}&{request.post_data or ''}")))
+
+        page.on("request", on_request)
+        yield heard
+        page.remove_listener("request", on_request)
+
+    def wait_for(self, page, heard, name):
+        """Wait for a request with a parameter of this name. Return its parameters."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            for parameters in heard:
+                if name in parameters:
+                    heard.clear()
+                    return parameters
+            page.wait_for_timeout(20)
+        self.fail(f"Matomo was sent no {name}")
+        return None
+
+    def test_matomo_learns_no_secret_of_an_address(self):
+        """The tag knew the names of four secrets, and Odoo's links have more."""
+        shop = self.base_url()
+        token = "0123456789abcdef0123456789abcdef"
+        secrets = "access_token=Canary&pid=1&hash=Canary&hash_token=Canary&email=a@b.c"
+        query = f"{secrets}&search=chair&utm_campaign=spring&gclid=abc"
+        pages = {
+            f"/shop?{query}#Canary": "/shop?search=chair&utm_campaign=spring&gclid=abc",
+            f"/nowhere/{token}/page?tickets_digest=Canary": "/nowhere/-/page",
+            "/shop?page=2&order=name": "/shop?page=2",
+        }
+        with self.browse() as page, self.listen(page) as heard:
+            self.add_cookie("website_cookies_bar", '{"optional":true}')
+            for path, told in pages.items():
+                page.goto(path)
+                self.assertEqual(self.wait_for(page, heard, "url")["url"], shop + told)
+            # Where somebody came from: another website, a page of ours, a private one.
+            for referrer, told in {
+                "http://news.example.com/a?q=Canary#Canary": "http://news.example.com/a",
+                f"{shop}/shop?{query}": f"{shop}{pages[f'/shop?{query}#Canary']}",
+                f"{shop}/my/orders/1?access_token=Canary": None,
+                f"{shop}/fr_BE/my/orders/1?access_token=Canary": None,
+            }.items():
+                page.goto("/shop", referer=referrer)
+                parameters = self.wait_for(page, heard, "url")
+                self.assertEqual(parameters.get("urlref"), told)
+
+    def test_matomo_learns_no_secret_of_a_link(self):
+        """matomo.js sent the whole address of a download, with its token."""
+        shop = self.base_url()
+        links = {
+            f"{shop}/web/content/7/Guide.pdf?access_token=Canary#Canary": (
+                "download",
+                f"{shop}/web/content/7/Guide.pdf",
+            ),
+            f"{shop}/my/invoices/7.pdf?access_token=Canary": None,
+            f"{shop}/shop?access_token=Canary": None,
+            "mailto:canary@example.com": None,
+            "https://pay.example.com/p/0123456789abcdef01?token=Canary&utm_source=a": (
+                "link",
+                "https://pay.example.com/p/-?utm_source=a",
+            ),
+        }
+        with self.browse() as page, self.listen(page) as heard:
+            self.add_cookie("website_cookies_bar", '{"optional":true}')
+            open_page(page, "/shop")
+            self.wait_for(page, heard, "url")
+            for address, told in links.items():
+                page.evaluate(
+                    """address => {
+                        const link = document.createElement("a");
+                        link.href = address;
+                        link.textContent = "link";
+                        link.addEventListener("click", (ev) => ev.preventDefault());
+                        document.body.append(link);
+                        link.click();
+                        link.remove();
+                    }""",
+                    address,
+                )
+                if told:
+                    name, value = told
+                    self.assertEqual(self.wait_for(page, heard, name)[name], value)
+            page.wait_for_timeout(500)
+            self.assertFalse(heard)
+
+    def test_private_pages_are_not_tracked(self):
+        paths = ("/web/login", "/my", "/survey/start/0123456789abcdef", "/r/abc")
+        with self.browse() as page, self.listen(page) as heard:
+            self.add_cookie("website_cookies_bar", '{"optional":true}')
+            for path in paths:
+                page.goto(path)
+                page.wait_for_load_state("networkidle")
+                self.assertFalse(page.evaluate("'_paq' in window"), path)
+            self.assertFalse(heard)
+            open_page(page, "/shop")
+            self.wait_for(page, heard, "url")
+
+    def test_a_refusal_ends_the_page_too(self):
+        """The page on which a shopper refused went on without cookies."""
+        with self.browse() as page, self.listen(page) as heard:
+            self.add_cookie("website_cookies_bar", '{"optional":true}')
+            open_page(page, "/shop")
+            self.wait_for_matomo_js(page)
+            self.wait_for(page, heard, "url")
+            page.evaluate("document.dispatchEvent(new Event('optionalCookiesDenied'))")
+            page.wait_for_function("!document.cookie.includes('_pk_id.')")
+            page.evaluate("""() => {
+                const link = document.createElement("a");
+                link.href = "https://news.example.com/";
+                link.addEventListener("click", (ev) => ev.preventDefault());
+                document.body.append(link);
+                link.click();
+            }""")
+            page.wait_for_timeout(500)
+            self.assertFalse(heard)
+            self.add_cookie("mtm_consent_removed", "1763000000000")
+            open_page(page, "/shop")
+            self.assertFalse(page.evaluate("'_paq' in window"))
+            self.assertFalse(heard)
+
+    def test_cookies_end_even_if_matomo_js_is_blocked(self):
+        """Nobody ended the cookie that the server had set for matomo.js."""
+        with (
+            patch.object(schedule, "VISITOR_PATIENCE", timedelta()),
+            self.browse() as page,
+        ):
+            page.route(MATOMO, lambda route: route.abort("blockedbyclient"))
+            open_page(page, "/shop")
+            self.answer_bar(page, accept=True)
+            self.put_into_cart(page, self.chair)
+            open_page(page, "/shop/cart")
+            open_page(page, "/shop/cart")
+            self.assertTrue(self.get_cookies(page))
+            self.add_cookie("website_cookies_bar", '{"required":true,"optional":false}')
+            open_page(page, "/shop")
+            self.assertFalse(self.get_cookies(page))
 
     def test_content_security_policy(self):
         matomo = self.real.url.rstrip("/")

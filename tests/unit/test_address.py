@@ -9,6 +9,7 @@ from matomo_order_tracking.matomo_api.address import (
     address_key,
     check_address,
     check_ip,
+    is_seen_from,
 )
 
 
@@ -234,3 +235,34 @@ def test_spellings_of_one_address(url):
 def test_other_addresses(url, key):
     assert address_key(url) == key
     assert address_key(key) == key
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "is_seen"),
+    [
+        # A demo on one machine, and a shop in the intranet.
+        ("http://127.0.0.1:8080/matomo.php", "localhost:8069", True),
+        ("http://localhost/", "127.0.0.1:8069", True),
+        ("https://[::1]/", "[::1]:8069", True),
+        ("https://10.1.2.3/", "192.168.1.2", True),
+        ("https://10.1.2.3/", "localhost", True),
+        ("https://matomo.internal/", "shop.internal", True),
+        ("https://matomo/", "shop", True),
+        ("https://matomo.example.com/", "localhost:8069", True),
+        # The internet.
+        ("https://matomo.example.com/", "shop.example.com", True),
+        ("https://198.41.0.4/", "shop.example.com", True),
+        ("http://127.0.0.1/", "shop.example.com", False),
+        ("http://localhost:8080/", "shop.example.com:8443", False),
+        ("http://[::1]/", "shop.example.com", False),
+        ("http://127.0.0.1/", "192.168.1.2", False),
+        ("https://10.1.2.3/", "shop.example.com", False),
+        ("https://[fd00::1]/", "shop.example.com", False),
+        ("https://10.1.2.3/", "198.41.0.4", False),
+        ("https://matomo.internal/", "shop.example.com", False),
+        ("https://matomo/", "shop.example.com.", False),
+        ("https://[/", "shop.example.com", False),
+    ],
+)
+def test_is_seen_from(url, host, is_seen):
+    assert is_seen_from(url, host) is is_seen

@@ -71,9 +71,12 @@ def test_anonymizing_leaves_the_sale(parameters):
             assert kept[name] == parameters[name]
 
 
-def test_a_withdrawn_shopper_leaves_the_visitor_alone():
+def test_a_withdrawn_shopper():
+    """What was sent keeps its visitor, what is yet to be sent gets another one."""
     parameters = {name: "personal" for name in PERSONAL}
     assert withdraw_shopper(parameters) == {"cid": "personal", "cip": "0.0.0.0"}
+    other = withdraw_shopper(parameters, "fedcba9876543210")
+    assert other == {"cid": "fedcba9876543210", "cip": "0.0.0.0"}
 
 
 @pytest.mark.parametrize(

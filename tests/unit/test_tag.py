@@ -1,5 +1,7 @@
 """Tags that other people have put into a page."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,3 +87,25 @@ def test_any_text(code):
 )
 def test_orders_that_a_page_sends(code, expected):
     assert has_ecommerce_calls(code) is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "is_found"),
+    [
+        (f"<!-- a --><!-- b -->{SNIPPET}", True),
+        (f"<!-- {SNIPPET.split('-->', 1)[1].rpartition('<!--')[0]}", True),
+        (f"<!-- {SNIPPET.split('-->', 1)[1].rpartition('<!--')[0]} -->", False),
+        (f"--> {SNIPPET}", True),
+    ],
+)
+def test_comments(code, is_found):
+    assert has_tag(code, URL, 1) is is_found
+
+
+def test_comments_that_nobody_closes_take_no_time():
+    """4,000 of them took almost a second, on each page of the website."""
+    code = "<!-- a" * 400_000 + SNIPPET.split("-->", 1)[1].rpartition("<!--")[0]
+    started = time.process_time()
+    assert has_tag(code, URL, 1)
+    assert not has_ecommerce_calls(code)
+    assert time.process_time() - started < 1

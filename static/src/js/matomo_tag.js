@@ -7,19 +7,65 @@
 (() => {
     "use strict";
 
-    const SECRET_PARAMETERS = [
-        "access_token",
-        "token",
-        "auth_signup_token",
-        "signature",
-    ];
+    // What Matomo may learn of an address: campaigns, and what was searched and paged.
+    // Other parameters may open a document to whoever has them.
+    const PARAMETERS =
+        /^((utm|mtm|pk|piwik|matomo)_\w+|gclid|gbraid|wbraid|dclid|msclkid|fbclid|search|page)$/;
+    // Pages of one person, and pages whose path is a secret.
+    const PRIVATE_PAGES = new Set([
+        "calendar",
+        "chat",
+        "coupon",
+        "dashboard",
+        "digest",
+        "discuss",
+        "documents",
+        "hr_attendance",
+        "mail",
+        "mailing",
+        "meet",
+        "my",
+        "odoo",
+        "payment",
+        "pos",
+        "pos-self",
+        "pos_customer_display",
+        "r",
+        "rate",
+        "rating",
+        "s",
+        "sign",
+        "sms",
+        "survey",
+        "web",
+    ]);
+    const LANGUAGE = /^[a-z]{2,3}([-_][A-Za-z@]+)?$/;
+    // The readable names of products and pages have no such parts.
+    const TOKEN =
+        /[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{16,}/i;
+    // Where Odoo keeps the files of public pages.
+    const FILES = "/web/content/";
+    const DOWNLOAD =
+        /\.(7z|apk|avi|bz2|csv|dmg|docx?|epub|exe|gz|iso|mp[34]|mpe?g|od[bfgpst]|pdf|pptx?|rar|tar|txt|wav|webm|xlsx?|xml|zip)$/i;
     const settings = document.currentScript.dataset;
     // Calls a method of our tracker, once there is one: name, values.
     let call = null;
 
-    function isRefusedByBrowser() {
+    function isRefused() {
         const isAsked = navigator.doNotTrack === "1" || navigator.globalPrivacyControl;
-        return Boolean(settings.respectDnt && isAsked);
+        return Boolean(
+            (settings.respectDnt && isAsked) ||
+                document.cookie.includes("mtm_consent_removed=")
+        );
+    }
+
+    /** Whether an address is one person's, or a secret itself. */
+    function isPrivate(path) {
+        const [first, second] = path.split("/").filter(Boolean);
+        return (
+            PRIVATE_PAGES.has(first) ||
+            (LANGUAGE.test(first) && PRIVATE_PAGES.has(second))
+        );
     }
 
     /** Whether "accept all" was clicked in the website's cookie bar, now or before. */
@@ -35,14 +81,47 @@
         }
     }
 
-    /** An address without what opens a document to whoever has it. */
+    /** Only the parts of a web address that can be no secret. */
     function withoutSecrets(address) {
+        const {origin, pathname, searchParams} = new URL(address);
+        const path = pathname
+            .split("/")
+            .map((part) => (TOKEN.test(part) ? "-" : part))
+            .join("/");
+        const kept = new URLSearchParams(
+            [...searchParams].filter(([name]) => PARAMETERS.test(name))
+        ).toString();
+        return `${origin}${path}${kept && "?"}${kept}`;
+    }
+
+    /** The page from which the visitor came, "" if Matomo may not learn it. */
+    function getReferrer() {
         try {
-            const url = new URL(address);
-            SECRET_PARAMETERS.forEach((name) => url.searchParams.delete(name));
-            return url.href;
+            const {host, pathname, protocol} = new URL(document.referrer);
+            const isOwn = host === location.host && isPrivate(pathname);
+            const isWeb = protocol.startsWith("http");
+            return isWeb && !isOwn ? withoutSecrets(document.referrer) : "";
         } catch {
-            return address;
+            return "";
+        }
+    }
+
+    /**
+     * Tell Matomo of a download or of a link that leads away.
+     *
+     * matomo.js would send the whole address, which may hold a token.
+     */
+    function followLink(event) {
+        const link = event.target.closest?.("a[href], area[href]");
+        if (!call || !link?.protocol.startsWith("http")) {
+            return;
+        }
+        const path = link.pathname;
+        const isDownload = DOWNLOAD.test(path) || link.hasAttribute("download");
+        if (link.host !== location.host) {
+            call("trackLink", withoutSecrets(link.href), "link");
+        } else if (isDownload && (!isPrivate(path) || path.startsWith(FILES))) {
+            call("trackLink", withoutSecrets(`${link.origin}${path}`), "download");
         }
     }
 
@@ -89,22 +168,16 @@
 
     /** What is to be tracked on this page, as calls of a tracker. */
     function getCalls() {
-        const calls = [["setCustomUrl", withoutSecrets(location.href)]];
-        if (document.referrer) {
-            calls.push(["setReferrerUrl", withoutSecrets(document.referrer)]);
-        }
+        const calls = [
+            ["setCustomUrl", withoutSecrets(location.href)],
+            ["setReferrerUrl", getReferrer()],
+        ];
         const element = document.querySelector("[data-matomo-view]");
         if (element) {
-            const {sku, name, categories, price, category} = JSON.parse(
-                element.dataset.matomoView
-            );
-            calls.push(
-                sku
-                    ? ["setEcommerceView", sku, name, categories, price]
-                    : ["setEcommerceView", false, false, category]
-            );
+            const {name, categories, price} = JSON.parse(element.dataset.matomoView);
+            calls.push(["setEcommerceView", false, name || false, categories, price]);
         }
-        return [...calls, ["trackPageView"], ["enableLinkTracking"]];
+        return [...calls, ["trackPageView"]];
     }
 
     function start() {
@@ -135,9 +208,11 @@
         load();
     }
 
-    if (isRefusedByBrowser()) {
+    if (isRefused() || isPrivate(location.pathname)) {
         return;
     }
+    document.addEventListener("click", followLink, true);
+    document.addEventListener("auxclick", followLink, true);
     if (!settings.askCookieBar || isAccepted()) {
         start();
     } else {
@@ -145,8 +220,10 @@
     }
     document.addEventListener("optionalCookiesDenied", () => {
         if (call && settings.askCookieBar) {
-            // Removes its cookies, too; the next page does not start it.
+            // Removes its cookies, too; the next page does not start it. Without the
+            // second call matomo.js would go on without cookies on this page.
             call("disableCookies");
+            call("requireConsent");
         }
     });
 })();
