@@ -8,7 +8,7 @@ import pytz
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, ValidationError
 from odoo.fields import Domain
-from odoo.tools import SQL, config, format_datetime
+from odoo.tools import SQL, config, format_datetime, ormcache
 from odoo.tools.misc import str2bool
 
 from ..const import ACCEPTED_STATES
@@ -188,6 +188,13 @@ class MatomoSite(models.Model):
         copy=False,
         default=lambda self: self._get_database_uuid(),
         help="The database this site was set up in. A copy of it sends nothing.",
+    )
+    database_key = fields.Char(
+        readonly=True,
+        copy=False,
+        default=lambda self: self._get_database_key(),
+        help="The same as PostgreSQL knows it: a copy that PostgreSQL made has the "
+        "identifier of the original.",
     )
     is_copy = fields.Boolean(string="In a Copied Database", compute="_compute_is_copy")
 
@@ -635,22 +642,46 @@ class MatomoSite(models.Model):
 
     # === COPIES ARE SILENT === #
 
-    @api.depends("database_uuid")
+    @api.depends("database_uuid", "database_key")
     def _compute_is_copy(self):
-        uuid = self._get_database_uuid()
+        here = self._get_database_uuid(), self._get_database_key()
         for site in self:
-            site.is_copy = site.database_uuid != uuid
+            site.is_copy = (site.database_uuid, site.database_key) != here
 
     @api.model
     def _get_database_uuid(self):
         # sudo: a system parameter.
         return self.env["ir.config_parameter"].sudo().get_param("database.uuid")
 
+    @api.model
+    @ormcache()
+    def _get_database_key(self):
+        """Return how PostgreSQL tells this database from all others.
+
+        Odoo's own identifier is copied with the data by ``pg_dump``, and by PostgreSQL's
+        templates. This key stays if the database is renamed. It changes if the database
+        is restored, also when a shop moves to another server: a manager confirms that
+        once. A copy of the server's disk has the same key.
+        """
+        self.env.cr.execute(
+            """
+            SELECT system_identifier || '-' || oid
+              FROM pg_control_system(), pg_database
+             WHERE datname = current_database()
+            """
+        )
+        return self.env.cr.fetchone()[0]
+
     def action_confirm_database(self):
         """Let this database send, although it was copied or restored."""
         self.check_access("write")
         # sudo: readonly for everybody; pressing the button is the one way.
-        self.sudo().database_uuid = self._get_database_uuid()
+        self.sudo().write(
+            {
+                "database_uuid": self._get_database_uuid(),
+                "database_key": self._get_database_key(),
+            }
+        )
         self._reset_health()
 
     def _may_send(self):
@@ -660,9 +691,13 @@ class MatomoSite(models.Model):
 
     def _is_silent(self):
         """Return whether this database must not ask this Matomo anything."""
+        return self.is_copy or self._is_neutralized()
+
+    @api.model
+    def _is_neutralized(self):
         # sudo: a system parameter.
         parameters = self.env["ir.config_parameter"].sudo()
-        return self.is_copy or bool(parameters.get_param("database.is_neutralized"))
+        return bool(parameters.get_param("database.is_neutralized"))
 
     # === THE ADDRESS === #
 
@@ -1374,9 +1409,10 @@ class MatomoSite(models.Model):
     @api.model
     def _watch(self):
         """Tell the managers of each site what they have to know, or that it is over."""
+        if self._is_neutralized():
+            return
         for site in self.search([("active", "=", True)]):
-            if site._may_send():
-                site._tell_alerts(find_alerts(site._get_facts()))
+            site._tell_alerts(find_alerts(site._get_facts()))
 
     def _get_facts(self):
         """Return how this site is doing, as ``SiteFacts``."""
@@ -1408,6 +1444,7 @@ class MatomoSite(models.Model):
         ]
         return SiteFacts(
             now=now,
+            is_copy=site.is_copy,
             trouble_date=site.trouble_date or None,
             unread_date=site.unread_date or None,
             waiting_date=waiting.create_date or None,

@@ -402,6 +402,27 @@ class TestSend(MatomoCommon, CronMixinCase):
         self.run_sender()
         self.assertState(order, "sent")
 
+    def test_restored_database_is_silent_until_confirmed(self):
+        """What PostgreSQL copies has the identifier of its original."""
+        order = self.confirm(self.make_order())
+        self.site.sudo().database_key = "1-1"
+        self.run_sender()
+        self.assertFalse(self.matomo.requests)
+        manager = self.make_manager()
+        # One who runs a moved shop is told, once.
+        for _hour in range(2):
+            self.run_cron("ir_cron_retrack")
+            told = self.site.sudo().activity_ids.filtered(
+                lambda each: each.user_id == manager
+            )
+            self.assertEqual(len(told), 1)
+            self.assertIn("moved to another server", told.note)
+        self.site.with_user(manager).action_confirm_database()
+        self.run_sender()
+        self.assertState(order, "sent")
+        self.run_cron("ir_cron_retrack")
+        self.assertFalse(self.site.sudo().activity_ids)
+
     def test_neutralised_database_is_silent(self):
         order = self.confirm(self.make_order())
         self.env["ir.config_parameter"].sudo().set_param(

@@ -17,6 +17,7 @@ class SiteFacts:
     """How a site is doing; all moments are naive UTC.
 
     :param now: the moment of the facts
+    :param is_copy: whether the database was copied or restored, and sends nothing
     :param trouble_date: since when Matomo takes no orders; None if it does
     :param unread_date: since when Matomo cannot be read; None if it can
     :param waiting_date: since when the oldest order waits that could be sent
@@ -28,6 +29,7 @@ class SiteFacts:
     """
 
     now: datetime
+    is_copy: bool = False
     trouble_date: datetime | None = None
     unread_date: datetime | None = None
     waiting_date: datetime | None = None
@@ -56,6 +58,9 @@ def find_alerts(facts: SiteFacts) -> list[Alert]:
     def is_old(moment):
         return bool(moment) and moment <= facts.now - PATIENCE
 
+    if facts.is_copy:
+        # Nothing else is the business of a copy.
+        return [Alert("copy")]
     alerts = []
     if facts.stopped_actions:
         alerts.append(Alert("stopped", {"names": ", ".join(facts.stopped_actions)}))

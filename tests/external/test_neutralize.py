@@ -1,7 +1,10 @@
-"""A real copy of the database, neutralised by Odoo's own command."""
+"""Real copies of the database: neutralised by Odoo, or made by PostgreSQL."""
 
 import json
+from contextlib import closing
 
+from odoo.service.db import _drop_conn
+from odoo.sql_db import close_db, db_connect
 from odoo.tests import tagged
 
 from ...tools.outside_token import get_name
@@ -42,7 +45,6 @@ site = env["matomo.site"].with_context(active_test=False).search([])
 states = env["matomo.request"].search([]).mapped("state")
 crons = env["ir.cron"].search([("model_id.model", "=like", "matomo.%")])
 facts = {
-    "has_token": bool(site._get__token()),
     "token": site._get__token(),
     "is_active": site.active,
     "states": states,
@@ -87,7 +89,6 @@ class TestNeutralize(CopyCase):
                 **{name: CANARY, f"{name}_URL": "https://192.0.2.1/"},
             )
         )
-        self.assertFalse(facts["has_token"])
         self.assertFalse(facts["is_active"])
         self.assertEqual(facts["states"], ["cancelled"])
         self.assertFalse(facts["crons"])
@@ -97,3 +98,37 @@ class TestNeutralize(CopyCase):
         self.assertIn("is a copy", facts["answer"])
         self.assertFalse(facts["tag"])
         self.assertEqual(facts["reached"], [])
+
+
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
+class TestCopyByPostgres(CopyCase):
+    """A copy that knows nothing of Odoo has the identifier of its original."""
+
+    def test_a_copy_is_silent_and_a_renamed_database_is_not(self):
+        self.odoo("shell", script=SELL)
+        aside = f"{self.copy}_aside"
+        self.addCleanup(self.postgres, f"DROP DATABASE IF EXISTS {aside}")
+        self.postgres(f"ALTER DATABASE {self.copy} RENAME TO {aside}")
+        self.postgres(f"ALTER DATABASE {aside} RENAME TO {self.copy}")
+        facts = self.try_everything()
+        self.assertTrue(facts["reached"])
+        self.assertNotIn("is a copy", facts["answer"])
+
+        self.postgres(f"ALTER DATABASE {self.copy} RENAME TO {aside}")
+        self.postgres(f"CREATE DATABASE {self.copy} TEMPLATE {aside}")
+        facts = self.try_everything()
+        self.assertEqual((facts["new"], facts["still"]), ("pending", "pending"))
+        self.assertIn("is a copy", facts["answer"])
+        self.assertFalse(facts["tag"])
+        self.assertEqual(facts["reached"], [])
+
+    def try_everything(self):
+        return json.loads(self.odoo("shell", script=TRY))
+
+    def postgres(self, statement):
+        """Run a statement on the server, while nobody uses the copy."""
+        close_db(self.copy)
+        with closing(db_connect("postgres").cursor()) as cr:
+            cr._cnx.autocommit = True
+            _drop_conn(cr, self.copy)
+            cr.execute(statement)

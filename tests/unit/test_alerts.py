@@ -23,6 +23,10 @@ CASES = {
         {"waiting_date": LONG, "trouble_date": SHORT},
         [],
     ),
+    "a copy has no other trouble": (
+        {"is_copy": True, "failed_count": 2, "stopped_actions": ("send",)},
+        [Alert("copy")],
+    ),
     "an action is off": (
         {"stopped_actions": ("send", "verify"), "waiting_date": LONG},
         [Alert("stopped", {"names": "send, verify"})],
