@@ -658,10 +658,10 @@ class MatomoSite(models.Model):
     def _get_database_key(self):
         """Return how PostgreSQL tells this database from all others.
 
-        Odoo's own identifier is copied with the data by ``pg_dump``, and by templates of
-        PostgreSQL. This key stays if the database is renamed. It changes if the database
-        is restored, also when a shop moves to another server: a manager confirms that
-        once. A copy of the server's disk has the same key.
+        Odoo's own identifier is copied with the data by ``pg_dump``, and by templates
+        of PostgreSQL. This key stays if the database is renamed. It changes if the
+        database is restored, also when a shop moves to another server: a manager
+        confirms that once. A copy of the server's disk has the same key.
         """
         self.env.cr.execute(
             """

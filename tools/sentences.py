@@ -237,8 +237,8 @@ def describe_change(env, change):
 ALERTS = {
     "copy": lambda env, figures: env._(
         "This database was copied, restored or moved to another server: nothing is "
-        "sent to Matomo. If it is the shop's own database, press “Send From This Database” "
-        "on the Matomo site. If it is a copy, archive the site here."
+        "sent to Matomo. If it is the shop's own database, press “Send From This "
+        "Database” on the Matomo site. If it is a copy, archive the site here."
     ),
     "stopped": lambda env, figures: env._(
         "Scheduled actions are switched off or do not run: %s. Until they run, orders "
