@@ -3,7 +3,11 @@ import logging
 from odoo import models
 from odoo.fields import Domain
 
+from ..outbox.transactions import guarded
+
 _logger = logging.getLogger(__name__)
+
+NOT_DELETED = "The personal data for Matomo of %s were not deleted: delete them by hand"
 
 
 class ResPartner(models.Model):
@@ -24,12 +28,13 @@ class ResPartner(models.Model):
         may do the same: the contact's chatter says what it has caused.
         """
         if "name" in vals and "email" in vals and not vals["email"]:
-            named = self.filtered(
-                lambda partner: partner.email
-                and partner.name
-                and partner.name != vals["name"]
-            )
-            named._anonymize_matomo_renamed()
+            with guarded(self.env.cr, NOT_DELETED, self):
+                named = self.filtered(
+                    lambda partner: partner.email
+                    and partner.name
+                    and partner.name != vals["name"]
+                )
+                named._anonymize_matomo_renamed()
         return super().write(vals)
 
     def _anonymize_matomo_renamed(self):

@@ -1,6 +1,9 @@
 from odoo import models
 from odoo.fields import Domain
 
+from ..outbox.transactions import guarded
+from .res_partner import NOT_DELETED
+
 
 class ResUsers(models.Model):
     _inherit = "res.users"
@@ -10,13 +13,15 @@ class ResUsers(models.Model):
 
         Odoo keeps their contact if orders refer to it.
         """
-        self.filtered("share").partner_id._anonymize_matomo_data()
+        with guarded(self.env.cr, NOT_DELETED, self):
+            self.filtered("share").partner_id._anonymize_matomo_data()
         return super()._deactivate_portal_user(**post)
 
     def unlink(self):
         """Override of `base` to take a salesperson out of what was sent, too."""
         self.check_access("unlink")
-        self.partner_id._anonymize_matomo_sales()
+        with guarded(self.env.cr, NOT_DELETED, self):
+            self.partner_id._anonymize_matomo_sales()
         return super().unlink()
 
     def _get_matomo_companies_domain(self):

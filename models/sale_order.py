@@ -9,6 +9,7 @@ from ..const import SHOPPER_FIELDS, USER_GROUP, Verdict
 from ..matomo_api.items import Conversion, LineAmounts, to_decimal
 from ..matomo_api.tracking import Cart, Page
 from ..outbox import carts
+from ..outbox.transactions import guarded
 from ..tools import settlement
 from ..tools.billing import Document
 from ..tools.settlement import LineRole
@@ -181,15 +182,18 @@ class SaleOrder(models.Model):
 
     def unlink(self):
         """Override of `sale`: tills count what they settled of an unsent order."""
-        # sudo: see _matomo_enqueue.
-        unsent = self.sudo().filtered(
-            lambda order: order._get_matomo_settlements()
-            and not order._get_matomo_request()._is_in_matomo()
-        )
-        sales = unsent._get_matomo_settlements().order_id
+        sales, message = None, "What %s settle at tills could not be queued for Matomo"
+        with guarded(self.env.cr, message, self):
+            # sudo: see _matomo_enqueue.
+            unsent = self.sudo().filtered(
+                lambda order: order._get_matomo_settlements()
+                and not order._get_matomo_request()._is_in_matomo()
+            )
+            sales = unsent._get_matomo_settlements().order_id
         result = super().unlink()
         if sales:
-            self.env["matomo.retrack"]._queue(sales)
+            with guarded(self.env.cr, message, self):
+                self.env["matomo.retrack"]._queue(sales)
         return result
 
     def _get_matomo_settlements(self):

@@ -9,6 +9,7 @@ from ..matomo_api.items import MAX_NAME_LENGTH, choose_categories
 from ..matomo_api.tag import has_ecommerce_calls, has_tag
 from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import tracker_url
+from ..outbox.transactions import guarded
 
 
 class Website(models.Model):
@@ -37,6 +38,11 @@ class Website(models.Model):
 
         :return: ``{attribute: text}``, empty if this website shows no tag
         """
+        with guarded(self.env.cr, "The tag of %s could not be made", self):
+            return self._prepare_matomo_tag()
+        return {}
+
+    def _prepare_matomo_tag(self):
         self.ensure_one()
         # sudo: visitors may not read the Matomo site. None of these values is secret.
         site = self.sudo().matomo_site_id
@@ -120,8 +126,12 @@ class Website(models.Model):
         :return: JSON text with ``name``, ``categories`` and ``price``, or False if this
             website shows no tag
         """
-        if not self._get_matomo_tag():
-            return False
+        with guarded(self.env.cr, "What a page of %s shows could not be told", self):
+            if self._get_matomo_tag():
+                return self._prepare_matomo_view(product, category, price)
+        return False
+
+    def _prepare_matomo_view(self, product, category, price):
         # sudo: see _get_matomo_tag.
         website = self.sudo()
         lang = website.matomo_site_id.lang_id.code
