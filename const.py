@@ -17,7 +17,7 @@ STATES = [
 ]
 # What Matomo has accepted.
 ACCEPTED_STATES = ("sent", "verified", "different")
-# A sales order whose row is in one of these states counts nowhere.
+# A sales order whose request is in one of these states counts nowhere.
 UNCOUNTED_STATES = ("excluded", "cancelled")
 ALLOWED_STATES = {
     "excluded": {"pending"},
@@ -42,7 +42,7 @@ RETENTION_MARGIN = timedelta(days=30)
 
 
 class Verdict(NamedTuple):
-    """What is to become of an order: a state of its row, and why, if excluded."""
+    """What is to become of an order: a state of its request, and why, if excluded."""
 
     state: str
     reason: str | bool = False

@@ -4,7 +4,6 @@ Personal data here are those of the shopper. The token is no matter of this file
 never among the parameters, see ``tracking.tracking_url``.
 """
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode
@@ -22,10 +21,6 @@ PERSONAL = ("cip", "cid", "ua", "lang", "uadata", "_rcn", "_rck", "_refts", "_re
 _DIMENSION = re.compile(r"dimension\d+")
 # So much of an audit URL is logged: of some dozens of items, all of it.
 MAX_LOGGED_LENGTH = 10_000
-# {masked bytes: (bits kept of an IPv4 address, bits kept of an IPv6 address)}. These
-# are the figures of Matomo's own setting "Anonymize Visitors' IP addresses"
-# (docs/matomo.md section 8).
-_KEPT_BITS = {0: (32, 128), 1: (24, 64), 2: (16, 48), 3: (8, 24)}
 
 
 def is_personal(name: str) -> bool:
@@ -106,22 +101,6 @@ def withdraw_dimension(parameters: Mapping[str, str], value: str) -> dict[str, s
         name: ANONYMIZED if _DIMENSION.fullmatch(name) and text == value else text
         for name, text in parameters.items()
     }
-
-
-def mask_ip_address(address: str, byte_count: int) -> str:
-    """Return an IP address with its last bytes set to zero, as Matomo masks addresses.
-
-    :param address: an IPv4 or IPv6 address; an IPv4 address that is mapped into IPv6 is
-        masked as IPv4
-    :param byte_count: how many bytes of an IPv4 address are masked, 0 to 3. Of an IPv6
-        address more are masked, see ``_KEPT_BITS``
-    :raise ValueError: if the text is not an IP address
-    """
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if ip.version == 6 and ip.ipv4_mapped:
-        return f"::ffff:{mask_ip_address(str(ip.ipv4_mapped), byte_count)}"
-    bits = _KEPT_BITS[byte_count][ip.version == 6]
-    return str(ipaddress.ip_network(f"{ip}/{bits}", strict=False).network_address)
 
 
 def shorten_url(url: str) -> str:

@@ -137,14 +137,14 @@ class MatomoOrderMixin(models.AbstractModel):
     def _get_matomo_requests(self):
         """Return the requests of these orders: ``{order id: request}``, in sudo."""
         # sudo: employees see the verdict and may not read requests.
-        rows = (
+        requests = (
             self.env["matomo.request"]
             .sudo()
             .search(
                 [("kind", "=", "order"), (self._matomo_order_field, "in", self.ids)]
             )
         )
-        return {row[self._matomo_order_field].id: row for row in rows}
+        return {request[self._matomo_order_field].id: request for request in requests}
 
     def _get_matomo_request(self):
         """Return the request of an order, empty if it has none. Call it in sudo."""
@@ -167,17 +167,17 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_verdict(self):
-        rows = self._get_matomo_requests()
+        requests = self._get_matomo_requests()
         nothing = self.env["matomo.request"]
         for order in self:
-            row = rows.get(order._origin.id, nothing)
-            order.matomo_state = row.state
-            order.matomo_reason = row.reason or (
-                not row and order._get_matomo_missing_reason()
+            request = requests.get(order._origin.id, nothing)
+            order.matomo_state = request.state
+            order.matomo_reason = request.reason or (
+                not request and order._get_matomo_missing_reason()
             )
-            order.matomo_tracked = row.state in ACCEPTED_STATES
-            order.matomo_tracked_date = row.sent_date
-            order.matomo_order_ref = row.order_ref
+            order.matomo_tracked = request.state in ACCEPTED_STATES
+            order.matomo_tracked_date = request.sent_date
+            order.matomo_order_ref = request.order_ref
 
     def _depends_on_matomo_amount(self):
         """Return the fields by which an order can differ from what Matomo has."""
@@ -187,68 +187,71 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_amount)
     def _compute_matomo_notes(self):
-        rows = self._get_matomo_requests()
+        requests = self._get_matomo_requests()
         for order in self:
-            row = rows.get(order._origin.id)
+            request = requests.get(order._origin.id)
             notes = []
-            if row:
-                notes = [row.notes, row._get_conversion_sentence()]
-                notes += order._get_matomo_changes(row)
+            if request:
+                notes = [request.notes, request._get_conversion_sentence()]
+                notes += order._get_matomo_changes(request)
             order.matomo_notes = "\n".join(filter(None, notes))
 
-    def _get_matomo_changes(self, row):
+    def _get_matomo_changes(self, request):
         """Return sentences on how the order has changed since Matomo accepted it."""
         # sudo: the site's currency, for an employee who may not read the site.
-        order, site = self.sudo(), row.site_id
-        if row.state not in ACCEPTED_STATES or row.currency_id != site.currency_id:
+        order, site = self.sudo(), request.site_id
+        if (
+            request.state not in ACCEPTED_STATES
+            or request.currency_id != site.currency_id
+        ):
             return []
         changes = []
-        has = format_amount(self.env, row.revenue, row.currency_id)
+        has = format_amount(self.env, request.revenue, request.currency_id)
         if not order._is_matomo_sale():
             changes.append(
                 self.env._("Matomo has %s, the order no longer counts.", has)
             )
-        elif (now := order._get_matomo_revenue(row)) != row._get_sent_revenue():
+        elif (now := order._get_matomo_revenue(request)) != request._get_sent_revenue():
             changes.append(
                 self.env._(
                     "Matomo has %(has)s, the order is now %(now)s.",
                     has=has,
-                    now=format_amount(self.env, float(now), row.currency_id),
+                    now=format_amount(self.env, float(now), request.currency_id),
                 )
             )
         else:
-            changes += order._get_matomo_item_changes(row)
-        if order.date_order.date() != row.order_date.date():
+            changes += order._get_matomo_item_changes(request)
+        if order.date_order.date() != request.order_date.date():
             changes.append(
                 self.env._(
                     "Matomo has it on %(day)s, the order is now of %(now)s.",
-                    day=format_date(self.env, row.order_date),
+                    day=format_date(self.env, request.order_date),
                     now=format_date(self.env, order.date_order),
                 )
             )
         return changes
 
-    def _get_matomo_revenue(self, row):
+    def _get_matomo_revenue(self, request):
         """Return the order's revenue as it is now, in the currency of its site.
 
         It is converted at the rate at which the request was sent: a rate that comes in
         later changes no order.
 
-        :param row: the order's request
+        :param request: the order's request
         :return: a ``Decimal``, rounded to cents
         """
-        conversion = row._get_conversion(self.currency_id)
+        conversion = request._get_conversion(self.currency_id)
         if not conversion:
-            return self._prepare_matomo_amounts(row.site_id).revenue
+            return self._prepare_matomo_amounts(request.site_id).revenue
         revenue, _tax = self._get_matomo_totals(self._get_matomo_counted_amounts())
         return conversion.convert(revenue)
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_tracking_url(self):
-        rows = self._get_matomo_requests()
+        requests = self._get_matomo_requests()
         for order in self:
-            row = rows.get(order._origin.id)
-            order.matomo_tracking_url = row.tracking_url if row else False
+            request = requests.get(order._origin.id)
+            order.matomo_tracking_url = request.tracking_url if request else False
 
     def _search_matomo_request(self, field_name, domain):
         """Return the domain of the orders whose request matches ``domain``.
@@ -318,9 +321,9 @@ class MatomoOrderMixin(models.AbstractModel):
             return super()._field_to_sql(alias, field_expr, query)
         self._check_field_access(self._fields[field_expr], "read")
         return SQL(
-            "(SELECT row.state FROM matomo_request row"
-            " WHERE row.kind = 'order' AND %s = %s)",
-            SQL.identifier("row", self._matomo_order_field),
+            "(SELECT request.state FROM matomo_request request"
+            " WHERE request.kind = 'order' AND %s = %s)",
+            SQL.identifier("request", self._matomo_order_field),
             SQL.identifier(alias, "id"),
         )
 
@@ -345,23 +348,25 @@ class MatomoOrderMixin(models.AbstractModel):
         orders = self.sudo()
         orders._matomo_enqueue_refunds()
         orders = orders.filtered(lambda order: order._is_matomo_sale())
-        rows = orders._get_matomo_requests()
-        new = orders.filtered(lambda order: order.id not in rows)
+        existing = orders._get_matomo_requests()
+        new = orders.filtered(lambda order: order.id not in existing)
         requests = self.env["matomo.request"].sudo()
         changed = requests.create(
             [order._prepare_matomo_request_values() for order in new]
         )
         for order in orders - new:
-            row = rows[order.id]
-            if row.state == "cancelled":
+            request = existing[order.id]
+            if request.state == "cancelled":
                 # Confirmed again after it was cancelled before it was sent.
                 verdict, _site = order._get_matomo_verdict()
-                row._update_state(
+                request._update_state(
                     verdict.state, reason=verdict.reason, next_attempt_date=False
                 )
-                changed |= row
+                changed |= request
         if accepted := [
-            order for order in orders - new if rows[order.id].state in ACCEPTED_STATES
+            order
+            for order in orders - new
+            if existing[order.id].state in ACCEPTED_STATES
         ]:
             refunds.note_changes(requests._get_refunds_of(accepted))
         if "pending" in changed.mapped("state"):
@@ -771,23 +776,23 @@ class MatomoOrderMixin(models.AbstractModel):
             )
         return notes
 
-    def _get_matomo_item_changes(self, row):
+    def _get_matomo_item_changes(self, request):
         """Return a sentence on the items, if they differ from what Matomo has.
 
         Meant for an order whose revenue is what was sent. Its items are looked at only
         if one of its lines was written since the order was queued.
         """
         lines = self._matomo_lines()
-        if not any(line.write_date > row.create_date for line in lines):
+        if not any(line.write_date > request.create_date for line in lines):
             return []
         # The payload of an old request is deleted.
-        if not (payload := row.payload):
+        if not (payload := request.payload):
             return []
         has = [Item(*item) for item in json.loads(payload["ec_items"])]
-        conversion = row._get_conversion(
+        conversion = request._get_conversion(
             self.currency_id
-        ) or self._get_matomo_conversion(row.site_id)
-        amounts = self._convert_matomo_amounts(row.site_id, conversion)
+        ) or self._get_matomo_conversion(request.site_id)
+        amounts = self._convert_matomo_amounts(request.site_id, conversion)
         now = [each.item for each in amounts.items]
         only_there, only_here = _describe_rest(has, now), _describe_rest(now, has)
         if not only_there and not only_here:

@@ -143,7 +143,7 @@ class MatomoRequest(models.Model):
         readonly=True,
         index="btree_not_null",
         ondelete="set null",
-        help="Whose personal data the row may hold.",
+        help="Whose personal data the request may hold.",
     )
     refund_move_id = fields.Many2one(
         "account.move",
@@ -248,7 +248,7 @@ class MatomoRequest(models.Model):
     )
     next_attempt_date = fields.Datetime(
         readonly=True,
-        help="Before this moment nobody sends the row: it waits, or is being sent.",
+        help="Before this moment nobody sends the request: it waits, or is being sent.",
     )
     next_check_date = fields.Datetime(
         readonly=True, help="When Matomo is asked for the order."
@@ -321,7 +321,7 @@ class MatomoRequest(models.Model):
     to_anonymize = fields.Boolean(
         readonly=True,
         default=False,
-        help="Personal data are deleted as soon as the row does not need them.",
+        help="Personal data are deleted as soon as the request does not need them.",
     )
 
     # === INDEXES AND CONSTRAINTS === #

@@ -497,7 +497,7 @@ class MatomoSite(models.Model):
     def _reconsider(self, date_start):
         """Let the sweep judge anew what was left out for being too old."""
         for site in self.filtered(lambda site: date_start < site.date_start):
-            # sudo: nobody may delete rows; these hold a verdict that is outdated.
+            # sudo: nobody may delete requests; these hold an outdated verdict.
             requests = self.env["matomo.request"].sudo()
             found = requests.search(
                 [

@@ -152,16 +152,17 @@ class SaleOrder(models.Model):
             return super()._get_matomo_totals(parts)
         return to_decimal(self.amount_total), to_decimal(self.amount_tax)
 
-    def _get_matomo_revenue(self, row):
+    def _get_matomo_revenue(self, request):
         """Override of `matomo.order.mixin`: the same total is the same revenue.
 
         Lines are read only for an order whose total is not what was sent.
         """
-        if row._get_conversion(self.currency_id) and (
-            self.currency_id.compare_amounts(self.amount_total, row.order_revenue) == 0
+        if request._get_conversion(self.currency_id) and (
+            self.currency_id.compare_amounts(self.amount_total, request.order_revenue)
+            == 0
         ):
-            return row._get_sent_revenue()
-        return super()._get_matomo_revenue(row)
+            return request._get_sent_revenue()
+        return super()._get_matomo_revenue(request)
 
     # === SETTLED AT TILLS === #
 

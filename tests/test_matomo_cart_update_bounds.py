@@ -182,7 +182,7 @@ class TestBounds(MatomoCommon):
         with self.assertLogs(f"{MODELS}.matomo_request", level=logging.INFO) as logs:
             self.confirm(cart)
             self.run_sender()
-        request = self.row(cart)
+        request = self.get_request(cart)
         self.assertEqual(len(json.loads(request.payload["ec_items"])), LINES + 1)
         self.assertLess(max(map(len, logs.output)), 11_000)
         _logger.info(

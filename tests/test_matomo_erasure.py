@@ -153,7 +153,7 @@ class TestErasure(ErasureCommon):
         waiting = self.sync(self.make_sale(partner_id=self.customer.id))
         retracked = self.sync(self.make_sale(partner_id=self.customer.id))
         swept = self.sync(self.make_sale(partner_id=self.customer.id))
-        self.row(swept).unlink()
+        self.get_request(swept).unlink()
         self.erase(self.customer, self.manager)
         self.run_cron("ir_cron_sweep")
         retracked.action_matomo_retrack()
@@ -162,7 +162,7 @@ class TestErasure(ErasureCommon):
         self.run_vacuum()
         for order in (waiting, retracked, swept):
             self.assertNotEqual(self.recorded(order)["cid"], number)
-            self.assertFalse(self.row(order).partner_id)
+            self.assertFalse(self.get_request(order).partner_id)
         self.assertNotIn(number, str(self.find_payloads()))
 
     def find_payloads(self):
@@ -172,7 +172,7 @@ class TestErasure(ErasureCommon):
     def test_customer_whose_order_is_judged_anew(self):
         """Tracking begins earlier: the sweep would note the erased customer anew."""
         order = self.sell()
-        self.row(order).unlink()
+        self.get_request(order).unlink()
         order.date_order = "2025-12-15"
         order._matomo_track()
         self.end_transaction()
@@ -183,7 +183,7 @@ class TestErasure(ErasureCommon):
         self.run_cron("ir_cron_retrack")
         self.run_sender()
         self.assertRecorded(order, cip="0.0.0.0")
-        self.assertFalse(self.row(order).partner_id)
+        self.assertFalse(self.get_request(order).partner_id)
 
     @mute_logger(LOGGER)
     def test_refund_of_the_till(self):
@@ -234,7 +234,9 @@ class TestErasure(ErasureCommon):
         self.assertNotIn("dimension3", self.recorded(waiting))
         self.assertEqual(self.recorded(waiting)["dimension1"], "Salesperson")
         # The customer of what was sold is somebody else.
-        self.assertEqual(self.row(sent).payload["cip"], SECRETS["matomo_ip_address"])
+        self.assertEqual(
+            self.get_request(sent).payload["cip"], SECRETS["matomo_ip_address"]
+        )
 
     def test_user_who_is_deleted(self):
         self.site.sudo().salesperson_dimension = 3

@@ -128,5 +128,5 @@ class TestReports(ReportsCommon, AmountsCommon):
         self.assertFalse(any(days.values()))
         with self.assertRaises(AssertionError):
             order.amount_total += 1
-            self.row(order).revenue += 1
+            self.get_request(order).revenue += 1
             self.compare_reports(self.company, order, sale)

@@ -63,7 +63,7 @@ class TestVerdicts(VerdictsCommon):
             f"It is an order of {self.company.name}, and its Matomo site belongs to "
             "Other.",
         )
-        self.assertFalse(self.row(order).site_id)
+        self.assertFalse(self.get_request(order).site_id)
         self.assertNotIn("ec_id", str(self.matomo.requests))
         # Nor is a refund of it sent there.
         theirs.track_refunds = True

@@ -109,7 +109,7 @@ class TestReconciliation(ComparisonCommon):
         failed, waiting = self.sell(MORNING, MORNING)
         self.matomo.refuses = lambda parameters: parameters["ec_id"] == failed.name
         sent = self.sell(MORNING)
-        self.row(waiting).next_attempt_date = "2026-03-05 03:00:00"
+        self.get_request(waiting).next_attempt_date = "2026-03-05 03:00:00"
         with mute_logger(LOGGER):
             self.run_sender()
         self.assertState(failed, "failed")
@@ -224,7 +224,9 @@ class TestReconciliation(ComparisonCommon):
         )
         order, their_order = self.sell(MORNING, MORNING)
         self.run_sender()
-        self.row(their_order).write({"site_id": theirs.id, "company_id": sister.id})
+        self.get_request(their_order).write(
+            {"site_id": theirs.id, "company_id": sister.id}
+        )
         self.env.flush_all()
         self.env.cr.execute(
             "UPDATE sale_order SET company_id = %s WHERE id = %s",
@@ -267,7 +269,7 @@ class TestReconciliation(ComparisonCommon):
     def test_an_order_that_a_tag_sent_differently_explains_its_difference(self):
         (order,) = self.sell(MORNING)
         self.run_sender()
-        self.row(order)._record_difference(
+        self.get_request(order)._record_difference(
             RecordedOrder(order.name, Decimal("100.00")), "A tag sent it."
         )
         self.recorded(order)["revenue"] = "100.00"

@@ -22,9 +22,9 @@ class TestIsolation(MatomoPosCommon):
     def make_many(self, count):
         """Return ``count`` requests that are due, made by SQL because that is fast."""
         order = self.confirm(self.make_order())
-        row = self.row(order)
+        request = self.get_request(order)
         with patch.object(self.matomo, "post", side_effect=RuntimeError):
-            # The sender builds the row's request and dies of what follows.
+            # The sender builds the request and dies of what follows.
             with mute_logger(LOGGER):
                 self.run_sender()
         self.env.flush_all()
@@ -54,15 +54,15 @@ class TestIsolation(MatomoPosCommon):
             )
         ]
         self.env.invalidate_all()
-        payload = row.payload
-        rows = row.create(
+        payload = request.payload
+        requests = request.create(
             [
                 {
                     "sale_order_id": id_,
                     "company_id": self.company.id,
                     "site_id": self.site.id,
                     "channel": "desk",
-                    "order_date": row.order_date,
+                    "order_date": request.order_date,
                     "order_ref": f"MANY-{id_}",
                     "order_ref_key": f"many-{id_}",
                     "payload": {
@@ -70,7 +70,7 @@ class TestIsolation(MatomoPosCommon):
                         "ec_id": f"MANY-{id_}",
                         "cid": f"{id_:016x}",
                     },
-                    "revenue": row.revenue,
+                    "revenue": request.revenue,
                 }
                 for id_ in ids[1:]
             ]
@@ -78,29 +78,29 @@ class TestIsolation(MatomoPosCommon):
         self.site.sudo().write(
             {"state": "ok", "next_attempt_date": False, "failure_count": 0}
         )
-        row.next_attempt_date = False
-        return row + rows
+        request.next_attempt_date = False
+        return request + requests
 
     @mute_logger(LOGGER)
     def test_one_refused_among_a_thousand(self):
-        rows = self.make_many(1000)
-        bad = rows[512]
+        requests = self.make_many(1000)
+        bad = requests[512]
         self.matomo.refuses = lambda p: p["ec_id"] == bad.order_ref
         self.run_sender()
         self.assertEqual(bad.state, "failed")
         self.assertIn("Matomo refused this order", bad.reason)
-        self.assertEqual(set((rows - bad).mapped("state")), {"sent"})
+        self.assertEqual(set((requests - bad).mapped("state")), {"sent"})
         self.run_verifier()
-        self.assertEqual(set((rows - bad).mapped("state")), {"verified"})
+        self.assertEqual(set((requests - bad).mapped("state")), {"verified"})
         self.assertEqual(len(self.matomo.orders), 999)
 
     @mute_logger(LOGGER)
     def test_one_that_breaks_matomo_among_a_thousand(self):
-        rows = self.make_many(1000)
-        bad = rows[512]
+        requests = self.make_many(1000)
+        bad = requests[512]
         self.matomo.breaks = lambda p: p.get("ec_id") == bad.order_ref
         self.run_sender()
-        self.assertEqual(set((rows - bad).mapped("state")), {"sent"})
+        self.assertEqual(set((requests - bad).mapped("state")), {"sent"})
         self.assertEqual(bad.state, "pending")
         self.assertEqual(self.site.state, "ok")
         for hour in (1, 2):
@@ -119,13 +119,13 @@ class TestIsolation(MatomoPosCommon):
 
     @mute_logger(LOGGER)
     def test_bulk_of_a_token_that_may_not_read(self):
-        rows = self.make_many(10)
+        requests = self.make_many(10)
         self.matomo.may_read = False
-        self.matomo.refuses = lambda p: p["ec_id"] == rows[3].order_ref
-        fresh = rows.filtered(lambda row: row.attempt_count == 0)
-        rows[0].attempt_count = 0
+        self.matomo.refuses = lambda p: p["ec_id"] == requests[3].order_ref
+        fresh = requests.filtered(lambda request: request.attempt_count == 0)
+        requests[0].attempt_count = 0
         self.run_sender()
-        self.assertEqual(set(rows.mapped("state")), {"sent"})
+        self.assertEqual(set(requests.mapped("state")), {"sent"})
         self.assertIn("refused 1 of 10 orders", fresh[0].reason)
 
     @mute_logger(LOGGER)
@@ -158,16 +158,16 @@ class TestIsolation(MatomoPosCommon):
         self.site.sudo().raw_data_days = 0
         order = self.confirm(self.make_order())
         self.run_sender()
-        row = self.row(order)
+        request = self.get_request(order)
         with self.at(days=200):
             self.env["matomo.request"].sudo()._gc_requests()
             # It is still to be looked for.
-            self.assertFalse(row.is_anonymized)
+            self.assertFalse(request.is_anonymized)
             self.run_verifier()
             self.assertState(order, "verified")
             self.env["matomo.request"].sudo()._gc_requests()
-            self.assertEqual(row.payload["cid"], "XYZBLANKED")
-            self.assertEqual(row.revenue, order.amount_total)
+            self.assertEqual(request.payload["cid"], "XYZBLANKED")
+            self.assertEqual(request.revenue, order.amount_total)
             order.action_matomo_retrack()
             self.run_cron("ir_cron_verify")
         self.assertState(order, "verified")
@@ -178,8 +178,8 @@ class TestIsolation(MatomoPosCommon):
         arrived, lost = self.confirm(self.make_order()), self.make_order()
         self.run_sender()
         self.confirm(lost)
-        self.row(arrived).state = "pending"
-        self.row(arrived + lost).next_attempt_date = False
+        self.get_request(arrived).state = "pending"
+        self.get_request(arrived + lost).next_attempt_date = False
         with patch.object(self.matomo, "post", side_effect=RuntimeError):
             with mute_logger(LOGGER):
                 self.run_sender()

@@ -549,4 +549,4 @@ class TestReplay(MatomoCommon, HttpCase):
         self.env.invalidate_all()
         self.assertGreaterEqual(len(calls), 2)
         self.assertEqual(order.state, "sale")
-        self.assertEqual(len(self.row(order)), 1)
+        self.assertEqual(len(self.get_request(order)), 1)

@@ -213,7 +213,7 @@ class TestReadingBack(OutcomeCommon):
             with self.at(hours=hour):
                 self.run_verifier()
         self.assertState(order, "sent", "does not show whether it has recorded it")
-        self.assertFalse(self.row(order).next_check_date)
+        self.assertFalse(self.get_request(order).next_check_date)
         self.heal()
         order.action_matomo_retrack()
         with self.at(hours=7):
@@ -254,7 +254,7 @@ class TestReadingBack(OutcomeCommon):
     def test_a_report_that_comes_too_late_changes_nothing(self):
         """Another lane has claimed the request meanwhile, and knows more."""
         order = self.confirm(self.make_order())
-        request = self.row(order)
+        request = self.get_request(order)
         self.run_sender()
         (attempt,) = request._prepare_attempts()
         request.attempt_count += 1
@@ -270,21 +270,6 @@ class TestReadingBack(OutcomeCommon):
 @freeze_time(NOW)
 class TestWhoseOrder(OutcomeCommon):
     """Others use our order ids: JavaScript tags, strangers, other databases."""
-
-    def plant(self, ref, **values):
-        """Have Matomo record an order that we did not send."""
-        self.matomo.orders["1", ref.casefold()] = {
-            "ec_id": ref,
-            "revenue": "5.00",
-            "ec_st": "5.00",
-            "ec_tx": "0.00",
-            "ec_sh": "0.00",
-            "ec_dt": "0.00",
-            "ec_items": "[]",
-            "cid": "f" * 16,
-            "cdt": NOW,
-            **values,
-        }
 
     def test_the_visitor_of_a_visit_may_change(self):
         order = self.confirm(self.make_order())
@@ -346,11 +331,11 @@ class TestWhoseOrder(OutcomeCommon):
         self.assertIn("trackEcommerceOrder", order.matomo_reason)
         self.assertTrue(order.matomo_tracked)
         self.assertEqual(len(self.matomo.orders), 1)
-        self.assertEqual(self.row(order).recorded_revenue, 100)
+        self.assertEqual(self.get_request(order).recorded_revenue, 100)
         self.assertIn("1 of 1 web shop orders", self.site.alert_message)
         # A person knows better.
         user = self.make_user("matomo_user", "matomo_order_tracking.group_matomo_user")
-        self.row(order).with_user(user).action_send_as_other()
+        self.get_request(order).with_user(user).action_send_as_other()
         self.run_sender()
         self.assertState(order, "sent")
         self.assertEqual(len(self.matomo.orders), 2)
@@ -361,4 +346,4 @@ class TestWhoseOrder(OutcomeCommon):
         self.recorded(order)["cdt"] = "2026-03-03 09:59:50"
         self.run_verifier()
         self.assertState(order, "verified")
-        self.assertTrue(self.row(order).is_told_by_tag)
+        self.assertTrue(self.get_request(order).is_told_by_tag)

@@ -31,23 +31,25 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
 
     def test_person_is_anonymized_and_the_sale_stays(self):
         order = self.sell_and_send()
-        before = self.row(order).read(["revenue", "order_ref", "state", "sent_date"])
-        payload = self.row(order).payload
+        before = self.get_request(order).read(
+            ["revenue", "order_ref", "state", "sent_date"]
+        )
+        payload = self.get_request(order).payload
         stamp = order.write_date
         messages = order.message_ids
         self.assertEqual(self.traces(order), list(TRACES))
         with freeze_time("2026-09-15"):
             self.run_vacuum()
         self.assertAnonymized(order)
-        row = self.row(order)
+        request = self.get_request(order)
         self.assertEqual(
-            row.read(["revenue", "order_ref", "state", "sent_date"]), before
+            request.read(["revenue", "order_ref", "state", "sent_date"]), before
         )
-        self.assertEqual(row.payload["revenue"], payload["revenue"])
-        self.assertEqual(row.payload["ec_items"], payload["ec_items"])
+        self.assertEqual(request.payload["revenue"], payload["revenue"])
+        self.assertEqual(request.payload["ec_items"], payload["ec_items"])
         for name in PERSONAL:
-            self.assertEqual(row.payload[name], ANONYMIZED)
-            self.assertIn(f"{name}={ANONYMIZED}", row.tracking_url)
+            self.assertEqual(request.payload[name], ANONYMIZED)
+            self.assertIn(f"{name}={ANONYMIZED}", request.tracking_url)
         self.assertTrue(order.matomo_tracking_url.endswith("token_auth=XYZANONYMIZED"))
         self.assertFalse(order.sudo().matomo_consent_info)
         self.assertState(order, "verified")
@@ -128,10 +130,10 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         order = self.sell()
         self.run_sender()
         self.assertState(order, "pending")
-        payload = self.row(order).payload
+        payload = self.get_request(order).payload
         with freeze_time("2026-09-15"):
             self.run_vacuum()
-            self.assertEqual(self.row(order).payload, payload)
+            self.assertEqual(self.get_request(order).payload, payload)
             self.site.sudo()._reset_health()
             self.run_sender()
             # The verifier needs the visitor, too.
@@ -243,7 +245,9 @@ class TestAnonymization(PrivacyCommon, MatomoPosCommon):
         self.run_verifier()
         lines = self.look_up()
         self.assertEqual(lines["sale.order"].mapped("res_id"), order.ids)
-        self.assertEqual(lines["matomo.request"].mapped("res_id"), self.row(order).ids)
+        self.assertEqual(
+            lines["matomo.request"].mapped("res_id"), self.get_request(order).ids
+        )
         lines["matomo.request"].action_unlink_all()
         self.assertAnonymized(order)
         self.assertState(order, "verified")
@@ -298,14 +302,14 @@ class TestAnonymization(PrivacyCommon, MatomoPosCommon):
             order = sell()
             self.run_sender()
             self.run_verifier()
-            rows = order.sudo().matomo_request_ids
+            requests = order.sudo().matomo_request_ids
             both = self.customer + self.change_customer(order)
             for partner in both:
                 lines = self.look_up(partner)
                 found = lines["matomo.request"].filtered(
-                    lambda line, rows=rows: line.res_id in rows.ids
+                    lambda line, requests=requests: line.res_id in requests.ids
                 )
-                self.assertEqual(sorted(found.mapped("res_id")), sorted(rows.ids))
+                self.assertEqual(sorted(found.mapped("res_id")), sorted(requests.ids))
                 self.assertTrue(self.traces(order))
             lines["matomo.request"].action_unlink_all()
             self.assertAnonymized(order)
@@ -321,8 +325,8 @@ class TestAnonymization(PrivacyCommon, MatomoPosCommon):
     def test_cart_is_found_by_whose_order_it_became(self):
         public = self.env.ref("base.public_partner")
         cart = self.make_personal(self.make_order(partner_id=public.id))
-        row = self.env["matomo.cart.update"].sudo()
-        row = row.create(
+        updates = self.env["matomo.cart.update"].sudo()
+        update = updates.create(
             {
                 "state": "sent",
                 "company_id": self.company.id,
@@ -334,11 +338,11 @@ class TestAnonymization(PrivacyCommon, MatomoPosCommon):
         )
         cart.partner_id = self.customer
         self.end_transaction()
-        self.assertEqual(row.partner_id, public)
+        self.assertEqual(update.partner_id, public)
         lines = self.look_up()
-        self.assertEqual(lines["matomo.cart.update"].mapped("res_id"), row.ids)
+        self.assertEqual(lines["matomo.cart.update"].mapped("res_id"), update.ids)
         lines["matomo.cart.update"].action_unlink_all()
-        self.assertFalse(row.exists())
+        self.assertFalse(update.exists())
 
     def test_manager_asks_for_who_was_and_who_is_the_customer(self):
         manager = self.make_manager()
@@ -370,9 +374,11 @@ class TestAnonymization(PrivacyCommon, MatomoPosCommon):
         merge._merge((self.customer + twin).ids, twin)
         self.env.invalidate_all()
         self.assertFalse(self.customer.exists())
-        self.assertEqual(self.row(order).partner_id, twin)
+        self.assertEqual(self.get_request(order).partner_id, twin)
         lines = self.look_up(twin)
-        self.assertEqual(lines["matomo.request"].mapped("res_id"), self.row(order).ids)
+        self.assertEqual(
+            lines["matomo.request"].mapped("res_id"), self.get_request(order).ids
+        )
         self.assertTrue(self.traces(order))
         self.erase(twin, self.make_manager())
         self.assertAnonymized(order)

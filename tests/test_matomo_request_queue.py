@@ -21,7 +21,7 @@ class TestGuardedStep(MatomoCommon):
         with patch.object(model, "_get_matomo_site", side_effect=ZeroDivisionError):
             order = self.confirm(self.make_order())
         self.assertEqual(order.state, "sale")
-        self.assertFalse(self.row(order))
+        self.assertFalse(self.get_request(order))
         self.run_cron("ir_cron_sweep")
         self.assertState(order, "pending")
 

@@ -43,7 +43,7 @@ class TestEndOfRetention(PrivacyCommon, MatomoPosCommon):
         order = self.sell()
         self.sync(self.make_sale(partner_id=self.customer.id))
         self.run_sender()
-        self.row(order).answer_text = "Rarebrowser"
+        self.get_request(order).answer_text = "Rarebrowser"
         self.queue_cart()
         self.make_personal(order)
         sale = self.env["pos.order"].search([], limit=1)
@@ -61,7 +61,7 @@ class TestEndOfRetention(PrivacyCommon, MatomoPosCommon):
         ):
             self.assertIn(name, found)
             self.assertIn(name, own)
-        self.row(order).unlink()
+        self.get_request(order).unlink()
         self.env["matomo.cart.update"].sudo().search([]).unlink()
 
     def queue_cart(self, **values):
@@ -132,7 +132,7 @@ class TestEndOfRetention(PrivacyCommon, MatomoPosCommon):
         order = self.sell()
         self.lose_answer()
         self.assertState(order, "pending")
-        payload = self.row(order).payload
+        payload = self.get_request(order).payload
         self.assertForgotten()
         with freeze_time(END):
             self.site.sudo()._reset_health()
@@ -140,7 +140,7 @@ class TestEndOfRetention(PrivacyCommon, MatomoPosCommon):
             self.run_verifier()
         self.assertState(order, "verified")
         self.assertEqual(len(self.matomo.orders), 1)
-        self.assertEqual(self.row(order).payload["revenue"], payload["revenue"])
+        self.assertEqual(self.get_request(order).payload["revenue"], payload["revenue"])
         self.assertEqual(self.find_person(*self.people), [])
 
     @mute_logger(LOGGER)
@@ -168,7 +168,7 @@ class TestEndOfRetention(PrivacyCommon, MatomoPosCommon):
     def test_orders_that_are_not_sent(self):
         """Their requests hold no payload, and yet the customer."""
         early = self.sell()
-        self.row(early).unlink()
+        self.get_request(early).unlink()
         early.date_order = "2025-12-01"
         early._matomo_track()
         self.end_transaction()
@@ -180,7 +180,7 @@ class TestEndOfRetention(PrivacyCommon, MatomoPosCommon):
         self.company.sudo().matomo_site_id = False
         stray = self.sell()
         self.assertState(stray, "excluded")
-        self.assertFalse(self.row(stray).site_id)
+        self.assertFalse(self.get_request(stray).site_id)
         self.assertForgotten()
 
     @mute_logger(LOGGER)
@@ -191,7 +191,7 @@ class TestEndOfRetention(PrivacyCommon, MatomoPosCommon):
         order._action_cancel()
         self.end_transaction()
         self.lose_answer()
-        refund = order.sudo().matomo_request_ids - self.row(order)
+        refund = order.sudo().matomo_request_ids - self.get_request(order)
         self.assertEqual(refund.state, "pending")
         self.assertForgotten()
 
@@ -207,7 +207,7 @@ class TestEndOfRetention(PrivacyCommon, MatomoPosCommon):
         order = self.make_personal(self.sync(sale))
         self.run_sender()
         order.sudo().date_order = "2126-03-03 10:00:00"
-        self.row(order).order_date = order.date_order
+        self.get_request(order).order_date = order.date_order
         stamp = "2026-03-03 10:00:00"
         for table in ("pos_order", "matomo_request"):
             self.env.cr.execute(f"UPDATE {table} SET create_date = %s", [stamp])

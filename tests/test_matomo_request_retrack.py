@@ -24,7 +24,7 @@ class TestRetrack(VerdictsCommon):
         order = self.make_order(state="sale")
         orders = self.clone_orders(order, count)
         self.end_transaction()
-        self.row(order).unlink()
+        self.get_request(order).unlink()
         return orders
 
     def assertLogged(self, order, text):
@@ -81,7 +81,7 @@ class TestRetrack(VerdictsCommon):
                 self.run_verifier()
         self.assertState(order, "failed")
         self.matomo.drops = lambda parameters: False
-        payload = self.row(order).payload or self.matomo.bulks[-1][0]
+        payload = self.get_request(order).payload or self.matomo.bulks[-1][0]
         key = str(self.site.idsite), payload["ec_id"].casefold()
         self.matomo.orders[key] = {**payload, "ec_tx": "1.00"}
         self.retrack(order)
@@ -120,7 +120,7 @@ class TestRetrack(VerdictsCommon):
 
     def test_of_a_failed_order_that_is_there_sends_nothing(self):
         order = self.make_failed()
-        payload = self.row(order).payload
+        payload = self.get_request(order).payload
         self.matomo.orders[payload["idsite"], payload["ec_id"].casefold()] = payload
         sent = len(self.matomo.bulks)
         self.retrack(order)
@@ -138,7 +138,7 @@ class TestRetrack(VerdictsCommon):
         self.company.sudo().matomo_site_id = self.site
         unseen = self.make_unseen(1)
         # What was sent of it was deleted meanwhile.
-        self.row(failed).payload = False
+        self.get_request(failed).payload = False
         states = ("sent", "failed", "excluded", "excluded")
         orders = sent + failed + excluded + unseen
         with freeze_time("2026-12-03 10:00:00"):
@@ -361,7 +361,7 @@ class TestRetrack(VerdictsCommon):
         ):
             self.run_cron("ir_cron_retrack")
         self.assertIn(f"sale.order({broken.id},)", "".join(logs.output))
-        self.assertFalse(self.row(broken))
+        self.assertFalse(self.get_request(broken))
         self.assertEqual(len(orders.sudo().matomo_request_ids), 100)
         self.assertFalse(self.env["matomo.retrack"].sudo().search([]))
 

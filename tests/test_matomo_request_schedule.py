@@ -250,8 +250,8 @@ class TestSchedule(MatomoCommon, CronMixinCase):
             self.run_sender()
             # A worker has died with it in its hands.
             dying = self.confirm(self.make_order())
-            self.row(dying).next_attempt_date = fields.Datetime.now() + timedelta(
-                minutes=10
+            self.get_request(dying).next_attempt_date = (
+                fields.Datetime.now() + timedelta(minutes=10)
             )
         for order in waiting + dying:
             order.date_order = NOW

@@ -43,7 +43,7 @@ class TestSend(MatomoCommon, CronMixinCase):
             savepoint.rollback()
         self.end_transaction()
         self.assertEqual(order.state, "draft")
-        self.assertFalse(self.row(order))
+        self.assertFalse(self.get_request(order))
 
     def test_trouble_of_ours_never_fails_the_sale(self):
         order = self.make_order()
@@ -54,7 +54,7 @@ class TestSend(MatomoCommon, CronMixinCase):
             self.confirm(order)
         self.assertIn("could not be queued", logs.output[0])
         self.assertEqual(order.state, "sale")
-        self.assertFalse(self.row(order))
+        self.assertFalse(self.get_request(order))
         self.run_cron("ir_cron_sweep")
         self.assertState(order, "pending")
 
@@ -147,7 +147,9 @@ class TestSend(MatomoCommon, CronMixinCase):
 
     def test_claimed_row_is_nobody_elses(self):
         order = self.confirm(self.make_order())
-        self.row(order).next_attempt_date = fields.Datetime.now() + timedelta(minutes=5)
+        self.get_request(order).next_attempt_date = fields.Datetime.now() + timedelta(
+            minutes=5
+        )
         self.run_sender()
         self.assertFalse(self.matomo.requests)
         with self.at(minutes=6):
@@ -180,7 +182,7 @@ class TestSend(MatomoCommon, CronMixinCase):
             self.run_sender()
         self.assertState(bad, "failed", "could not be prepared")
         self.assertNotIn("a broken line", bad.matomo_reason)
-        self.assertEqual(self.row(bad).failure_type, "data")
+        self.assertEqual(self.get_request(bad).failure_type, "data")
         self.assertEqual(set((orders - bad).mapped("matomo_state")), {"sent"})
         bad.action_matomo_retrack()
         self.run_sender()
@@ -200,17 +202,7 @@ class TestSend(MatomoCommon, CronMixinCase):
     @mute_logger(LOGGER)
     def test_foreign_order_under_our_id(self):
         first, second = self.confirm_many(2)
-        self.matomo.orders["1", first.name.casefold()] = {
-            "ec_id": first.name,
-            "revenue": "5.00",
-            "ec_st": "5.00",
-            "ec_tx": "0.00",
-            "ec_sh": "0.00",
-            "ec_dt": "0.00",
-            "ec_items": "[]",
-            "cid": "f" * 16,
-            "cdt": NOW,
-        }
+        self.plant(first.name)
         self.run_sender()
         self.run_sender()
         self.assertState(first, "sent")
@@ -278,7 +270,7 @@ class TestSend(MatomoCommon, CronMixinCase):
     @mute_logger(LOGGER)
     def test_accepted_and_never_recorded(self):
         order = self.confirm(self.make_order())
-        self.row(order)._get_order().sudo().matomo_ip_address = "203.0.113.9"
+        self.get_request(order)._get_order().sudo().matomo_ip_address = "203.0.113.9"
         self.matomo.drops = lambda p: True
         addresses = []
         for _attempt in range(3):
@@ -300,7 +292,7 @@ class TestSend(MatomoCommon, CronMixinCase):
         self.assertRecorded(order, cid=VISITOR, cip="203.0.113.9")
         for state in ("verified", "failed"):
             self.matomo.orders.clear()
-            self.row(order).next_check_date = fields.Datetime.now()
+            self.get_request(order).next_check_date = fields.Datetime.now()
             self.run_verifier()
             self.run_sender()
             self.run_verifier()
@@ -380,7 +372,7 @@ class TestSend(MatomoCommon, CronMixinCase):
         orders = self.confirm_many(3)
         # Rules patch the models: a rollback alone would not bring them back.
         rule.active = True
-        self.assertFalse(self.row(orders))
+        self.assertFalse(self.get_request(orders))
         self.run_cron("ir_cron_sweep")
         self.assertEqual(set(orders.mapped("matomo_state")), {"pending"})
 

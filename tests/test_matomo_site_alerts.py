@@ -71,7 +71,7 @@ class TestAlerts(MatomoCommon):
 
     def test_orders_that_nothing_sends_are_told(self):
         order = self.confirm(self.make_order())
-        request = self.row(order)
+        request = self.get_request(order)
         self.env.cr.execute(
             "UPDATE matomo_request SET create_date = %s WHERE id = %s",
             (fields.Datetime.to_datetime(NOW) - timedelta(hours=3), request.id),

@@ -111,8 +111,8 @@ class TestLanguages(MatomoCommon):
             type(broken), "_prepare_matomo_order", side_effect=ValueError("secret")
         ):
             self.run_sender()
-        self.assertEqual(self.row(cancelled).reason, fr(CANCELLED))
-        self.assertEqual(self.row(broken).reason, fr(UNBUILT))
+        self.assertEqual(self.get_request(cancelled).reason, fr(CANCELLED))
+        self.assertEqual(self.get_request(broken).reason, fr(UNBUILT))
         note = broken.sudo().message_ids[0].body.striptags()
         self.assertEqual(note, fr(NOT_IN_MATOMO, fr(UNBUILT)))
 

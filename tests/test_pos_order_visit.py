@@ -49,7 +49,7 @@ class TestPosVisit(MatomoPosCommon):
         # Nobody who sees two sites can tell that it is the same customer.
         self.config.sudo().matomo_site_id = site.copy({"idsite": 2})
         order = self.sync(self.make_sale(**customer))
-        row = self.row(order)
+        row = self.get_request(order)
         row.site_id.token_auth = site._get__token()
         self.run_sender()
         self.assertEqual(row.payload["idsite"], "2")

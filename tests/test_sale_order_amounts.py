@@ -472,7 +472,7 @@ class TestSaleAmounts(AmountsCommon):
             self.line(self.chair, 2, 100.0),
         )
         self.deliver(order)
-        request = self.row(order)
+        request = self.get_request(order)
         self.assertEqual(request.revenue, 57.5)
         self.assertEqual(request.currency_id.name, "USD")
         self.assertEqual(request.order_revenue, 230.0)
@@ -502,7 +502,7 @@ class TestSaleAmounts(AmountsCommon):
             "EUR", [("2026-03-01", 2.0)], self.line(self.chair, 2, 100.0)
         )
         self.deliver(order)
-        self.row(order).write(
+        self.get_request(order).write(
             {"order_revenue": 0, "order_currency_id": False, "order_rate": 0}
         )
         self.env.invalidate_all()

@@ -11,33 +11,6 @@ from .common import LOGGER, AmountsCommon, FakeResponse
 class TestSettlement(AmountsCommon):
     """A line that a till settles counts once: with the sales order or the POS order."""
 
-    def settle(self, *orders, own=(), quantity=None):
-        """Return a POS order that settles sales orders and sells a product besides.
-
-        :param quantity: how much of each line it settles; by default all of it
-        """
-        return self.sync(
-            self.make_sale(
-                *(
-                    {
-                        "product_id": line.product_id.id,
-                        "qty": quantity or line.product_uom_qty,
-                        "price_unit": line.price_unit,
-                        "taxes": line.tax_ids,
-                        "sale_order_origin_id": line.order_id.id,
-                        "sale_order_line_id": line.id,
-                    }
-                    for order in orders
-                    for line in order.order_line
-                ),
-                *own,
-            )
-        )
-
-    def cancel(self, order):
-        order._action_cancel()
-        self.end_transaction()
-
     def take_back_one(self, sale):
         """Return a POS order that refunds one chair."""
         return self.sync(
@@ -78,7 +51,7 @@ class TestSettlement(AmountsCommon):
 
     def test_cancelled_before_it_is_sent_counts_at_the_till(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.assertState(sale, "excluded", f"Settled sales order {order.name}")
         self.cancel(order)
         self.run_everything()
@@ -89,7 +62,7 @@ class TestSettlement(AmountsCommon):
 
     def test_cancelled_without_odoo_knowing_counts_at_the_till(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         order.state = "cancel"
         self.end_transaction()
         self.run_everything()
@@ -98,7 +71,7 @@ class TestSettlement(AmountsCommon):
     def test_cancelled_after_it_was_sent_stays_there(self):
         order = self.confirm(self.make_order((self.chair, 2)))
         self.run_sender()
-        sale = self.settle(order, own=[(self.lamp, 1)])
+        sale = self.settle_orders(order, own=[(self.lamp, 1)])
         self.cancel(order)
         self.run_everything()
         self.assertCounted("242.08", order, sale)
@@ -109,7 +82,7 @@ class TestSettlement(AmountsCommon):
         self.matomo.faults = [FakeResponse(503)] * 2
         with mute_logger(LOGGER):
             self.run_sender()
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.cancel(order)
         self.run_cron("ir_cron_retrack")
         self.assertState(sale, "excluded")
@@ -124,7 +97,7 @@ class TestSettlement(AmountsCommon):
         self.matomo.faults = [FakeResponse(503)] * 2
         with mute_logger(LOGGER):
             self.run_sender()
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.cancel(order)
         self.matomo.refuses = lambda parameters: parameters["ec_id"] == order.name
         with freeze_time("2026-03-03 14:00:00"), mute_logger(LOGGER):
@@ -133,7 +106,7 @@ class TestSettlement(AmountsCommon):
 
     def test_failed_and_then_cancelled_counts_at_the_till(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.matomo.refuses = lambda parameters: parameters["ec_id"] == order.name
         with mute_logger(LOGGER):
             self.run_everything()
@@ -146,7 +119,7 @@ class TestSettlement(AmountsCommon):
 
     def test_deleted_before_it_is_sent_counts_at_the_till(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         order._action_cancel()
         self.end_transaction()
         order.unlink()
@@ -155,7 +128,7 @@ class TestSettlement(AmountsCommon):
 
     def test_deleted_after_it_was_sent_stays_there(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.run_everything()
         self.cancel(order)
         order.unlink()
@@ -165,7 +138,7 @@ class TestSettlement(AmountsCommon):
 
     def test_confirmed_again_before_the_till_sale_is_sent(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.cancel(order)
         self.run_sender()
         self.run_cron("ir_cron_retrack")
@@ -178,7 +151,7 @@ class TestSettlement(AmountsCommon):
 
     def test_confirmed_again_after_the_till_sale_was_sent(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.cancel(order)
         self.run_everything()
         order.action_draft()
@@ -193,7 +166,7 @@ class TestSettlement(AmountsCommon):
     def test_sale_of_its_own_is_sent_and_says_what_it_has_become(self):
         order = self.confirm(self.make_order((self.chair, 2)))
         self.wait(order)
-        sale = self.settle(order, own=[(self.lamp, 1)])
+        sale = self.settle_orders(order, own=[(self.lamp, 1)])
         self.run_sender()
         self.assertCounted("12.08", sale)
         self.cancel(order)
@@ -210,7 +183,7 @@ class TestSettlement(AmountsCommon):
     def test_of_a_site_that_is_chosen_later(self):
         self.company.sudo().matomo_site_id = False
         order = self.confirm(self.make_order((self.chair, 2)))
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.run_everything()
         self.assertCounted("230.00", sale)
         self.company.sudo().matomo_site_id = self.site
@@ -249,7 +222,7 @@ class TestSettlement(AmountsCommon):
         self.assertIn(f"settled by {sale.name}", order.matomo_notes)
         self.assertFalse(sale.matomo_notes)
         # What is settled from now on is counted at the order.
-        rest = self.settle(order, quantity=2)
+        rest = self.settle_orders(order, quantity=2)
         self.run_everything()
         self.assertState(rest, "excluded", f"Settled sales order {order.name}")
         self.assertCounted("599.15", order, sale)
@@ -375,7 +348,7 @@ class TestSettlement(AmountsCommon):
 
     def test_two_orders_settled_of_which_the_till_counted_one(self):
         orders = [self.confirm(self.make_order((self.chair, n))) for n in (1, 2)]
-        sale = self.settle(*orders)
+        sale = self.settle_orders(*orders)
         self.wait(orders[1])
         self.cancel(orders[0])
         self.run_everything()
@@ -392,7 +365,7 @@ class TestSettlement(AmountsCommon):
 
     def test_of_a_site_that_is_gone(self):
         order = self.confirm(self.make_order((self.chair, 2)))
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.company.sudo().matomo_site_id = False
         order.action_matomo_retrack()
         self.assertState(order, "excluded", "No Matomo site is set")
@@ -404,13 +377,13 @@ class TestSettlement(AmountsCommon):
         with freeze_time("2026-03-01 10:00:00"):
             order = self.confirm(self.make_order((self.chair, 2)))
         self.assertState(order, "excluded", "before tracking began")
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.run_everything()
         self.assertCounted("230.00", sale)
 
     def test_two_orders_settled_together(self):
         orders = [self.confirm(self.make_order((self.chair, n))) for n in (1, 2)]
-        sale = self.settle(*orders)
+        sale = self.settle_orders(*orders)
         self.assertState(
             sale, "excluded", f"Settled sales order {orders[0].name}, {orders[1].name}"
         )
@@ -422,7 +395,7 @@ class TestSettlement(AmountsCommon):
     def test_refund_of_what_was_settled_is_the_sales_orders(self):
         self.site.sudo().track_refunds = True
         order = self.confirm(self.make_order((self.chair, 2)))
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.run_sender()
         self.take_back_one(sale)
         self.run_sender()
@@ -433,7 +406,7 @@ class TestSettlement(AmountsCommon):
         self.site.sudo().track_refunds = True
         order = self.confirm(self.make_order((self.chair, 2)))
         self.wait(order)
-        sale = self.settle(order)
+        sale = self.settle_orders(order)
         self.take_back_one(sale)
         self.run_sender()
         self.assertFalse(self.matomo.events)

@@ -183,7 +183,7 @@ class TestForgery(RightsCommon):
     """Only the addon's own code writes the log: administrators cannot, either."""
 
     def test_log(self):
-        row = self.row(self.order)
+        row = self.get_request(self.order)
         change = [Command.update(row.id, {"state": "verified"})]
         values = {
             "company_id": self.company.id,
@@ -277,7 +277,7 @@ class TestCompanies(RightsCommon):
 
     def test_records_of_others_are_not_found(self):
         for user in self.strangers:
-            for record in (self.site, self.row(self.order)):
+            for record in (self.site, self.get_request(self.order)):
                 model = self.env[record._name].with_user(user)
                 own = Domain("id", "in", record.ids)
                 self.assertFalse(model.search(own))
@@ -368,7 +368,7 @@ class TestPublicMethods(RightsCommon):
             for model, method in methods:
                 targets = {
                     "matomo.site": self.site,
-                    "matomo.request": self.row(self.order),
+                    "matomo.request": self.get_request(self.order),
                     "sale.order": self.order,
                     "pos.order": self.sale,
                     "res.company": self.company,

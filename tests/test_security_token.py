@@ -131,7 +131,7 @@ class TestToken(MatomoCommon):
         self.run_sender()
         admin = self.env.ref("base.user_admin")
         admin.company_ids += self.company
-        for record in (order, self.row(order), self.site, self.company):
+        for record in (order, self.get_request(order), self.site, self.company):
             record = record.with_user(admin).sudo(False)
             screens = record.get_views([(False, "form"), (False, "list")])
             names = screens["models"][record._name]["fields"]

@@ -93,8 +93,8 @@ class TestTokenCrawl(MatomoPosCommon, ShopperCommon):
         self.run_verifier()
         for order in (self.order, self.sale):
             self.assertState(order, "verified")
-        row = self.row(self.order)
-        row.notes = BAIT
+        request = self.get_request(self.order)
+        request.notes = BAIT
         self.sale.sudo().general_customer_note = BAIT
         comparison = self.env["matomo.reconciliation"].sudo()
         self.day = comparison.create(
@@ -112,7 +112,7 @@ class TestTokenCrawl(MatomoPosCommon, ShopperCommon):
         settings = self.env["res.config.settings"].with_user(self.users["admin"])
         self.records = {
             "site": self.site,
-            "request": row,
+            "request": request,
             "day": self.day,
             "website": self.website,
             "till": self.config,

@@ -207,13 +207,13 @@ class TestWithdrawal(CheckoutCommon):
         order = self.buy()
         self.run_sender()
         self.assertState(order, "pending")
-        self.assertEqual(self.row(order).payload["cid"], VISITOR)
+        self.assertEqual(self.get_request(order).payload["cid"], VISITOR)
         self.refuse("cookie_bar")
         self.open("/shop")
         self.assertForgotten(order, "cookie_bar")
         self.matomo.faults = []
         self.site.sudo()._reset_health()
-        self.row(order).sudo().next_attempt_date = False
+        self.get_request(order).sudo().next_attempt_date = False
         self.run_sender()
         self.run_verifier()
         self.assertState(order, "verified")
@@ -245,7 +245,7 @@ class TestWithdrawal(CheckoutCommon):
                 self.matomo.faults = []
                 self.site.sudo()._reset_health()
                 self.site.sudo().is_order_id_anonymised = anonymises
-                self.row(order).sudo().next_attempt_date = False
+                self.get_request(order).sudo().next_attempt_date = False
                 self.run_sender()
                 self.run_verifier()
                 self.assertState(order, "verified")

@@ -93,7 +93,7 @@ class TestPayment(CheckoutCommon):
         self.open("/shop")
         self.env.invalidate_all()
         self.assertFalse(order.matomo_ip_address)
-        self.assertTrue(self.row(order).is_anonymized)
+        self.assertTrue(self.get_request(order).is_anonymized)
         self.assertState(order, "verified")
 
     def test_silence_after_the_purchase(self):
@@ -141,7 +141,7 @@ class TestPayment(CheckoutCommon):
         self.come_back()
         self.env.invalidate_all()
         self.assertEqual(cart.state, "sent")
-        self.assertFalse(self.row(cart), "an order that waits is no revenue")
+        self.assertFalse(self.get_request(cart), "an order that waits is no revenue")
         seller = self.make_user("seller", "sales_team.group_sale_salesman_all_leads")
         cart.with_user(seller).action_confirm()
         self.assertPaid(cart)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from ..matomo_api import cookies
-from ..matomo_api.privacy import mask_ip_address
 from ..matomo_api.texts import clean_shopper_text
 from ..matomo_api.tracking import (
     MAX_CLIENT_HINTS_LENGTH,
@@ -30,6 +29,10 @@ VISITOR_COOKIE_AGE = 33_955_200
 _HOST_NAME = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,9}")
 # One name and version of a Sec-CH-UA header.
 _BRAND = re.compile(r'"([^"\\]{1,64})";\s?v="([^"\\]{1,32})"')
+# {masked bytes: (bits kept of an IPv4 address, bits kept of an IPv6 address)}. These
+# are the figures of Matomo's own setting "Anonymize Visitors' IP addresses"
+# (docs/matomo.md section 8).
+_KEPT_BITS = {0: (32, 128), 1: (24, 64), 2: (16, 48), 3: (8, 24)}
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,22 @@ def _read_address(text: str | None, ip_mask: int) -> str | bool:
     return mask_ip_address(
         str(getattr(address, "ipv4_mapped", None) or address), ip_mask
     )
+
+
+def mask_ip_address(address: str, byte_count: int) -> str:
+    """Return an IP address with its last bytes set to zero, as Matomo masks addresses.
+
+    :param address: an IPv4 or IPv6 address; an IPv4 address that is mapped into IPv6 is
+        masked as IPv4
+    :param byte_count: how many bytes of an IPv4 address are masked, 0 to 3. Of an IPv6
+        address more are masked, see ``_KEPT_BITS``
+    :raise ValueError: if the text is not an IP address
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if ip.version == 6 and ip.ipv4_mapped:
+        return f"::ffff:{mask_ip_address(str(ip.ipv4_mapped), byte_count)}"
+    bits = _KEPT_BITS[byte_count][ip.version == 6]
+    return str(ipaddress.ip_network(f"{ip}/{bits}", strict=False).network_address)
 
 
 def _read_client_hints(headers: Mapping[str, str]) -> str | bool:

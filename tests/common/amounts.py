@@ -197,17 +197,6 @@ class AmountsCommon(MatomoPosCommon):
         self.end_transaction()
         self.run_sender()
 
-    def settle(self, line, quantity):
-        """What the till makes of a line of a sales order."""
-        return {
-            "product_id": line.product_id.id,
-            "qty": quantity,
-            "price_unit": line.price_unit,
-            "taxes": line.tax_ids,
-            "sale_order_origin_id": line.order_id.id,
-            "sale_order_line_id": line.id,
-        }
-
     def line(self, product, quantity=1, price=None, taxes=None, **values):
         values |= {"product_id": product.id, "product_uom_qty": quantity}
         if price is not None:

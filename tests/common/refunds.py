@@ -1,6 +1,6 @@
 """Refunds by cancellation, by credit note and at a till."""
 
-from odoo import Command, fields
+from odoo import Command
 
 from .till import MatomoPosCommon
 
@@ -18,35 +18,6 @@ class RefundCommon(MatomoPosCommon):
         self.run_sender()
         return order
 
-    def cancel(self, order):
-        order._action_cancel()
-        self.end_transaction()
-
-    def credit(self, order, amount):
-        """A posted credit note that gives back a part of the order's first line."""
-        line = order.order_line[:1]
-        move = self.env["account.move"].create(
-            {
-                "move_type": "out_refund",
-                "partner_id": order.partner_id.id,
-                "invoice_date": fields.Date.today(),
-                "invoice_line_ids": [
-                    Command.create(
-                        {
-                            "product_id": line.product_id.id,
-                            "quantity": 1,
-                            "price_unit": amount,
-                            "tax_ids": [Command.set(line.tax_ids.ids)],
-                            "sale_line_ids": [Command.link(line.id)],
-                        }
-                    )
-                ],
-            }
-        )
-        move.action_post()
-        self.end_transaction()
-        return move
-
     def assertEvents(self, *events):
         self.assertEqual(
             [(event["e_n"], event["e_v"]) for event in self.matomo.events],
@@ -58,8 +29,8 @@ class RefundCommon(MatomoPosCommon):
             self.assertNotIn("idgoal", event)
 
     def refund(self, order):
-        rows = order.sudo().matomo_request_ids
-        return rows.filtered(lambda row: row.kind == "refund")
+        requests = order.sudo().matomo_request_ids
+        return requests.filtered(lambda request: request.kind == "refund")
 
     def settle_at_till(self, order, quantity):
         return self.sync(

@@ -63,10 +63,10 @@ class ReportsCommon(MatomoCommon):
         return shown
 
     def get_sent(self, order):
-        return self.row(order)._get_sent_revenue() if self.is_sent(order) else 0
+        return self.get_request(order)._get_sent_revenue() if self.is_sent(order) else 0
 
     def is_sent(self, order):
-        return self.row(order).state in ("sent", "verified")
+        return self.get_request(order).state in ("sent", "verified")
 
     def name_causes(self, report, order):
         """How much more than the report Matomo has, in the company's currency.
@@ -89,7 +89,7 @@ class ReportsCommon(MatomoCommon):
             yield "not sent", -total
             return
         at_till = lines.pos_order_line_ids.filtered(
-            lambda line: order in self.row(line.order_id).counted_order_ids
+            lambda line: order in self.get_request(line.order_id).counted_order_ids
         )
         for line in at_till:
             ordered = line.sale_order_line_id
@@ -112,7 +112,7 @@ class ReportsCommon(MatomoCommon):
             yield "global rounding", beyond
 
     def find_till_causes(self, report, sale):
-        settled_here = self.row(sale).counted_order_ids
+        settled_here = self.get_request(sale).counted_order_ids
         is_sale_report = report == "sale.report"
         for line in sale.lines:
             total = line.price_subtotal_incl

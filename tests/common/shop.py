@@ -137,8 +137,10 @@ class ShopperCommon(MatomoCommon, HttpCase):
     def get_carts(self, cart, state=None):
         """Return the updates of the cart, oldest first."""
         self.env.invalidate_all()
-        rows = cart.sudo().matomo_cart_update_ids
-        return rows.filtered(lambda row: state in (None, row.state)).sorted("id")
+        updates = cart.sudo().matomo_cart_update_ids
+        return updates.filtered(lambda update: state in (None, update.state)).sorted(
+            "id"
+        )
 
     def get_sent_carts(self):
         """Return the parameters of every cart update that reached Matomo."""

@@ -125,6 +125,53 @@ class MatomoCommon(AccountTestInvoicingCommon):
         self.end_transaction()
         return order
 
+    def cancel(self, *orders):
+        """Cancel sales orders and end the transaction."""
+        for order in orders:
+            order._action_cancel()
+        self.end_transaction()
+
+    def credit(self, order, amount, **values):
+        """Return a posted credit note for a part of the order's first line."""
+        line = order.order_line[:1]
+        move = self.env["account.move"].create(
+            {
+                "move_type": "out_refund",
+                "partner_id": order.partner_id.id,
+                "invoice_date": fields.Date.today(),
+                "invoice_line_ids": [
+                    Command.create(
+                        {
+                            "product_id": line.product_id.id,
+                            "quantity": 1,
+                            "price_unit": amount,
+                            "tax_ids": [Command.set(line.tax_ids.ids)],
+                            "sale_line_ids": [Command.link(line.id)],
+                        }
+                    )
+                ],
+                **values,
+            }
+        )
+        move.action_post()
+        self.end_transaction()
+        return move
+
+    def plant(self, ref, **values):
+        """Have Matomo record an order that this database did not send."""
+        self.matomo.orders[str(self.site.idsite), ref.casefold()] = {
+            "ec_id": ref,
+            "revenue": "5.00",
+            "ec_st": "5.00",
+            "ec_tx": "0.00",
+            "ec_sh": "0.00",
+            "ec_dt": "0.00",
+            "ec_items": "[]",
+            "cid": "f" * 16,
+            "cdt": fields.Datetime.to_string(fields.Datetime.now()),
+            **values,
+        }
+
     def end_transaction(self):
         """Do what Odoo does before a commit. Tests cannot commit."""
         self.env.cr.flush()
@@ -158,12 +205,14 @@ class MatomoCommon(AccountTestInvoicingCommon):
 
     # === LOOKING === #
 
-    def row(self, order):
-        return order.sudo().matomo_request_ids.filtered(lambda r: r.kind == "order")
+    def get_request(self, order):
+        """Return the requests of kind "order" of these orders, in sudo."""
+        requests = order.sudo().matomo_request_ids
+        return requests.filtered(lambda request: request.kind == "order")
 
     def recorded(self, order):
         """Return the parameters with which Matomo has recorded the order, or None."""
-        ref = self.row(order).order_ref or order._get_matomo_order_name()
+        ref = self.get_request(order).order_ref or order._get_matomo_order_name()
         return self.matomo.orders.get((str(self.site.idsite), ref.casefold()))
 
     def assertState(self, order, state, reason=None):

@@ -168,6 +168,33 @@ class MatomoPosCommon(MatomoCommon):
         found = self.env["pos.order"].browse([o["id"] for o in answer["pos.order"]])
         return found.filtered(lambda o: o.uuid in uuids or not any(uuids)) or found
 
+    def settle(self, line, quantity):
+        """Return the line of a POS order that settles a line of a sales order."""
+        return {
+            "product_id": line.product_id.id,
+            "qty": quantity,
+            "price_unit": line.price_unit,
+            "taxes": line.tax_ids,
+            "sale_order_origin_id": line.order_id.id,
+            "sale_order_line_id": line.id,
+        }
+
+    def settle_orders(self, *orders, own=(), quantity=None):
+        """Return a POS order that settles sales orders and sells a product besides.
+
+        :param quantity: how much of each line it settles; by default all of it
+        """
+        return self.sync(
+            self.make_sale(
+                *(
+                    self.settle(line, quantity or line.product_uom_qty)
+                    for order in orders
+                    for line in order.order_line
+                ),
+                *own,
+            )
+        )
+
 
 class TillCase(MatomoPosCommon, HttpCase):
     """A shop's till with three ways to pay, and its cashier."""

@@ -92,13 +92,13 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
             page = f"<html>Errorpage {SCRIPT}</html>"
             self.matomo.faults = [FakeResponse(500, page.encode())] * 2
             self.run_sender()
-            self.assertIn("Errorpage", self.row(self.order).answer_text)
+            self.assertIn("Errorpage", self.get_request(self.order).answer_text)
             self.site._notify_managers(
                 MatomoError("report_refused", answer=f"Trouble {SCRIPT}")
             )
-            self.row(self.order)._fail("data", f"Reason {SCRIPT}")
-            self.row(self.order).notes = f"Note {SCRIPT}"
-            self.row(self.order).order_ref = f"Ref {SCRIPT}"
+            self.get_request(self.order)._fail("data", f"Reason {SCRIPT}")
+            self.get_request(self.order).notes = f"Note {SCRIPT}"
+            self.get_request(self.order).order_ref = f"Ref {SCRIPT}"
             self.site.sudo().write(
                 {"state": "error", "state_message": f"Message {SCRIPT}"}
             )
@@ -110,7 +110,7 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
     )
     def test_scripts_do_not_run(self):
         session = self.authenticate("admin", "admin")
-        row = self.row(self.order)
+        request = self.get_request(self.order)
         with self.browse() as page:
             self.log_in(page, session)
             form = f"/odoo/sales/{self.order.id}"
@@ -122,7 +122,7 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
             page.wait_for_selector(".o_notification")
             self.assertFalse(page.evaluate("window.hacked"))
             self.assertShown(page, "/odoo/matomo-requests", "Ref", "Site")
-            requests = f"/odoo/matomo-requests/{row.id}"
+            requests = f"/odoo/matomo-requests/{request.id}"
             self.assertShown(page, requests, "Errorpage", "Note")
             self.assertShown(
                 page, f"/odoo/matomo-sites/{self.site.id}", "Site", "Message", "Trouble"
@@ -184,12 +184,12 @@ class TestBrowserScriptsOfShoppers(CheckoutCommon, ScreensCase):
         page = f"<html>Errorpage {SCRIPT}</html>"
         self.matomo.faults = [FakeResponse(500, page.encode())] * 2
         self.run_sender()
-        row = self.row(order)
+        request = self.get_request(order)
         session = self.authenticate("admin", "admin")
         with self.browse() as page:
             self.log_in(page, session)
             self.assertShown(page, f"/odoo/sales/{order.id}", "Shopper")
             self.assertTabShown(page, "Browser", "Platform", "Campaign", "Keyword")
-            self.assertShown(page, f"/odoo/matomo-requests/{row.id}", "Errorpage")
+            self.assertShown(page, f"/odoo/matomo-requests/{request.id}", "Errorpage")
             settings = "/odoo/action-website.action_website_configuration"
             self.assertShown(page, settings, "Website", "Site")

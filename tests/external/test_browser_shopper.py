@@ -280,7 +280,7 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
         order = self.get_cart()
         self.assertEqual(order.state, "sent")
         self.send()
-        self.assertFalse(self.row(order))
+        self.assertFalse(self.get_request(order))
         self.go_back_in_time(order, days=3)
         self.confirm(order)
         self.send()

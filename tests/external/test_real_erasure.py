@@ -36,7 +36,11 @@ class TestRealErasure(RealOrdersCommon):
         before = self.real.orders()
         # The shopper has looked around before that, too.
         with closing(self.site._get__client()) as client:
-            view = {**self.row(mine).payload, "action_name": "A page", "ca": "0"}
+            view = {
+                **self.get_request(mine).payload,
+                "action_name": "A page",
+                "ca": "0",
+            }
             for name in ("idgoal", "revenue", "ec_id", "ec_items"):
                 view.pop(name)
             view["cdt"] = str(fields.Datetime.subtract(mine.date_order, hours=5))
@@ -87,4 +91,4 @@ class TestRealErasure(RealOrdersCommon):
                     asked.action_delete_in_matomo()
         self.real.unlock()
         self.assertEqual(sorted(self.real.orders()), ["MINE-2"])
-        self.assertTrue(self.row(mine).partner_id)
+        self.assertTrue(self.get_request(mine).partner_id)

@@ -142,7 +142,7 @@ class TestRealFailures(RealOrdersCommon):
             (refused, {"cid": "no visitor"}),
             (breaking, {"ec_items": '[["SKU","Name",[["Nested"]],1,1]]'}),
         ]:
-            row = self.row(order)
+            row = self.get_request(order)
             row.payload = {**row.payload, **values}
         for hour in range(3):
             with self.later(hours=hour):

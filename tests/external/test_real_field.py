@@ -57,7 +57,7 @@ class TestRealField(RealOrdersCommon):
              WHERE bought.idsite = %s AND bought.idorder = %s
             """,
             self.real.idsite,
-            self.row(order).order_ref,
+            self.get_request(order).order_ref,
         )
         return row
 
@@ -429,7 +429,7 @@ class TestRealField(RealOrdersCommon):
         self.assertAllThereOnce(orders)
         visit = self.visit(erased)
         self.assertNotEqual(visit["visitor"].lower(), VISITOR)
-        self.assertFalse({"ua", "lang", "_rcn"} & set(self.row(erased).payload))
+        self.assertFalse({"ua", "lang", "_rcn"} & set(self.get_request(erased).payload))
         self.assertEqual(int(visit["ip"], 16), 0)
         self.erase(erased)
         self.notice_and_send()
@@ -467,9 +467,9 @@ class TestRealField(RealOrdersCommon):
         self.run_verifier()
         self.assertStates(orders, "verified")
         forged, other = orders
-        ref = self.row(forged).order_ref
+        ref = self.get_request(forged).order_ref
         self.assertRegex(ref, r"^S00093-[0-9a-f]{8}$")
-        self.assertEqual(self.row(other).order_ref, "S00094")
+        self.assertEqual(self.get_request(other).order_ref, "S00094")
         recorded = self.real.orders()
         self.assertEqual(len(recorded), 5)
         self.assertEqual(recorded[ref]["revenue"], 115)
@@ -479,7 +479,7 @@ class TestRealField(RealOrdersCommon):
     def test_somebody_knows_even_the_secret_id(self):
         """It is said, and not tried for ever."""
         orders = self.confirm_many("S00095", "S00096")
-        secret = get_secret_order_ref(self.row(orders[0]))["order_ref"]
+        secret = get_secret_order_ref(self.get_request(orders[0]))["order_ref"]
         for ref in ("S00095", secret):
             self.stranger.forge_order(ref)
         self.send(3)

@@ -77,7 +77,7 @@ class TestRealOrders(AmountsCommon):
         for order in orders:
             with self.subTest(order=order.display_name):
                 self.assertState(order, "verified")
-                row = self.row(order)
+                row = self.get_request(order)
                 self.assertWellFormed(row.payload)
                 found = recorded[html.escape(row.order_ref).replace("&#x27;", "&#039;")]
                 self.assertEqual(
@@ -117,7 +117,7 @@ class TestRealOrders(AmountsCommon):
             "ec_sh": cents(shipping),
             "ec_dt": cents(off),
         }
-        payload = self.row(order).payload
+        payload = self.get_request(order).payload
         with self.subTest(order=order.display_name):
             self.assertEqual({name: payload[name] for name in expected}, expected)
 
@@ -189,7 +189,7 @@ class TestRealOrders(AmountsCommon):
         self.deliver(order)
         self.assertEqual(order.amount_total, 105.5)
         self.assertOdoo(order, off=10.0)
-        self.assertEqual(self.row(order).payload["ec_st"], "99.00")
+        self.assertEqual(self.get_request(order).payload["ec_st"], "99.00")
         self.assertEqual(
             self.real.items(order.name)["LAMP"], ("Lamp", Decimal("-0.50"), 2)
         )
@@ -240,7 +240,7 @@ class TestRealOrders(AmountsCommon):
             self.assertOdoo(sale, off=off)
         # What was taken back is no revenue, what was bought is.
         self.assertEqual(exchange.amount_total, -90.85)
-        self.assertEqual(self.row(exchange).payload["revenue"], "24.15")
+        self.assertEqual(self.get_request(exchange).payload["revenue"], "24.15")
         self.assertEqual(
             self.real.items(cards.matomo_order_ref),
             {"CARD": ("Card", Decimal(50), 2), "WALLET": ("Wallet", Decimal(25), 1)},
@@ -258,7 +258,7 @@ class TestRealOrders(AmountsCommon):
         sale = self.sync({**values, "amount_paid": 12.1})
         self.deliver(sale)
         self.assertOdoo(sale)
-        self.assertEqual(self.row(sale).payload["revenue"], "12.08")
+        self.assertEqual(self.get_request(sale).payload["revenue"], "12.08")
 
     def test_partly_settled_orders(self):
         """Each chair and each dollar is in Matomo once, with one order or another."""

@@ -28,7 +28,11 @@ class TestRealReconciliation(ComparisonCommon):
         first, second = self.sell(noon, night)
         lost = self.sell(noon)
         self.run_sender()
-        foreign = {**self.row(first).payload, "ec_id": "TAG-1", "revenue": "12.5"}
+        foreign = {
+            **self.get_request(first).payload,
+            "ec_id": "TAG-1",
+            "revenue": "12.5",
+        }
         with closing(self.site._get__client()) as client:
             client.send_bulk([foreign], timeout=10)
         real.query(

@@ -405,7 +405,7 @@ class TestRealTotals(ReportsCommon, AmountsCommon):
         """Return the totals of the items that were sent, by site and SKU."""
         skus = defaultdict(lambda: defaultdict(Counter))
         for order in orders:
-            row = self.row(order)
+            row = self.get_request(order)
             for sku, _name, _categories, price, quantity in json.loads(
                 row.payload["ec_items"]
             ):

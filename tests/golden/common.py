@@ -5,7 +5,6 @@ from datetime import datetime
 from itertools import count
 from unittest.mock import patch
 
-from odoo import Command, fields
 from odoo.sql_db import BaseCursor
 from odoo.tests import freeze_time
 from odoo.tests.test_cursor import TestCursor
@@ -83,63 +82,12 @@ class GoldenCommon(MatomoCommon):
             )
         )
 
-    def cancel(self, *orders):
-        for order in orders:
-            order._action_cancel()
-        self.end_transaction()
-
     def confirm_again(self, order):
         order.action_draft()
         return self.confirm(order)
 
     def credit(self, order, amount):
-        """Return a posted credit note for a part of the order's first line."""
-        line = order.order_line[:1]
-        move = self.env["account.move"].create(
-            {
-                "move_type": "out_refund",
-                "ref": f"CN-{next(self.numbers['CN'])}",
-                "partner_id": order.partner_id.id,
-                "invoice_date": fields.Date.today(),
-                "invoice_line_ids": [
-                    Command.create(
-                        {
-                            "product_id": line.product_id.id,
-                            "quantity": 1,
-                            "price_unit": amount,
-                            "tax_ids": [Command.set(line.tax_ids.ids)],
-                            "sale_line_ids": [Command.link(line.id)],
-                        }
-                    )
-                ],
-            }
-        )
-        move.action_post()
-        self.end_transaction()
-        return move
-
-    def settle(self, *orders, own=(), quantity=None):
-        """Return a POS order that settles sales orders and sells a product besides.
-
-        :param quantity: how much of each line it settles; by default all of it
-        """
-        return self.sync(
-            self.make_sale(
-                *(
-                    {
-                        "product_id": line.product_id.id,
-                        "qty": quantity or line.product_uom_qty,
-                        "price_unit": line.price_unit,
-                        "taxes": line.tax_ids,
-                        "sale_order_origin_id": line.order_id.id,
-                        "sale_order_line_id": line.id,
-                    }
-                    for order in orders
-                    for line in order.order_line
-                ),
-                *own,
-            )
-        )
+        return super().credit(order, amount, ref=f"CN-{next(self.numbers['CN'])}")
 
     def pay_down(self, order, amount):
         """Return a POS order that is a down payment of a sales order."""
@@ -165,21 +113,6 @@ class GoldenCommon(MatomoCommon):
         }
         values = {} if own else {"is_refund": True}
         return self.sync(self.make_sale(back, *own, **values)) - sale
-
-    def record_foreign(self, order, **values):
-        """Have another sender record an order in Matomo under our order ID."""
-        self.matomo.orders["1", order.name.casefold()] = {
-            "ec_id": order.name,
-            "revenue": "5.00",
-            "ec_st": "5.00",
-            "ec_tx": "0.00",
-            "ec_sh": "0.00",
-            "ec_dt": "0.00",
-            "ec_items": "[]",
-            "cid": "f" * 16,
-            "cdt": NOW,
-            **values,
-        }
 
     # === RUNNING === #
 

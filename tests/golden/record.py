@@ -41,58 +41,60 @@ SECRET = re.compile(r"(?<=\d-)[0-9a-f]{8}(?![0-9a-f])")
 
 def find_requests(env):
     """Return ``(kind, record)`` of everything in the log, oldest first."""
-    rows = env["matomo.request"].sudo().search([], order="id")
+    requests = env["matomo.request"].sudo().search([], order="id")
     carts = env["matomo.cart.update"].sudo().search([], order="id")
-    return [(row.kind, row) for row in rows] + [("cart", row) for row in carts]
+    return [(request.kind, request) for request in requests] + [
+        ("cart", request) for request in carts
+    ]
 
 
-def get_order(row):
-    if row._name == "matomo.cart.update":
-        return row.sale_order_id
-    return row.sale_order_id or row.pos_order_id
+def get_order(request):
+    if request._name == "matomo.cart.update":
+        return request.sale_order_id
+    return request.sale_order_id or request.pos_order_id
 
 
-def get_refunded(row):
-    return row.refunded_id
+def get_refunded(request):
+    return request.refunded_id
 
 
-def get_credit_note(row):
-    return row.refund_move_id
+def get_credit_note(request):
+    return request.refund_move_id
 
 
-def get_payload(row):
-    return row.payload
+def get_payload(request):
+    return request.payload
 
 
-def get_audit_url(row):
-    return row.tracking_url
+def get_audit_url(request):
+    return request.tracking_url
 
 
 REQUEST_FACTS = {
-    "channel": lambda row: row.channel,
-    "site": lambda row: row.site_id.idsite,
-    "order date": lambda row: row.order_date,
-    "state": lambda row: row.state,
-    "reason": lambda row: row.reason,
-    "notes": lambda row: row.notes,
-    "order id": lambda row: row.order_ref,
-    "sent later": lambda row: row.is_backfill,
-    "attempts": lambda row: row.attempt_count,
-    "failure type": lambda row: row.failure_type,
-    "next attempt": lambda row: row.next_attempt_date,
-    "next check": lambda row: row.next_check_date,
-    "sent": lambda row: row.sent_date,
-    "verified": lambda row: row.verified_date,
-    "revenue": lambda row: row.currency_id
-    and f"{row.revenue:.2f} {row.currency_id.name}",
-    "answer": lambda row: row.answer_status
-    and f"{row.answer_status} {row.answer_text or ''}".rstrip(),
+    "channel": lambda request: request.channel,
+    "site": lambda request: request.site_id.idsite,
+    "order date": lambda request: request.order_date,
+    "state": lambda request: request.state,
+    "reason": lambda request: request.reason,
+    "notes": lambda request: request.notes,
+    "order id": lambda request: request.order_ref,
+    "sent later": lambda request: request.is_backfill,
+    "attempts": lambda request: request.attempt_count,
+    "failure type": lambda request: request.failure_type,
+    "next attempt": lambda request: request.next_attempt_date,
+    "next check": lambda request: request.next_check_date,
+    "sent": lambda request: request.sent_date,
+    "verified": lambda request: request.verified_date,
+    "revenue": lambda request: request.currency_id
+    and f"{request.revenue:.2f} {request.currency_id.name}",
+    "answer": lambda request: request.answer_status
+    and f"{request.answer_status} {request.answer_text or ''}".rstrip(),
 }
 # Of a cart update. Before carts had a table of their own, it was a request.
 CART_FACTS = {
     name: {
-        "channel": lambda row: "web",
-        "order date": lambda row: row.changed_date,
+        "channel": lambda request: "web",
+        "order date": lambda request: request.changed_date,
     }.get(name, read)
     for name, read in REQUEST_FACTS.items()
     if name not in ("notes", "order id", "sent later", "next check", "verified")
@@ -226,11 +228,11 @@ class Record:
 
     def _find_facts(self):
         facts, orders = {}, {}
-        for kind, row in find_requests(self.env):
-            label = self._label(kind, row)
-            facts[label] = self._request_facts(row)
+        for kind, request in find_requests(self.env):
+            label = self._label(kind, request)
+            facts[label] = self._request_facts(request)
             if kind == "order":
-                orders[get_order(row)] = facts[label]
+                orders[get_order(request)] = facts[label]
         for order in find_orders(self.env):
             # Those of other tests and companies are none of ours.
             own = orders.get(order, {"state": "none"})
@@ -247,24 +249,24 @@ class Record:
             facts[label] = _texts(DAY_FACTS, day)
         return facts
 
-    def _label(self, kind, row):
-        order = get_order(row)
+    def _label(self, kind, request):
+        order = get_order(request)
         if kind == "order":
             return _order_label(order)
         if kind == "refund":
-            note = get_credit_note(row)
+            note = get_credit_note(request)
             by = f"{_name(order)}{note and f' ({note.ref})' or ''}"
-            return f"refund by {by} of {_name(get_refunded(row))}"
-        key = order, row.id
+            return f"refund by {by} of {_name(get_refunded(request))}"
+        key = order, request.id
         if key not in self.cart_numbers:
             same = [o for o, _id in self.cart_numbers if o == order]
             self.cart_numbers[key] = len(same) + 1
         return f"cart {_name(order)} update {self.cart_numbers[key]}"
 
-    def _request_facts(self, row):
-        is_cart = row._name == "matomo.cart.update"
-        facts = _texts(CART_FACTS if is_cart else REQUEST_FACTS, row)
-        payload = get_payload(row)
+    def _request_facts(self, request):
+        is_cart = request._name == "matomo.cart.update"
+        facts = _texts(CART_FACTS if is_cart else REQUEST_FACTS, request)
+        payload = get_payload(request)
         if payload:
             sent = [place for place, other in self.places if other == payload]
             facts["payload"] = (
@@ -272,8 +274,10 @@ class Record:
                 if sent
                 else "\n" + "\n".join(_describe(payload))
             )
-        if url := get_audit_url(row):
-            facts["audit URL"] = self._describe_url(url, row.site_id.url, payload or {})
+        if url := get_audit_url(request):
+            facts["audit URL"] = self._describe_url(
+                url, request.site_id.url, payload or {}
+            )
         return facts
 
     def _describe_url(self, url, base, payload):

@@ -196,10 +196,10 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
             self.confirm(self.make_order((self.chair, n + 2), (self.lamp, 1)))
             for n in range(5)
         )
-        self.settle(whole)
-        self.settle(part, quantity=1)
-        self.settle(more, quantity=5, own=[(self.lamp, 2)])
-        self.settle(two, three)
+        self.settle_orders(whole)
+        self.settle_orders(part, quantity=1)
+        self.settle_orders(more, quantity=5, own=[(self.lamp, 2)])
+        self.settle_orders(two, three)
         self.step("settled")
         self.run_all()
         self.step("run")
@@ -215,9 +215,9 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         orders = [self.confirm(self.make_order((self.chair, n + 2))) for n in range(6)]
         cancelled, deleted, again, late, first, second = orders
         for order in orders[:3]:
-            self.settle(order)
-        late_sale = self.settle(late, own=[(self.lamp, 1)])
-        self.settle(first, second)
+            self.settle_orders(order)
+        late_sale = self.settle_orders(late, own=[(self.lamp, 1)])
+        self.settle_orders(first, second)
         self.cancel(cancelled, deleted, again, first)
         deleted.unlink()
         self.step("cancelled before they were sent")
@@ -244,7 +244,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.matomo.faults = [FakeResponse(503)] * 2
         self.run_sender()
         for one in (order, refused, failed):
-            self.settle(one)
+            self.settle_orders(one)
         self.cancel(order, refused)
         self.run_all()
         self.step("Matomo is away")
@@ -268,10 +268,10 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
             for n in range(4)
         )
         dozens.order_line[0].product_uom_id = self.env.ref("uom.product_uom_dozen")
-        self.settle(whole)
-        self.settle(part, quantity=2)
+        self.settle_orders(whole)
+        self.settle_orders(part, quantity=2)
         self.pay_down(paid, 100.0)
-        self.settle(dozens, quantity=2)
+        self.settle_orders(dozens, quantity=2)
         self.step("settled")
         self.run_all()
         self.step("sent from the till")
@@ -280,7 +280,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
             self.retrack(order)
         self.run_all()
         self.step("sent from the desk")
-        self.settle(part, quantity=1)
+        self.settle_orders(part, quantity=1)
         self.run_all()
         self.step("the rest is settled")
         self.assertGolden("settled_before_it_is_tracked")
@@ -319,7 +319,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         self.cancel(never)
         sale = self.sync(self.make_sale((self.chair, 4)))
         settled = self.confirm(self.make_order((self.chair, 5)))
-        paid = self.settle(settled, quantity=3, own=[(self.lamp, 1)])
+        paid = self.settle_orders(settled, quantity=3, own=[(self.lamp, 1)])
         self.run_sender()
         self.step("tracked")
         self.cancel(cancelled)
@@ -462,7 +462,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         for order in (quotation, verified, sent, waiting):
             self.retrack(order)
         self.step("retracked")
-        payload = self.row(there).payload
+        payload = self.get_request(there).payload
         self.matomo.orders["1", there.name.casefold()] = payload
         del self.matomo.orders["1", missing.name.casefold()]
         mended.order_line.product_uom_qty = 2
@@ -523,7 +523,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         early.date_order = "2025-12-31"
         # Rules patch the models: a rollback alone would not bring them back.
         active.active = True
-        self.record_foreign(orders[0], cdt="2026-03-02 10:00:00")
+        self.plant(orders[0].name, cdt="2026-03-02 10:00:00")
         self.step("missed")
         self.run_cron("ir_cron_sweep")
         self.step("swept")
@@ -544,11 +544,11 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         orders.sudo().matomo_ip_address = "203.0.113.9"
         missing, dropped, foreign, others, taken, _good = orders
         self.matomo.drops = lambda p: p.get("ec_id") == dropped.name
-        self.record_foreign(taken)
+        self.plant(taken.name)
         self.run_sender()
         self.step("sent")
         del self.matomo.orders["1", missing.name.casefold()]
-        self.record_foreign(foreign)
+        self.plant(foreign.name)
         self.recorded(others).update(ec_tx="1.00", ec_sh="2.00")
         for number in range(3):
             self.run_verifier()
@@ -707,7 +707,7 @@ class TestGoldenOrders(GoldenCommon, AmountsCommon):
         """The token can send orders and cannot read reports."""
         self.matomo.may_read = False
         orders = self.confirm_many(4)
-        self.record_foreign(orders[0])
+        self.plant(orders[0].name)
         self.run_sender()
         self.step("one of four is refused")
         self.run_verifier()

@@ -12,7 +12,6 @@ from matomo_order_tracking.matomo_api.privacy import (
     anonymize_url,
     is_personal,
     limit_shopper,
-    mask_ip_address,
     withdraw_dimension,
     withdraw_everybody,
     withdraw_shopper,
@@ -24,33 +23,6 @@ PARAMETERS = st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"])),
     min_size=1,
 )
-
-
-@pytest.mark.parametrize(
-    ("address", "byte_count", "masked"),
-    [
-        ("192.168.100.7", 0, "192.168.100.7"),
-        ("192.168.100.7", 1, "192.168.100.0"),
-        ("192.168.100.7", 2, "192.168.0.0"),
-        ("192.168.100.7", 3, "192.0.0.0"),
-        ("2001:db8:1:2:3:4:5:6", 0, "2001:db8:1:2:3:4:5:6"),
-        ("2001:db8:1:2:3:4:5:6", 1, "2001:db8:1:2::"),
-        ("2001:db8:1:2:3:4:5:6", 2, "2001:db8:1::"),
-        ("2001:db8:1:2:3:4:5:6", 3, "2001:d00::"),
-        ("::ffff:192.168.100.7", 2, "::ffff:192.168.0.0"),
-        ("fe80::1%eth0", 1, "fe80::"),
-    ],
-)
-def test_addresses_are_masked_as_matomo_masks_them(address, byte_count, masked):
-    assert mask_ip_address(address, byte_count) == masked
-
-
-@given(st.ip_addresses(), st.integers(1, 3))
-def test_more_is_masked_with_more_bytes(ip, byte_count):
-    once = mask_ip_address(str(ip), byte_count)
-    assert mask_ip_address(once, byte_count) == once
-    less = mask_ip_address(str(ip), byte_count - 1)
-    assert mask_ip_address(less, byte_count) == once
 
 
 @given(PARAMETERS)

@@ -16,6 +16,7 @@ from matomo_order_tracking.tools.shopper import (
     follow_visitor,
     is_cookie_bar_answered,
     is_visitor_known,
+    mask_ip_address,
     merge_visit,
     prepare_visitor_cookie,
     read_consent,
@@ -259,6 +260,33 @@ def test_ip_address(remote_addr, mask, stored):
     request = make_request(remote_addr=remote_addr)
     visit = read_visit(request, replace(POLICY, ip_mask=mask))
     assert visit.metadata["matomo_ip_address"] == stored
+
+
+@pytest.mark.parametrize(
+    ("address", "byte_count", "masked"),
+    [
+        ("192.168.100.7", 0, "192.168.100.7"),
+        ("192.168.100.7", 1, "192.168.100.0"),
+        ("192.168.100.7", 2, "192.168.0.0"),
+        ("192.168.100.7", 3, "192.0.0.0"),
+        ("2001:db8:1:2:3:4:5:6", 0, "2001:db8:1:2:3:4:5:6"),
+        ("2001:db8:1:2:3:4:5:6", 1, "2001:db8:1:2::"),
+        ("2001:db8:1:2:3:4:5:6", 2, "2001:db8:1::"),
+        ("2001:db8:1:2:3:4:5:6", 3, "2001:d00::"),
+        ("::ffff:192.168.100.7", 2, "::ffff:192.168.0.0"),
+        ("fe80::1%eth0", 1, "fe80::"),
+    ],
+)
+def test_addresses_are_masked_as_matomo_masks_them(address, byte_count, masked):
+    assert mask_ip_address(address, byte_count) == masked
+
+
+@given(st.ip_addresses(), st.integers(1, 3))
+def test_more_is_masked_with_more_bytes(ip, byte_count):
+    once = mask_ip_address(str(ip), byte_count)
+    assert mask_ip_address(once, byte_count) == once
+    less = mask_ip_address(str(ip), byte_count - 1)
+    assert mask_ip_address(less, byte_count) == once
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ class TestThirdChannel(ComparisonCommon):
         self.assertState(ticket, "verified")
         self.assertRecorded(ticket, revenue="25.00", ec_id="T-0", action_name="Ticket")
         self.assertTrue(ticket.matomo_tracked)
-        self.assertEqual(self.row(ticket).display_name, "T-0")
-        self.assertEqual(self.row(ticket).channel, "ticket")
+        self.assertEqual(self.get_request(ticket).display_name, "T-0")
+        self.assertEqual(self.get_request(ticket).channel, "ticket")
         found = self.env["matomo.test.ticket"].search(
             [("matomo_state", "=", "verified")]
         )
@@ -77,7 +77,7 @@ class TestThirdChannel(ComparisonCommon):
         self.run_sender()
         (event,) = self.matomo.events
         self.assertEqual((event["e_n"], event["e_v"]), ("T-0", "25.00"))
-        refund = ticket.sudo().matomo_request_ids - self.row(ticket)
+        refund = ticket.sudo().matomo_request_ids - self.get_request(ticket)
         self.assertEqual((refund.kind, refund.state), ("refund", "sent"))
         self.assertEqual(refund.refunded_id, ticket)
 
@@ -107,7 +107,7 @@ class TestThirdChannel(ComparisonCommon):
         manager = self.make_manager()
         self.erase(self.customer, manager)
         self.assertFalse(ticket.sudo().matomo_ip_address)
-        self.assertTrue(self.row(ticket).is_anonymized)
+        self.assertTrue(self.get_request(ticket).is_anonymized)
 
     def test_the_log_shows_tickets_beside_other_orders(self):
         self.sell_ticket()
