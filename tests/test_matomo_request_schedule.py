@@ -188,8 +188,9 @@ class TestSchedule(MatomoCommon, CronMixinCase):
         self.matomo.faults = [lose] * 2
         self.run_sender()
         with self.at(minutes=2):
-            # Refused as a duplicate, accepted by the probe, and not to be read.
-            self.matomo.faults = [None, None, DOWN]
+            # Refused as a duplicate, accepted by the probe, and not to be read,
+            # whatever is asked for.
+            self.matomo.faults = [None, None, DOWN, DOWN]
             self.run_sender()
             self.assertState(doubtful, "pending")
             fresh = self.confirm(self.make_order())

@@ -424,7 +424,8 @@ class TestSettlement(AmountsCommon):
         rows = orders._matomo_enqueue()
         self.env.flush_all()
         self.env.cr.execute(
-            "SELECT ctid::text FROM matomo_request WHERE id IN %s", [rows._ids]
+            "SELECT ctid::text FROM matomo_request WHERE id IN %s ORDER BY id",
+            [rows._ids],
         )
         before = self.env.cr.fetchall()
         orders.write({"state": "cancel"})
@@ -433,6 +434,7 @@ class TestSettlement(AmountsCommon):
         with self.assertQueryCount(15):
             self.env.cr.precommit.run()
         self.env.cr.execute(
-            "SELECT ctid::text FROM matomo_request WHERE id IN %s", [rows._ids]
+            "SELECT ctid::text FROM matomo_request WHERE id IN %s ORDER BY id",
+            [rows._ids],
         )
         self.assertEqual(self.env.cr.fetchall(), before)
