@@ -166,10 +166,10 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_verdict(self):
-        requests = self._get_matomo_requests()
+        by_order = self._get_matomo_requests()
         nothing = self.env["matomo.request"]
         for order in self:
-            request = requests.get(order._origin.id, nothing)
+            request = by_order.get(order._origin.id, nothing)
             order.matomo_state = request.state
             order.matomo_reason = request.reason or (
                 not request and order._get_matomo_missing_reason()
@@ -186,9 +186,9 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_amount)
     def _compute_matomo_notes(self):
-        requests = self._get_matomo_requests()
+        by_order = self._get_matomo_requests()
         for order in self:
-            request = requests.get(order._origin.id)
+            request = by_order.get(order._origin.id)
             notes = []
             if request:
                 notes = [request.notes, request._get_conversion_sentence()]
@@ -247,9 +247,9 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_tracking_url(self):
-        requests = self._get_matomo_requests()
+        by_order = self._get_matomo_requests()
         for order in self:
-            request = requests.get(order._origin.id)
+            request = by_order.get(order._origin.id)
             order.matomo_tracking_url = request.tracking_url if request else False
 
     def _search_matomo_request(self, field_name, domain):
