@@ -40,9 +40,13 @@ from ..tools.alerts import SiteFacts, find_alerts
 from ..tools.fields import WriteOnlyChar
 from ..tools.sentences import (
     describe_alerts,
+    describe_anonymised,
     describe_change,
+    describe_dirt,
     describe_error,
+    describe_read_refusal,
     describe_refused_address,
+    describe_unreadable,
 )
 from ..tools.shopper import ShopperPolicy
 
@@ -803,29 +807,14 @@ class MatomoSite(models.Model):
             return [describe_error(env, trouble)]
         sentences = self._describe_concerns(env, facts)
         if facts.may_read is False:
-            sentences.append(self._describe_read_refusal(env))
+            sentences.append(describe_read_refusal(env, self.idsite))
         elif facts.read_error:
-            sentences.append(self._describe_unreadable(env, facts.read_error))
+            sentences.append(describe_unreadable(env, facts.read_error))
         return sentences
 
     def _describe_connection(self, env, facts):
         name = facts.site.name if facts.site else ""
         return env._("Connected to “%s”.", name or self.name)
-
-    def _describe_unreadable(self, env, error):
-        return env._(
-            "Orders are accepted; they cannot be read back: %s",
-            describe_error(env, error),
-        )
-
-    def _describe_read_refusal(self, env):
-        return env._(
-            "Orders are accepted; they cannot be read back: Matomo does not let the "
-            "token read whether it has recorded them. Give the token's user view "
-            "access to site %s in Matomo, then test the connection. Odoo asks again "
-            "every day.",
-            self.idsite,
-        )
 
     # === TOKEN === #
     #
@@ -1078,18 +1067,12 @@ class MatomoSite(models.Model):
         """
         if bool(dirt) == self.is_answer_dirty:
             return
-        env = self._get_message_env()
         values = {"is_answer_dirty": bool(dirt)}
         if dirt:
             _logger.warning("Matomo site %s answers with other text: %s", self.id, dirt)
             values |= {
                 "state": "warning",
-                "state_message": env._(
-                    "Orders arrive, but Matomo's server mixes other text into Matomo's "
-                    "answers. Have PHP's setting display_errors switched off there. "
-                    "It begins with: “%s”",
-                    dirt[:200],
-                ),
+                "state_message": describe_dirt(self._get_message_env(), dirt),
             }
         elif self.state == "warning" and not self.read_failure_count:
             values |= self._get_rest_values()
@@ -1097,12 +1080,7 @@ class MatomoSite(models.Model):
         self.sudo().write(values)
 
     def _report_anonymised(self):
-        """Say once that Matomo cannot tell two orders of one id apart."""
-        message = self._get_message_env()._(
-            "Matomo anonymises order IDs (Administration, Privacy): it would count an "
-            "order twice if it were sent twice. Every order is looked for there "
-            "before it is sent a second time."
-        )
+        """Say once that Matomo cannot tell two orders of one ID apart."""
         if self.is_order_id_anonymised:
             return
         _logger.warning(
@@ -1112,7 +1090,12 @@ class MatomoSite(models.Model):
             self.url,
         )
         # sudo: health is readonly for everybody but the sender.
-        self.sudo().write({"is_order_id_anonymised": True, "state_message": message})
+        self.sudo().write(
+            {
+                "is_order_id_anonymised": True,
+                "state_message": describe_anonymised(self._get_message_env()),
+            }
+        )
 
     def _report_trouble(self, error):
         """Stop sending to this site for a while.
@@ -1184,7 +1167,7 @@ class MatomoSite(models.Model):
             env = self._get_message_env()
             values |= {
                 "state": "warning",
-                "state_message": self._describe_unreadable(env, error),
+                "state_message": describe_unreadable(env, error),
             }
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write(values)
@@ -1215,7 +1198,7 @@ class MatomoSite(models.Model):
         if self.state in ("ok", "unknown"):
             values |= {
                 "state": "warning",
-                "state_message": self._describe_read_refusal(env),
+                "state_message": describe_read_refusal(env, self.idsite),
             }
         if self.can_read:
             _logger.warning("The token of Matomo site %s may not read it.", self.id)
