@@ -167,10 +167,10 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_verdict(self):
-        known = self._get_matomo_requests()
+        by_order = self._get_matomo_requests()
         nothing = self.env["matomo.request"]
         for order in self:
-            request = known.get(order._origin.id, nothing)
+            request = by_order.get(order._origin.id, nothing)
             order.matomo_state = request.state
             order.matomo_reason = request.reason or (
                 not request and order._get_matomo_missing_reason()
@@ -187,9 +187,9 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_amount)
     def _compute_matomo_notes(self):
-        known = self._get_matomo_requests()
+        by_order = self._get_matomo_requests()
         for order in self:
-            request = known.get(order._origin.id)
+            request = by_order.get(order._origin.id)
             notes = []
             if request:
                 notes = [request.notes, request._get_conversion_sentence()]
@@ -248,9 +248,9 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_tracking_url(self):
-        known = self._get_matomo_requests()
+        by_order = self._get_matomo_requests()
         for order in self:
-            request = known.get(order._origin.id)
+            request = by_order.get(order._origin.id)
             order.matomo_tracking_url = request.tracking_url if request else False
 
     def _search_matomo_request(self, field_name, domain):

@@ -16,7 +16,7 @@ from ..const import (
     UNCOUNTED_STATES,
     USER_GROUP,
 )
-from ..matomo_api.errors import ServerTrouble, get_failure_type
+from ..matomo_api.errors import get_failure_type
 from ..matomo_api.matching import Owner, describe_sent, find_differences, get_owner
 from ..matomo_api.outcomes import (
     Absent,
@@ -54,6 +54,12 @@ from ..outbox.orders import get_secret_order_ref
 from ..outbox.sender import Sender
 from ..outbox.transactions import guarded
 from ..outbox.verifier import Verifier
+from ..tools.sentences import (
+    describe_difference,
+    describe_failures,
+    describe_lost_answer,
+    describe_refusal,
+)
 from .matomo_site import get_conversion
 
 _logger = logging.getLogger(__name__)
@@ -738,7 +744,9 @@ class MatomoRequest(models.Model):
                 self._hold()
             case Refused(answer=answer):
                 self._fail(
-                    "refused", self._get_refused_reason(), **describe_answer(answer)
+                    "refused",
+                    describe_refusal(self.env, self.kind),
+                    **describe_answer(answer),
                 )
             case Broken(error=error, is_general=is_general):
                 self._retry_broken(error, is_general)
@@ -802,8 +810,11 @@ class MatomoRequest(models.Model):
         if self.verified_date:
             # Once verified it is missing only if somebody deletes it: that is counted.
             del values["missing_count"]
-        if differences := self._get_difference_sentences(recorded):
-            self._record_difference(recorded, "\n".join(differences), **values)
+        if differences := find_differences(self._describe_sent(), recorded):
+            reason = "\n".join(
+                describe_difference(self.env, difference) for difference in differences
+            )
+            self._record_difference(recorded, reason, **values)
             return
         self._update_state(
             "verified",
@@ -842,38 +853,6 @@ class MatomoRequest(models.Model):
             recorded_revenue=float(recorded.revenue),
             **values,
         )
-
-    def _get_difference_sentences(self, recorded):
-        sentences = {
-            "item": self.env._("Matomo has no item “%(sku)s”; %(sent)s were sent."),
-            "other item": self.env._("Matomo has an item “%(sku)s” that was not sent."),
-            "quantity": self.env._(
-                "Matomo has %(recorded)s instead of %(sent)s of the item “%(sku)s”."
-            ),
-            "price": self.env._(
-                "Matomo has the item “%(sku)s” at a price of %(recorded)s instead of "
-                "%(sent)s."
-            ),
-            "subtotal": self.env._(
-                "Matomo has a subtotal of %(recorded)s, not %(sent)s."
-            ),
-            "tax": self.env._("Matomo has a tax of %(recorded)s, not %(sent)s."),
-            "shipping": self.env._(
-                "Matomo has delivery costs of %(recorded)s, not %(sent)s."
-            ),
-            "discount": self.env._(
-                "Matomo has a discount of %(recorded)s, not %(sent)s."
-            ),
-        }
-        return [
-            sentences[difference.name]
-            % {
-                "sku": difference.sku,
-                "recorded": difference.recorded,
-                "sent": difference.sent,
-            }
-            for difference in find_differences(self._describe_sent(), recorded)
-        ]
 
     def _check_again(self):
         """Matomo was read and does not show whether it has the orders.
@@ -1013,7 +992,7 @@ class MatomoRequest(models.Model):
         if count >= (
             schedule.MAX_GENERAL_ERRORS if is_general else schedule.MAX_ERRORS
         ):
-            reason = self._get_broken_reason(error, count)
+            reason = describe_failures(self.env, self.kind, error, count)
             self._fail(get_failure_type(error), reason, error_count=0, **details)
             return
         date = fields.Datetime.now() + schedule.backoff(count)
@@ -1057,25 +1036,8 @@ class MatomoRequest(models.Model):
         """Defer requests that Matomo may have, until the token may read whether."""
         date = fields.Datetime.now() + schedule.UNREADABLE_WAIT
         for request in self:
-            reasons = {
-                "refund": self.env._(
-                    "Matomo's answer to this refund was lost, and Matomo does not let "
-                    "the token read whether it is there. It waits, because a refund "
-                    "that is sent twice counts twice: let the token read the site in "
-                    "Matomo, then test the connection here."
-                )
-            }
-            request._update_state(
-                "pending",
-                reason=reasons.get(request.kind)
-                or self.env._(
-                    "Matomo's answer to this order was lost. Matomo replaces order IDs "
-                    "and does not let the token read whether the order is there. It "
-                    "waits, because it would count twice if it were sent twice: let "
-                    "the token read the site in Matomo, then test the connection here."
-                ),
-                next_attempt_date=date,
-            )
+            reason = describe_lost_answer(self.env, request.kind)
+            request._update_state("pending", reason=reason, next_attempt_date=date)
         self._wake_sender(at=date)
 
     def _discount_attempt(self):
@@ -1117,54 +1079,6 @@ class MatomoRequest(models.Model):
         What the sender and the verifier do with requests is in that language already.
         """
         return self.with_context(lang=self.company_id._get_matomo_lang()).env
-
-    def _get_refused_reason(self):
-        reasons = {
-            "refund": self.env._(
-                "Matomo refused this refund, although it accepts the token and the "
-                "site. Compare the refund's audit URL with what Matomo expects, then "
-                "press Retrack on the order."
-            )
-        }
-        return reasons.get(self.kind) or self.env._(
-            "Matomo refused this order, although it accepts the token and the "
-            "site. Compare the audit URL with what Matomo expects, mend the "
-            "order and press Retrack."
-        )
-
-    def _get_broken_reason(self, error, count):
-        """Return why a request is given up that the server failed on.
-
-        :param error: the last one
-        :param count: how often it failed
-        """
-        figures = {"count": count, "status": error.status}
-        is_answer = isinstance(error, ServerTrouble)
-        sentences = {
-            ("refund", True): self.env._(
-                "Matomo's server, or a firewall before it, answered this refund "
-                "%(count)s times with HTTP status %(status)s, although it takes other "
-                "requests. Its log says why. Have it corrected there, then press "
-                "Retrack on the order."
-            ),
-            ("refund", False): self.env._(
-                "Matomo's server did not answer %(count)s times when this refund was "
-                "sent, although it answers otherwise. Its log says why. Have it "
-                "corrected there, then press Retrack on the order."
-            ),
-            ("order", True): self.env._(
-                "Matomo's server, or a firewall before it, answered this order "
-                "%(count)s times with HTTP status %(status)s, although it takes other "
-                "requests. A firewall may dislike a word in a product's name. The log "
-                "of that server says why. Have it corrected there, then press Retrack."
-            ),
-            ("order", False): self.env._(
-                "Matomo's server did not answer %(count)s times when this order was "
-                "sent, although it answers otherwise. Its log says why. Have it "
-                "corrected there, then press Retrack."
-            ),
-        }
-        return sentences[self.kind, is_answer] % figures
 
     def _get_too_old_reason(self):
         env = self._get_message_env()

@@ -41,9 +41,13 @@ from ..tools.fields import WriteOnlyChar
 from ..tools.outside_token import find_token, get_name, get_old_name
 from ..tools.sentences import (
     describe_alerts,
+    describe_anonymised,
     describe_change,
+    describe_dirt,
     describe_error,
+    describe_read_refusal,
     describe_refused_address,
+    describe_unreadable,
     to_html,
 )
 from ..tools.shopper import ShopperPolicy
@@ -893,29 +897,14 @@ class MatomoSite(models.Model):
             return [describe_error(env, trouble)]
         sentences = self._describe_concerns(env, facts)
         if facts.may_read is False:
-            sentences.append(self._describe_read_refusal(env))
+            sentences.append(describe_read_refusal(env, self.idsite))
         elif facts.read_error:
-            sentences.append(self._describe_unreadable(env, facts.read_error))
+            sentences.append(describe_unreadable(env, facts.read_error))
         return sentences
 
     def _describe_connection(self, env, facts):
         name = facts.site.name if facts.site else ""
         return env._("Connected to “%s”.", name or self.name)
-
-    def _describe_unreadable(self, env, error):
-        return env._(
-            "Orders are accepted; they cannot be read back: %s",
-            describe_error(env, error),
-        )
-
-    def _describe_read_refusal(self, env):
-        return env._(
-            "Orders are accepted; they cannot be read back: Matomo does not let the "
-            "token read whether it has recorded them. Give the token's user view "
-            "access to site %s in Matomo, then test the connection. Odoo asks again "
-            "every day.",
-            self.idsite,
-        )
 
     # === TOKEN === #
     #
@@ -1204,18 +1193,12 @@ class MatomoSite(models.Model):
         """
         if bool(dirt) == self.is_answer_dirty:
             return
-        env = self._get_message_env()
         values = {"is_answer_dirty": bool(dirt)}
         if dirt:
             _logger.warning("Matomo site %s answers with other text: %s", self.id, dirt)
             values |= {
                 "state": "warning",
-                "state_message": env._(
-                    "Orders arrive, but Matomo's server mixes other text into Matomo's "
-                    "answers. Have PHP's setting display_errors switched off there. "
-                    "It begins with: “%s”",
-                    dirt[:200],
-                ),
+                "state_message": describe_dirt(self._get_message_env(), dirt),
             }
         elif self.state == "warning" and not self.read_failure_count:
             values |= self._get_rest_values()
@@ -1230,11 +1213,6 @@ class MatomoSite(models.Model):
 
         :param request: the order that was found under a random ID
         """
-        message = self._get_message_env()._(
-            "Matomo anonymises order IDs (Administration, Privacy): it would count an "
-            "order twice if it were sent twice. Every order is looked for there "
-            "before it is sent a second time."
-        )
         # sudo: health is readonly for everybody but the sender.
         site = self.sudo()
         first = site.anonymised_request_id
@@ -1251,6 +1229,7 @@ class MatomoSite(models.Model):
             self.id,
             self.url,
         )
+        message = describe_anonymised(self._get_message_env())
         site.write({"is_order_id_anonymised": True, "state_message": message})
 
     def _report_trouble(self, error):
@@ -1323,7 +1302,7 @@ class MatomoSite(models.Model):
             env = self._get_message_env()
             values |= {
                 "state": "warning",
-                "state_message": self._describe_unreadable(env, error),
+                "state_message": describe_unreadable(env, error),
             }
         # sudo: health is readonly for everybody but the sender.
         self.sudo().write(values)
@@ -1354,7 +1333,7 @@ class MatomoSite(models.Model):
         if self.state in ("ok", "unknown"):
             values |= {
                 "state": "warning",
-                "state_message": self._describe_read_refusal(env),
+                "state_message": describe_read_refusal(env, self.idsite),
             }
         if self.can_read:
             _logger.warning("The token of Matomo site %s may not read it.", self.id)

@@ -1,6 +1,11 @@
-"""What people read of errors and alerts, in their language."""
+"""What people read of errors, alerts and Matomo's answers, in their language.
+
+Each function takes the environment whose language the sentence has.
+"""
 
 from markupsafe import Markup
+
+from ..matomo_api.errors import ServerTrouble
 
 # {kind of matomo_api.errors: the sentence}. Each names what to do, where a person can
 # do something.
@@ -308,3 +313,181 @@ def describe_refused_address(env, kind, address):
 def describe_error(env, error):
     """Return the sentence of a ``MatomoError`` in the language of ``env``."""
     return SENTENCES[error.kind](env, error.figures)
+
+
+# === A SITE === #
+
+
+def describe_unreadable(env, error):
+    """Return why a site's orders cannot be read back.
+
+    :param MatomoError error: what happened when Matomo was read
+    """
+    return env._(
+        "Orders are accepted; they cannot be read back: %s", describe_error(env, error)
+    )
+
+
+def describe_read_refusal(env, idsite):
+    """Return what to do if the token may not read a site."""
+    return env._(
+        "Orders are accepted; they cannot be read back: Matomo does not let the "
+        "token read whether it has recorded them. Give the token's user view "
+        "access to site %s in Matomo, then test the connection. Odoo asks again "
+        "every day.",
+        idsite,
+    )
+
+
+def describe_dirt(env, dirt):
+    """Return what to do about other text in Matomo's answers.
+
+    :param dirt: the other text; its beginning is shown
+    """
+    return env._(
+        "Orders arrive, but Matomo's server mixes other text into Matomo's "
+        "answers. Have PHP's setting display_errors switched off there. "
+        "It begins with: “%s”",
+        dirt[:200],
+    )
+
+
+def describe_anonymised(env):
+    """Return what it means that Matomo replaces order IDs."""
+    return env._(
+        "Matomo anonymises order IDs (Administration, Privacy): it would count an "
+        "order twice if it were sent twice. Every order is looked for there "
+        "before it is sent a second time."
+    )
+
+
+# === A REQUEST === #
+#
+# A kind that another module adds reads what is said of an order.
+
+# {kind of matomo.request: why Matomo has not taken it}.
+REFUSALS = {
+    "refund": lambda env: env._(
+        "Matomo refused this refund, although it accepts the token and the "
+        "site. Compare the refund's audit URL with what Matomo expects, then "
+        "press Retrack on the order."
+    ),
+    "order": lambda env: env._(
+        "Matomo refused this order, although it accepts the token and the "
+        "site. Compare the audit URL with what Matomo expects, mend the "
+        "order and press Retrack."
+    ),
+}
+
+# {(kind of matomo.request, whether the server answered): the sentence}.
+FAILURES = {
+    ("refund", True): lambda env, figures: env._(
+        "Matomo's server, or a firewall before it, answered this refund "
+        "%(count)s times with HTTP status %(status)s, although it takes other "
+        "requests. Its log says why. Have it corrected there, then press "
+        "Retrack on the order.",
+        **figures,
+    ),
+    ("refund", False): lambda env, figures: env._(
+        "Matomo's server did not answer %(count)s times when this refund was "
+        "sent, although it answers otherwise. Its log says why. Have it "
+        "corrected there, then press Retrack on the order.",
+        **figures,
+    ),
+    ("order", True): lambda env, figures: env._(
+        "Matomo's server, or a firewall before it, answered this order "
+        "%(count)s times with HTTP status %(status)s, although it takes other "
+        "requests. A firewall may dislike a word in a product's name. The log "
+        "of that server says why. Have it corrected there, then press Retrack.",
+        **figures,
+    ),
+    ("order", False): lambda env, figures: env._(
+        "Matomo's server did not answer %(count)s times when this order was "
+        "sent, although it answers otherwise. Its log says why. Have it "
+        "corrected there, then press Retrack.",
+        **figures,
+    ),
+}
+
+# {kind of matomo.request: why it waits, since nobody knows whether Matomo has it}.
+LOST_ANSWERS = {
+    "refund": lambda env: env._(
+        "Matomo's answer to this refund was lost, and Matomo does not let "
+        "the token read whether it is there. It waits, because a refund "
+        "that is sent twice counts twice: let the token read the site in "
+        "Matomo, then test the connection here."
+    ),
+    "order": lambda env: env._(
+        "Matomo's answer to this order was lost. Matomo replaces order IDs "
+        "and does not let the token read whether the order is there. It "
+        "waits, because it would count twice if it were sent twice: let "
+        "the token read the site in Matomo, then test the connection here."
+    ),
+}
+
+# {name of a Difference in matomo_api.matching: the sentence}.
+DIFFERENCES = {
+    "item": lambda env, figures: env._(
+        "Matomo has no item “%(sku)s”; %(sent)s were sent.", **figures
+    ),
+    "other item": lambda env, figures: env._(
+        "Matomo has an item “%(sku)s” that was not sent.", **figures
+    ),
+    "quantity": lambda env, figures: env._(
+        "Matomo has %(recorded)s instead of %(sent)s of the item “%(sku)s”.", **figures
+    ),
+    "price": lambda env, figures: env._(
+        "Matomo has the item “%(sku)s” at a price of %(recorded)s instead of %(sent)s.",
+        **figures,
+    ),
+    "subtotal": lambda env, figures: env._(
+        "Matomo has a subtotal of %(recorded)s, not %(sent)s.", **figures
+    ),
+    "tax": lambda env, figures: env._(
+        "Matomo has a tax of %(recorded)s, not %(sent)s.", **figures
+    ),
+    "shipping": lambda env, figures: env._(
+        "Matomo has delivery costs of %(recorded)s, not %(sent)s.", **figures
+    ),
+    "discount": lambda env, figures: env._(
+        "Matomo has a discount of %(recorded)s, not %(sent)s.", **figures
+    ),
+}
+
+
+def describe_refusal(env, kind):
+    """Return why a request was given up that Matomo has refused.
+
+    :param kind: of ``matomo.request``
+    """
+    return REFUSALS.get(kind, REFUSALS["order"])(env)
+
+
+def describe_failures(env, kind, error, count):
+    """Return why a request was given up on which Matomo's server failed.
+
+    :param kind: of ``matomo.request``
+    :param MatomoError error: of the last attempt
+    :param count: how often the server failed
+    """
+    is_answer = isinstance(error, ServerTrouble)
+    describe = FAILURES.get((kind, is_answer), FAILURES["order", is_answer])
+    return describe(env, {"count": count, "status": error.status})
+
+
+def describe_lost_answer(env, kind):
+    """Return why a request waits until the token may read Matomo.
+
+    :param kind: of ``matomo.request``
+    """
+    return LOST_ANSWERS.get(kind, LOST_ANSWERS["order"])(env)
+
+
+def describe_difference(env, difference):
+    """Return the sentence of a ``Difference`` of ``matomo_api.matching``."""
+    figures = {
+        "sku": difference.sku,
+        "recorded": difference.recorded,
+        "sent": difference.sent,
+    }
+    return DIFFERENCES[difference.name](env, figures)
