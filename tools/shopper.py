@@ -33,6 +33,15 @@ _BRAND = re.compile(r'"([^"\\]{1,64})";\s?v="([^"\\]{1,32})"')
 # are the figures of Matomo's own setting "Anonymize Visitors' IP addresses"
 # (docs/matomo.md section 8).
 _KEPT_BITS = {0: (32, 128), 1: (24, 64), 2: (16, 48), 3: (8, 24)}
+# How crawlers call themselves: by a word that ends in "bot" (Cubot makes phones), by an
+# address that explains them, or by a name of their own. A messenger whose user agent
+# begins with its own name fetches a preview; its browser begins with "Mozilla".
+_CRAWLER = re.compile(
+    r"(?<!cu)bot\b|crawler|spider\b|slurp|\+https?://|facebookexternalhit|bingpreview"
+    r"|google web preview|uripreview|mediapartners-google|googleother|google-pagerenderer"
+    r"|^(?:whatsapp|pinterest|curl|wget|python-\w+|okhttp|go-http-client)/",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,16 @@ class Visit:
 
 
 # === READING A REQUEST === #
+
+
+def is_crawler(headers: Mapping[str, str]) -> bool:
+    """Return whether a program that reads whole websites makes this request.
+
+    It fills carts only because it follows links. The rule of Odoo takes the browsers of
+    Instagram, Pinterest and WhatsApp for robots, too, and phones of Cubot.
+    """
+    user_agent = headers.get("User-Agent") or ""
+    return bool(_CRAWLER.search(user_agent[:MAX_USER_AGENT_LENGTH]))
 
 
 def read_visit(request: HttpRequest, policy: ShopperPolicy) -> Visit:
