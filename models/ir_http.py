@@ -5,7 +5,6 @@ from odoo.http import request
 
 from odoo.addons.website_sale.models.website import CART_SESSION_CACHE_KEY
 
-from ..const import SHOPPER_FIELDS
 from ..outbox import schedule
 from ..outbox.transactions import guarded
 from ..tools import shopper
@@ -30,8 +29,6 @@ LAST_TRANSACTION = "__website_sale_last_tx_id"
 REFUSED = "matomo_refused"
 # Key of the session: since when the shopper's visitor is unknown (seconds since 1970).
 UNKNOWN_SINCE = "matomo_unknown_since"
-# Key of the session where `website_sale` keeps the order that the shopper has bought.
-BOUGHT = "sale_last_order_id"
 
 
 class IrHttp(models.AbstractModel):
@@ -70,9 +67,6 @@ class IrHttp(models.AbstractModel):
             # sudo: a shopper has no access right to their own cart.
             orders = request.env["sale.order"].sudo().browse(sorted(visited))
             cls._register_matomo_visit(orders, changed)
-        bought_id = request.session.get(BOUGHT)
-        if bought_id and bought_id not in own:
-            cls._withdraw_matomo_visit(bought_id)
         return response
 
     @classmethod
@@ -134,26 +128,6 @@ class IrHttp(models.AbstractModel):
                 cls._register_matomo_order_visit(
                     order, http_request, order.id in changed
                 )
-
-    @classmethod
-    def _withdraw_matomo_visit(cls, order_id):
-        """Anonymize an order if its shopper refuses now, after buying it.
-
-        :param order_id: ID of the shopper's last order, which is no cart any more
-        :raise: see ``_register_matomo_visit``
-        """
-        # sudo: a shopper has no access right to their own order.
-        order = request.env["sale.order"].sudo().browse(order_id)
-        message = "The consent could not be withdrawn on %s"
-        with guarded(order.env.cr, message, order):
-            site = order.exists()._get_matomo_site()
-            if not site.active or not any(order[name] for name in SHOPPER_FIELDS):
-                return
-            consent = shopper.read_consent(
-                cls._get_matomo_http_request(order.env), site._get_shopper_policy()
-            )
-            if consent.answer is False:
-                order._anonymize_matomo_data()
 
     @classmethod
     def _register_matomo_order_visit(cls, order, http_request, is_changed):
