@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
-from .tracking import NO_ADDRESS
+from .texts import clean_text
+from .tracking import MAX_DIMENSION_LENGTH, NO_ADDRESS
 
 # Replaces each personal value. Requests that were anonymized long ago hold this text,
 # so that it must not change.
@@ -65,20 +66,18 @@ def limit_shopper(
 ) -> dict[str, str]:
     """Return the parameters of a request without what Matomo was not told before.
 
-    :param told: the parameters of the request before, of the same shopper, perhaps
-        anonymized
+    :param told: the parameters of the request before, of the same shopper. A value that
+        was anonymized since is one that must not be told again
     """
+    told = {name: value for name, value in told.items() if value != ANONYMIZED}
     kept = {
         name: value
         for name, value in parameters.items()
         if not is_personal(name) or name in told
     }
-    visitor_id = told.get("cid", ANONYMIZED)
-    if visitor_id == ANONYMIZED:
-        visitor_id = parameters["cid"]
     is_told = told.get("cip", NO_ADDRESS) != NO_ADDRESS
     ip_address = parameters["cip"] if is_told else NO_ADDRESS
-    return {**kept, "cip": ip_address, "cid": visitor_id}
+    return {**kept, "cip": ip_address, "cid": told.get("cid", parameters["cid"])}
 
 
 def withdraw_everybody(
@@ -86,20 +85,32 @@ def withdraw_everybody(
 ) -> dict[str, str]:
     """Return the parameters of a request that is to be sent without any person in it.
 
+    That is without the shopper and without all that may be the salesperson.
+
     :param visitor_id: 16 hex digits that nobody has had before
     """
-    kept = {name: value for name, value in parameters.items() if not is_personal(name)}
-    return {**kept, "cip": NO_ADDRESS, "cid": visitor_id}
+    kept = {
+        name: value
+        for name, value in parameters.items()
+        if not _DIMENSION.fullmatch(name)
+    }
+    return {**withdraw_shopper(kept), "cid": visitor_id}
 
 
-def withdraw_dimension(parameters: Mapping[str, str], value: str) -> dict[str, str]:
-    """Return the parameters of a request without the custom dimension of this value.
+def withdraw_salesperson(
+    parameters: Mapping[str, str], name: str, number: int
+) -> dict[str, str]:
+    """Return the parameters of a request without the salesperson.
 
-    Only that of the salesperson has the salesperson's name as its value.
+    :param name: of the salesperson, who may have had another one then
+    :param number: of the custom dimension that shows the salesperson today; 0: none
     """
+    told = clean_text(name, MAX_DIMENSION_LENGTH)
     return {
-        name: ANONYMIZED if _DIMENSION.fullmatch(name) and text == value else text
-        for name, text in parameters.items()
+        key: ANONYMIZED
+        if key == f"dimension{number}" or (_DIMENSION.fullmatch(key) and value == told)
+        else value
+        for key, value in parameters.items()
     }
 
 

@@ -837,18 +837,14 @@ class MatomoOrderMixin(models.AbstractModel):
 
     def _prepare_matomo_nobody(self, site):
         """Return a visitor of this order alone, who tells neither buyer nor seller."""
-        visitor = self._prepare_matomo_visitor(site)
-        dimensions = dict(visitor.dimensions)
-        dimensions.pop(site.salesperson_dimension, None)
         return replace(
-            visitor,
+            site._without_salesperson(self._prepare_matomo_visitor(site)),
             visitor_id=self._hash_matomo_visitor((self._name, self.id)),
             ip_address="",
             user_agent="",
             accept_language="",
             client_hints="",
             attribution=Attribution(),
-            dimensions=dimensions,
         )
 
     def _hash_matomo_visitor(self, key):
@@ -912,10 +908,24 @@ class MatomoOrderMixin(models.AbstractModel):
         orders = self.sudo()
         # The request keeps the mark that the order is to be sent as nobody's.
         orders.filtered(lambda order: order._is_matomo_due())._matomo_enqueue()
-        requests = self.env["matomo.request"].sudo()
+        orders._find_matomo_requests()._anonymize_when_done()
+
+    def _find_matomo_requests(self):
+        """Return all requests that tell Matomo of these orders. Call it in sudo.
+
+        A refund may be another order's request, and is sent with this one's visitor and
+        salesperson.
+        """
+        requests = self.env["matomo.request"]
         found = requests.search([(self._matomo_order_field, "in", self.ids)])
-        # A refund may be another order's request, and is sent with this one's visitor.
-        (found | found._get_refunds_of(self))._anonymize_when_done()
+        return found | requests._get_refunds_of(self)
+
+    def _anonymize_matomo_salesperson(self, name):
+        """Take the salesperson of these orders out of their requests. Call it in sudo.
+
+        :param name: of the salesperson
+        """
+        self._find_matomo_requests()._anonymize_salesperson(name)
 
     def _is_matomo_due(self):
         """Return whether the sweep would queue this order to be sent."""

@@ -41,8 +41,8 @@ from ..matomo_api.privacy import (
     anonymize_parameters,
     anonymize_url,
     shorten_url,
-    withdraw_dimension,
     withdraw_everybody,
+    withdraw_salesperson,
     withdraw_shopper,
 )
 from ..matomo_api.tracking import order_ref_key, tracking_url
@@ -328,6 +328,12 @@ class MatomoRequest(models.Model):
         readonly=True,
         default=False,
         help="Personal data are deleted as soon as the request does not need them.",
+    )
+    is_salesperson_deleted = fields.Boolean(
+        string="Salesperson Deleted",
+        readonly=True,
+        default=False,
+        help="If the row is sent again, it is sent without the salesperson.",
     )
 
     # === INDEXES AND CONSTRAINTS === #
@@ -1192,7 +1198,10 @@ class MatomoRequest(models.Model):
         """
         if self._forgets_shopper():
             return order._prepare_matomo_nobody(self.site_id)
-        return order._prepare_matomo_visitor(self.site_id)
+        visitor = order._prepare_matomo_visitor(self.site_id)
+        if self.is_salesperson_deleted:
+            return self.site_id._without_salesperson(visitor)
+        return visitor
 
     def _get_told_parameters(self):
         """Return what Matomo was told of the order and may be told again."""
@@ -1262,16 +1271,16 @@ class MatomoRequest(models.Model):
         ended._anonymize()
 
     def _anonymize_salesperson(self, name):
-        """Take a salesperson out of these requests; who bought stays.
+        """Take the salesperson out of these requests; who bought stays.
 
         :param name: of the salesperson
         """
-        for request in self:
-            if request.payload:
-                request._replace_payload(withdraw_dimension(request.payload, name))
-            elif request.state == "pending":
-                # It is built without the salesperson.
-                request.to_anonymize = True
+        for request in self.filtered("payload"):
+            number = request.site_id.salesperson_dimension
+            payload = withdraw_salesperson(request.payload, name, number)
+            if payload != request.payload:
+                request._replace_payload(payload)
+        self.write({"is_salesperson_deleted": True})
 
     def _replace_payload(self, payload):
         self.ensure_one()

@@ -1,6 +1,7 @@
 import logging
 import os
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 import pytz
@@ -443,9 +444,9 @@ class MatomoSite(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         tokens = [self._pop_token(vals) for vals in vals_list]
-        for vals in vals_list:
-            vals.setdefault("is_currency_confirmed", bool(vals.get("currency_id")))
         sites = super().create([self._clean_values(vals) for vals in vals_list])
+        for site, vals in zip(sites, vals_list, strict=True):
+            site._follow_currency(vals)
         for site, token in zip(sites, tokens, strict=True):
             if token:
                 site._set__token(token)
@@ -479,12 +480,9 @@ class MatomoSite(models.Model):
             self._leave_address(vals["url"])
         if vals.get("date_start"):
             self._reconsider(fields.Date.to_date(vals["date_start"]))
-        if vals.get("currency_id"):
-            vals.setdefault("is_currency_confirmed", True)
-        elif vals.get("idsite"):
-            vals["is_currency_confirmed"] = False
         unconfirmed = self.filtered(lambda site: not site.is_currency_confirmed)
         result = super().write(vals)
+        self._follow_currency(vals)
         if vals.get("is_currency_confirmed"):
             unconfirmed.filtered(lambda site: site.state == "error")._resume()
         if has_token:
@@ -492,6 +490,24 @@ class MatomoSite(models.Model):
         if has_token or {"url", "idsite"} & vals.keys():
             self._reset_health()
         return result
+
+    def _has_field_access(self, field, operation):
+        """Override of the ORM: what the addon notes, users cannot write.
+
+        Odoo takes ``readonly`` for a matter of its screens. A program of a manager
+        could say that a site works, may be read, or belongs to this database.
+        """
+        if operation == "write" and field.readonly and field.store and not self.env.su:
+            return False
+        return super()._has_field_access(field, operation)
+
+    def _follow_currency(self, vals):
+        """Note whether values that a person has entered confirm the currency."""
+        if "is_currency_confirmed" in vals:
+            return
+        if vals.get("currency_id") or vals.get("idsite"):
+            # sudo: readonly for everybody.
+            self.sudo().is_currency_confirmed = bool(vals.get("currency_id"))
 
     def _clean_values(self, vals):
         if vals.get("url"):
@@ -1595,6 +1611,12 @@ class MatomoSite(models.Model):
             self.salesperson_dimension: order._get_matomo_salesperson(),
         }
         return {number: value for number, value in dimensions.items() if number}
+
+    def _without_salesperson(self, visitor):
+        """Return a ``Visitor`` without the custom dimension of the salesperson."""
+        dimensions = dict(visitor.dimensions)
+        dimensions.pop(self.salesperson_dimension, None)
+        return replace(visitor, dimensions=dimensions)
 
 
 def get_conversion(currency, rate, site_currency):

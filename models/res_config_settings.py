@@ -245,10 +245,10 @@ class ResConfigSettings(models.TransientModel):
                         "idsite": idsite,
                         "company_id": company.id,
                         "currency_id": company.currency_id.id,
-                        # A guess, until Matomo says which one it is.
-                        "is_currency_confirmed": False,
                     }
                 )
+                # A guess, until Matomo says which one it is. sudo: readonly for all.
+                site.sudo().is_currency_confirmed = False
                 if current.address_key == key:
                     site._copy__token(current)
             holder.matomo_site_id = site

@@ -101,10 +101,10 @@ class ResPartner(models.Model):
     # === DELETION: SALESPEOPLE === #
 
     def _find_matomo_sales(self, domain=Domain.TRUE):
-        """Return the requests that name these contacts as the salesperson.
+        """Return the orders that have these contacts as the salesperson.
 
-        :param domain: of the orders
-        :return: list of ``(name, requests)``, in sudo
+        :param domain: a ``Domain`` that further restricts the orders
+        :return: list of ``(name, orders)``, in sudo
         """
         # sudo: see _find_matomo_orders; users who have left are archived.
         users = self.sudo().with_context(active_test=False).user_ids
@@ -114,13 +114,13 @@ class ResPartner(models.Model):
                 continue
             for user in users:
                 sold = orders.sudo().search(Domain("user_id", "=", user.id) & domain)
-                found.append((user.name, sold.matomo_request_ids))
+                found.append((user.name, sold))
         return found
 
     def _anonymize_matomo_sales(self, domain=Domain.TRUE):
         """Take these contacts out of the requests of what they have sold."""
-        for name, requests in self._find_matomo_sales(domain):
-            requests._anonymize_salesperson(name)
+        for name, orders in self._find_matomo_sales(domain):
+            orders._anonymize_matomo_salesperson(name)
 
     # === ACTIONS === #
 
@@ -165,8 +165,8 @@ class ResPartner(models.Model):
             **{orders._name: orders._export_matomo_data(family) for orders in found},
             "sold": [
                 {"salesperson": name, "order": request.order_ref}
-                for name, requests in self._find_matomo_sales(allowed)
-                for request in requests
+                for name, orders in self._find_matomo_sales(allowed)
+                for request in orders._find_matomo_requests()
                 if name in (request.payload or {}).values()
             ],
             "left_out": self._get_matomo_left_out(),

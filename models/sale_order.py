@@ -403,6 +403,11 @@ class SaleOrder(models.Model):
         self.sudo().matomo_cart_update_ids.unlink()
         return super()._anonymize_matomo_data()
 
+    def _anonymize_matomo_salesperson(self, name):
+        """Override of `matomo.order.mixin`: what was sent of carts is deleted."""
+        self.matomo_cart_update_ids.filtered("payload").unlink()
+        return super()._anonymize_matomo_salesperson(name)
+
     def _export_matomo_order(self, partners):
         """Override of `matomo.order.mixin` to add the updates of their own cart."""
         data = super()._export_matomo_order(partners)
@@ -582,9 +587,7 @@ class SaleOrder(models.Model):
         self.ensure_one()
         if not self.try_lock_for_update(allow_referencing=True):
             return False
-        rows = self.env["matomo.request"].search(
-            [("sale_order_id", "=", self.id), ("is_anonymized", "=", False)]
-        )
+        rows = self._find_matomo_requests().filtered(lambda row: not row.is_anonymized)
         free = rows.try_lock_for_update()
         free.filtered(lambda row: not row.to_anonymize)._anonymize_when_done()
         stored = {name: self[name] for name in SHOPPER_FIELDS}

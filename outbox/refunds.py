@@ -258,16 +258,18 @@ def _build(request):
     if amount <= 0:
         return _cancel(request, _get_nothing_reason(request, left))
     site = request.site_id
+    # Either may be the one whose person was deleted.
+    told_by = request if request._forgets_shopper() else recorded
     payload = refund_parameters(
         site.idsite,
         recorded.order_ref,
         amount,
         request.order_date,
-        recorded._prepare_visitor(original),
+        told_by._prepare_visitor(original),
         original._get_matomo_page(site),
     )
     # Matomo may exclude what its order had to be sent without, or erased the shopper.
-    payload = limit_shopper(payload, recorded._get_told_parameters())
+    payload = limit_shopper(payload, told_by._get_told_parameters())
     request.write(
         {
             "order_ref": recorded.order_ref,

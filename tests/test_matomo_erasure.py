@@ -3,13 +3,15 @@
 import json
 import logging
 
+import requests
+
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
 from odoo.addons.matomo_order_tracking.const import SHOPPER_FIELDS
 
-from .common import LOGGER, MODULE, FakeResponse, MatomoPosCommon, lose
+from .common import LOGGER, MODULE, FakeResponse, MatomoPosCommon
 from .common.privacy import SECRETS, TRACES, VISITOR, PrivacyCommon
 
 OTHER_VISITOR = "fedcba9876543210"
@@ -166,6 +168,7 @@ class TestErasure(ErasureCommon):
         self.assertNotIn(number, str(self.find_payloads()))
 
     def find_payloads(self):
+        self.env.flush_all()
         self.env.cr.execute("SELECT payload::text FROM matomo_request")
         return self.env.cr.fetchall()
 
@@ -247,6 +250,55 @@ class TestErasure(ErasureCommon):
         seller.sudo().unlink()
         self.assertNotIn("Rareseller", str(self.find_payloads()))
 
+    @mute_logger(LOGGER)
+    def test_salesperson_is_not_told_again(self):
+        """What is built anew has the buyer, and the seller no more."""
+        self.site.sudo().salesperson_dimension = 3
+        seller = self.make_user("seller", "sales_team.group_sale_salesman")
+        seller.sudo().name = "Rareseller"
+        missing, waiting = self.sell(user_id=seller.id), self.sell(user_id=seller.id)
+        cart = self.make_personal(self.make_order(user_id=seller.id))
+        update = self.queue_cart(cart, state="sent")
+        update.payload = {**update.payload, "dimension3": "Rareseller"}
+        self.row(waiting).sudo().next_attempt_date = "2026-03-03 10:05:00"
+        self.run_sender()
+        self.assertEqual(self.recorded(missing)["dimension3"], "Rareseller")
+        seller.sudo().name = "Seller, renamed"
+        self.erase(seller.partner_id, self.manager)
+        self.assertFalse(update.exists())
+        self.assertNotIn("Rareseller", str(self.find_payloads()))
+        self.matomo.orders.clear()
+        self.row(missing).sudo()._rebuild()
+        self.row(waiting).sudo().next_attempt_date = False
+        self.run_sender()
+        for order in (missing, waiting):
+            recorded = self.recorded(order)
+            self.assertNotIn("dimension3", recorded)
+            self.assertEqual(recorded["cid"], VISITOR)
+
+    def test_salesperson_of_what_a_till_takes_back(self):
+        """The refund is the order of a colleague, and tells who sold."""
+        self.site.sudo().write({"salesperson_dimension": 3, "track_refunds": True})
+        seller = self.make_user("seller", "point_of_sale.group_pos_user")
+        seller.sudo().name = "Rareseller"
+        sale = self.sync(self.make_sale())
+        sale.sudo().user_id = seller
+        self.run_sender()
+        line = {"product_id": self.chair.id, "qty": -1}
+        self.sync(self.make_sale({**line, "refunded_orderline_id": sale.lines.id}))
+        self.run_sender()
+        (event,) = self.matomo.events
+        self.assertEqual(event["dimension3"], "Rareseller")
+        self.erase(seller.partner_id, self.manager)
+        self.assertNotIn("Rareseller", str(self.find_payloads()))
+
+    def test_buyer_outlives_a_seller_who_is_deleted(self):
+        seller = self.make_user("seller", "sales_team.group_sale_salesman")
+        order = self.sell(user_id=seller.id)
+        seller.sudo().unlink()
+        self.run_sender()
+        self.assertEqual(self.recorded(order)["cid"], VISITOR)
+
     def test_log_file_has_no_salesperson(self):
         self.site.sudo().salesperson_dimension = 3
         self.env.user.sudo().name = "Rareseller"
@@ -258,12 +310,18 @@ class TestErasure(ErasureCommon):
 
     @mute_logger(LOGGER)
     def test_what_is_on_its_way_is_said(self):
-        order = self.sell()
-        self.matomo.faults = [lose]
+        sent = self.sell()
         self.run_sender()
+        waiting = self.sell()
+        self.matomo.faults = [requests.ConnectionError()] * 2
+        self.run_sender()
+        self.assertState(waiting, "pending")
+        self.assertIn(VISITOR, self.traces(waiting))
         message = self.erase(self.customer, self.manager)
-        self.assertIn("1 requests are being sent or read back", message)
-        self.assertEqual(self.traces(order), [VISITOR])
+        self.assertIn("1 requests are being read back", message)
+        self.assertEqual(self.traces(sent), [VISITOR])
+        # What is sent again gets another visitor at once.
+        self.assertFalse(self.traces(waiting))
 
     def test_program_that_empties_contacts(self):
         """A synchronisation erases by a name and no e-mail; it must be seen."""
@@ -276,6 +334,32 @@ class TestErasure(ErasureCommon):
             self.customer.sudo().write({"name": "Anonymous", "email": False})
         self.assertAnonymized(order)
         self.assertIn("of 1 orders", self.customer.message_ids[0].body)
+
+    def test_refund_of_an_order_to_be_forgotten(self):
+        """The refund alone is erased: its event tells nobody, either."""
+        self.site.sudo().track_refunds = True
+        sale = self.sync(self.make_sale())
+        sale.sudo().matomo_visitor_id = VISITOR
+        self.run_sender()
+        self.assertEqual(self.recorded(sale)["cid"], VISITOR)
+        line = {"product_id": self.chair.id, "qty": -1}
+        back = self.sync(
+            self.make_sale({**line, "refunded_orderline_id": sale.lines.id})
+        )
+        back.sudo()._anonymize_matomo_data()
+        self.run_sender()
+        (event,) = self.matomo.events
+        self.assertNotEqual(event["cid"], VISITOR)
+
+    def test_contacts_that_a_manager_cannot_see(self):
+        """A program may enter any numbers in the wizard."""
+        other = self.env["res.company"].sudo().create({"name": "Other"})
+        person = self.env["res.partner"].create({"name": "Unseen"})
+        person.sudo().company_id = other
+        erasures = self.env["matomo.erasure"].with_user(self.manager)
+        values = {"res_model": "res.partner", "res_ids": person.ids}
+        with self.assertRaises(AccessError):
+            erasures.create(values).action_delete()
 
     # === WHO IS WHO === #
 

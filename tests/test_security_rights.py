@@ -215,6 +215,47 @@ class TestForgery(RightsCommon):
                 self.assertFalse(result["ids"], name)
         self.assertEqual(row.state, "pending")
 
+    def test_health_of_a_site(self):
+        """Read-only is no matter of screens: a program writes none of it, either."""
+        readonly = [
+            field
+            for field in self.site._fields.values()
+            if field.readonly and field.store and field._module == MODULE
+        ]
+        self.assertGreater(len(readonly), 20)
+        values = {
+            "name": "New",
+            "url": self.site.url,
+            "idsite": 77,
+            "currency_id": self.site.currency_id.id,
+        }
+        for name in ("manager", "system", "admin"):
+            site = self.site.with_user(self.users[name])
+            sites = site.browse()
+            for field in readonly:
+                forged = {field.name: site.sudo()[field.name] or False}
+                for number, action in enumerate(
+                    (
+                        lambda s=site, v=forged: s.write(v),
+                        lambda s=site, v=forged: s.web_save(v, {}),
+                        lambda s=site, v=forged: s.copy({**v, "idsite": 78}),
+                        lambda s=sites, v=forged: s.create({**values, **v}),
+                        lambda s=sites, f=field: s.with_context(
+                            **{f"default_{f.name}": False}
+                        ).create(dict(values)),
+                    )
+                ):
+                    self.assertFalse(self.may(action), (name, field, number))
+            with self.cr.savepoint() as savepoint:
+                new = sites.create(dict(values))
+                self.assertTrue(new.is_currency_confirmed)
+                self.assertFalse(new.is_copy)
+                new.idsite = 79
+                self.assertFalse(new.is_currency_confirmed)
+                new.currency_id = self.env.ref("base.AUD")
+                self.assertTrue(new.is_currency_confirmed)
+                savepoint.rollback()
+
     def test_metadata_and_flag(self):
         for name in {*EMPLOYEES} & {"salesperson", "user", "manager", "admin"}:
             user = self.users[name]

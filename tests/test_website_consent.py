@@ -296,6 +296,33 @@ class TestWithdrawal(CheckoutCommon):
         self.open("/shop")
         self.assertTrue(self.find_traces(order))
 
+    def test_setting_is_no_refusal(self):
+        """What a shopper has agreed to stays theirs to withdraw."""
+        order = self.buy()
+        self.site.sudo().consent_policy = "never"
+        self.open("/shop")
+        self.assertTrue(self.find_traces(order))
+
+    def test_refund_that_waits_is_sent_anonymously(self):
+        """It is the order of a till, and tells the visitor of the web order."""
+        order, other = self.buy(), self.confirm(self.make_order())
+        refund = self.row(order).copy(
+            {
+                "kind": "refund",
+                "sale_order_id": other.id,
+                "refunded_id": f"sale.order,{order.id}",
+                "payload": {"cid": VISITOR, "cip": "127.0.0.1", "ua": BROWSER},
+                "order_ref_key": False,
+            }
+        )
+        self.refuse("cookie_bar")
+        self.open("/shop")
+        self.assertForgotten(order, "cookie_bar")
+        self.env.invalidate_all()
+        self.assertNotEqual(refund.payload["cid"], VISITOR)
+        self.assertEqual(refund.payload["cip"], "0.0.0.0")
+        self.assertNotIn("ua", refund.payload)
+
     def test_trouble_is_not_the_shoppers(self):
         order = self.buy()
         self.refuse("cookie_bar")

@@ -120,10 +120,15 @@ class MatomoErasure(models.TransientModel):
         self.site_id = self.available_site_ids[:1]
 
     def _get_partners(self):
+        """Return the contacts that were chosen, if there are any.
+
+        :raise AccessError: a program may have entered contacts that the user cannot see
+        """
         is_partner = self.res_model == "res.partner"
-        return (
-            self.env["res.partner"].browse(is_partner and self.res_ids or ()).exists()
-        )
+        partners = self.env["res.partner"].browse(is_partner and self.res_ids or ())
+        partners = partners.exists()
+        partners.check_access("read")
+        return partners
 
     def _get_visitor_ids(self):
         """Return the visitor that was entered, as a set."""
@@ -147,8 +152,7 @@ class MatomoErasure(models.TransientModel):
         updates = self.env["matomo.cart.update"].sudo()
         visitors, refs = {}, {}
         for each in orders:
-            own = each.matomo_request_ids | requests._get_refunds_of(each)
-            requests |= own
+            requests |= each._find_matomo_requests()
             if "matomo_cart_update_ids" in each._fields:
                 updates |= each.matomo_cart_update_ids
             for order in each.filtered("matomo_visitor_id"):
@@ -215,21 +219,22 @@ class MatomoErasure(models.TransientModel):
                         other,
                     )
                 )
-        waiting = requests.filtered(
+        unread = requests.filtered(
             lambda each: each.payload
+            and each.state != "pending"
             and not each.filtered_domain(each._get_done_domain())
         )
-        if waiting:
+        if unread:
             sentences.append(
                 self.env._(
-                    "%s requests are being sent or read back. They keep the ID of the "
-                    "visitor until that is done, for 30 days after the order at most.",
-                    len(waiting),
+                    "%s requests are being read back. They keep the ID of the visitor "
+                    "until that is done, for 30 days after the order at most.",
+                    len(unread),
                 )
             )
         sold = sum(
-            len(found)
-            for _name, found in partners._find_matomo_sales(
+            len(sales._find_matomo_requests())
+            for _name, sales in partners._find_matomo_sales(
                 self.env.user._get_matomo_companies_domain()
             )
         )

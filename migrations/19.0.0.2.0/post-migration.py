@@ -24,10 +24,11 @@ def migrate(cr, version):
     # own.
     cr.execute("UPDATE matomo_site SET is_currency_confirmed = TRUE")
     # Custom dimensions may hold the salesperson: the autovacuum takes them out, too.
+    # Meanwhile the mark keeps these requests from being sent with their shopper.
     cr.execute(
         """
         UPDATE matomo_request
-           SET is_anonymized = FALSE
+           SET is_anonymized = FALSE, to_anonymize = TRUE
          WHERE is_anonymized AND payload::text LIKE '%"dimension%'
         """
     )

@@ -12,8 +12,8 @@ from matomo_order_tracking.matomo_api.privacy import (
     anonymize_url,
     is_personal,
     limit_shopper,
-    withdraw_dimension,
     withdraw_everybody,
+    withdraw_salesperson,
     withdraw_shopper,
 )
 from matomo_order_tracking.matomo_api.tracking import tracking_url
@@ -67,13 +67,29 @@ def test_a_withdrawn_shopper():
         ({}, {"cip": "0.0.0.0", "cid": "a"}),
         (
             {"cip": ANONYMIZED, "cid": ANONYMIZED, "ua": ANONYMIZED},
-            {"cip": "203.0.113.9", "cid": "a", "ua": "Browser/1.0"},
+            {"cip": "0.0.0.0", "cid": "a"},
         ),
     ],
 )
 def test_a_shopper_is_named_as_before(told, limited):
     shopper = {"cip": "203.0.113.9", "cid": "a", "ua": "Browser/1.0", "e_v": "1.00"}
     assert limit_shopper(shopper, told) == {**limited, "e_v": "1.00"}
+
+
+@given(PARAMETERS, PARAMETERS, st.booleans())
+def test_nobody_is_told_what_was_not_told(parameters, told, is_anonymized):
+    """Values of a refund and of its order come from strangers."""
+    told = anonymize_parameters(told) if is_anonymized else told
+    limited = limit_shopper({**parameters, "cip": "203.0.113.9", "cid": "a"}, told)
+    for name in {*PERSONAL} - {"cip", "cid"} & limited.keys():
+        assert limited.get(name) in (None, parameters.get(name))
+        assert name not in limited or (name in told and told[name] != ANONYMIZED)
+    assert limited["cid"] == ("a" if is_anonymized else told.get("cid", "a"))
+    if is_anonymized:
+        assert limited["cip"] == "0.0.0.0"
+        assert {name for name in limited if is_personal(name)} == {"cip", "cid"}
+    for name in parameters.keys() - {*PERSONAL}:
+        assert limited[name] == parameters[name]
 
 
 def test_a_custom_dimension_may_be_a_salesperson():
@@ -83,12 +99,27 @@ def test_a_custom_dimension_may_be_a_salesperson():
         "dimension12": ANONYMIZED,
         "dimensions": "x",
     }
-    assert withdraw_dimension({**parameters, "url": "Sam"}, "Sam") == {
-        "dimension3": ANONYMIZED,
-        "dimension12": "Web Shop",
-        "dimensions": "x",
-        "url": "Sam",
-    }
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "withdrawn"),
+    [
+        ("Sam", 0, {"dimension3"}),
+        # The site shows something else there by now.
+        ("Sam", 4, {"dimension3"}),
+        # The salesperson has had another name.
+        ("Samuel", 3, {"dimension3"}),
+        ("Samuel", 0, set()),
+        # As it was written into the request.
+        (" Sam\x00 ", 0, {"dimension3"}),
+        ("", 0, set()),
+    ],
+)
+def test_a_salesperson_is_withdrawn(name, number, withdrawn):
+    parameters = {"dimension3": "Sam", "dimension12": "Web Shop", "url": "Sam"}
+    kept = withdraw_salesperson(parameters, name, number)
+    assert {key for key in kept if kept[key] == ANONYMIZED} == withdrawn
+    assert all(kept[key] == parameters[key] for key in kept.keys() - withdrawn)
 
 
 @given(PARAMETERS)
