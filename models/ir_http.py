@@ -12,9 +12,10 @@ from ..tools import shopper
 from .sale_order import USED_LIMIT
 
 # A request to these routes registers the visit even if it does not change the cart.
+CART_ROUTE = "/shop/cart"
+# Only a person who buys comes here.
 CHECKOUT_ROUTES = (
     "/shop/address",
-    "/shop/cart",
     "/shop/checkout",
     "/shop/delivery",
     "/shop/express",
@@ -61,9 +62,16 @@ class IrHttp(models.AbstractModel):
             # The shopper returns to an abandoned cart, by a link in an e-mail or by
             # logging in.
             changed.add(cart_id)
+        routes = CHECKOUT_ROUTES
+        if shopper.is_crawler(request.httprequest.headers):
+            # A crawler makes no carts. In the checkout it is a person, whatever their
+            # browser calls itself.
+            changed = set()
+        else:
+            routes += (CART_ROUTE,)
         visited = set(changed)
         if UNKNOWN_SINCE in request.session or any(
-            route.startswith(CHECKOUT_ROUTES) for route in endpoint.routing["routes"]
+            route.startswith(routes) for route in endpoint.routing["routes"]
         ):
             visited |= {cart_id or cart_before} & own
         if visited:
@@ -108,13 +116,12 @@ class IrHttp(models.AbstractModel):
     def _is_matomo_shopper(cls):
         """Return whether a shopper makes this request, and it may write.
 
-        Employees and bots are not shoppers.
+        Employees are not shoppers.
         """
         return bool(
             request.env.uid
             and not request.env.cr.readonly
             and not request.env.user._is_internal()
-            and not cls.is_a_bot()
         )
 
     @classmethod

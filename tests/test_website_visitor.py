@@ -115,6 +115,29 @@ class TestVisitor(ShopperCommon):
         self.assertAnonymous(cart)
         self.assertFalse(self.get_carts(cart))
 
+    def test_the_browser_of_an_app_is_no_robot(self):
+        """Odoo's list of bots has Instagram, Pinterest, WhatsApp and Cubot's phones."""
+        self.run_matomo_js(attribution=ATTRIBUTION)
+        self.opener.headers["User-Agent"] = f"{BROWSER} Instagram 330.0.3.29.91"
+        cart = self.add(self.chair)
+        self.assertEqual(cart.matomo_visitor_id, VISITOR)
+        self.assertEqual(cart.matomo_attribution_info["campaign"], "spring-sale")
+        self.assertTrue(cart.matomo_consent_info)
+        self.assertTrue(self.get_carts(cart))
+
+    def test_a_robot_that_buys_is_a_person(self):
+        """Whoever goes through the checkout has a visit, whatever the browser says."""
+        self.run_matomo_js()
+        self.opener.headers["User-Agent"] = "Mozilla/5.0 (compatible; Somebot/2.1)"
+        cart = self.add(self.chair)
+        self.open("/shop/cart")
+        self.assertAnonymous(cart)
+        self.open("/shop/checkout")
+        self.env.invalidate_all()
+        self.assertEqual(cart.matomo_visitor_id, VISITOR)
+        self.assertTrue(cart.matomo_consent_info["answer"])
+        self.assertFalse(self.get_carts(cart))
+
     def test_no_salesperson(self):
         seller = self.make_user("seller", "sales_team.group_sale_salesman")
         seller.sudo().password = "seller-seller"

@@ -30,6 +30,15 @@ VISITOR_COOKIE_AGE = 33_955_200
 _HOST_NAME = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,9}")
 # One name and version of a Sec-CH-UA header.
 _BRAND = re.compile(r'"([^"\\]{1,64})";\s?v="([^"\\]{1,32})"')
+# How crawlers call themselves: by a word that ends in "bot" (Cubot makes phones), by an
+# address that explains them, or by a name of their own. A messenger whose user agent
+# begins with its own name fetches a preview; its browser begins with "Mozilla".
+_CRAWLER = re.compile(
+    r"(?<!cu)bot\b|crawler|spider\b|slurp|\+https?://|facebookexternalhit|bingpreview"
+    r"|google web preview|uripreview|mediapartners-google|googleother|google-pagerenderer"
+    r"|^(?:whatsapp|pinterest|curl|wget|python-\w+|okhttp|go-http-client)/",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,16 @@ class Visit:
 
 
 # === READING A REQUEST === #
+
+
+def is_crawler(headers: Mapping[str, str]) -> bool:
+    """Return whether a program that reads whole websites makes this request.
+
+    It fills carts only because it follows links. The rule of Odoo takes the browsers of
+    Instagram, Pinterest and WhatsApp for robots, too, and phones of Cubot.
+    """
+    user_agent = headers.get("User-Agent") or ""
+    return bool(_CRAWLER.search(user_agent[:MAX_USER_AGENT_LENGTH]))
 
 
 def read_visit(request: HttpRequest, policy: ShopperPolicy) -> Visit:

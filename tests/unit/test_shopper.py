@@ -168,6 +168,47 @@ def test_is_refusal(answer, source, is_refusal):
     assert Consent(answer, source).is_refusal is is_refusal
 
 
+# === CRAWLERS === #
+
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15"
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "is_crawler"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) Chrome/130.0.0.0 Safari/537.36", False),
+        (f"{IPHONE} Mobile/15E148 Instagram 330.0.3.29.91 (iPhone14,3; iOS)", False),
+        (f"{IPHONE} Mobile/15E148 [Pinterest/iOS]", False),
+        (f"{IPHONE} Mobile/15E148 WhatsApp/2.24.10.79 i", False),
+        (f"{IPHONE} [FBAN/FBIOS;FBAV/463.0.0.30.109]", False),
+        ("Mozilla/5.0 (Linux; Android 9; CUBOT_X19 Build/PPR1) Chrome/130.0", False),
+        ("Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20) Chrome/130.0", False),
+        ("Mozilla/5.0 (Linux; Android 14; Preview) Chrome/130.0", False),
+        ("", False),
+        ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot)", True),
+        ("Mozilla/5.0 (compatible; Somebot/2.1)", True),
+        ("Mozilla/5.0 AppleWebKit/537.36 (compatible; GPTBot/1.2)", True),
+        ("Googlebot-Image/1.0", True),
+        ("TelegramBot (like TwitterBot)", True),
+        ("Mozilla/5.0 (compatible; Baiduspider/2.0)", True),
+        ("Mozilla/5.0 (compatible; Yahoo! Slurp)", True),
+        ("facebookexternalhit/1.1", True),
+        ("Pinterest/0.2 (+https://www.pinterest.com/bot.html)", True),
+        ("WhatsApp/2.23.20.0 A", True),
+        ("Mozilla/5.0 (Windows NT 6.1) BingPreview/1.0b", True),
+        ("curl/8.5.0", True),
+        ("python-requests/2.31.0", True),
+        ("x" * 100_000 + "bot", False),
+    ],
+)
+def test_crawlers(user_agent, is_crawler):
+    assert shopper.is_crawler({"User-Agent": user_agent}) is is_crawler
+
+
+def test_no_name_is_no_crawler():
+    assert not shopper.is_crawler({})
+
+
 # === METADATA === #
 
 
