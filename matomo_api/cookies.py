@@ -140,7 +140,7 @@ def _parse_attribution(value: str, latest: float) -> Attribution:
         campaign=_text(campaign, MAX_CAMPAIGN_LENGTH),
         keyword=_text(keyword, MAX_CAMPAIGN_LENGTH),
         timestamp=timestamp if is_plausible else 0,
-        referrer=_web_address(referrer),
+        referrer=clean_web_address(referrer),
     )
 
 
@@ -149,7 +149,7 @@ def _text(value, length: int) -> str:
     return clean_shopper_text(value, length) if isinstance(value, str) else ""
 
 
-def _web_address(value) -> str:
+def clean_web_address(value) -> str:
     """Return a web address without credentials; "" if the value is not one."""
     address = _text(value, MAX_REFERRER_LENGTH)
     try:

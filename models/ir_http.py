@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 from odoo import models
 from odoo.http import request
@@ -31,6 +32,8 @@ LAST_TRANSACTION = "__website_sale_last_tx_id"
 REFUSED = "matomo_refused"
 # Key of the session: since when the shopper's visitor is unknown (seconds since 1970).
 UNKNOWN_SINCE = "matomo_unknown_since"
+# Key of the session: where the shopper came from, see ``tools.shopper.follow_arrival``.
+ARRIVAL = "matomo_arrival"
 # Key of the session where `website_sale` keeps the order that the shopper has bought.
 BOUGHT = "sale_last_order_id"
 
@@ -87,6 +90,8 @@ class IrHttp(models.AbstractModel):
     def _post_dispatch(cls, response):
         """Override of `base` to follow a shopper who says no, on whichever page.
 
+        It also remembers where a shopper who agrees came from.
+
         Pages that website designers make do not come through ``_dispatch``.
         """
         if getattr(request, "website", None):
@@ -96,6 +101,7 @@ class IrHttp(models.AbstractModel):
                 if cls._is_matomo_shopper():
                     cls._follow_matomo_refusal()
                 cls._end_matomo_cookies()
+            cls._keep_matomo_arrival()
         return super()._post_dispatch(response)
 
     @classmethod
@@ -178,15 +184,26 @@ class IrHttp(models.AbstractModel):
         if order.website_id:
             is_news = "matomo_consent_info" in values
             cls._follow_matomo_visitor(order, site, http_request, visit, is_news)
+            if visit.consent.answer:
+                cls._set_matomo_arrival(shopper.continue_visit(http_request))
 
     @classmethod
     def _get_matomo_http_request(cls, env):
         """Return this request as a ``tools.shopper.HttpRequest``, without Odoo."""
-        http = request.httprequest
         website = env["website"].get_current_website()
         is_answered = website.cookies_bar and shopper.is_cookie_bar_answered(
             request.cookies
         )
+        return replace(
+            cls._get_matomo_plain_request(),
+            has_cookie_bar=bool(website.cookies_bar),
+            clicked=bool(cls._is_allowed_cookie("optional")) if is_answered else None,
+        )
+
+    @classmethod
+    def _get_matomo_plain_request(cls):
+        """Return this request without the cookie bar, which costs no query."""
+        http = request.httprequest
         return shopper.HttpRequest(
             headers=http.headers,
             cookies=request.cookies,
@@ -194,9 +211,10 @@ class IrHttp(models.AbstractModel):
             remote_addr=http.remote_addr,
             host=http.host,
             scheme=http.scheme,
+            method=http.method,
+            url=http.url,
+            arrival=request.session.get(ARRIVAL) or {},
             routing_type=request.dispatcher.routing_type,
-            has_cookie_bar=bool(website.cookies_bar),
-            clicked=bool(cls._is_allowed_cookie("optional")) if is_answered else None,
         )
 
     @classmethod
@@ -229,6 +247,43 @@ class IrHttp(models.AbstractModel):
             request.future_response.set_cookie(
                 **shopper.prepare_visitor_cookie(http_request, site.idsite, visitor_id)
             )
+
+    # === WHERE THE SHOPPER COMES FROM === #
+
+    @classmethod
+    def _keep_matomo_arrival(cls):
+        """Remember where the shopper of this request came from, if they have agreed.
+
+        If they agree no longer, it is forgotten. A page to which the shopper came from
+        another page of the shop costs no query.
+        """
+        plain = cls._get_matomo_plain_request()
+        arrival = shopper.follow_arrival(plain)
+        is_doubtful = plain.arrival and cls._may_refuse_matomo()
+        if arrival == plain.arrival and not is_doubtful:
+            return
+        message = "It could not be kept where the shopper came from"
+        with guarded(request.env.cr, message):
+            # sudo: visitors may not read the Matomo site.
+            site = request.website.sudo().matomo_site_id
+            is_agreed = (
+                site.active
+                and request.env.uid
+                and not request.env.user._is_internal()
+                and shopper.read_consent(
+                    cls._get_matomo_http_request(request.env),
+                    site._get_shopper_policy(),
+                ).answer
+            )
+            cls._set_matomo_arrival(arrival if is_agreed else {})
+
+    @classmethod
+    def _set_matomo_arrival(cls, arrival):
+        """Write what ``tools.shopper.follow_arrival`` returns into the session."""
+        if not arrival:
+            request.session.pop(ARRIVAL, None)
+        elif arrival != request.session.get(ARRIVAL):
+            request.session[ARRIVAL] = dict(arrival)
 
     # === A SHOPPER WHO SAYS NO === #
 

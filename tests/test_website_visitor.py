@@ -250,3 +250,91 @@ class TestVisitor(ShopperCommon):
             self.open("/shop/cart")
             answer = self.open("/shop/cart")
         self.assertFalse([n for n in answer.cookies.keys() if n.startswith("_pk_")])
+
+
+@tagged("post_install", "-at_install")
+class TestArrival(ShopperCommon):
+    """The campaign of the landing page counts where matomo.js does not run."""
+
+    LANDING = "/shop?utm_campaign=spring&utm_term=chair"
+
+    def come(self, path, referrer="https://news.example.org/"):
+        return self.open(path, headers={"Referer": referrer})
+
+    def get_info(self, cart):
+        self.env.invalidate_all()
+        return cart.matomo_attribution_info or {}
+
+    def test_the_campaign_of_the_landing_page(self):
+        self.accept_cookies()
+        self.come(self.LANDING)
+        self.open("/shop")
+        cart = self.add(self.chair)
+        info = self.get_info(cart)
+        self.assertEqual(info["campaign"], "spring")
+        self.assertEqual(info["keyword"], "chair")
+        self.assertEqual(info["referrer"], "https://news.example.org/")
+        # The shopper returns from the provider of the payment.
+        self.come("/shop/cart?utm_source=pay", "https://pay.example.org/")
+        self.confirm(cart)
+        self.run_sender()
+        self.assertRecorded(
+            cart, _rcn="spring", _rck="chair", _ref="https://news.example.org/"
+        )
+
+    def test_a_page_of_a_website_designer(self):
+        """Such a page does not come through the dispatcher of routes."""
+        self.env["website.page"].sudo().create(
+            {
+                "name": "Spring",
+                "type": "qweb",
+                "arch": '<t t-name="spring"><t t-call="website.layout"/></t>',
+                "key": "matomo_test.spring",
+                "url": "/spring",
+                "is_published": True,
+                "website_id": self.website.id,
+            }
+        )
+        self.accept_cookies()
+        self.come("/spring?mtm_campaign=spring")
+        self.assertEqual(self.get_info(self.add(self.chair))["campaign"], "spring")
+
+    def test_nothing_is_kept_without_consent(self):
+        self.come(self.LANDING)
+        self.answer_cookie_bar(False)
+        self.come(self.LANDING)
+        self.accept_cookies()
+        self.assertFalse(self.get_info(self.add(self.chair)))
+
+    def test_consent_on_the_landing_page(self):
+        """The browser names the landing page with the next request."""
+        self.come(self.LANDING)
+        self.accept_cookies()
+        self.come("/shop", self.base_url() + self.LANDING)
+        self.open("/shop")
+        self.assertEqual(self.get_info(self.add(self.chair))["campaign"], "spring")
+
+    def test_a_no_forgets_it(self):
+        self.accept_cookies()
+        self.come(self.LANDING)
+        self.answer_cookie_bar(False)
+        self.open("/shop")
+        self.accept_cookies()
+        self.assertFalse(self.get_info(self.add(self.chair)))
+
+    def test_a_page_within_the_shop_asks_nothing(self):
+        """Only an arrival asks the site's settings, and only once."""
+        site = type(self.site)
+        self.accept_cookies()
+        with patch.object(
+            site, "_get_shopper_policy", autospec=True, side_effect=AssertionError
+        ) as policy:
+            self.come("/shop", self.base_url() + "/shop")
+            self.assertFalse(policy.called)
+        self.come(self.LANDING)
+        with patch.object(
+            site, "_get_shopper_policy", autospec=True, side_effect=AssertionError
+        ) as policy:
+            self.come("/shop", self.base_url() + self.LANDING)
+            self.come(self.LANDING)
+            self.assertFalse(policy.called)

@@ -16,6 +16,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from ..matomo_api import cookies
+from ..matomo_api.arrival import (
+    ATTRIBUTION_AGE,
+    VISIT_LENGTH,
+    get_host_name,
+    read_arrival,
+)
 from ..matomo_api.privacy import mask_ip_address
 from ..matomo_api.texts import clean_shopper_text
 from ..matomo_api.tracking import (
@@ -27,6 +33,8 @@ from ..matomo_api.tracking import (
 
 # The lifetime that matomo.js gives its visitor cookie (seconds).
 VISITOR_COOKIE_AGE = 33_955_200
+# A visit that goes on is noted in the session once in so much time (seconds).
+_VISIT_STEP = 300
 _HOST_NAME = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,9}")
 # One name and version of a Sec-CH-UA header.
 _BRAND = re.compile(r'"([^"\\]{1,64})";\s?v="([^"\\]{1,32})"')
@@ -35,8 +43,8 @@ _BRAND = re.compile(r'"([^"\\]{1,64})";\s?v="([^"\\]{1,32})"')
 # begins with its own name fetches a preview; its browser begins with "Mozilla".
 _CRAWLER = re.compile(
     r"(?<!cu)bot\b|crawler|spider\b|slurp|\+https?://|facebookexternalhit|bingpreview"
-    r"|google web preview|uripreview|mediapartners-google|googleother|google-pagerenderer"
-    r"|^(?:whatsapp|pinterest|curl|wget|python-\w+|okhttp|go-http-client)/",
+    r"|google web preview|uripreview|mediapartners-google|googleother"
+    r"|google-pagerenderer|^(?:whatsapp|pinterest|curl|wget|python-\w+|okhttp|go-http-client)/",
     re.IGNORECASE,
 )
 
@@ -49,6 +57,10 @@ class HttpRequest:
     :ivar remote_addr: the client's IP address, as the server or its proxy says
     :ivar host: the website's host as the browser names it, perhaps with a port
     :ivar scheme: ``http`` or ``https``
+    :ivar method: ``GET``, ``POST``, …
+    :ivar url: the whole address that the browser asks for
+    :ivar arrival: where the shopper came from, as ``follow_arrival`` has returned it
+        for an earlier request
     :ivar routing_type: the type of the route that answers, e.g. ``http``, ``jsonrpc``
     :ivar has_cookie_bar: whether the website shows Odoo's cookie bar
     :ivar clicked: what the shopper clicked there; None: nothing yet
@@ -60,6 +72,9 @@ class HttpRequest:
     remote_addr: str | None = None
     host: str = ""
     scheme: str = "https"
+    method: str = "GET"
+    url: str = ""
+    arrival: Mapping[str, object] = field(default_factory=dict)
     routing_type: str = "http"
     has_cookie_bar: bool = False
     clicked: bool | None = None
@@ -204,6 +219,8 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
     attribution = cookies.parse_attribution(
         request.cookies, policy.idsite, now=request.time
     )
+    if attribution == Attribution():
+        attribution = _read_kept_arrival(request)
     return {
         "matomo_ip_address": _read_address(request.remote_addr, policy.ip_mask),
         "matomo_user_agent": clean_shopper_text(
@@ -323,6 +340,75 @@ def _choose_metadata(
         if name != "matomo_ip_address"
     )
     return current if is_news else {}
+
+
+# === WHERE THE SHOPPER COMES FROM === #
+#
+# matomo.js keeps it in a cookie. Where it does not run, the shopper's session keeps it,
+# with consent.
+
+
+def follow_arrival(request: HttpRequest) -> Mapping[str, object]:
+    """Return where the shopper of this request came from, for their session.
+
+    As in matomo.js, the first page of a visit decides: a later page of the same visit
+    replaces nothing (the shopper returns from the provider of their payment), a later
+    visit from elsewhere does, and a later direct one does not.
+
+    :return: ``campaign``, ``keyword``, ``timestamp`` and ``referrer`` of an
+        attribution, and ``seen``: when the visit was noticed last (seconds since
+        1970); empty if nothing is known; the request's ``arrival`` if nothing is new
+    """
+    kept = request.arrival
+    is_ongoing = request.time - kept.get("seen", 0) < VISIT_LENGTH + _VISIT_STEP
+    found = Attribution() if is_ongoing else _read_new_arrival(request)
+    if found == Attribution():
+        return kept
+    return {
+        "campaign": found.campaign,
+        "keyword": found.keyword,
+        "timestamp": int(request.time),
+        # matomo.js keeps the referrer of before with a new campaign.
+        "referrer": found.referrer or kept.get("referrer", ""),
+        "seen": int(request.time),
+    }
+
+
+def continue_visit(request: HttpRequest) -> Mapping[str, object]:
+    """Return ``follow_arrival`` of a request with which the visit goes on."""
+    arrival = follow_arrival(request)
+    if request.time - arrival.get("seen", 0) < _VISIT_STEP:
+        return arrival
+    return {**arrival, "seen": int(request.time)}
+
+
+def _read_new_arrival(request: HttpRequest) -> Attribution:
+    """Return what this request says of where the shopper comes from."""
+    referrer = request.headers.get("Referer", "")
+    purpose = request.headers.get("Sec-Purpose", "")
+    found = Attribution()
+    if request.is_page and request.method == "GET" and "prefetch" not in purpose:
+        found = read_arrival(request.url, referrer, request.host)
+    if found == Attribution() and not request.arrival:
+        # The shopper agreed on the page before, which was the first one perhaps.
+        # Nothing was kept of it: the browser names it with this request.
+        if get_host_name(referrer) == get_host_name(f"//{request.host}"):
+            found = read_arrival(referrer, "", request.host)
+    return found
+
+
+def _read_kept_arrival(request: HttpRequest) -> Attribution:
+    """Return where the shopper came from, as long as matomo.js would remember it."""
+    arrival = follow_arrival(request)
+    timestamp = arrival.get("timestamp", 0)
+    if request.time - timestamp > ATTRIBUTION_AGE:
+        return Attribution()
+    return Attribution(
+        campaign=arrival["campaign"],
+        keyword=arrival["keyword"],
+        timestamp=timestamp,
+        referrer=arrival["referrer"],
+    )
 
 
 # === THE VISITOR COOKIE === #

@@ -275,6 +275,109 @@ def test_nothing_is_read_without_consent(clicked, is_read):
     assert bool(visit.metadata) is is_read
 
 
+# === WHERE THE SHOPPER COMES FROM === #
+
+HOST = "shop.example.com"
+LANDING = f"https://{HOST}/shop?utm_campaign=spring&utm_term=chair"
+GOOGLE = "https://www.google.com/"
+NEWS = "https://news.example.org/"
+MINUTE = 60
+KEPT = {"campaign": "autumn", "keyword": "", "referrer": NEWS}
+
+
+def come(url=f"https://{HOST}/shop", referrer="", headers=None, **values):
+    headers = {"Referer": referrer} | (headers or {})
+    return make_request(headers, host=HOST, url=url, **values)
+
+
+def kept(minutes):
+    """Return an earlier arrival of a visit that was noticed so many minutes ago."""
+    moment = int(NOW) - minutes * MINUTE
+    return KEPT | {"timestamp": moment, "seen": moment}
+
+
+def new(campaign="", keyword="", referrer=""):
+    moment = int(NOW)
+    return {
+        "campaign": campaign,
+        "keyword": keyword,
+        "timestamp": moment,
+        "referrer": referrer,
+        "seen": moment,
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_", "arrival"),
+    [
+        (come(), {}),
+        (come(LANDING), new("spring", "chair")),
+        (come(referrer=GOOGLE), new(referrer=GOOGLE)),
+        (come(LANDING, GOOGLE), new("spring", "chair", GOOGLE)),
+        (come(referrer=f"https://{HOST}/"), {}),
+        # An image, a script's call, a form and a page that nobody sees are no arrival.
+        (come(LANDING, GOOGLE, {"Sec-Fetch-Dest": "image"}), {}),
+        (come(LANDING, GOOGLE, {"Sec-Purpose": "prefetch;prerender"}), {}),
+        (come(LANDING, GOOGLE, routing_type="jsonrpc"), {}),
+        (come(LANDING, GOOGLE, method="POST"), {}),
+        # The shopper has agreed on the landing page, which this request names.
+        (come(referrer=LANDING), new("spring", "chair")),
+        (come(referrer=LANDING, routing_type="jsonrpc"), new("spring", "chair")),
+        # Within a visit nothing is replaced, not even by the provider of a payment.
+        (come(LANDING, GOOGLE, arrival=kept(5)), kept(5)),
+        (come(referrer=GOOGLE, arrival={"seen": int(NOW) - 300}), "same"),
+        (come(LANDING, GOOGLE, arrival=kept(34)), kept(34)),
+        # A later visit replaces it, as in matomo.js, if it comes from somewhere.
+        (come(LANDING, GOOGLE, arrival=kept(36)), new("spring", "chair", GOOGLE)),
+        (come(referrer=GOOGLE, arrival=kept(36)), new(referrer=GOOGLE)),
+        (come(LANDING, arrival=kept(36)), new("spring", "chair", NEWS)),
+        (come(arrival=kept(36)), kept(36)),
+        (come(referrer=LANDING, arrival=kept(36)), kept(36)),
+    ],
+)
+def test_arrival(request_, arrival):
+    found = shopper.follow_arrival(request_)
+    assert found == (request_.arrival if arrival == "same" else arrival)
+
+
+@pytest.mark.parametrize(
+    ("arrival", "seen"),
+    [({}, NOW), (kept(1), NOW - MINUTE), (kept(6), NOW), (kept(50), NOW)],
+)
+def test_a_visit_goes_on(arrival, seen):
+    request = come(arrival=arrival)
+    assert shopper.continue_visit(request) == {**arrival, "seen": int(seen)}
+
+
+@pytest.mark.parametrize(
+    ("cookies", "arrival", "campaign"),
+    [
+        ({}, {}, "spring"),
+        ({}, kept(5), "autumn"),
+        ({}, {"seen": int(NOW)}, None),
+        # matomo.js knows better.
+        ({"_pk_ref.1.1fff": '["summer","",1763000000,""]'}, kept(5), "summer"),
+        # It forgets after six months.
+        ({}, kept(182 * 24 * 60) | {"seen": int(NOW)}, "autumn"),
+        ({}, kept(183 * 24 * 60) | {"seen": int(NOW)}, None),
+    ],
+)
+def test_attribution_without_the_script(cookies, arrival, campaign):
+    request = replace(come(LANDING, arrival=arrival), cookies=cookies)
+    info = read_metadata(request, POLICY)["matomo_attribution_info"]
+    assert (info["campaign"] if info else None) == campaign
+
+
+@pytest.mark.parametrize("clicked", [False, None])
+def test_no_attribution_without_consent(clicked):
+    request = come(LANDING, GOOGLE, has_cookie_bar=True, clicked=clicked)
+    policy = replace(POLICY, consent="cookie_bar")
+    assert read_visit(request, policy).metadata == {}
+
+
+# === ADDRESSES === #
+
+
 @pytest.mark.parametrize(
     ("remote_addr", "mask", "stored"),
     [
