@@ -1,15 +1,20 @@
+import logging
 import time
 from dataclasses import replace
+from functools import lru_cache
 
 from odoo import models
 from odoo.http import request
+from odoo.tools import config
 
 from odoo.addons.website_sale.models.website import CART_SESSION_CACHE_KEY
 
 from ..outbox import schedule
 from ..outbox.transactions import guarded
-from ..tools import shopper
+from ..tools import proxies, shopper
 from .sale_order import USED_LIMIT
+
+_logger = logging.getLogger(__name__)
 
 # A request to these routes registers the visit even if it does not change the cart.
 CART_ROUTE = "/shop/cart"
@@ -182,7 +187,12 @@ class IrHttp(models.AbstractModel):
             headers=http.headers,
             cookies=request.cookies,
             time=time.time(),
-            remote_addr=http.remote_addr,
+            remote_addr=proxies.find_client_address(
+                http.remote_addr,
+                http.headers,
+                _parse_proxies(config.get("matomo_trusted_proxies") or ""),
+                config.get("matomo_client_address_header") or "",
+            ),
             host=http.host,
             scheme=http.scheme,
             method=http.method,
@@ -332,3 +342,16 @@ class IrHttp(models.AbstractModel):
             if shopper.read_consent(http_request, policy).is_refusal:
                 for cookie in shopper.prepare_ended_cookies(http_request, site.idsite):
                     request.future_response.set_cookie(**cookie)
+
+
+@lru_cache(maxsize=8)
+def _parse_proxies(text):
+    """Return the trusted proxies of Odoo's configuration file; complain only once."""
+    networks, wrong = proxies.parse_networks(text)
+    if wrong:
+        _logger.warning(
+            "matomo_trusted_proxies in the configuration file: these are no networks "
+            "and are ignored: %s",
+            " ".join(wrong),
+        )
+    return networks

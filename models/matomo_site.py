@@ -1450,7 +1450,33 @@ class MatomoSite(models.Model):
             ),
             tag_count=requests.search_count([*web, ("is_told_by_tag", "=", True)]),
             web_count=requests.search_count(web),
+            **site._count_addresses(now),
         )
+
+    def _count_addresses(self, now):
+        """Return how many visitors bought in the past week, and from which addresses.
+
+        Addresses of which two bytes or more are masked say nothing.
+
+        :param now: naive UTC
+        :return: dict of the fields of ``SiteFacts``
+        """
+        if int(self.ip_mask) > 1:
+            return {}
+        [(visitor_count, address_count)] = self.env["sale.order"]._read_group(
+            [
+                ("website_id.matomo_site_id", "=", self.id),
+                ("state", "=", "sale"),
+                ("date_order", ">=", now - timedelta(days=7)),
+                ("matomo_ip_address", "!=", False),
+                ("matomo_visitor_id", "!=", False),
+            ],
+            aggregates=[
+                "matomo_visitor_id:count_distinct",
+                "matomo_ip_address:count_distinct",
+            ],
+        )
+        return {"visitor_count": visitor_count, "address_count": address_count}
 
     def _tell_alerts(self, alerts):
         """Schedule one activity for each manager while there is something to say.

@@ -79,6 +79,36 @@ class TestAlerts(MatomoCommon):
         request.invalidate_recordset()
         self.assertIn("nothing sends them", self.watch().note)
 
+    def test_addresses_of_a_proxy_are_told(self):
+        website = (
+            self.env["website"]
+            .sudo()
+            .create(
+                {
+                    "name": "Shop",
+                    "company_id": self.company.id,
+                    "matomo_site_id": self.site.id,
+                }
+            )
+        )
+        orders = self.env["sale.order"].sudo()
+        for number in range(20):
+            orders |= self.make_order()
+            orders[-1].sudo().write(
+                {
+                    "website_id": website.id,
+                    "state": "sale",
+                    "matomo_ip_address": "172.68.1.1",
+                    "matomo_visitor_id": f"{number:016x}",
+                }
+            )
+        self.assertIn("20 visitors who bought", self.watch().note)
+        self.site.sudo().ip_mask = "2"
+        self.assertFalse(self.watch())
+        self.site.sudo().ip_mask = "0"
+        with self.at(days=8):
+            self.assertNotIn("visitors", self.site.alert_message or "")
+
     def test_managers_of_other_companies_are_not_told(self):
         other = self.make_user(
             "matomo_elsewhere", "matomo_order_tracking.group_matomo_manager"

@@ -37,6 +37,43 @@ class TestAddress(ShopperCommon):
     def test_only_the_proxys_own_word_counts(self):
         self.assertEqual(self.get_address("198.51.100.1, 203.0.113.9"), "203.0.113.9")
 
+    def set_config(self, **values):
+        for name, value in values.items():
+            self.addCleanup(config._runtime_options.pop, name, None)
+            config[name] = value
+
+    def test_behind_a_cdn_and_a_proxy(self):
+        """All shoppers had the address of the CDN's edge, without a remedy."""
+        self.assertEqual(self.get_address("203.0.113.9, 172.68.1.1"), "172.68.1.1")
+        self.set_config(matomo_trusted_proxies="172.64.0.0/13")
+        self.update(self.get_cart().order_line, 2)
+        self.env.invalidate_all()
+        cart = self.get_cart()
+        # A changed address alone does not count, see ``merge_visit``.
+        self.assertEqual(cart.matomo_ip_address, "172.68.1.1")
+        cart.unlink()
+        forwarded = "198.51.100.1, 203.0.113.9, 172.68.1.1"
+        self.assertEqual(self.get_address(forwarded), "203.0.113.9")
+
+    def test_the_header_of_a_cdn(self):
+        self.set_config(
+            matomo_trusted_proxies="172.64.0.0/13",
+            matomo_client_address_header="CF-Connecting-IP",
+        )
+        self.opener.headers["CF-Connecting-IP"] = "203.0.113.9"
+        self.assertEqual(self.get_address("172.68.1.1"), "203.0.113.9")
+
+    def test_a_stranger_forges_no_address(self):
+        self.opener.headers.update(
+            {"CF-Connecting-IP": "198.51.100.1", "X-Real-IP": "198.51.100.1"}
+        )
+        self.set_config(
+            matomo_trusted_proxies="172.64.0.0/13",
+            matomo_client_address_header="CF-Connecting-IP",
+        )
+        forwarded = "198.51.100.1, 172.68.1.1, 203.0.113.9"
+        self.assertEqual(self.get_address(forwarded), "203.0.113.9")
+
     def test_no_proxy_no_word(self):
         self.assertEqual(self.get_address("203.0.113.9", False), "127.0.0.1")
 

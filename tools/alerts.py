@@ -10,6 +10,10 @@ from datetime import datetime, timedelta
 
 # Trouble that passes sooner is nobody's business.
 PATIENCE = timedelta(hours=2)
+# So many visitors of a week tell whether they share a few addresses, and so many of
+# them at each address are no family and no office.
+ENOUGH_VISITORS = 20
+CROWD = 4
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class SiteFacts:
     :param different_days: days on which Odoo and Matomo differ, and nobody knows why
     :param tag_count: today's orders of the web shop that a JavaScript tag sent, too
     :param web_count: today's orders of the web shop
+    :param visitor_count: visitors with an address who bought in the past week
+    :param address_count: their addresses
     """
 
     now: datetime
@@ -38,6 +44,8 @@ class SiteFacts:
     different_days: int = 0
     tag_count: int = 0
     web_count: int = 0
+    visitor_count: int = 0
+    address_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,12 @@ def find_alerts(facts: SiteFacts) -> list[Alert]:
     if facts.tag_count:
         figures = {"count": facts.tag_count, "total": facts.web_count}
         alerts.append(Alert("tag", figures))
+    if (
+        facts.visitor_count >= ENOUGH_VISITORS
+        and facts.visitor_count >= facts.address_count * CROWD
+    ):
+        figures = {"count": facts.address_count, "total": facts.visitor_count}
+        alerts.append(Alert("addresses", figures))
     if facts.different_days:
         alerts.append(Alert("different", {"count": facts.different_days}))
     return alerts

@@ -276,6 +276,14 @@ ALERTS = {
         count=figures["count"],
         total=figures["total"],
     ),
+    "addresses": lambda env, figures: env._(
+        "The %(total)s visitors who bought in the past week share %(count)s IP "
+        "addresses, which are probably those of a proxy. Matomo takes the visitors' "
+        "countries from them. Ask the administrator of Odoo's server to set "
+        "proxy_mode, and matomo_trusted_proxies if there are several proxies.",
+        count=figures["count"],
+        total=figures["total"],
+    ),
     "different": lambda env, figures: env._(
         "On %s days Odoo and Matomo differ, and it is not known why: see the Daily "
         "Comparison.",

@@ -38,6 +38,12 @@ CASES = {
         {"tag_count": 37},
         [Alert("tag", {"count": 37, "total": 40})],
     ),
+    "many visitors share few addresses": (
+        {"visitor_count": 20, "address_count": 5},
+        [Alert("addresses", {"count": 5, "total": 20})],
+    ),
+    "some share an address": ({"visitor_count": 20, "address_count": 6}, []),
+    "too few visitors to tell": ({"visitor_count": 19, "address_count": 1}, []),
     "days differ": ({"different_days": 3}, [Alert("different", {"count": 3})]),
     "the worst comes first": (
         {"trouble_date": LONG, "failed_count": 1, "different_days": 1},

@@ -18,7 +18,8 @@ LAYERS = {
 }
 # Each knows nothing of Odoo.
 PURE = ["matomo_api"] + [
-    f"tools/{name}.py" for name in ("billing", "outside_token", "settlement", "shopper")
+    f"tools/{name}.py"
+    for name in ("billing", "outside_token", "proxies", "settlement", "shopper")
 ]
 
 
