@@ -1097,8 +1097,9 @@ class MatomoRequest(models.Model):
         """Return why the order cannot be looked for in Matomo, or None."""
         if self.is_anonymized and self.site_id.is_order_id_anonymised:
             return self.env._(
-                "its visitor's data were deleted, and Matomo anonymises order IDs: it"
-                " cannot be looked for there; sending it again might count it twice."
+                "The data of the order's visitor were deleted, and Matomo anonymises "
+                "order IDs: the order cannot be looked for there, and sent again it "
+                "might count twice."
             )
         return None
 

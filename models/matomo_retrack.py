@@ -63,8 +63,8 @@ class MatomoRetrack(models.Model):
         if len(orders) > AT_ONCE:
             self._queue(orders, is_asked=True)
             message = self.env._(
-                "%(count)s orders are queued to be looked at again. You will be told "
-                "when it is done; each order's chatter says what came of it.",
+                "%(count)s orders are queued to be retracked. Odoo notifies you when it "
+                "is done; the chatter of each order says what happens with it.",
                 count=len(orders),
             )
         else:
@@ -106,12 +106,12 @@ class MatomoRetrack(models.Model):
         """Return a sentence with the result of many orders.
 
         :param count: how many orders there are in all
-        :param queued: how many of them are to be sent
+        :param queued: how many of them wait to be sent
         :param checked: how many of them Matomo has accepted before
         """
         return self.env._(
-            "Of %(count)s orders, %(queued)s are queued to be sent, %(checked)s are "
-            "looked for in Matomo and %(rest)s are not tracked.",
+            "Of %(count)s orders, %(queued)s wait to be sent, %(checked)s were "
+            "accepted by Matomo before and %(rest)s are not sent.",
             count=count,
             queued=queued,
             checked=checked,
@@ -244,7 +244,7 @@ class MatomoRetrack(models.Model):
         is_waiting = request.state == "pending" and not is_new
         if is_waiting and request.payload:
             # The sender may be sending it at this moment.
-            return self.env._("it is waiting to be sent.")
+            return self.env._("The order waits to be sent to Matomo.")
         if not order._is_matomo_sale():
             if request.state in ("pending", "failed"):
                 request._cancel()
@@ -256,12 +256,12 @@ class MatomoRetrack(models.Model):
             request._update_state(verdict.state, reason=verdict.reason, site_id=site.id)
             return verdict.reason
         if is_waiting and request.site_id == site:
-            return self.env._("it is waiting to be sent.")
+            return self.env._("The order waits to be sent to Matomo.")
         if request.site_id == site and request.attempt_count:
             if reason := request._get_untraceable_reason():
                 return reason
         self._send_again(request, site)
-        return self.env._("it is queued to be sent.")
+        return self.env._("The order is queued to be sent to Matomo.")
 
     @api.model
     def _verify_again(self, request):
@@ -274,7 +274,10 @@ class MatomoRetrack(models.Model):
         if reason := request._get_untraceable_reason():
             return reason
         request.next_check_date = fields.Datetime.now()
-        return self.env._("Matomo has accepted it; it is looked for there now.")
+        return self.env._(
+            "Matomo has accepted the order. As soon as Matomo can be read, Odoo checks "
+            "whether it is recorded there."
+        )
 
     @api.model
     def _refuse_too_old(self, request, order, site):

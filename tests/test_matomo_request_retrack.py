@@ -46,8 +46,13 @@ class TestRetrack(VerdictsCommon):
     def test_of_an_order_that_the_rules_missed(self):
         order = self.clone_orders(self.make_order(state="sale"), 1)
         self.assertFalse(order.matomo_state)
-        self.assertEqual(self.retrack(order), f"{order.name}: it is queued to be sent.")
-        self.assertLogged(order, "Retrack in Matomo: it is queued to be sent.")
+        self.assertEqual(
+            self.retrack(order),
+            f"{order.name}: The order is queued to be sent to Matomo.",
+        )
+        self.assertLogged(
+            order, "Retrack in Matomo: The order is queued to be sent to Matomo."
+        )
         self.run_sender()
         self.assertState(order, "sent")
 
@@ -58,15 +63,15 @@ class TestRetrack(VerdictsCommon):
         self.assertEqual(self.retrack(order), f"{order.name}: {reason}")
         self.assertState(order, "excluded")
         self.company.sudo().matomo_site_id = self.site
-        self.assertIn("it is queued to be sent.", self.retrack(order))
-        self.assertLogged(order, "it is queued")
+        self.assertIn("The order is queued to be sent to Matomo.", self.retrack(order))
+        self.assertLogged(order, "The order is queued")
         self.run_sender()
         self.assertExact(order, revenue="115.00")
 
     def test_of_a_waiting_order(self):
         order = self.confirm(self.make_order())
         self.assertEqual(
-            self.retrack(order), f"{order.name}: it is waiting to be sent."
+            self.retrack(order), f"{order.name}: The order waits to be sent to Matomo."
         )
         self.run_sender()
         self.assertEqual(len(self.matomo.bulks), 1)
@@ -97,7 +102,8 @@ class TestRetrack(VerdictsCommon):
         self.run_sender()
         self.assertEqual(
             self.retrack(order),
-            f"{order.name}: Matomo has accepted it; it is looked for there now.",
+            f"{order.name}: Matomo has accepted the order. As soon as "
+            "Matomo can be read, Odoo checks whether it is recorded there.",
         )
         self.run_cron("ir_cron_verify")
         self.assertState(order, "verified")
@@ -113,7 +119,7 @@ class TestRetrack(VerdictsCommon):
 
     def test_of_a_failed_order_sends_what_is_not_there(self):
         order = self.make_failed()
-        self.assertIn("it is queued to be sent.", self.retrack(order))
+        self.assertIn("The order is queued to be sent to Matomo.", self.retrack(order))
         self.run_sender()
         self.assertState(order, "sent")
         self.assertExact(order, revenue="115.00")
@@ -165,7 +171,7 @@ class TestRetrack(VerdictsCommon):
         )
         order.action_draft()
         self.confirm(order)
-        self.assertIn("it is waiting to be sent", self.retrack(order))
+        self.assertIn("The order waits to be sent to Matomo.", self.retrack(order))
         self.run_sender()
         self.assertExact(order, revenue="115.00")
 
@@ -174,8 +180,8 @@ class TestRetrack(VerdictsCommon):
         everything = self.env["sale.order"].union(*orders.values())
         self.assertEqual(
             self.retrack(everything),
-            "Of 6 orders, 2 are queued to be sent, 2 are looked for in Matomo and 2"
-            " are not tracked.",
+            "Of 6 orders, 2 wait to be sent, 2 were accepted by Matomo before and 2 are"
+            " not sent.",
         )
         for state in ("failed", "sent", "excluded"):
             self.assertLogged(orders[state], "Retrack in Matomo: ")
@@ -184,7 +190,7 @@ class TestRetrack(VerdictsCommon):
         sale = self.sync(self.make_sale())
         returned = self.sync(self.make_sale((self.chair, -1)))
         self.run_sender()
-        self.assertIn("2 orders, 0 are queued", self.retrack(sale + returned))
+        self.assertIn("2 orders, 0 wait to be sent", self.retrack(sale + returned))
         self.assertLogged(sale, "Matomo has accepted it")
         self.assertLogged(returned, "A return: Matomo counts no refunds.")
 
@@ -274,7 +280,7 @@ class TestRetrack(VerdictsCommon):
         quotation, deleted = self.make_order(), self.make_order()
         places = self.places(orders)
         self.assertIn(
-            "252 orders are queued to be looked at again.",
+            "252 orders are queued to be retracked.",
             self.retrack(orders + quotation + deleted),
         )
         deleted.sudo().unlink()
@@ -282,11 +288,13 @@ class TestRetrack(VerdictsCommon):
         self.assertEqual(set(orders.mapped("matomo_state")), {"pending"})
         self.assertFalse(quotation.matomo_state)
         for order in orders:
-            self.assertLogged(order, "Retrack in Matomo: it is queued to be sent.")
+            self.assertLogged(
+                order, "Retrack in Matomo: The order is queued to be sent to Matomo."
+            )
         self.assertEqual(self.places(orders), places)
         self.assertIn(
-            "Of 252 orders, 250 are queued to be sent, 0 are looked for in Matomo and"
-            " 2 are not tracked.",
+            "Of 252 orders, 250 wait to be sent, 0 were accepted by Matomo before and 2"
+            " are not sent.",
             self.get_notifications(),
         )
         self.run_sender()
@@ -340,7 +348,7 @@ class TestRetrack(VerdictsCommon):
         self.assertEqual(len(orders.sudo().matomo_request_ids), 120)
         for order in orders:
             self.assertEqual(len(order.message_ids), 1)
-        self.assertIn("Of 120 orders, 120 are queued", self.get_notifications()[0])
+        self.assertIn("Of 120 orders, 120 wait to be sent", self.get_notifications()[0])
 
     def test_of_many_keeps_none_back_for_one_that_breaks(self):
         orders = self.clone_orders(self.make_order(state="sale"), 101)
