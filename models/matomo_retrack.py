@@ -63,8 +63,8 @@ class MatomoRetrack(models.Model):
         if len(orders) > AT_ONCE:
             self._queue(orders, is_asked=True)
             message = self.env._(
-                "%(count)s orders are queued to be retracked. Odoo notifies you when it "
-                "is done; the chatter of each order says what happens with it.",
+                "%(count)s orders are queued to be retracked. Odoo notifies you when "
+                "it is done; the chatter of each order says what happens with it.",
                 count=len(orders),
             )
         else:
