@@ -484,7 +484,9 @@ class MatomoSite(models.Model):
         result = super().write(vals)
         self._follow_currency(vals)
         if vals.get("is_currency_confirmed"):
-            unconfirmed.filtered(lambda site: site.state == "error")._resume()
+            stopped = unconfirmed.filtered(lambda site: site.state == "error")
+            if stopped:
+                stopped._resume()
         if has_token:
             self._set__token(token)
         if has_token or {"url", "idsite"} & vals.keys():
