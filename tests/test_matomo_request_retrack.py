@@ -191,7 +191,7 @@ class TestRetrack(VerdictsCommon):
         returned = self.sync(self.make_sale((self.chair, -1)))
         self.run_sender()
         self.assertIn("2 orders, 0 wait to be sent", self.retrack(sale + returned))
-        self.assertLogged(sale, "Matomo has accepted it")
+        self.assertLogged(sale, "Matomo has accepted the order.")
         self.assertLogged(returned, "A return: Matomo counts no refunds.")
 
     def test_is_for_users_of_the_addon(self):
