@@ -260,7 +260,7 @@ class TestErasure(ErasureCommon):
         cart = self.make_personal(self.make_order(user_id=seller.id))
         update = self.queue_cart(cart, state="sent")
         update.payload = {**update.payload, "dimension3": "Rareseller"}
-        self.row(waiting).sudo().next_attempt_date = "2026-03-03 10:05:00"
+        self.get_request(waiting).sudo().next_attempt_date = "2026-03-03 10:05:00"
         self.run_sender()
         self.assertEqual(self.recorded(missing)["dimension3"], "Rareseller")
         seller.sudo().name = "Seller, renamed"
@@ -268,8 +268,8 @@ class TestErasure(ErasureCommon):
         self.assertFalse(update.exists())
         self.assertNotIn("Rareseller", str(self.find_payloads()))
         self.matomo.orders.clear()
-        self.row(missing).sudo()._rebuild()
-        self.row(waiting).sudo().next_attempt_date = False
+        self.get_request(missing).sudo()._rebuild()
+        self.get_request(waiting).sudo().next_attempt_date = False
         self.run_sender()
         for order in (missing, waiting):
             recorded = self.recorded(order)

@@ -306,7 +306,7 @@ class TestWithdrawal(CheckoutCommon):
     def test_refund_that_waits_is_sent_anonymously(self):
         """It is the order of a till, and tells the visitor of the web order."""
         order, other = self.buy(), self.confirm(self.make_order())
-        refund = self.row(order).copy(
+        refund = self.get_request(order).copy(
             {
                 "kind": "refund",
                 "sale_order_id": other.id,
