@@ -183,6 +183,7 @@ class SaleOrder(models.Model):
 
     def unlink(self):
         """Override of `sale`: tills count what they settled of an unsent order."""
+        self.check_access("unlink")
         sales, message = None, "What %s settle at tills could not be queued for Matomo"
         with guarded(self.env.cr, message, self):
             # sudo: see _matomo_enqueue.
