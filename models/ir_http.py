@@ -89,9 +89,8 @@ class IrHttp(models.AbstractModel):
     def _post_dispatch(cls, response):
         """Override of `base` to follow a shopper who says no, on whichever page.
 
-        It also remembers where a shopper who agrees came from.
-
-        Pages that website designers make do not come through ``_dispatch``.
+        Pages that website designers make do not come through ``_dispatch``. It also
+        remembers where a shopper who agrees came from.
         """
         if getattr(request, "website", None):
             if not cls._may_refuse_matomo():

@@ -38,17 +38,18 @@ class Website(models.Model):
 
         :return: ``{attribute: text}``, empty if this website shows no tag
         """
-        with guarded(self.env.cr, "The tag of %s could not be made", self):
-            return self._prepare_matomo_tag()
+        self.ensure_one()
+        # A guard costs two statements, and every page comes here.
+        if self.matomo_tag:
+            with guarded(self.env.cr, "The tag of %s could not be made", self):
+                return self._prepare_matomo_tag()
         return {}
 
     def _prepare_matomo_tag(self):
-        self.ensure_one()
         # sudo: visitors may not read the Matomo site. None of these values is secret.
         site = self.sudo().matomo_site_id
         if (
-            not self.matomo_tag
-            or not site._has_tag()
+            not site._has_tag()
             or not is_seen_from(site.url, self._get_matomo_host())
             or self._has_other_matomo_tag()
         ):
@@ -126,8 +127,8 @@ class Website(models.Model):
         :return: JSON text with ``name``, ``categories`` and ``price``, or False if this
             website shows no tag
         """
-        with guarded(self.env.cr, "What a page of %s shows could not be told", self):
-            if self._get_matomo_tag():
+        if self._get_matomo_tag():
+            with guarded(self.env.cr, "What a page of %s shows is not told", self):
                 return self._prepare_matomo_view(product, category, price)
         return False
 
