@@ -80,15 +80,7 @@ class TestSaleAmounts(AmountsCommon):
         self.assertExact(order, revenue="121.05", ec_tx="16.05", ec_sh="5.00")
 
     def test_early_payment_discount_lowers_the_tax_alone(self):
-        term = self.env["account.payment.term"].create(
-            {
-                "name": "2/7 Net 30",
-                "early_discount": True,
-                "discount_days": 7,
-                "discount_percentage": 2,
-                "early_pay_discount_computation": "mixed",
-            }
-        )
+        term = self.make_early_payment_term()
         order = self.make_order((self.chair, 2), payment_term_id=term.id)
         self.deliver(order)
         # 15 % of 196.00.

@@ -229,15 +229,7 @@ class TestSettlement(AmountsCommon):
 
     def test_partly_counted_at_the_till_with_an_early_payment_discount(self):
         """The discount lowers the tax of a whole order alone; a part has its lines'."""
-        term = self.env["account.payment.term"].create(
-            {
-                "name": "2/7 Net 30",
-                "early_discount": True,
-                "discount_days": 7,
-                "discount_percentage": 2,
-                "early_pay_discount_computation": "mixed",
-            }
-        )
+        term = self.make_early_payment_term()
         self.company.sudo().matomo_site_id = False
         order = self.confirm(
             self.make_order((self.chair, 2), (self.lamp, 2), payment_term_id=term.id)

@@ -197,6 +197,18 @@ class AmountsCommon(MatomoPosCommon):
         self.end_transaction()
         self.run_sender()
 
+    def make_early_payment_term(self):
+        """Return payment terms whose discount lowers the tax of a whole order alone."""
+        return self.env["account.payment.term"].create(
+            {
+                "name": "2/7 Net 30",
+                "early_discount": True,
+                "discount_days": 7,
+                "discount_percentage": 2,
+                "early_pay_discount_computation": "mixed",
+            }
+        )
+
     def line(self, product, quantity=1, price=None, taxes=None, **values):
         values |= {"product_id": product.id, "product_uom_qty": quantity}
         if price is not None:
