@@ -255,6 +255,12 @@ class MatomoSite(models.Model):
         "does it under Administration, Privacy. A shortened address still tells the "
         "country.",
     )
+    exclude_employee_orders = fields.Boolean(
+        string="Leave Out Employees' Orders",
+        tracking=True,
+        help="Do not track what employees order in the web shop with their own login, "
+        "for example to test it.",
+    )
 
     # === FIELDS: VISITS OF ORDERS === #
 

@@ -1,5 +1,6 @@
 """The data that a shopper's HTTP request contains, true or false."""
 
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 from odoo.tests import tagged
@@ -8,7 +9,7 @@ from odoo.tools import config
 from odoo.addons.http_routing.tests.common import MockRequest
 from odoo.addons.matomo_order_tracking.tools.shopper import read_metadata
 
-from .common import VISITOR, ShopperCommon
+from .common import LOGGER, VISITOR, ShopperCommon
 
 
 @tagged("post_install", "-at_install")
@@ -128,3 +129,77 @@ class TestForgedRequests(ShopperCommon):
         self.open("/shop")
         self.env.invalidate_all()
         self.assertEqual(cart.matomo_visitor_id, VISITOR)
+
+
+@tagged("post_install", "-at_install")
+class TestRequestsThatAreNoVisit(ShopperCommon):
+    def setUp(self):
+        super().setUp()
+        self.accept_cookies()
+        self.cart = self.add(self.chair)
+        self.run_matomo_js()
+
+    def assertVisitor(self, visitor):
+        self.env.invalidate_all()
+        self.assertEqual(self.cart.matomo_visitor_id, visitor)
+
+    def test_a_page_that_the_browser_fetches_in_advance(self):
+        """A browser that prefetched the cart was a visit; nobody had looked at it."""
+        prefetch = {"Sec-Purpose": "prefetch;prerender"}
+        self.open("/shop/cart", headers=prefetch)
+        self.assertVisitor(False)
+        self.open("/shop/cart")
+        self.assertVisitor(VISITOR)
+
+    def test_a_broken_host(self):
+        """Anybody could write a traceback into the log with each request."""
+        # The HTTP client of the other tests refuses to send this.
+        connection = HTTPConnection(urlsplit(self.base_url()).netloc, timeout=60)
+        self.addCleanup(connection.close)
+        cookies = "; ".join(f"{c.name}={c.value}" for c in self.opener.cookies)
+        with self.assertLogs(LOGGER, "INFO") as logs:
+            connection.putrequest("GET", "/shop/cart", skip_host=True)
+            connection.putheader("Host", "[::1")
+            connection.putheader("Cookie", cookies)
+            connection.endheaders()
+            self.assertEqual(connection.getresponse().status, 200)
+        self.assertEqual(
+            [(record.levelname, record.exc_info) for record in logs.records],
+            [("INFO", None)],
+        )
+        self.assertVisitor(False)
+
+
+@tagged("post_install", "-at_install")
+class TestClientHints(ShopperCommon):
+    """A page asks the browser of a shopper who has agreed what it is."""
+
+    def setUp(self):
+        super().setUp()
+        self.opener.headers["Sec-CH-UA"] = '"Chromium";v="146"'
+        self.cart = self.add(self.chair)
+
+    def get_asked(self):
+        return self.open("/shop/cart").headers.get("Accept-CH")
+
+    def test_only_shoppers_who_agree_are_asked(self):
+        self.assertIsNone(self.get_asked())
+        self.accept_cookies()
+        self.assertIn("Sec-CH-UA-Full-Version-List", self.get_asked())
+        self.opener.headers["DNT"] = "1"
+        self.assertIsNone(self.get_asked())
+
+    def test_the_answer_is_stored_and_not_asked_again(self):
+        self.accept_cookies()
+        self.run_matomo_js()
+        self.open("/shop/cart")
+        self.opener.headers.update(
+            {
+                "Sec-CH-UA-Full-Version-List": '"Chromium";v="146.0.7680.80"',
+                "Sec-CH-UA-Platform-Version": '"15.3.1"',
+            }
+        )
+        self.assertIsNone(self.get_asked())
+        self.env.invalidate_all()
+        self.assertIn("146.0.7680.80", self.cart.matomo_client_hints)
+        self.assertIn('"platformVersion": "15.3.1"', self.cart.matomo_client_hints)
