@@ -133,9 +133,6 @@ class IrHttp(models.AbstractModel):
         """Carry out a shopper's no, and remember where one who agrees came from."""
         if not getattr(request, "website", None):
             return
-        if not shopper.is_host(request.httprequest.host):
-            _logger.info("A request names no host: %r", request.httprequest.host[:100])
-            return
         if not cls._may_refuse_matomo():
             request.session.pop(REFUSED, None)
         else:
@@ -149,14 +146,13 @@ class IrHttp(models.AbstractModel):
         """Return whether a shopper makes this request, and it may write.
 
         Employees are not shoppers. A page that the browser fetches before it is asked
-        for is no visit, and neither is a request that names no host.
+        for is no visit.
         """
         return bool(
             request.env.uid
             and not request.env.cr.readonly
             and not request.env.user._is_internal()
             and not shopper.is_prefetched(request.httprequest.headers)
-            and shopper.is_host(request.httprequest.host)
         )
 
     @classmethod

@@ -1,6 +1,5 @@
 """The data that a shopper's HTTP request contains, true or false."""
 
-from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 from odoo.tests import tagged
@@ -9,7 +8,7 @@ from odoo.tools import config
 from odoo.addons.http_routing.tests.common import MockRequest
 from odoo.addons.matomo_order_tracking.tools.shopper import read_metadata
 
-from .common import LOGGER, VISITOR, ShopperCommon
+from .common import VISITOR, ShopperCommon
 
 
 @tagged("post_install", "-at_install")
@@ -150,24 +149,6 @@ class TestRequestsThatAreNoVisit(ShopperCommon):
         self.assertVisitor(False)
         self.open("/shop/cart")
         self.assertVisitor(VISITOR)
-
-    def test_a_broken_host(self):
-        """Anybody could write a traceback into the log with each request."""
-        # The HTTP client of the other tests refuses to send this.
-        connection = HTTPConnection(urlsplit(self.base_url()).netloc, timeout=60)
-        self.addCleanup(connection.close)
-        cookies = "; ".join(f"{c.name}={c.value}" for c in self.opener.cookies)
-        with self.assertLogs(LOGGER, "INFO") as logs:
-            connection.putrequest("GET", "/shop/cart", skip_host=True)
-            connection.putheader("Host", "[::1")
-            connection.putheader("Cookie", cookies)
-            connection.endheaders()
-            self.assertEqual(connection.getresponse().status, 200)
-        self.assertEqual(
-            [(record.levelname, record.exc_info) for record in logs.records],
-            [("INFO", None)],
-        )
-        self.assertVisitor(False)
 
 
 @tagged("post_install", "-at_install")

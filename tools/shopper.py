@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from urllib.parse import urlsplit
 
 from ..matomo_api import cookies
 from ..matomo_api.arrival import (
@@ -170,20 +169,6 @@ def is_prefetched(headers: Mapping[str, str]) -> bool:
         for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
     ).lower()
     return any(word in purpose for word in ("prefetch", "prerender", "preview"))
-
-
-def is_host(host: str) -> bool:
-    """Return whether this text can be the host of an address, perhaps with a port.
-
-    Anybody can send a broken Host header.
-    """
-    try:
-        parts = urlsplit(f"//{host}")
-        # Only reading the port raises an error if it is no number.
-        has_good_port = parts.port is None or parts.port >= 0
-        return bool(parts.hostname) and parts.netloc == host and has_good_port
-    except ValueError:
-        return False
 
 
 def read_visit(request: HttpRequest, policy: ShopperPolicy) -> Visit:

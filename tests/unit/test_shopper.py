@@ -234,31 +234,6 @@ def test_prefetched(headers, is_prefetched):
     assert shopper.is_prefetched(headers) is is_prefetched
 
 
-@pytest.mark.parametrize(
-    ("host", "is_host"),
-    [
-        ("shop.example.com", True),
-        ("shop.example.com:8443", True),
-        ("localhost:8069", True),
-        ("203.0.113.9", True),
-        ("[::1]:8069", True),
-        ("xn--bcher-kva.example", True),
-        ("[::1", False),
-        ("::1]", False),
-        ("[nonsense]", False),
-        ("shop:port", False),
-        ("shop:99999", False),
-        ("shop.example.com/path", False),
-        ("shop.example.com?x", False),
-        ("shop\texample", False),
-        ("", False),
-        (":80", False),
-    ],
-)
-def test_host(host, is_host):
-    assert shopper.is_host(host) is is_host
-
-
 # === METADATA === #
 
 
