@@ -38,6 +38,7 @@ from ..matomo_api.tracking import order_ref_key
 from ..outbox import health, schedule
 from ..outbox.health import Health
 from ..tools.alerts import SiteFacts, find_alerts
+from ..tools.copies import is_same_database
 from ..tools.fields import WriteOnlyChar
 from ..tools.outside_token import find_token, get_name, get_old_name
 from ..tools.sentences import (
@@ -252,6 +253,12 @@ class MatomoSite(models.Model):
         help="Shoppers' IP addresses are shortened before they are stored, as Matomo "
         "does it under Administration, Privacy. A shortened address still tells the "
         "country.",
+    )
+    exclude_employee_orders = fields.Boolean(
+        string="Leave Out Employees' Orders",
+        tracking=True,
+        help="Do not track what employees order in the web shop with their own login, "
+        "for example to test it.",
     )
 
     # === FIELDS: VISITS OF ORDERS === #
@@ -658,9 +665,11 @@ class MatomoSite(models.Model):
 
     @api.depends("database_uuid", "database_key")
     def _compute_is_copy(self):
-        here = self._get_database_uuid(), self._get_database_key()
+        uuid, key = self._get_database_uuid(), self._get_database_key()
         for site in self:
-            site.is_copy = (site.database_uuid, site.database_key) != here
+            site.is_copy = site.database_uuid != uuid or not is_same_database(
+                site.database_key, key
+            )
 
     @api.model
     def _get_database_uuid(self):
@@ -676,27 +685,37 @@ class MatomoSite(models.Model):
         of PostgreSQL. This key stays if the database is renamed. It changes if the
         database is restored, also when a shop moves to another server: a manager
         confirms that once. A copy of the server's disk has the same key.
+
+        Some hosts do not let their customers ask for the identifier of the server.
+        Then the key has none, see ``tools.copies``: a copy on the same server is found.
         """
-        self.env.cr.execute(
-            """
-            SELECT system_identifier || '-' || oid
-              FROM pg_control_system(), pg_database
-             WHERE datname = current_database()
-            """
-        )
-        return self.env.cr.fetchone()[0]
+        cr = self.env.cr
+        cr.execute("SELECT has_function_privilege('pg_control_system()', 'EXECUTE')")
+        server = ""
+        if cr.fetchone()[0]:
+            cr.execute("SELECT system_identifier FROM pg_control_system()")
+            [server] = cr.fetchone()
+        cr.execute("SELECT oid FROM pg_database WHERE datname = current_database()")
+        return f"{server}-{cr.fetchone()[0]}"
 
     def action_confirm_database(self):
-        """Let this database send, although it was copied or restored."""
-        self.check_access("write")
+        """Let this database send, although it was copied or restored.
+
+        It is one database: this is true of all sites that the user may handle.
+        """
+        companies = self.env.user.company_ids.ids
+        # Archived sites may be used again.
+        every = self.with_context(allowed_company_ids=companies, active_test=False)
+        sites = self | every.search([]).filtered("is_copy")
+        sites.check_access("write")
         # sudo: readonly for everybody; pressing the button is the one way.
-        self.sudo().write(
+        sites.sudo().write(
             {
                 "database_uuid": self._get_database_uuid(),
                 "database_key": self._get_database_key(),
             }
         )
-        self._reset_health()
+        sites._reset_health()
 
     def _may_send(self):
         """Copies are silent: neutralised ones, and other databases than ours."""

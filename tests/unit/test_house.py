@@ -21,7 +21,14 @@ LAYERS = {
 # Each knows nothing of Odoo.
 PURE = ["matomo_api", "outbox/health.py", "outbox/schedule.py"] + [
     f"tools/{name}.py"
-    for name in ("billing", "outside_token", "proxies", "settlement", "shopper")
+    for name in (
+        "billing",
+        "copies",
+        "outside_token",
+        "proxies",
+        "settlement",
+        "shopper",
+    )
 ]
 
 
