@@ -157,12 +157,13 @@ class IrHttp(models.AbstractModel):
         site = order._get_matomo_own_site()
         if not site.active:
             return
-        visit = shopper.read_visit(http_request, site._get_shopper_policy())
+        policy = site._get_shopper_policy()
+        visit = shopper.read_visit(http_request, policy)
         values = order._register_matomo_visit(site, visit, is_changed)
         if order.website_id:
             is_news = "matomo_consent_info" in values
             cls._follow_matomo_visitor(order, site, http_request, visit, is_news)
-            if visit.consent.answer:
+            if shopper.may_keep_arrival(visit.consent, policy):
                 cls._set_matomo_arrival(shopper.continue_visit(http_request))
 
     @classmethod
@@ -216,6 +217,7 @@ class IrHttp(models.AbstractModel):
             session.get(UNKNOWN_SINCE),
             is_known=shopper.is_visitor_known(order.matomo_visitor_id, visit.consent),
             is_news=is_news,
+            may_set_cookie=site._get_shopper_policy().may_set_cookie,
             patience=schedule.VISITOR_PATIENCE,
         )
         if unknown_since is None:
@@ -249,16 +251,13 @@ class IrHttp(models.AbstractModel):
         with guarded(request.env.cr, message):
             # sudo: visitors may not read the Matomo site.
             site = request.website.sudo().matomo_site_id
-            is_agreed = (
-                site.active
-                and request.env.uid
-                and not request.env.user._is_internal()
-                and shopper.read_consent(
-                    cls._get_matomo_http_request(request.env),
-                    site._get_shopper_policy(),
-                ).answer
-            )
-            cls._set_matomo_arrival(arrival if is_agreed else {})
+            may_keep = False
+            if site.active and request.env.uid and not request.env.user._is_internal():
+                policy = site._get_shopper_policy()
+                http_request = cls._get_matomo_http_request(request.env)
+                consent = shopper.read_consent(http_request, policy)
+                may_keep = shopper.may_keep_arrival(consent, policy)
+            cls._set_matomo_arrival(arrival if may_keep else {})
 
     @classmethod
     def _set_matomo_arrival(cls, arrival):

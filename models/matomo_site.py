@@ -46,6 +46,7 @@ from ..tools.sentences import (
     describe_change,
     describe_dirt,
     describe_error,
+    describe_policy,
     describe_read_refusal,
     describe_refused_address,
     describe_unreadable,
@@ -208,7 +209,9 @@ class MatomoSite(models.Model):
     consent_policy = fields.Selection(
         [
             ("cookie_bar", "Follow the website's cookie bar"),
+            ("matomo_cookie", "If Matomo's own cookie is in the browser"),
             ("elsewhere", "Consent is obtained elsewhere"),
+            ("cookieless", "Without cookies"),
             ("never", "Never"),
         ],
         string="Store Shoppers' Data",
@@ -217,6 +220,15 @@ class MatomoSite(models.Model):
         default="cookie_bar",
         help="When a shopper's IP address, browser, visitor ID and campaign may be "
         "kept with the order. Otherwise the order is sent anonymously.",
+    )
+    consent_policy_meaning = fields.Text(compute="_compute_consent_policy_meaning")
+    set_visitor_cookie = fields.Boolean(
+        string="Set the Visitor Cookie",
+        tracking=True,
+        help="If consent is obtained elsewhere: where Matomo's tag is missing or "
+        "blocked, the server sets Matomo's visitor cookie (_pk_id, 13 months) itself, "
+        "so that a shopper who returns stays one visitor. Your consent has to cover "
+        "this cookie. Without it such an order is a visitor of its own.",
     )
     respect_dnt = fields.Boolean(
         string="Honour Do Not Track",
@@ -1510,6 +1522,12 @@ class MatomoSite(models.Model):
     #
     # Which data of shoppers are stored, and with whose consent.
 
+    @api.depends("consent_policy")
+    @api.depends_context("lang")
+    def _compute_consent_policy_meaning(self):
+        for site in self:
+            site.consent_policy_meaning = describe_policy(site.env, site.consent_policy)
+
     def _get_shopper_policy(self):
         """Return the settings that decide what is stored of a shopper's visit."""
         self.ensure_one()
@@ -1518,6 +1536,7 @@ class MatomoSite(models.Model):
             consent=self.consent_policy,
             respect_dnt=self.respect_dnt,
             ip_mask=int(self.ip_mask),
+            set_cookie=self.set_visitor_cookie,
         )
 
     def _has_tag(self):

@@ -460,8 +460,15 @@ class SaleOrder(models.Model):
             (True, "matomo_cookie"): self.env._(
                 "The shopper agreed by Matomo's own cookie."
             ),
+            (True, "visitor_cookie"): self.env._(
+                "Matomo's visitor cookie is in the shopper's browser: the website's "
+                "consent manager let Matomo run."
+            ),
             (True, "elsewhere"): self.env._(
                 "The shopper's consent was obtained elsewhere."
+            ),
+            (True, "cookieless"): self.env._(
+                "The shopper did not object: the Matomo site works without cookies."
             ),
             (False, "cookie_bar"): self.env._(
                 "The shopper refused in the website's cookie bar."
@@ -477,6 +484,10 @@ class SaleOrder(models.Model):
             ),
             (None, "not_answered"): self.env._(
                 "The shopper left the cookie bar unanswered."
+            ),
+            (None, "no_visitor_cookie"): self.env._(
+                "Matomo's visitor cookie is not in the shopper's browser: the "
+                "website's consent manager has not let Matomo run."
             ),
             (None, "not_asked"): self.env._(
                 "The shopper was not asked: the website's cookie bar is off."

@@ -97,15 +97,31 @@ class ShopperPolicy:
     """The settings of a Matomo site that concern shoppers' data.
 
     :ivar idsite: the site's number in Matomo, part of the names of its cookies
-    :ivar consent: ``cookie_bar``, ``elsewhere`` or ``never``
+    :ivar consent: ``cookie_bar``, ``matomo_cookie``, ``elsewhere``, ``cookieless`` or
+        ``never``
     :ivar respect_dnt: whether Do Not Track and Global Privacy Control are a no
     :ivar ip_mask: how many bytes of an IP address are masked, 0 to 3
+    :ivar set_cookie: whether the server may set a visitor cookie where consent is
+        obtained elsewhere
     """
 
     idsite: int
     consent: str = "cookie_bar"
     respect_dnt: bool = True
     ip_mask: int = 0
+    set_cookie: bool = False
+
+    @property
+    def may_set_cookie(self) -> bool:
+        """Whether the server may set a visitor cookie for a shopper who agrees."""
+        return self.consent == "cookie_bar" or (
+            self.consent == "elsewhere" and self.set_cookie
+        )
+
+    @property
+    def uses_storage(self) -> bool:
+        """Whether the browser's cookies tell who the shopper is."""
+        return self.consent != "cookieless"
 
 
 @dataclass(frozen=True)
@@ -163,6 +179,16 @@ def read_consent(request: HttpRequest, policy: ShopperPolicy) -> Consent:
 
     Where the sources disagree, a refusal wins. A site whose consent is obtained
     elsewhere does not ask the cookie bar.
+
+    If Matomo's own cookie is the consent, a visitor ID is the yes: the website's
+    consent manager let the tag run. No visitor ID is no answer, and so is one that
+    disappears: consent managers delete cookies when a shopper withdraws, and so do
+    browsers that clean up and shoppers who change the device. What an order keeps is
+    therefore not taken away, and nothing more is stored. A consent manager that can
+    say no for certain says it with ``mtm_consent_removed``, as matomo.js does.
+
+    Without cookies there is nothing to agree to, only something to object to: a no in
+    the cookie bar or in the browser's settings counts.
     """
     if policy.respect_dnt and _asks_not_to_be_tracked(request.headers):
         return Consent(False, "do_not_track")
@@ -176,6 +202,15 @@ def read_consent(request: HttpRequest, policy: ShopperPolicy) -> Consent:
         return Consent(False, "cookie_bar")
     if policy.consent == "never":
         return Consent(False, "never")
+    if policy.consent == "cookieless":
+        return Consent(True, "cookieless")
+    if policy.consent == "matomo_cookie":
+        has_visitor_id = cookies.parse_visitor_id(request.cookies, policy.idsite)
+        return (
+            Consent(True, "visitor_cookie")
+            if has_visitor_id
+            else Consent(None, "no_visitor_cookie")
+        )
     if told:
         return Consent(True, "matomo_cookie")
     if clicked:
@@ -219,11 +254,14 @@ def _read_cookie_bar(request_cookies: Mapping[str, str]) -> Mapping | None:
 def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, object]:
     """Return the shopper's metadata; call it only if the shopper has agreed."""
     headers = request.headers
-    attribution = cookies.parse_attribution(
-        request.cookies, policy.idsite, now=request.time
-    )
-    if attribution == Attribution():
-        attribution = _read_kept_arrival(request)
+    visitor_id, attribution = "", Attribution()
+    if policy.uses_storage:
+        visitor_id = cookies.parse_visitor_id(request.cookies, policy.idsite)
+        attribution = cookies.parse_attribution(
+            request.cookies, policy.idsite, now=request.time
+        )
+        if attribution == Attribution():
+            attribution = _read_kept_arrival(request)
     return {
         "matomo_ip_address": _read_address(request.remote_addr, policy.ip_mask),
         "matomo_user_agent": clean_shopper_text(
@@ -235,8 +273,7 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
         )
         or False,
         "matomo_client_hints": _read_client_hints(headers),
-        "matomo_visitor_id": cookies.parse_visitor_id(request.cookies, policy.idsite)
-        or False,
+        "matomo_visitor_id": visitor_id or False,
         "matomo_attribution_info": attribution != Attribution()
         and {
             "campaign": attribution.campaign,
@@ -367,6 +404,14 @@ def _choose_metadata(
 # with consent.
 
 
+def may_keep_arrival(consent: Consent, policy: ShopperPolicy) -> bool:
+    """Return whether the session may keep where a shopper came from.
+
+    Without cookies it does not: an order that joins the tag's visit has its campaign.
+    """
+    return bool(consent.answer) and policy.uses_storage
+
+
 def follow_arrival(request: HttpRequest) -> Mapping[str, object]:
     """Return where the shopper of this request came from, for their session.
 
@@ -436,10 +481,15 @@ def _read_kept_arrival(request: HttpRequest) -> Attribution:
 def is_visitor_known(visitor_id: str | bool, consent: Consent) -> bool:
     """Return whether it is clear whose visit this is.
 
-    It is not as long as a shopper may still answer the cookie bar, or has agreed
-    and has no visitor ID yet. Where nobody was asked there is nothing to wait for.
+    It is not as long as a shopper may still answer, or has agreed and has no visitor
+    ID yet. Where nobody was asked, or no cookie names the visitor, there is nothing to
+    wait for.
     """
-    return bool(visitor_id) or consent.answer is False or consent.source == "not_asked"
+    return (
+        bool(visitor_id)
+        or consent.answer is False
+        or consent.source in ("not_asked", "cookieless")
+    )
 
 
 def follow_visitor(
@@ -449,6 +499,7 @@ def follow_visitor(
     *,
     is_known: bool,
     is_news: bool,
+    may_set_cookie: bool,
     patience: timedelta,
 ) -> tuple[float | None, bool]:
     """Decide whether the server must write matomo.js's visitor cookie.
@@ -463,6 +514,7 @@ def follow_visitor(
         (UTC); None: is not
     :param is_known: as ``is_visitor_known`` says
     :param is_news: whether the shopper has just answered
+    :param may_set_cookie: as the policy of the site says
     :param patience: how long matomo.js may take
     :return: the new ``unknown_since``, and whether to write the cookie
     """
@@ -471,7 +523,8 @@ def follow_visitor(
     if is_news or unknown_since is None:
         return request.time, False
     is_overdue = request.time - unknown_since >= patience.total_seconds()
-    return unknown_since, bool(consent.answer) and request.is_page and is_overdue
+    is_due = may_set_cookie and consent.answer and request.is_page and is_overdue
+    return unknown_since, bool(is_due)
 
 
 def prepare_visitor_cookie(

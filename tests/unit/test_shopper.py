@@ -57,6 +57,7 @@ def make_metadata(**values):
 
 REFUSED = {"mtm_consent_removed": "1763000000000"}
 AGREED = {"mtm_consent": "1763000000000"}
+FOLLOWED = {"_pk_id.1.1fff": f"{VISITOR}.1763000000."}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,24 @@ AGREED = {"mtm_consent": "1763000000000"}
         # "elsewhere" does not ask the cookie bar.
         ("elsewhere", {}, {}, False, True, "elsewhere"),
         ("elsewhere", {}, AGREED, None, True, "elsewhere"),
+        # Matomo's visitor ID is the yes, its absence is no answer. A no comes first.
+        ("matomo_cookie", {}, FOLLOWED, None, True, "visitor_cookie"),
+        ("matomo_cookie", {}, FOLLOWED, True, True, "visitor_cookie"),
+        ("matomo_cookie", {}, {}, None, None, "no_visitor_cookie"),
+        ("matomo_cookie", {}, {}, True, None, "no_visitor_cookie"),
+        ("matomo_cookie", {}, AGREED, None, None, "no_visitor_cookie"),
+        ("matomo_cookie", {}, {"_pk_id.2.1fff": VISITOR}, None, None)
+        + ("no_visitor_cookie",),
+        ("matomo_cookie", {}, {"_pk_id.1.1fff": "x"}, None, None, "no_visitor_cookie"),
+        ("matomo_cookie", {}, FOLLOWED, False, False, "cookie_bar"),
+        ("matomo_cookie", {}, FOLLOWED | REFUSED, None, False, "matomo_cookie"),
+        ("matomo_cookie", {"DNT": "1"}, FOLLOWED, None, False, "do_not_track"),
+        # Without cookies nobody is asked, and anybody may object.
+        ("cookieless", {}, {}, None, True, "cookieless"),
+        ("cookieless", {}, FOLLOWED | AGREED, True, True, "cookieless"),
+        ("cookieless", {}, {}, False, False, "cookie_bar"),
+        ("cookieless", {}, REFUSED, None, False, "matomo_cookie"),
+        ("cookieless", {"Sec-GPC": "1"}, {}, None, False, "do_not_track"),
         # The cookie bar.
         ("cookie_bar", {}, {}, False, False, "cookie_bar"),
         ("cookie_bar", {}, {}, True, True, "cookie_bar"),
@@ -211,6 +230,26 @@ def test_no_name_is_no_crawler():
 
 
 # === METADATA === #
+
+
+def test_nothing_is_read_from_the_browsers_storage_without_cookies():
+    request = make_request(
+        {"User-Agent": "Mozilla/5.0"},
+        FOLLOWED | {"_pk_ref.1.1fff": '["spring","chair",1763000000,""]'},
+        arrival={
+            "campaign": "spring",
+            "keyword": "",
+            "timestamp": int(NOW),
+            "referrer": "",
+            "seen": int(NOW),
+        },
+    )
+    policy = replace(POLICY, consent="cookieless")
+    visit = read_visit(request, policy)
+    assert visit.metadata == make_metadata(user_agent="Mozilla/5.0")
+    assert not shopper.may_keep_arrival(visit.consent, policy)
+    assert shopper.may_keep_arrival(YES, POLICY)
+    assert not shopper.may_keep_arrival(SILENCE, POLICY)
 
 
 def test_visit():
@@ -495,7 +534,9 @@ LIMITS = {
     policy=st.builds(
         ShopperPolicy,
         idsite=st.just(1),
-        consent=st.sampled_from(["cookie_bar", "elsewhere", "never"]),
+        consent=st.sampled_from(
+            ["cookie_bar", "matomo_cookie", "elsewhere", "cookieless", "never"]
+        ),
         respect_dnt=st.booleans(),
         ip_mask=st.integers(0, 3),
     ),
@@ -720,6 +761,8 @@ def test_any_visits(visits):
         (False, SILENCE, False),
         (False, NO, True),
         (False, Consent(None, "not_asked"), True),
+        (False, Consent(None, "no_visitor_cookie"), False),
+        (False, Consent(True, "cookieless"), True),
     ],
 )
 def test_is_visitor_known(visitor_id, consent, is_known):
@@ -771,10 +814,37 @@ def test_follow_visitor(request_, consent, since, is_known, is_news, expected):
             since,
             is_known=is_known,
             is_news=is_news,
+            may_set_cookie=True,
             patience=timedelta(seconds=2),
         )
         == expected
     )
+
+
+@pytest.mark.parametrize(
+    ("consent", "set_cookie", "may_set_cookie"),
+    [
+        ("cookie_bar", False, True),
+        ("matomo_cookie", True, False),
+        ("elsewhere", False, False),
+        ("elsewhere", True, True),
+        ("cookieless", True, False),
+        ("never", True, False),
+    ],
+)
+def test_the_policy_decides_on_the_cookie(consent, set_cookie, may_set_cookie):
+    policy = ShopperPolicy(1, consent, set_cookie=set_cookie)
+    assert policy.may_set_cookie is may_set_cookie
+    _since, is_due = follow_visitor(
+        PAGE,
+        YES,
+        LONG_AGO,
+        is_known=False,
+        is_news=False,
+        may_set_cookie=policy.may_set_cookie,
+        patience=timedelta(seconds=2),
+    )
+    assert is_due is may_set_cookie
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
