@@ -230,6 +230,14 @@ class MatomoSite(models.Model):
         "so that a shopper who returns stays one visitor. Your consent has to cover "
         "this cookie. Without it such an order is a visitor of its own.",
     )
+    exclude_refused = fields.Boolean(
+        string="Send Nothing of Who Refused",
+        tracking=True,
+        help="No order of a shopper who refused is sent, not even anonymously: Matomo "
+        "counts less than Odoo, and the order says why. A refusal after the order was "
+        "sent cannot take it back: it is anonymized here, and you can delete it in "
+        "Matomo. Silence is no refusal.",
+    )
     respect_dnt = fields.Boolean(
         string="Honour Do Not Track",
         tracking=True,

@@ -51,6 +51,9 @@ class ResConfigSettings(models.TransientModel):
     matomo_set_visitor_cookie = fields.Boolean(
         related="website_id.matomo_site_id.set_visitor_cookie", readonly=False
     )
+    matomo_exclude_refused = fields.Boolean(
+        related="website_id.matomo_site_id.exclude_refused", readonly=False
+    )
     matomo_respect_dnt = fields.Boolean(
         related="website_id.matomo_site_id.respect_dnt", readonly=False
     )

@@ -151,6 +151,90 @@ class TestConsent(ShopperCommon):
 
 
 @tagged("post_install", "-at_install")
+class TestExcludeRefused(CheckoutCommon):
+    """With the strict switch Matomo gets nothing of a shopper who refuses."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.site.sudo().write({"exclude_refused": True, "date_start": "2026-01-01"})
+
+    def setUp(self):
+        super().setUp()
+        self.run_matomo_js()
+
+    def buy(self):
+        cart = self.fill_cart()
+        self.simulate(self.pay(cart, self.demo), "done")
+        self.come_back()
+        self.end_transaction()
+        return cart
+
+    def assertExcluded(self, order):
+        self.env.invalidate_all()
+        self.assertState(order, "excluded")
+        self.assertIn("The shopper refused", order.matomo_reason)
+        self.run_sender()
+        self.assertFalse(self.matomo.bulks)
+
+    def test_refused_before_the_order(self):
+        self.answer_cookie_bar(False)
+        order = self.buy()
+        self.assertExcluded(order)
+        # A retrack does not change what the shopper said.
+        order.action_matomo_retrack()
+        self.assertExcluded(order)
+
+    def test_refused_while_the_order_waits(self):
+        self.accept_cookies()
+        order = self.buy()
+        self.assertState(order, "pending")
+        self.answer_cookie_bar(False)
+        self.open("/shop")
+        self.assertExcluded(order)
+
+    def test_refused_after_the_order_was_sent(self):
+        """It cannot be taken back; it is anonymized as without the switch."""
+        self.accept_cookies()
+        order = self.buy()
+        self.run_sender()
+        self.answer_cookie_bar(False)
+        self.open("/shop")
+        self.env.invalidate_all()
+        self.assertState(order, "sent")
+        self.assertFalse(order.matomo_visitor_id)
+
+    def test_agreed_silent_and_changed_ones_mind(self):
+        silent = self.buy()
+        self.assertState(silent, "pending")
+        self.answer_cookie_bar(False)
+        cart = self.add(self.chair)
+        self.accept_cookies()
+        self.open("/shop/cart")
+        self.confirm(cart)
+        self.assertState(cart, "pending")
+
+    def test_the_merchants_never_is_no_refusal(self):
+        self.site.sudo().consent_policy = "never"
+        self.assertState(self.buy(), "pending")
+
+    def test_the_comparison_names_them(self):
+        self.answer_cookie_bar(False)
+        order = self.buy()
+        self.run_sender()
+        order.sudo().date_order -= timedelta(days=1)
+        self.get_request(order).sudo().order_date = order.date_order
+        self.end_transaction()
+        self.run_cron("ir_cron_sweep")
+        rows = self.env["matomo.reconciliation"].search([])
+        (row,) = rows.filtered("explanation")
+        self.assertEqual(row.odoo_order_count, 0)
+        self.assertEqual(row.state, "equal")
+        self.assertIn("the shopper refused", row.explanation)
+        self.assertIn(order.name, row.explanation)
+
+
+@tagged("post_install", "-at_install")
 class TestMatomoCookie(ShopperCommon):
     """Matomo's visitor cookie is the consent: a consent manager decides on the tag."""
 
