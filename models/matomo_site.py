@@ -1,5 +1,6 @@
 import logging
 import os
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, time, timedelta
@@ -50,6 +51,7 @@ from ..tools.sentences import (
     describe_read_refusal,
     describe_refused_address,
     describe_unreadable,
+    describe_visits,
     to_html,
 )
 from ..tools.shopper import ShopperPolicy
@@ -64,6 +66,8 @@ MAX_TOKEN_LENGTH = 255
 RETENTION_DAYS = 180
 # How many orders of a site the autovacuum cleans at once.
 GC_BATCH = 500
+# Of how many orders of a site it is told in whose visit they stand.
+MEASURED_ORDERS = 100
 
 
 class MatomoSite(models.Model):
@@ -222,6 +226,9 @@ class MatomoSite(models.Model):
         "kept with the order. Otherwise the order is sent anonymously.",
     )
     consent_policy_meaning = fields.Text(compute="_compute_consent_policy_meaning")
+    visit_message = fields.Text(
+        string="Orders in Their Shopper's Visit", compute="_compute_visit_message"
+    )
     set_visitor_cookie = fields.Boolean(
         string="Set the Visitor Cookie",
         tracking=True,
@@ -1535,6 +1542,28 @@ class MatomoSite(models.Model):
     def _compute_consent_policy_meaning(self):
         for site in self:
             site.consent_policy_meaning = describe_policy(site.env, site.consent_policy)
+
+    @api.depends("consent_policy", "ip_mask", "can_read", "is_order_id_anonymised")
+    @api.depends_context("lang")
+    def _compute_visit_message(self):
+        for site in self:
+            # sudo: a settings page of somebody who may not read requests shows figures.
+            found = (
+                self.env["matomo.request"]
+                .sudo()
+                .search_fetch(
+                    [("site_id", "=", site._origin.id), ("visit_kind", "!=", False)],
+                    ["visit_kind"],
+                    limit=MEASURED_ORDERS,
+                )
+            )
+            site.visit_message = describe_visits(
+                site.env,
+                Counter(found.mapped("visit_kind")),
+                can_read=site.can_read,
+                anonymises=site.is_order_id_anonymised,
+                masks=site.consent_policy == "cookieless" and site.ip_mask != "0",
+            )
 
     def _get_shopper_policy(self):
         """Return the settings that decide what is stored of a shopper's visit."""

@@ -48,6 +48,9 @@ class ResConfigSettings(models.TransientModel):
     matomo_consent_policy_meaning = fields.Text(
         compute="_compute_matomo_consent_policy_meaning"
     )
+    matomo_visit_message = fields.Text(
+        related="website_id.matomo_site_id.visit_message"
+    )
     matomo_set_visitor_cookie = fields.Boolean(
         related="website_id.matomo_site_id.set_visitor_cookie", readonly=False
     )

@@ -123,6 +123,16 @@ class SaleOrder(models.Model):
         """Override of `matomo.order.mixin`."""
         return self.create_date if self.website_id else None
 
+    def _get_matomo_visitor_key(self, site):
+        """Override of `matomo.order.mixin`.
+
+        A browser without cookies is recognized anew in each visit: an ID that Matomo
+        knows from a visit of yesterday would begin a visit beside today's.
+        """
+        key = super()._get_matomo_visitor_key(site)
+        flags = self.matomo_browser_flags
+        return (*key, flags["time"]) if flags else key
+
     def _get_matomo_page(self, site):
         """Override of `matomo.order.mixin`."""
         if self.website_id:

@@ -262,6 +262,57 @@ POLICIES = {
 }
 
 
+def describe_visits(env, counts, *, can_read, anonymises, masks):
+    """Return how many web orders have joined their shopper's visit, and why not all.
+
+    :param counts: ``{value of matomo.request.visit_kind: count}`` of the last ones
+    :param can_read: whether the token may read Matomo
+    :param anonymises: whether Matomo replaces order IDs by random ones
+    :param masks: whether addresses are shortened, and visits are found by them
+    :return: sentences, one a line; "" if there is nothing to tell
+    """
+    if not can_read:
+        return env._(
+            "Whether web orders join the visit of their shopper is not known: the "
+            "token may not read Matomo."
+        )
+    total = sum(counts.values())
+    if not total:
+        return ""
+    sentences = [
+        env._(
+            "Of the last %(count)s web orders of shoppers whose data may be used, "
+            "%(joined)s joined the shopper's own visit in Matomo.",
+            count=total,
+            joined=counts.get("joined", 0),
+        )
+    ]
+    if counts.get("replaced", 0) * 2 > total:
+        sentences.append(
+            env._(
+                "Matomo gives each request a random visitor (its privacy setting "
+                "“Randomize config_ID”): as long as that is on, no order can join a "
+                "visit."
+            )
+        )
+    elif masks and counts.get("joined", 0) * 2 < total:
+        sentences.append(
+            env._(
+                "Without cookies Matomo finds a visit by the whole IP address, and "
+                "this site shortens addresses before it sends them. Let Matomo shorten "
+                "them instead (Administration, Privacy)."
+            )
+        )
+    if anonymises:
+        sentences.append(
+            env._(
+                "Matomo anonymizes order IDs: some orders cannot be found there, and "
+                "are missing in these figures."
+            )
+        )
+    return "\n".join(sentences)
+
+
 def describe_policy(env, policy):
     """Return what a consent policy means, and what a lawyer will ask.
 

@@ -22,6 +22,7 @@ from ..matomo_api.arrival import (
     get_host_name,
     read_arrival,
 )
+from ..matomo_api.browser import parse_features
 from ..matomo_api.texts import clean_shopper_text
 from ..matomo_api.tracking import (
     MAX_CLIENT_HINTS_LENGTH,
@@ -64,6 +65,8 @@ class HttpRequest:
     :ivar url: the whole address that the browser asks for
     :ivar arrival: where the shopper came from, as ``follow_arrival`` has returned it
         for an earlier request
+    :ivar features: what the browser can show, as ``read_features`` has returned it for
+        an earlier request
     :ivar routing_type: the type of the route that answers, e.g. ``http``, ``jsonrpc``
     :ivar has_cookie_bar: whether the website shows Odoo's cookie bar
     :ivar clicked: what the shopper clicked there; None: nothing yet
@@ -78,6 +81,7 @@ class HttpRequest:
     method: str = "GET"
     url: str = ""
     arrival: Mapping[str, object] = field(default_factory=dict)
+    features: Mapping[str, object] = field(default_factory=dict)
     routing_type: str = "http"
     has_cookie_bar: bool = False
     clicked: bool | None = None
@@ -273,6 +277,7 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
         )
         or False,
         "matomo_client_hints": _read_client_hints(headers),
+        "matomo_browser_flags": _read_kept_features(request, policy),
         "matomo_visitor_id": visitor_id or False,
         "matomo_attribution_info": attribution != Attribution()
         and {
@@ -375,14 +380,15 @@ def _choose_metadata(
 
     The shopper who filled the cart stays its shopper, on whatever device it is
     paid. Only their own later requests bring news: the visitor ID, another
-    campaign. A changed IP address alone does not count: browsers alternate between
-    IPv4 and IPv6.
+    campaign, the next visit of a browser without cookies. A changed IP address alone
+    does not count: browsers alternate between IPv4 and IPv6.
     """
     if not current or not any(stored.values()):
         return current
     # Before the visitor has an ID, only the browser tells one from another.
     proof = "matomo_visitor_id" if stored["matomo_visitor_id"] else "matomo_user_agent"
-    if stored[proof] != current[proof] or not current["matomo_visitor_id"]:
+    is_recognized = current["matomo_visitor_id"] or current["matomo_browser_flags"]
+    if stored[proof] != current[proof] or not is_recognized:
         return {}
     if not current["matomo_attribution_info"]:
         # matomo.js's cookie may have expired; the campaign brought the shopper here.
@@ -473,6 +479,46 @@ def _read_kept_arrival(request: HttpRequest) -> Attribution:
         timestamp=timestamp,
         referrer=arrival["referrer"],
     )
+
+
+# === BROWSERS WITHOUT COOKIES === #
+#
+# The tag tells what the browser can show, and the shopper's session keeps it for the
+# visit. It makes no difference on sites whose policy lets cookies tell the visitor.
+
+
+def read_features(
+    request: HttpRequest, policy: ShopperPolicy, body: bytes
+) -> dict[str, object]:
+    """Return what the session keeps of a browser, from what its tag has sent.
+
+    :return: the features of ``matomo_api.browser.parse_features`` and ``time``: when
+        they were told (seconds since 1970); empty if nothing may be kept
+    """
+    if policy.uses_storage or not read_consent(request, policy).answer:
+        return {}
+    features = parse_features(body)
+    return features and {**features, "time": int(request.time)}
+
+
+def is_visit_over(features: Mapping[str, object], now: float) -> bool:
+    """Return whether the visit has ended in which a browser told its features.
+
+    The tag tells them again every 30 minutes as long as the shopper opens pages.
+
+    :param now: seconds since 1970
+    """
+    return now - features["time"] >= VISIT_LENGTH + _VISIT_STEP
+
+
+def _read_kept_features(
+    request: HttpRequest, policy: ShopperPolicy
+) -> Mapping[str, object] | bool:
+    """Return the features of the request's browser, False if they are not known."""
+    features = request.features
+    if policy.uses_storage or not features or is_visit_over(features, request.time):
+        return False
+    return features
 
 
 # === THE VISITOR COOKIE === #

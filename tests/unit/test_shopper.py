@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matomo_order_tracking.matomo_api.browser import FLAGS
 from matomo_order_tracking.tools import shopper
 from matomo_order_tracking.tools.shopper import (
     Consent,
@@ -37,6 +38,7 @@ EMPTY = dict.fromkeys(
         "matomo_user_agent",
         "matomo_accept_language",
         "matomo_client_hints",
+        "matomo_browser_flags",
         "matomo_visitor_id",
         "matomo_attribution_info",
     ),
@@ -188,6 +190,62 @@ def test_is_refusal(answer, source, is_refusal):
     assert Consent(answer, source).is_refusal is is_refusal
 
 
+# === BROWSERS WITHOUT COOKIES === #
+
+COOKIELESS = ShopperPolicy(idsite=1, consent="cookieless")
+FEATURES = {name: "0" for name in FLAGS} | {"pdf": "1", "cookie": "1"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "headers", "is_kept"),
+    [
+        (COOKIELESS, {}, True),
+        (COOKIELESS, {"DNT": "1"}, False),
+        (POLICY, {}, False),
+        (ShopperPolicy(1, "never"), {}, False),
+        (ShopperPolicy(1, "cookie_bar"), {}, False),
+        (ShopperPolicy(1, "matomo_cookie"), {}, False),
+    ],
+)
+def test_features_are_kept_only_without_cookies(policy, headers, is_kept):
+    body = b'{"pdf":1,"cookie":1}'
+    kept = shopper.read_features(make_request(headers), policy, body)
+    assert kept == (FEATURES | {"time": int(NOW)} if is_kept else {})
+    assert shopper.read_features(make_request(headers), policy, b"{}") == {}
+
+
+@pytest.mark.parametrize(
+    ("age", "policy", "is_known"),
+    [
+        (0, COOKIELESS, True),
+        (1800, COOKIELESS, True),
+        # The visit is over.
+        (2101, COOKIELESS, False),
+        # The policy has changed since.
+        (0, POLICY, False),
+    ],
+)
+def test_features_are_known_for_a_visit(age, policy, is_known):
+    features = FEATURES | {"time": int(NOW) - age}
+    metadata = read_metadata(make_request(features=features), policy)
+    assert metadata["matomo_browser_flags"] == (features if is_known else False)
+
+
+def test_the_next_visit_of_a_browser_without_cookies_is_news():
+    yes = Consent(True, "cookieless")
+    old = make_metadata(user_agent="Firefox", browser_flags=FEATURES | {"time": 1})
+    new = make_metadata(user_agent="Firefox", browser_flags=FEATURES | {"time": 2})
+    receipt = {"answer": True, "source": "cookieless"}
+    changed = {"matomo_browser_flags": FEATURES | {"time": 2}}
+    assert merge_visit(old, receipt, Visit(yes, NOW, new)) == changed
+    # Another browser pays, or the tag has not told its features yet.
+    for current in (
+        new | {"matomo_user_agent": "Chrome"},
+        new | {"matomo_browser_flags": False},
+    ):
+        assert merge_visit(old, receipt, Visit(yes, NOW, current)) == {}
+
+
 # === CRAWLERS === #
 
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15"
@@ -277,6 +335,7 @@ def test_visit():
             "matomo_ip_address": "203.0.113.9",
             "matomo_user_agent": "Mozilla/5.0",
             "matomo_accept_language": "nl-BE,nl;q=0.9",
+            "matomo_browser_flags": False,
             "matomo_visitor_id": VISITOR,
             "matomo_attribution_info": {
                 "campaign": "spring",
@@ -705,6 +764,7 @@ METADATA = st.fixed_dictionaries(
         "matomo_user_agent": st.sampled_from([False, "Firefox", "Phone"]),
         "matomo_accept_language": st.sampled_from([False, "nl", "fr"]),
         "matomo_client_hints": st.sampled_from([False, "{}"]),
+        "matomo_browser_flags": st.sampled_from([False, {"pdf": "1", "time": 1}]),
         "matomo_visitor_id": st.sampled_from([False, VISITOR, OTHER]),
         "matomo_attribution_info": st.sampled_from([False, {"campaign": "spring"}]),
     }
