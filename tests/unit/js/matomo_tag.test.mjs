@@ -1,0 +1,250 @@
+/** Matomo's tag, as it behaves on a page. Run it alone with `node --test`. */
+import {answerBar, open, prepare} from "./page.mjs";
+import {describe, it} from "node:test";
+import assert from "node:assert/strict";
+
+const SHOP = "https://shop.example.com";
+const BAR = {askCookieBar: "1"};
+const OURS = "https://matomo.example.com/matomo.php";
+
+describe("a page view", () => {
+    it("goes to the site of the settings, with the address of the page", () => {
+        const page = open();
+        assert.deepEqual(page.told("setTrackerUrl"), [[OURS]]);
+        assert.deepEqual(page.told("setSiteId"), [["1"]]);
+        assert.deepEqual(page.told("setCustomUrl"), [[`${SHOP}/shop`]]);
+        assert.deepEqual(page.told("trackPageView"), [[]]);
+        assert.equal(page.scripts[0].src, "https://matomo.example.com/matomo.js");
+    });
+
+    it("names the product of the page", () => {
+        const view = {name: "Chair", categories: ["Seats"], price: 100};
+        const page = open({
+            elements: {
+                "[data-matomo-view]": {dataset: {matomoView: JSON.stringify(view)}},
+            },
+        });
+        assert.deepEqual(page.told("setEcommerceView"), [
+            [false, "Chair", ["Seats"], 100],
+        ]);
+    });
+
+    it("never sends a cart or an order", () => {
+        const page = open({address: `${SHOP}/shop/confirmation`});
+        const sent = page.calls
+            .map(([name]) => name)
+            .filter((name) => /Cart|Order/.test(name));
+        assert.deepEqual(sent, []);
+    });
+});
+
+describe("secrets", () => {
+    const token = "0123456789abcdef0123456789abcdef";
+    for (const [path, told] of [
+        ["/shop?access_token=Canary&search=chair#Canary", "/shop?search=chair"],
+        [
+            "/shop?utm_campaign=a&gclid=b&mtm_kwd=c",
+            "/shop?utm_campaign=a&gclid=b&mtm_kwd=c",
+        ],
+        ["/shop?page=2&order=name", "/shop?page=2"],
+        [`/invited/${token}/page`, "/invited/-/page"],
+        ["/invited/6a1f2b3c-0000-4000-8000-0123456789ab", "/invited/-"],
+        ["/shop/office-chair-with-12-wheels-7", "/shop/office-chair-with-12-wheels-7"],
+    ]) {
+        it(`are left out of ${path}`, () => {
+            const page = open({address: SHOP + path});
+            assert.deepEqual(page.told("setCustomUrl"), [[SHOP + told]]);
+        });
+    }
+
+    for (const [referrer, told] of [
+        ["", ""],
+        ["https://news.example.com/a?q=Canary#Canary", "https://news.example.com/a"],
+        [`${SHOP}/shop?search=a&token=Canary`, `${SHOP}/shop?search=a`],
+        [`${SHOP}/my/orders/1?access_token=Canary`, ""],
+        [`${SHOP}/fr_BE/my/orders/1`, ""],
+        ["https://other.example.com/my/page", "https://other.example.com/my/page"],
+        ["android-app://com.example/", ""],
+    ]) {
+        it(`are left out of the referrer ${referrer || "that is empty"}`, () => {
+            const page = open({referrer});
+            assert.deepEqual(page.told("setReferrerUrl"), [[told]]);
+        });
+    }
+});
+
+describe("a private page", () => {
+    for (const path of [
+        "/my",
+        "/my/orders/1",
+        "/fr/my",
+        "/fr_BE/web/login",
+        "/r/abc",
+    ]) {
+        it(`is not tracked: ${path}`, () => {
+            const page = open({address: SHOP + path});
+            assert.deepEqual(page.scripts, []);
+            assert.deepEqual(page.listeners, {});
+        });
+    }
+
+    for (const path of ["/", "/shop", "/shop/payment", "/mystery", "/fr/shop"]) {
+        it(`is no other one: ${path}`, () => {
+            const page = open({address: SHOP + path});
+            assert.equal(page.told("trackPageView").length, 1);
+        });
+    }
+});
+
+describe("a refusal", () => {
+    for (const [name, options] of [
+        ["Do Not Track", {navigator: {doNotTrack: "1"}}],
+        ["Global Privacy Control", {navigator: {globalPrivacyControl: true}}],
+        ["matomo.js's own cookie", {cookie: "mtm_consent_removed=1763000000"}],
+    ]) {
+        it(`loads nothing: ${name}`, () => {
+            assert.deepEqual(open(options).scripts, []);
+        });
+    }
+
+    it("by Do Not Track counts only where the site wants it", () => {
+        const page = open({navigator: {doNotTrack: "1"}, settings: {respectDnt: ""}});
+        assert.equal(page.told("trackPageView").length, 1);
+    });
+});
+
+describe("the cookie bar", () => {
+    it("is waited for", () => {
+        const page = prepare({settings: BAR}).run();
+        assert.deepEqual(page.scripts, []);
+        assert.equal(page.window._paq, undefined);
+        page.dispatch("optionalCookiesAccepted");
+        page.loadMatomo();
+        assert.equal(page.told("trackPageView").length, 1);
+    });
+
+    it("was accepted before", () => {
+        const page = open({cookie: answerBar(true), settings: BAR});
+        assert.equal(page.told("trackPageView").length, 1);
+    });
+
+    for (const cookie of [
+        answerBar(false),
+        "website_cookies_bar=true",
+        "website_cookies_bar=%",
+        "other_website_cookies_bar=1",
+    ]) {
+        it(`was not accepted: ${cookie}`, () => {
+            assert.deepEqual(open({cookie, settings: BAR}).scripts, []);
+        });
+    }
+
+    it("starts the tag once", () => {
+        const page = prepare({settings: BAR}).run();
+        page.dispatch("optionalCookiesAccepted");
+        page.dispatch("optionalCookiesAccepted");
+        assert.equal(page.scripts.length, 1);
+    });
+
+    it("ends the tag on the page where the shopper refuses", () => {
+        const page = open({cookie: answerBar(true), settings: BAR});
+        page.dispatch("optionalCookiesDenied");
+        assert.equal(page.told("disableCookies").length, 1);
+        assert.equal(page.told("requireConsent").length, 1);
+    });
+
+    it("is not asked where consent is obtained elsewhere", () => {
+        const page = open();
+        page.dispatch("optionalCookiesDenied");
+        assert.equal(page.told("trackPageView").length, 1);
+        assert.deepEqual(page.told("requireConsent"), []);
+    });
+});
+
+describe("another tag", () => {
+    const queue = (address, site) => [
+        ["setTrackerUrl", address],
+        ["setSiteId", site],
+        ["trackPageView"],
+    ];
+
+    it("of our site is enough: no second one counts", () => {
+        const page = prepare({
+            queue: queue("//matomo.example.com/matomo.php", "1"),
+        }).run();
+        assert.deepEqual(page.scripts, []);
+        page.loadMatomo();
+        assert.equal(page.told("trackPageView").length, 1);
+    });
+
+    it("may add our site as a second tracker", () => {
+        const calls = [
+            ...queue("https://stats.example.org/", "7"),
+            ["addTracker", OURS, 1],
+        ];
+        const page = prepare({queue: calls}).run();
+        assert.deepEqual(page.scripts, []);
+    });
+
+    it("may have loaded already", () => {
+        const page = prepare({queue: queue(OURS, "1")});
+        page.loadMatomo();
+        page.run();
+        assert.equal(page.told("trackPageView").length, 1);
+    });
+
+    it("of another site gets nothing of ours, and we count", () => {
+        const page = prepare({
+            queue: queue("https://stats.example.org/m.php", "1"),
+        }).run();
+        assert.deepEqual(page.window._paq.length, 3);
+        page.loadMatomo();
+        assert.equal(page.told("trackPageView").length, 2);
+        assert.deepEqual(page.told("setCustomUrl"), [[`${SHOP}/shop`]]);
+        page.click("https://pay.example.com/");
+        assert.deepEqual(page.told("trackLink"), [
+            ["https://pay.example.com/", "link"],
+        ]);
+    });
+
+    it("that comes while matomo.js loads is seen, too", () => {
+        const page = prepare({
+            queue: queue("https://stats.example.org/m.php", "1"),
+        }).run();
+        page.window._paq.push(["setTrackerUrl", OURS]);
+        page.loadMatomo();
+        assert.equal(page.told("trackPageView").length, 1);
+    });
+});
+
+describe("a link", () => {
+    for (const [address, told, attributes] of [
+        [
+            "https://pay.example.com/a?token=Canary",
+            ["https://pay.example.com/a", "link"],
+        ],
+        [
+            "/web/content/7/Guide.pdf?access_token=Canary",
+            [`${SHOP}/web/content/7/Guide.pdf`, "download"],
+        ],
+        ["/files/guide.pdf#Canary", [`${SHOP}/files/guide.pdf`, "download"]],
+        ["/files/guide", [`${SHOP}/files/guide`, "download"], ["download"]],
+        ["/my/invoices/7.pdf?access_token=Canary", null],
+        ["/shop?access_token=Canary", null],
+        ["mailto:canary@example.com", null],
+    ]) {
+        it(`is followed or not: ${address}`, () => {
+            const page = open();
+            page.click(address, attributes);
+            assert.deepEqual(page.told("trackLink"), told ? [told] : []);
+        });
+    }
+
+    it("is not followed before the shopper agrees", () => {
+        const page = prepare({settings: BAR}).run();
+        page.click("https://pay.example.com/");
+        page.dispatch("optionalCookiesAccepted");
+        page.loadMatomo();
+        assert.deepEqual(page.told("trackLink"), []);
+    });
+});
