@@ -59,7 +59,7 @@ class Website(models.Model):
             "data-tracker": php,
             "data-script": f"{php.rpartition('/')[0]}/matomo.js",
             "data-site": str(site.idsite),
-            "data-ask-cookie-bar": "1" if site.consent_policy == "cookie_bar" else "",
+            "data-consent": site.consent_policy,
             "data-respect-dnt": "1" if site.respect_dnt else "",
         }
 

@@ -45,7 +45,7 @@ class TestTag(ShopperCommon):
         self.assertEqual(tag["data-tracker"], "https://matomo.example.com/matomo.php")
         self.assertEqual(tag["data-script"], "https://matomo.example.com/matomo.js")
         self.assertEqual(tag["data-site"], "1")
-        self.assertEqual(tag["data-ask-cookie-bar"], "1")
+        self.assertEqual(tag["data-consent"], "cookie_bar")
         self.assertEqual(tag["data-respect-dnt"], "1")
         self.assertNotIn(self.site.sudo()._get__token(), self.open("/shop").text)
 
@@ -59,7 +59,7 @@ class TestTag(ShopperCommon):
 
     def test_consent(self):
         self.site.sudo().consent_policy = "elsewhere"
-        self.assertFalse(self.get_tag()["data-ask-cookie-bar"])
+        self.assertEqual(self.get_tag()["data-consent"], "elsewhere")
         self.site.sudo().consent_policy = "never"
         self.assertIsNone(self.get_tag())
 

@@ -47,16 +47,32 @@
     const FILES = "/web/content/";
     const DOWNLOAD =
         /\.(7z|apk|avi|bz2|csv|dmg|docx?|epub|exe|gz|iso|mp[34]|mpe?g|od[bfgpst]|pdf|pptx?|rar|tar|txt|wav|webm|xlsx?|xml|zip)$/i;
+    // What a consent manager tells matomo.js through its queue, and what that means.
+    const ANSWERS = new Map([
+        ["setConsentGiven", true],
+        ["rememberConsentGiven", true],
+        ["setCookieConsentGiven", true],
+        ["rememberCookieConsentGiven", true],
+        ["forgetConsentGiven", false],
+        ["forgetCookieConsentGiven", false],
+        ["optUserOut", false],
+    ]);
+    // What matomo.js tells of a browser's plugins, and of its screen.
+    const FLAGS = ["pdf", "qt", "realp", "wma", "fla", "java", "ag", "cookie", "res"];
     const settings = document.currentScript.dataset;
     // Calls a method of our tracker, once there is one: name, values.
     let call = null;
+    // Whether the shopper has said no on this page.
+    let isEnded = false;
 
-    function isRefused() {
+    /** Whether the browser asks not to be tracked. */
+    function isObjected() {
         const isAsked = navigator.doNotTrack === "1" || navigator.globalPrivacyControl;
-        return Boolean(
-            (settings.respectDnt && isAsked) ||
-                document.cookie.includes("mtm_consent_removed=")
-        );
+        return Boolean(settings.respectDnt && isAsked);
+    }
+
+    function hasCookie(name) {
+        return new RegExp(`(^|; )${name}=[^;]`).test(document.cookie);
     }
 
     /** Whether an address is one person's, or a secret itself. */
@@ -68,8 +84,8 @@
         );
     }
 
-    /** Whether "accept all" was clicked in the website's cookie bar, now or before. */
-    function isAccepted() {
+    /** What was clicked in the website's cookie bar: all, only essential, or nothing. */
+    function readCookieBar() {
         const cookie = document.cookie
             .split("; ")
             .find((each) => each.startsWith("website_cookies_bar="));
@@ -77,7 +93,7 @@
             const value = decodeURIComponent(cookie.slice(cookie.indexOf("=") + 1));
             return JSON.parse(value).optional === true;
         } catch {
-            return false;
+            return null;
         }
     }
 
@@ -172,15 +188,40 @@
             ["setCustomUrl", withoutSecrets(location.href)],
             ["setReferrerUrl", getReferrer()],
         ];
+        if (settings.consent === "cookieless") {
+            calls.unshift(["disableCookies"]);
+        }
         const element = document.querySelector("[data-matomo-view]");
         if (element) {
             const {name, categories, price} = JSON.parse(element.dataset.matomoView);
             calls.push(["setEcommerceView", false, name || false, categories, price]);
         }
-        return [...calls, ["trackPageView"]];
+        // Without cookies an order joins the visit only if it has the same flags.
+        const then = settings.flagsUrl ? [undefined, undefined, tellFlags] : [];
+        return [...calls, ["trackPageView", ...then]];
+    }
+
+    /**
+     * Tell the shop what matomo.js has told Matomo of the browser.
+     *
+     * matomo.js hands out the request that it has sent, and these flags by no other way.
+     */
+    function tellFlags({request = "", success = false} = {}) {
+        const sent = [...new URLSearchParams(request)];
+        const flags = sent.filter(([name]) => FLAGS.includes(name));
+        if (success && flags.length) {
+            fetch(settings.flagsUrl, {
+                method: "POST",
+                headers: {"Content-Type": "application/json"},
+                body: JSON.stringify(Object.fromEntries(flags)),
+                credentials: "same-origin",
+                keepalive: true,
+            }).catch(() => {});
+        }
     }
 
     function start() {
+        isEnded = false;
         if (call || isTracked()) {
             return;
         }
@@ -191,7 +232,10 @@
             call = (name, ...values) =>
                 tracker ? tracker[name](...values) : later.push([name, ...values]);
             load(() => {
-                if (!isTracked()) {
+                if (settings.consent === "matomo_cookie") {
+                    watchQueue();
+                }
+                if (!isEnded && !isTracked()) {
                     const {tracker: address, site} = settings;
                     tracker = window.Matomo.getTracker(address, site);
                     later.forEach((each) => call(...each));
@@ -208,22 +252,72 @@
         load();
     }
 
-    if (isRefused() || isPrivate(location.pathname)) {
+    /** End the tag on this page; the next one does not start it. */
+    function stop() {
+        isEnded = true;
+        // Removes its cookies, too. Without the second call matomo.js would go on
+        // without cookies on this page.
+        call?.("disableCookies");
+        call?.("requireConsent");
+    }
+
+    /**
+     * Follow the consent manager of the shop, whichever it is.
+     *
+     * It does not know this tag. It pushes its answer into the queue of matomo.js on each
+     * page, as Matomo's guides for consent managers say, or has matomo.js remember it.
+     */
+    function followManager() {
+        const isRemembered =
+            !hasCookie("mtm_consent_removed") &&
+            (hasCookie("mtm_consent") ||
+                hasCookie("mtm_cookie_consent") ||
+                hasCookie(`[\\w-]*id\\.${settings.site}\\.[0-9a-f]+`));
+        if (watchQueue() ?? isRemembered) {
+            start();
+        }
+    }
+
+    /** Watch the queue of matomo.js from now on. Return the answer that is in it. */
+    function watchQueue() {
+        const queue = (window._paq ??= []);
+        const {push} = queue;
+        queue.push = (...calls) => {
+            // Before matomo.js gets the calls, which it empties.
+            const answer = readAnswer(calls);
+            const result = push.apply(queue, calls);
+            if (answer !== undefined) {
+                (answer ? start : stop)();
+            }
+            return result;
+        };
+        return readAnswer(Array.from(queue));
+    }
+
+    /** The last answer of a consent manager among calls of matomo.js, if there is one. */
+    function readAnswer(calls) {
+        return calls
+            .map((each) => ANSWERS.get(each?.[0]))
+            .findLast((answer) => answer !== undefined);
+    }
+
+    if (isPrivate(location.pathname) || isObjected()) {
         return;
     }
     document.addEventListener("click", followLink, true);
     document.addEventListener("auxclick", followLink, true);
-    if (!settings.askCookieBar || isAccepted()) {
-        start();
-    } else {
-        document.addEventListener("optionalCookiesAccepted", start);
-    }
-    document.addEventListener("optionalCookiesDenied", () => {
-        if (call && settings.askCookieBar) {
-            // Removes its cookies, too; the next page does not start it. Without the
-            // second call matomo.js would go on without cookies on this page.
-            call("disableCookies");
-            call("requireConsent");
+    if (settings.consent === "matomo_cookie") {
+        followManager();
+    } else if (!hasCookie("mtm_consent_removed")) {
+        if (settings.consent === "elsewhere") {
+            start();
+            return;
         }
-    });
+        // Without cookies there is nothing to agree to, but a no counts.
+        if (readCookieBar() ?? settings.consent === "cookieless") {
+            start();
+        }
+        document.addEventListener("optionalCookiesAccepted", start);
+        document.addEventListener("optionalCookiesDenied", stop);
+    }
 })();

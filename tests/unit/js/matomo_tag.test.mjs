@@ -4,7 +4,7 @@ import {describe, it} from "node:test";
 import assert from "node:assert/strict";
 
 const SHOP = "https://shop.example.com";
-const BAR = {askCookieBar: "1"};
+const BAR = {consent: "cookie_bar"};
 const OURS = "https://matomo.example.com/matomo.php";
 
 describe("a page view", () => {
@@ -158,6 +158,155 @@ describe("the cookie bar", () => {
         page.dispatch("optionalCookiesDenied");
         assert.equal(page.told("trackPageView").length, 1);
         assert.deepEqual(page.told("requireConsent"), []);
+    });
+});
+
+describe("a consent manager", () => {
+    const settings = {consent: "matomo_cookie"};
+    const ID = "_pk_id.1.1fff=0123456789abcdef.1763000000.";
+
+    it("is waited for, and nothing is loaded", () => {
+        assert.deepEqual(prepare({settings}).run().scripts, []);
+        const cookie = "_pk_id.2.1fff=0123456789abcdef.1763000000.";
+        assert.deepEqual(prepare({cookie, settings}).run().scripts, []);
+    });
+
+    for (const cookie of [
+        "mtm_consent=1763000000",
+        "mtm_cookie_consent=1763000000",
+        ID,
+    ]) {
+        it(`had matomo.js remember a yes: ${cookie}`, () => {
+            const page = open({cookie: `a=b; ${cookie}`, settings});
+            assert.equal(page.told("trackPageView").length, 1);
+        });
+    }
+
+    it("had matomo.js remember a no", () => {
+        const cookie = `${ID}; mtm_consent_removed=1763000000`;
+        assert.deepEqual(prepare({cookie, settings}).run().scripts, []);
+    });
+
+    it("answers before the tag runs", () => {
+        const queue = [["requireConsent"], ["setConsentGiven"]];
+        assert.equal(open({queue, settings}).told("trackPageView").length, 1);
+        const refusal = [["setConsentGiven"], ["forgetConsentGiven"]];
+        const page = prepare({cookie: ID, queue: refusal, settings}).run();
+        assert.deepEqual(page.scripts, []);
+    });
+
+    for (const answer of [
+        "setConsentGiven",
+        "rememberConsentGiven",
+        "setCookieConsentGiven",
+        "rememberCookieConsentGiven",
+    ]) {
+        it(`answers after the tag has run: ${answer}`, () => {
+            const page = prepare({settings}).run();
+            // As the guides for Cookiebot and others have it.
+            page.window._paq.push(["requireConsent"], [answer]);
+            page.window._paq.push([answer]);
+            assert.equal(page.scripts.length, 1);
+            page.loadMatomo();
+            assert.equal(page.told(answer).length, 2);
+            assert.equal(page.told("trackPageView").length, 1);
+        });
+    }
+
+    it("withdraws while matomo.js loads", () => {
+        const page = prepare({cookie: ID, settings}).run();
+        page.window._paq.push(["forgetCookieConsentGiven"], ["forgetConsentGiven"]);
+        page.loadMatomo();
+        assert.deepEqual(page.told("trackPageView"), []);
+    });
+
+    it("withdraws after matomo.js has loaded", () => {
+        const page = open({cookie: ID, settings});
+        page.window._paq.push(["forgetConsentGiven"]);
+        assert.equal(page.told("disableCookies").length, 1);
+        assert.equal(page.told("requireConsent").length, 1);
+    });
+
+    it("agrees after matomo.js was loaded by another tag", () => {
+        const page = prepare({queue: [["setSiteId", "7"]], settings});
+        page.loadMatomo();
+        page.run();
+        assert.deepEqual(page.told("setCustomUrl"), []);
+        page.window._paq.push(["setConsentGiven"]);
+        page.window._paq.push(["setConsentGiven"]);
+        assert.equal(page.told("trackPageView").length, 1);
+    });
+
+    it("agrees although matomo.js remembers a no of before", () => {
+        const page = prepare({
+            cookie: "mtm_consent_removed=1763000000",
+            settings,
+        }).run();
+        page.window._paq.push(["setConsentGiven"]);
+        page.loadMatomo();
+        assert.equal(page.told("trackPageView").length, 1);
+    });
+
+    it("cannot allow what the browser forbids", () => {
+        const queue = [["setConsentGiven"]];
+        const page = prepare({navigator: {doNotTrack: "1"}, queue, settings}).run();
+        assert.deepEqual(page.scripts, []);
+    });
+});
+
+describe("without cookies", () => {
+    const settings = {consent: "cookieless"};
+    const flagsUrl = "/matomo_order_tracking/browser";
+
+    it("matomo.js sets none, whoever else is on the page", () => {
+        for (const queue of [null, [["setSiteId", "7"]]]) {
+            const page = open({queue, settings});
+            const names = page.calls.map(([name]) => name);
+            assert.ok(names.includes("disableCookies"));
+            assert.ok(names.indexOf("disableCookies") < names.indexOf("trackPageView"));
+        }
+    });
+
+    it("a no in the cookie bar counts, and silence is none", () => {
+        assert.deepEqual(open({cookie: answerBar(false), settings}).scripts, []);
+        const page = open({settings});
+        page.dispatch("optionalCookiesDenied");
+        assert.equal(page.told("requireConsent").length, 1);
+    });
+
+    it("the shop learns the flags that Matomo has got", () => {
+        const page = open({settings: {...settings, flagsUrl}});
+        const [, , then] = page.calls
+            .find(([name]) => name === "trackPageView")
+            .slice(1);
+        const request = "action_name=Shop&cip=1&pdf=1&java=0&cookie=1&res=1280x720";
+        then({request, success: true});
+        const [[url, options]] = page.fetched;
+        assert.equal(url, flagsUrl);
+        assert.equal(options.method, "POST");
+        assert.equal(options.credentials, "same-origin");
+        assert.deepEqual(JSON.parse(options.body), {
+            pdf: "1",
+            java: "0",
+            cookie: "1",
+            res: "1280x720",
+        });
+    });
+
+    it("the shop learns no flags that Matomo has not got", () => {
+        const page = open({settings: {...settings, flagsUrl}});
+        const [, , then] = page.calls
+            .find(([name]) => name === "trackPageView")
+            .slice(1);
+        then({request: "pdf=1", success: false});
+        then({request: "action_name=Shop", success: true});
+        then();
+        assert.deepEqual(page.fetched, []);
+    });
+
+    it("the shop is not told twice", () => {
+        const page = open({settings});
+        assert.deepEqual(page.told("trackPageView"), [[]]);
     });
 });
 

@@ -14,7 +14,7 @@ const SETTINGS = {
     tracker: TRACKER,
     script: "https://matomo.example.com/matomo.js",
     site: "1",
-    askCookieBar: "",
+    consent: "elsewhere",
     respectDnt: "1",
 };
 
@@ -46,6 +46,7 @@ class Page {
     } = {}) {
         const location = new URL(address);
         this.calls = [];
+        this.fetched = [];
         this.listeners = {};
         this.scripts = [];
         this.document = {
@@ -67,6 +68,7 @@ class Page {
             URL,
             URLSearchParams,
             document: this.document,
+            fetch: async (...request) => this.fetched.push(request),
             location,
             navigator,
         };
