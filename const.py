@@ -35,6 +35,7 @@ SHOPPER_FIELDS = (
     "matomo_accept_language",
     "matomo_client_hints",
     "matomo_visitor_id",
+    "matomo_user_id",
     "matomo_attribution_info",
 )
 # What is older than the retention and this is anonymized, whatever waits for it.

@@ -14,9 +14,20 @@ from .tracking import MAX_DIMENSION_LENGTH, NO_ADDRESS
 # Replaces each personal value. Requests that were anonymized long ago hold this text,
 # so that it must not change.
 ANONYMIZED = "XYZBLANKED"
-# In this order: IP address, visitor ID, user agent, languages, client hints, campaign,
-# keyword, time of arrival, referrer.
-PERSONAL = ("cip", "cid", "ua", "lang", "uadata", "_rcn", "_rck", "_refts", "_ref")
+# In this order: IP address, visitor ID, user ID, user agent, languages, client hints,
+# campaign, keyword, time of arrival, referrer.
+PERSONAL = (
+    "cip",
+    "cid",
+    "uid",
+    "ua",
+    "lang",
+    "uadata",
+    "_rcn",
+    "_rck",
+    "_refts",
+    "_ref",
+)
 # The names of custom dimensions. One of them may be the salesperson; which one it was
 # when the request was sent, its parameters do not say.
 _DIMENSION = re.compile(r"dimension\d+")

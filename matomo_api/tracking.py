@@ -4,6 +4,7 @@ The parameters and their names are those of Matomo's Tracking HTTP API;
 docs/matomo.md says how a live Matomo treats them.
 """
 
+import hashlib
 import html
 import ipaddress
 import json
@@ -40,6 +41,7 @@ MAX_REFERRER_LENGTH = 1024
 MAX_PAGE_LENGTH = 2048
 MAX_CITY_LENGTH = 255
 MAX_DIMENSION_LENGTH = 255
+MAX_USER_ID_LENGTH = 200
 
 _VISITOR_ID = re.compile(r"[0-9a-f]{16}")
 _COUNTRY = re.compile(r"[a-z]{2}")
@@ -64,12 +66,15 @@ class Visitor:
     """The visitor to whom a request belongs; only ``visitor_id`` is required.
 
     :ivar visitor_id: 16 hex digits
+    :ivar user_id: of a customer who is known, on whatever device; see
+        ``get_visitor_id_of_user``
     :ivar country: two letters
     :ivar region: of ISO 3166-2, with or without the country
     :ivar dimensions: values of custom dimensions of scope Visit, by their number
     """
 
     visitor_id: str
+    user_id: str = ""
     ip_address: str = ""
     user_agent: str = ""
     accept_language: str = ""
@@ -124,6 +129,19 @@ class Cart:
 def is_visitor_id(text: str) -> bool:
     """Return whether a text is 16 hex digits, as the ID of a visitor is."""
     return bool(_VISITOR_ID.fullmatch(text))
+
+
+def get_visitor_id_of_user(user_id: str) -> str:
+    """Return the visitor ID that Matomo gives to whoever has this user ID.
+
+    Matomo does so unless its ``enable_userid_overwrites_visitorid`` is switched off
+    (docs/matomo.md section 18).
+
+    :return: 16 hex digits
+    """
+    # Matomo escapes parameters as PHP does, before it computes.
+    escaped = html.escape(user_id).replace("&#x27;", "&#039;")
+    return hashlib.sha1(escaped.encode()).hexdigest()[:16]
 
 
 def order_parameters(
@@ -202,9 +220,11 @@ def _common_parameters(
     if not _VISITOR_ID.fullmatch(visitor.visitor_id):
         raise ValueError("A visitor id has 16 hexadecimal digits.")
     attribution = visitor.attribution
+    user_id = clean_text(visitor.user_id, MAX_USER_ID_LENGTH)
     # Matomo would drop the whole bulk for one character that is not valid UTF-8
     # (docs/matomo.md section 3).
     optional = {
+        "uid": user_id,
         "ua": clean_text(visitor.user_agent, MAX_USER_AGENT_LENGTH),
         "lang": clean_text(visitor.accept_language, MAX_LANGUAGE_LENGTH),
         "uadata": clean_text(visitor.client_hints, MAX_CLIENT_HINTS_LENGTH),
@@ -228,7 +248,8 @@ def _common_parameters(
         # Without it Matomo uses the sender's address, which the site may exclude
         # (docs/matomo.md section 14).
         "cip": _ip_address(visitor.ip_address),
-        "cid": visitor.visitor_id,
+        # What Matomo would make of it itself: it is looked for by this visitor.
+        "cid": get_visitor_id_of_user(user_id) if user_id else visitor.visitor_id,
         "cdt": time.strftime("%Y-%m-%d %H:%M:%S"),
         "url": clean_text(page.url, MAX_PAGE_LENGTH),
         "action_name": clean_text(page.title, MAX_NAME_LENGTH),

@@ -67,6 +67,7 @@ class HttpRequest:
     :ivar routing_type: the type of the route that answers, e.g. ``http``, ``jsonrpc``
     :ivar has_cookie_bar: whether the website shows Odoo's cookie bar
     :ivar clicked: what the shopper clicked there; None: nothing yet
+    :ivar user_id: by which Matomo knows a shopper who is logged in; "": they are not
     """
 
     headers: Mapping[str, str]
@@ -81,6 +82,7 @@ class HttpRequest:
     routing_type: str = "http"
     has_cookie_bar: bool = False
     clicked: bool | None = None
+    user_id: str = ""
 
     @property
     def is_page(self) -> bool:
@@ -237,6 +239,7 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
         "matomo_client_hints": _read_client_hints(headers),
         "matomo_visitor_id": cookies.parse_visitor_id(request.cookies, policy.idsite)
         or False,
+        "matomo_user_id": request.user_id or False,
         "matomo_attribution_info": attribution != Attribution()
         and {
             "campaign": attribution.campaign,
@@ -353,6 +356,9 @@ def _choose_metadata(
             **current,
             "matomo_attribution_info": stored["matomo_attribution_info"],
         }
+    if not current["matomo_user_id"]:
+        # They have logged out, and pay by a link: Matomo goes on with their visit.
+        current = {**current, "matomo_user_id": stored["matomo_user_id"]}
     is_news = any(
         stored[name] != value
         for name, value in current.items()

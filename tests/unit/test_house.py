@@ -19,7 +19,14 @@ LAYERS = {
 # Each knows nothing of Odoo.
 PURE = ["matomo_api"] + [
     f"tools/{name}.py"
-    for name in ("billing", "outside_token", "proxies", "settlement", "shopper")
+    for name in (
+        "billing",
+        "outside_token",
+        "proxies",
+        "settlement",
+        "shopper",
+        "user_id",
+    )
 ]
 
 

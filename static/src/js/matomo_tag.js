@@ -7,8 +7,9 @@
 (() => {
     "use strict";
 
-    // What Matomo may learn of an address: campaigns, and what was searched and paged.
-    // Other parameters may open a document to whoever has them.
+    // What Matomo may learn of an address: campaigns, what was searched and paged, and
+    // what the site's settings name. Other parameters may open a document to whoever has
+    // them.
     const PARAMETERS =
         /^((utm|mtm|pk|piwik|matomo)_\w+|gclid|gbraid|wbraid|dclid|msclkid|fbclid|search|page)$/;
     // Pages of one person, and pages whose path is a secret.
@@ -43,6 +44,16 @@
     // The readable names of products and pages have no such parts.
     const TOKEN =
         /[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{16,}/i;
+    // Pages of the shop that Odoo gives no title of their own, or one in the language of
+    // the shopper. Orders and carts from the server have such titles, too.
+    const SHOP_PAGES = new Map([
+        ["cart", "Web shop cart"],
+        ["address", "Web shop checkout: address"],
+        ["checkout", "Web shop checkout: delivery"],
+        ["extra_info", "Web shop checkout: extra information"],
+        ["payment", "Web shop checkout: payment"],
+        ["confirmation", "Web shop order"],
+    ]);
     // Where Odoo keeps the files of public pages.
     const FILES = "/web/content/";
     const DOWNLOAD =
@@ -60,6 +71,7 @@
     // What matomo.js tells of a browser's plugins, and of its screen.
     const FLAGS = ["pdf", "qt", "realp", "wma", "fla", "java", "ag", "cookie", "res"];
     const settings = document.currentScript.dataset;
+    const parameters = new Set((settings.parameters || "").split(" ").filter(Boolean));
     // Calls a method of our tracker, once there is one: name, values.
     let call = null;
     // Whether the shopper has said no on this page.
@@ -75,13 +87,17 @@
         return new RegExp(`(^|; )${name}=[^;]`).test(document.cookie);
     }
 
+    /** The parts of a path, without the language of the page. */
+    function getParts(path) {
+        const parts = path.split("/").filter(Boolean);
+        return LANGUAGE.test(parts[0]) && !PRIVATE_PAGES.has(parts[0])
+            ? parts.slice(1)
+            : parts;
+    }
+
     /** Whether an address is one person's, or a secret itself. */
     function isPrivate(path) {
-        const [first, second] = path.split("/").filter(Boolean);
-        return (
-            PRIVATE_PAGES.has(first) ||
-            (LANGUAGE.test(first) && PRIVATE_PAGES.has(second))
-        );
+        return PRIVATE_PAGES.has(getParts(path)[0]);
     }
 
     /** What was clicked in the website's cookie bar: all, only essential, or nothing. */
@@ -105,7 +121,9 @@
             .map((part) => (TOKEN.test(part) ? "-" : part))
             .join("/");
         const kept = new URLSearchParams(
-            [...searchParams].filter(([name]) => PARAMETERS.test(name))
+            [...searchParams].filter(
+                ([name]) => PARAMETERS.test(name) || parameters.has(name)
+            )
         ).toString();
         return `${origin}${path}${kept && "?"}${kept}`;
     }
@@ -191,14 +209,37 @@
         if (settings.consent === "cookieless") {
             calls.unshift(["disableCookies"]);
         }
-        const element = document.querySelector("[data-matomo-view]");
-        if (element) {
-            const {name, categories, price} = JSON.parse(element.dataset.matomoView);
+        if (settings.userId) {
+            calls.push(["setUserId", settings.userId]);
+        }
+        if (settings.heartbeat) {
+            calls.push(["enableHeartBeatTimer"]);
+        }
+        const [first, second] = getParts(location.pathname);
+        if (first === "shop" && SHOP_PAGES.has(second)) {
+            calls.push(["setDocumentTitle", SHOP_PAGES.get(second)]);
+        }
+        const search = readElement("matomoSearch");
+        if (search) {
+            // Matomo counts a search instead of a page view.
+            const {keyword, category, count} = search;
+            return [...calls, ["trackSiteSearch", keyword, category || false, count]];
+        }
+        const view = readElement("matomoView");
+        if (view) {
+            const {name, categories, price} = view;
             calls.push(["setEcommerceView", false, name || false, categories, price]);
         }
         // Without cookies an order joins the visit only if it has the same flags.
         const then = settings.flagsUrl ? [undefined, undefined, tellFlags] : [];
         return [...calls, ["trackPageView", ...then]];
+    }
+
+    /** What a template of the addon says of this page, null if there is none. */
+    function readElement(name) {
+        const attribute = name.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`);
+        const element = document.querySelector(`[data-${attribute}]`);
+        return element && JSON.parse(element.dataset[name]);
     }
 
     /**

@@ -29,6 +29,44 @@ describe("a page view", () => {
         ]);
     });
 
+    it("names the customer who is logged in", () => {
+        assert.deepEqual(open().told("setUserId"), []);
+        const page = open({settings: {userId: "0a1b"}});
+        assert.deepEqual(page.told("setUserId"), [["0a1b"]]);
+    });
+
+    it("measures how long it is read, if that is wanted", () => {
+        assert.deepEqual(open().told("enableHeartBeatTimer"), []);
+        const page = open({settings: {heartbeat: "1"}});
+        assert.deepEqual(page.told("enableHeartBeatTimer"), [[]]);
+    });
+
+    for (const [path, title] of [
+        ["/shop/cart", "Web shop cart"],
+        ["/fr/shop/cart", "Web shop cart"],
+        ["/shop/address", "Web shop checkout: address"],
+        ["/pt_BR/shop/checkout", "Web shop checkout: delivery"],
+        ["/shop/payment", "Web shop checkout: payment"],
+        ["/shop/confirmation", "Web shop order"],
+        ["/shop", null],
+        ["/shop/chair-7", null],
+        ["/blog/cart", null],
+        ["/", null],
+    ]) {
+        it(`has the title of its kind: ${path}`, () => {
+            const page = open({address: SHOP + path});
+            assert.deepEqual(page.told("setDocumentTitle"), title ? [[title]] : []);
+        });
+    }
+
+    it("is a search where something was searched", () => {
+        const search = {keyword: "chair", category: "Seats", count: 0};
+        const dataset = {matomoSearch: JSON.stringify(search)};
+        const page = open({elements: {"[data-matomo-search]": {dataset}}});
+        assert.deepEqual(page.told("trackSiteSearch"), [["chair", "Seats", 0]]);
+        assert.deepEqual(page.told("trackPageView"), []);
+    });
+
     it("never sends a cart or an order", () => {
         const page = open({address: `${SHOP}/shop/confirmation`});
         const sent = page.calls
@@ -56,6 +94,12 @@ describe("secrets", () => {
             assert.deepEqual(page.told("setCustomUrl"), [[SHOP + told]]);
         });
     }
+
+    it("are left out, but for what the settings name", () => {
+        const address = `${SHOP}/shop?color=red&ref=a&token=Canary&colors=Canary`;
+        const page = open({address, settings: {parameters: "color ref"}});
+        assert.deepEqual(page.told("setCustomUrl"), [[`${SHOP}/shop?color=red&ref=a`]]);
+    });
 
     for (const [referrer, told] of [
         ["", ""],
