@@ -1,5 +1,6 @@
 import logging
 from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 from secrets import token_hex
 
@@ -224,6 +225,12 @@ class MatomoRequest(models.Model):
         readonly=True,
         aggregator=None,
         help="How often Matomo's server failed on this very order.",
+    )
+    broken_date = fields.Datetime(
+        string="Server Fails Since",
+        readonly=True,
+        help="When Matomo's server, or what stands before it, first failed on this "
+        "very order.",
     )
     missing_count = fields.Integer(
         string="Times Missing",
@@ -787,6 +794,7 @@ class MatomoRequest(models.Model):
                 next_attempt_date=False,
                 look_up_first=False,
                 error_count=0,
+                broken_date=False,
                 unconfirmed_count=0,
                 sent_date=now,
                 next_check_date=date,
@@ -995,11 +1003,17 @@ class MatomoRequest(models.Model):
         if not error.may_be_recorded:
             self._discount_attempt()
         details = {"answer_status": error.status, "answer_text": error.text}
-        if count >= (
-            schedule.MAX_GENERAL_ERRORS if is_general else schedule.MAX_ERRORS
-        ):
+        since = self.broken_date or fields.Datetime.now()
+        is_blamed = not is_general and self._is_overtaken(since)
+        if count >= (schedule.MAX_ERRORS if is_blamed else schedule.MAX_GENERAL_ERRORS):
             reason = describe_failures(self.env, self.kind, error, count)
-            self._fail(get_failure_type(error), reason, error_count=0, **details)
+            self._fail(
+                get_failure_type(error),
+                reason,
+                error_count=0,
+                broken_date=False,
+                **details,
+            )
             return
         date = fields.Datetime.now() + schedule.backoff(count)
         self._update_state(
@@ -1007,9 +1021,28 @@ class MatomoRequest(models.Model):
             next_attempt_date=date,
             failure_type=get_failure_type(error),
             error_count=count,
+            broken_date=since,
             **details,
         )
         self._wake_sender(at=date)
+
+    def _is_overtaken(self, since):
+        """Return whether Matomo has taken another request since this one is refused.
+
+        Else nobody can tell what is refused: this one, or all of a quiet shop's. What
+        was sent together is written down within a minute. A request whose order is
+        older than a day is not looked for.
+
+        :param since: naive UTC
+        """
+        overtaker = [
+            ("site_id", "=", self.site_id.id),
+            ("is_anonymized", "=", False),
+            ("order_date", ">=", since - timedelta(days=1)),
+            ("sent_date", ">=", since - timedelta(minutes=1)),
+            ("id", "!=", self.id),
+        ]
+        return bool(self.search_count(overtaker, limit=1))
 
     def _requeue(self, error):
         """Put the requests back into the queue: nothing is known of them."""

@@ -1471,6 +1471,15 @@ class MatomoSite(models.Model):
             order="create_date",
             limit=1,
         )
+        refused = requests.search(
+            [
+                *mine,
+                ("state", "=", "pending"),
+                ("error_count", ">=", schedule.MAX_ERRORS),
+            ],
+            order="broken_date",
+            limit=1,
+        )
         start, end = site._get_day_bounds(site._get_today())
         web = [
             *mine,
@@ -1486,6 +1495,7 @@ class MatomoSite(models.Model):
             trouble_date=site.trouble_date or None,
             unread_date=site.unread_date or None,
             waiting_date=waiting.create_date or None,
+            refused_date=refused.broken_date or None,
             stopped_actions=requests._get_stopped_actions(),
             failed_count=requests.search_count([*mine, ("state", "=", "failed")]),
             different_days=site.env["matomo.reconciliation"].search_count(

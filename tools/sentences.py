@@ -259,6 +259,12 @@ ALERTS = {
         "Matomo takes no orders since %s. They wait, and are sent when it works again.",
         figures["since"],
     ),
+    "refused": lambda env, figures: env._(
+        "Since %s Matomo's server fails on orders, although it accepts the token. "
+        "Often it is a firewall before Matomo: have it let POST requests to matomo.php "
+        "pass. The orders say what it answers, and are tried again for three days.",
+        figures["since"],
+    ),
     "unread": lambda env, figures: env._(
         "Matomo cannot be read since %s: orders are sent, but nobody sees whether they "
         "arrived.",
