@@ -157,7 +157,8 @@ class IrHttp(models.AbstractModel):
         site = order._get_matomo_own_site()
         if not site.active:
             return
-        user_id = request.website._get_matomo_user_id(site)
+        website = order.env["website"].get_current_website()
+        user_id = website._get_matomo_user_id(site)
         http_request = replace(http_request, user_id=user_id)
         visit = shopper.read_visit(http_request, site._get_shopper_policy())
         values = order._register_matomo_visit(site, visit, is_changed)
