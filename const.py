@@ -34,6 +34,7 @@ SHOPPER_FIELDS = (
     "matomo_user_agent",
     "matomo_accept_language",
     "matomo_client_hints",
+    "matomo_browser_flags",
     "matomo_visitor_id",
     "matomo_user_id",
     "matomo_attribution_info",

@@ -8,6 +8,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, format_date, hmac
 
 from ..const import ACCEPTED_STATES, SHOPPER_FIELDS, STATES, USER_GROUP, Verdict
+from ..matomo_api.browser import FEATURES
 from ..matomo_api.items import (
     MAX_AMOUNT,
     MAX_NAME_LENGTH,
@@ -70,6 +71,15 @@ class MatomoOrderMixin(models.AbstractModel):
         readonly=True,
         prefetch=False,
         groups=USER_GROUP,
+    )
+    matomo_browser_flags = fields.Json(
+        string="Browser Features",
+        copy=False,
+        readonly=True,
+        prefetch=False,
+        groups=USER_GROUP,
+        help="What the browser can show (plugins, cookies, screen), and when the tag "
+        "told it. By it Matomo recognizes a browser without cookies.",
     )
     matomo_visitor_id = fields.Char(
         string="Visitor ID",
@@ -826,6 +836,7 @@ class MatomoOrderMixin(models.AbstractModel):
         """Return the shopper's own visitor if it is known, else one of the order."""
         self.ensure_one()
         info = self.matomo_attribution_info or {}
+        flags = self.matomo_browser_flags or {}
         return Visitor(
             visitor_id=self.matomo_visitor_id
             or self._hash_matomo_visitor(self._get_matomo_visitor_key(site)),
@@ -834,6 +845,7 @@ class MatomoOrderMixin(models.AbstractModel):
             user_agent=self.matomo_user_agent or "",
             accept_language=self.matomo_accept_language or "",
             client_hints=self.matomo_client_hints or "",
+            browser_features={name: flags[name] for name in FEATURES if name in flags},
             attribution=Attribution(
                 campaign=info.get("campaign") or "",
                 keyword=info.get("keyword") or "",
@@ -853,6 +865,7 @@ class MatomoOrderMixin(models.AbstractModel):
             user_agent="",
             accept_language="",
             client_hints="",
+            browser_features={},
             attribution=Attribution(),
         )
 

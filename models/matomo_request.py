@@ -18,7 +18,13 @@ from ..const import (
     USER_GROUP,
 )
 from ..matomo_api.errors import get_failure_type
-from ..matomo_api.matching import Owner, describe_sent, find_differences, get_owner
+from ..matomo_api.matching import (
+    Owner,
+    describe_sent,
+    find_differences,
+    get_owner,
+    get_visit_kind,
+)
 from ..matomo_api.outcomes import (
     Absent,
     Accepted,
@@ -46,7 +52,7 @@ from ..matomo_api.privacy import (
     withdraw_salesperson,
     withdraw_shopper,
 )
-from ..matomo_api.tracking import order_ref_key, tracking_url
+from ..matomo_api.tracking import get_visitor_id, order_ref_key, tracking_url
 from ..outbox import schedule
 from ..outbox.comparison import Comparison
 from ..outbox.facts import read_all_facts
@@ -255,6 +261,17 @@ class MatomoRequest(models.Model):
         readonly=True,
         help="A JavaScript tag of the website sent this order to Matomo, too.",
     )
+    visit_kind = fields.Selection(
+        [
+            ("joined", "The shopper's own visit"),
+            ("apart", "A visit of its own"),
+            ("replaced", "A random visitor's visit"),
+        ],
+        string="Visit in Matomo",
+        readonly=True,
+        help="In whose visit the order stands: the shopper's own has pages that were "
+        "seen before it. Only of web orders of shoppers whose data were sent.",
+    )
     look_up_first = fields.Boolean(
         readonly=True,
         help="Matomo is asked for the order before it is sent: it may be there.",
@@ -376,6 +393,10 @@ class MatomoRequest(models.Model):
     )
     # All refunds of an order.
     _refunded_index = models.Index("(refunded_id) WHERE kind = 'refund'")
+    # The last orders of a site that were seen in a visit.
+    _visit_kind_index = models.Index(
+        "(site_id, order_date DESC, id DESC) WHERE visit_kind IS NOT NULL"
+    )
     # The autovacuum's queries: a site's requests with personal data, and the requests
     # whose personal data a person wants to have removed.
     _details_index = models.Index(
@@ -658,8 +679,7 @@ class MatomoRequest(models.Model):
 
     def _has_payload(self):
         """Return whether there is a request that can be sent as it is."""
-        visitor_id = (self.payload or {}).get("cid")
-        return bool(visitor_id) and visitor_id != ANONYMIZED
+        return self._get_visitor_id() not in ("", ANONYMIZED)
 
     def _may_count_twice(self):
         """Return whether Matomo may have it, and would no longer refuse it.
@@ -821,6 +841,10 @@ class MatomoRequest(models.Model):
         if order_ref_key(recorded.ref) != order_ref_key(self.order_ref):
             self.site_id._report_anonymised(self)
         values = {**NOTHING_LEFT, "is_told_by_tag": is_told_by_tag}
+        if self.channel == "web" and self.payload:
+            values["visit_kind"] = (
+                get_visit_kind(self.payload, recorded) or self.visit_kind
+            )
         if self.verified_date:
             # Once verified it is missing only if somebody deletes it: that is counted.
             del values["missing_count"]
@@ -1333,8 +1357,8 @@ class MatomoRequest(models.Model):
             orders._anonymize_matomo_data()
 
     def _get_visitor_id(self):
-        """Return the visitor that the order was sent with, None if it was not."""
-        return (self.payload or {}).get("cid")
+        """Return the visitor that the order was sent with, "" if it was not."""
+        return get_visitor_id(self.payload or {})
 
     def _get_url_for_log(self):
         """Return the audit URL without the person: a log file knows no retention."""
@@ -1370,9 +1394,9 @@ class MatomoRequest(models.Model):
 
         def condition(model, alias, query):
             return SQL(
-                "%s ->> 'cid' = ANY(%s)",
-                SQL.identifier(alias, "payload", to_flush=payload),
-                list(visitor_ids),
+                "COALESCE(%(payload)s ->> 'cid', %(payload)s ->> '_id') = ANY(%(ids)s)",
+                payload=SQL.identifier(alias, "payload", to_flush=payload),
+                ids=list(visitor_ids),
             )
 
         return self.search(Domain.custom(to_sql=condition) & domain)

@@ -1,5 +1,6 @@
 import logging
 import os
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, time, timedelta
@@ -47,9 +48,11 @@ from ..tools.sentences import (
     describe_change,
     describe_dirt,
     describe_error,
+    describe_policy,
     describe_read_refusal,
     describe_refused_address,
     describe_unreadable,
+    describe_visits,
     to_html,
 )
 from ..tools.shopper import ShopperPolicy
@@ -65,6 +68,8 @@ MAX_TOKEN_LENGTH = 255
 RETENTION_DAYS = 180
 # How many orders of a site the autovacuum cleans at once.
 GC_BATCH = 500
+# Of how many orders of a site it is told in whose visit they stand.
+MEASURED_ORDERS = 100
 
 
 class MatomoSite(models.Model):
@@ -210,7 +215,9 @@ class MatomoSite(models.Model):
     consent_policy = fields.Selection(
         [
             ("cookie_bar", "Follow the website's cookie bar"),
+            ("matomo_cookie", "If Matomo's own cookie is in the browser"),
             ("elsewhere", "Consent is obtained elsewhere"),
+            ("cookieless", "Without cookies"),
             ("never", "Never"),
         ],
         string="Store Shoppers' Data",
@@ -219,6 +226,26 @@ class MatomoSite(models.Model):
         default="cookie_bar",
         help="When a shopper's IP address, browser, visitor ID and campaign may be "
         "kept with the order. Otherwise the order is sent anonymously.",
+    )
+    consent_policy_meaning = fields.Text(compute="_compute_consent_policy_meaning")
+    visit_message = fields.Text(
+        string="Orders in Their Shopper's Visit", compute="_compute_visit_message"
+    )
+    set_visitor_cookie = fields.Boolean(
+        string="Set the Visitor Cookie",
+        tracking=True,
+        help="If consent is obtained elsewhere: where Matomo's tag is missing or "
+        "blocked, the server sets Matomo's visitor cookie (_pk_id, 13 months) itself, "
+        "so that a shopper who returns stays one visitor. Your consent has to cover "
+        "this cookie. Without it such an order is a visitor of its own.",
+    )
+    exclude_refused = fields.Boolean(
+        string="Send Nothing of Who Refused",
+        tracking=True,
+        help="No order of a shopper who refused is sent, not even anonymously: Matomo "
+        "counts less than Odoo, and the order says why. A refusal after the order was "
+        "sent cannot take it back: it is anonymized here, and you can delete it in "
+        "Matomo. Silence is no refusal.",
     )
     respect_dnt = fields.Boolean(
         string="Honour Do Not Track",
@@ -1561,6 +1588,34 @@ class MatomoSite(models.Model):
     #
     # Which data of shoppers are stored, and with whose consent.
 
+    @api.depends("consent_policy")
+    @api.depends_context("lang")
+    def _compute_consent_policy_meaning(self):
+        for site in self:
+            site.consent_policy_meaning = describe_policy(site.env, site.consent_policy)
+
+    @api.depends("consent_policy", "ip_mask", "can_read", "is_order_id_anonymised")
+    @api.depends_context("lang")
+    def _compute_visit_message(self):
+        for site in self:
+            # sudo: a settings page of somebody who may not read requests shows figures.
+            found = (
+                self.env["matomo.request"]
+                .sudo()
+                .search_fetch(
+                    [("site_id", "=", site._origin.id), ("visit_kind", "!=", False)],
+                    ["visit_kind"],
+                    limit=MEASURED_ORDERS,
+                )
+            )
+            site.visit_message = describe_visits(
+                site.env,
+                Counter(found.mapped("visit_kind")),
+                can_read=site.can_read,
+                anonymises=site.is_order_id_anonymised,
+                masks=site.consent_policy == "cookieless" and site.ip_mask != "0",
+            )
+
     def _get_shopper_policy(self):
         """Return the settings that decide what is stored of a shopper's visit."""
         self.ensure_one()
@@ -1569,6 +1624,7 @@ class MatomoSite(models.Model):
             consent=self.consent_policy,
             respect_dnt=self.respect_dnt,
             ip_mask=int(self.ip_mask),
+            set_cookie=self.set_visitor_cookie,
         )
 
     def _has_tag(self):

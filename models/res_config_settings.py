@@ -5,6 +5,7 @@ from odoo.exceptions import ValidationError
 
 from ..matomo_api.address import address_key
 from ..tools.fields import WriteOnlyChar
+from ..tools.sentences import describe_policy
 
 
 class ResConfigSettings(models.TransientModel):
@@ -43,6 +44,18 @@ class ResConfigSettings(models.TransientModel):
 
     matomo_consent_policy = fields.Selection(
         related="website_id.matomo_site_id.consent_policy", readonly=False
+    )
+    matomo_consent_policy_meaning = fields.Text(
+        compute="_compute_matomo_consent_policy_meaning"
+    )
+    matomo_visit_message = fields.Text(
+        related="website_id.matomo_site_id.visit_message"
+    )
+    matomo_set_visitor_cookie = fields.Boolean(
+        related="website_id.matomo_site_id.set_visitor_cookie", readonly=False
+    )
+    matomo_exclude_refused = fields.Boolean(
+        related="website_id.matomo_site_id.exclude_refused", readonly=False
     )
     matomo_respect_dnt = fields.Boolean(
         related="website_id.matomo_site_id.respect_dnt", readonly=False
@@ -135,6 +148,13 @@ class ResConfigSettings(models.TransientModel):
             settings.matomo_idsite = site.idsite
             settings.matomo_token_auth = False
             settings.matomo_has_token = bool(site._get__token()) if site else False
+
+    @api.depends("matomo_consent_policy")
+    def _compute_matomo_consent_policy_meaning(self):
+        for settings in self:
+            settings.matomo_consent_policy_meaning = describe_policy(
+                settings.env, settings.matomo_consent_policy
+            )
 
     @api.depends("pos_config_id")
     def _compute_matomo_till(self):

@@ -229,8 +229,9 @@ class TestVisitor(ShopperCommon):
         self.assertTrue(cart.matomo_user_agent)
 
     def test_server_waits_for_matomo_js(self):
-        self.add(self.chair)
-        answer = self.open("/shop")
+        with patch.object(schedule, "VISITOR_PATIENCE", timedelta(minutes=5)):
+            self.add(self.chair)
+            answer = self.open("/shop")
         self.assertFalse([n for n in answer.cookies.keys() if n.startswith("_pk_")])
 
     def test_server_sets_no_cookie_with_a_scripts_request(self):
