@@ -4,12 +4,14 @@ from urllib.parse import urlsplit
 from odoo import api, fields, models
 from odoo.http import request
 
+from ..const import FEATURES_ROUTE
 from ..matomo_api.address import is_seen_from
 from ..matomo_api.items import MAX_NAME_LENGTH, choose_categories
 from ..matomo_api.tag import has_ecommerce_calls, has_tag, read_parameters
 from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import tracker_url
 from ..outbox.transactions import guarded
+from .ir_http import FEATURES
 
 
 class Website(models.Model):
@@ -61,6 +63,14 @@ class Website(models.Model):
         # Odoo caches pages of visitors who are not logged in, and no others.
         if user_id := site._get_shopper_user_id(self.env.user, has_own_tag=True):
             attributes["data-user-id"] = user_id
+        if (
+            site.consent_policy == "cookieless"
+            and request
+            and FEATURES not in request.session
+        ):
+            # The tag may remember nothing: the session does. A page that Odoo has
+            # cached may ask once more than needed.
+            attributes["data-flags-url"] = FEATURES_ROUTE
         if site.tag_heartbeat:
             attributes["data-heartbeat"] = "1"
         names, _wrong = read_parameters(site.tag_parameters or "")

@@ -64,6 +64,19 @@ class TestTag(ShopperCommon):
         self.site.sudo().consent_policy = "never"
         self.assertIsNone(self.get_tag())
 
+    def test_without_cookies_the_shop_asks_once_what_the_browser_can_show(self):
+        self.assertNotIn("data-flags-url", self.get_tag())
+        self.site.sudo().consent_policy = "cookieless"
+        tag = self.get_tag()
+        self.assertEqual(tag["data-consent"], "cookieless")
+        answer = self.url_open(
+            tag["data-flags-url"],
+            data=json.dumps({"pdf": "1", "cookie": "1", "res": "1280x720"}),
+            headers={"Content-Type": "application/json"},
+        )
+        self.assertEqual(answer.status_code, 204)
+        self.assertNotIn("data-flags-url", self.get_tag())
+
     def test_silent_in_a_copy(self):
         self.site.sudo().database_uuid = "another"
         self.assertIsNone(self.get_tag())
