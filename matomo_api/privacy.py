@@ -15,8 +15,8 @@ from .tracking import MAX_DIMENSION_LENGTH, NO_ADDRESS, get_visitor_id
 # Replaces each personal value. Requests that were anonymized long ago hold this text,
 # so that it must not change.
 ANONYMIZED = "XYZBLANKED"
-# In this order: IP address, visitor ID by its two names, user ID, user agent,
-# languages, client hints, campaign, keyword, time of arrival, referrer; what the browser
+# In this order: IP address, visitor ID by its two names, user ID, user agent, languages
+# and client hints; campaign, keyword, time of arrival and referrer; what the browser
 # can show.
 PERSONAL = (
     *("cip", "cid", "_id", "uid", "ua", "lang", "uadata"),
