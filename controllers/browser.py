@@ -2,13 +2,14 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from odoo.http import Controller, request, route
 
+from ..const import FEATURES_ROUTE
 from ..matomo_api.browser import MAX_BODY_LENGTH
 
 
 class Browser(Controller):
     # csrf: a stranger's page could only tell other features of the visitor's browser.
     @route(
-        "/matomo_order_tracking/browser",
+        FEATURES_ROUTE,
         type="http",
         auth="public",
         methods=["POST"],

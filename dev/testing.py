@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -26,9 +27,7 @@ CHANNEL_ADDON = "matomo_test_channel"
 def main(arguments):
     """Set up what is missing and run pytest; return its exit status."""
     with machine.alone("test"):
-        machine.together(
-            lambda: machine.apt_install(["chromium"]), matomo.start, odoo.template
-        )
+        machine.together(_install_programs, matomo.start, odoo.template)
         paths, options = _paths(arguments)
         odoo.fresh_database(DATABASE)
         if paths:
@@ -82,6 +81,12 @@ def standard():
     """
     with machine.alone("test-standard"):
         _run_in_odoo(STANDARD, odoo.ADDON, "-u")
+
+
+def _install_programs():
+    """Install what tests start: a browser, and Node for the tests of the JavaScript."""
+    node = [] if shutil.which("node") else ["nodejs"]
+    machine.apt_install(["chromium", *node])
 
 
 def _run_in_odoo(database, addon, option, **options):

@@ -15,10 +15,12 @@ from .tracking import MAX_DIMENSION_LENGTH, NO_ADDRESS, get_visitor_id
 # Replaces each personal value. Requests that were anonymized long ago hold this text,
 # so that it must not change.
 ANONYMIZED = "XYZBLANKED"
-# In this order: IP address, visitor ID by its two names, user agent, languages, client
-# hints, campaign, keyword, time of arrival, referrer; what the browser can show.
+# In this order: IP address, visitor ID by its two names, user ID, user agent, languages
+# and client hints; campaign, keyword, time of arrival and referrer; what the browser
+# can show.
 PERSONAL = (
-    *("cip", "cid", "_id", "ua", "lang", "uadata", "_rcn", "_rck", "_refts", "_ref"),
+    *("cip", "cid", "_id", "uid", "ua", "lang", "uadata"),
+    *("_rcn", "_rck", "_refts", "_ref"),
     *FEATURES,
 )
 # The names of custom dimensions. One of them may be the salesperson; which one it was

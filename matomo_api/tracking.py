@@ -4,6 +4,7 @@ The parameters and their names are those of Matomo's Tracking HTTP API;
 docs/matomo.md says how a live Matomo treats them.
 """
 
+import hashlib
 import html
 import ipaddress
 import json
@@ -40,6 +41,7 @@ MAX_REFERRER_LENGTH = 1024
 MAX_PAGE_LENGTH = 2048
 MAX_CITY_LENGTH = 255
 MAX_DIMENSION_LENGTH = 255
+MAX_USER_ID_LENGTH = 200
 
 _VISITOR_ID = re.compile(r"[0-9a-f]{16}")
 _COUNTRY = re.compile(r"[a-z]{2}")
@@ -64,6 +66,8 @@ class Visitor:
     """The visitor to whom a request belongs; only ``visitor_id`` is required.
 
     :ivar visitor_id: 16 hex digits
+    :ivar user_id: of a customer who is known, on whatever device; see
+        ``get_visitor_id_of_user``
     :ivar browser_features: see ``browser.parse_features``; only of a browser without
         cookies
     :ivar country: two letters
@@ -72,6 +76,7 @@ class Visitor:
     """
 
     visitor_id: str
+    user_id: str = ""
     ip_address: str = ""
     user_agent: str = ""
     accept_language: str = ""
@@ -137,6 +142,19 @@ def is_visitor_id(text: str) -> bool:
 def get_visitor_id(parameters: Mapping[str, str]) -> str:
     """Return the visitor ID in the parameters of a request, "" without one."""
     return parameters.get("cid") or parameters.get("_id") or ""
+
+
+def get_visitor_id_of_user(user_id: str) -> str:
+    """Return the visitor ID that Matomo gives to whoever has this user ID.
+
+    Matomo does so unless its ``enable_userid_overwrites_visitorid`` is switched off
+    (docs/matomo.md section 18).
+
+    :return: 16 hex digits
+    """
+    # Matomo escapes parameters as PHP does, before it computes.
+    escaped = html.escape(user_id).replace("&#x27;", "&#039;")
+    return hashlib.sha1(escaped.encode()).hexdigest()[:16]
 
 
 def order_parameters(
@@ -216,9 +234,11 @@ def _common_parameters(
     if not _VISITOR_ID.fullmatch(visitor.visitor_id):
         raise ValueError("A visitor id has 16 hexadecimal digits.")
     attribution = visitor.attribution
+    user_id = clean_text(visitor.user_id, MAX_USER_ID_LENGTH)
     # Matomo would drop the whole bulk for one character that is not valid UTF-8
     # (docs/matomo.md section 3).
     optional = {
+        "uid": user_id,
         "ua": clean_text(visitor.user_agent, MAX_USER_AGENT_LENGTH),
         "lang": clean_text(visitor.accept_language, MAX_LANGUAGE_LENGTH),
         "uadata": clean_text(visitor.client_hints, MAX_CLIENT_HINTS_LENGTH),
@@ -243,14 +263,24 @@ def _common_parameters(
         # Without it Matomo uses the sender's address, which the site may exclude
         # (docs/matomo.md section 14).
         "cip": _ip_address(visitor.ip_address),
-        # The first chooses the visitor. The second is a proposal: Matomo takes it if it
-        # finds no visit of this browser (docs/matomo.md section 15).
-        "_id" if visitor.is_recognized_by_browser else "cid": visitor.visitor_id,
+        **_visitor_parameter(visitor, user_id),
         "cdt": time.strftime("%Y-%m-%d %H:%M:%S"),
         "url": clean_text(page.url, MAX_PAGE_LENGTH),
         "action_name": clean_text(page.title, MAX_NAME_LENGTH),
         **{name: value for name, value in optional.items() if value},
     }
+
+
+def _visitor_parameter(visitor: Visitor, user_id: str) -> dict[str, str]:
+    """Return the parameter with the visitor ID.
+
+    ``cid`` chooses the visitor. ``_id`` is a proposal: Matomo takes it if it finds no
+    visit of this browser (docs/matomo.md section 15).
+    """
+    if user_id:
+        # What Matomo would make of it itself: the request is looked for by it.
+        return {"cid": get_visitor_id_of_user(user_id)}
+    return {"_id" if visitor.is_recognized_by_browser else "cid": visitor.visitor_id}
 
 
 def _place(visitor: Visitor) -> dict[str, str]:

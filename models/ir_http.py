@@ -189,6 +189,9 @@ class IrHttp(models.AbstractModel):
         site = order._get_matomo_own_site()
         if not site.active:
             return
+        website = order.env["website"].get_current_website()
+        user_id = website._get_matomo_user_id(site)
+        http_request = replace(http_request, user_id=user_id)
         policy = site._get_shopper_policy()
         visit = shopper.read_visit(http_request, policy)
         values = order._register_matomo_visit(site, visit, is_changed)

@@ -92,6 +92,13 @@ class MatomoOrderMixin(models.AbstractModel):
         groups=USER_GROUP,
         help="The visitor's id in Matomo, 16 hexadecimal digits.",
     )
+    matomo_user_id = fields.Char(
+        string="User ID",
+        copy=False,
+        readonly=True,
+        groups=USER_GROUP,
+        help="By this Matomo knows a customer who was logged in, on all devices.",
+    )
     matomo_attribution_info = fields.Json(
         string="Attribution",
         copy=False,
@@ -857,6 +864,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return Visitor(
             visitor_id=self.matomo_visitor_id
             or self._hash_matomo_visitor(self._get_matomo_visitor_key(site)),
+            user_id=self._get_matomo_user_id(site),
             ip_address=self.matomo_ip_address or "",
             user_agent=self.matomo_user_agent or "",
             accept_language=self.matomo_accept_language or "",
@@ -876,6 +884,7 @@ class MatomoOrderMixin(models.AbstractModel):
         return replace(
             site._without_salesperson(self._prepare_matomo_visitor(site)),
             visitor_id=self._hash_matomo_visitor((self._name, self.id)),
+            user_id="",
             ip_address="",
             user_agent="",
             accept_language="",
@@ -883,6 +892,14 @@ class MatomoOrderMixin(models.AbstractModel):
             browser_features={},
             attribution=Attribution(),
         )
+
+    def _get_matomo_user_id(self, site):
+        """Return the user ID of the customer, "" without one.
+
+        A shopper's is stored with their consent. Of customers whom a cashier or a
+        salesperson knows, the site decides.
+        """
+        return self.matomo_user_id or site._get_customer_user_id(self.partner_id)
 
     def _hash_matomo_visitor(self, key):
         """Return a visitor ID for what identifies a visitor."""

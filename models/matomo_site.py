@@ -11,7 +11,7 @@ import pytz
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, ValidationError
 from odoo.fields import Domain
-from odoo.tools import SQL, config, format_datetime, ormcache
+from odoo.tools import SQL, config, format_datetime, hmac, ormcache
 from odoo.tools.misc import str2bool
 
 from ..const import ACCEPTED_STATES
@@ -34,8 +34,9 @@ from ..matomo_api.outcomes import (
     SiteUnreadable,
     bulk_timeout,
 )
+from ..matomo_api.tag import read_parameters
 from ..matomo_api.timezones import NAMES, get_converter, get_timezone, is_known
-from ..matomo_api.tracking import order_ref_key
+from ..matomo_api.tracking import get_visitor_id_of_user, order_ref_key
 from ..outbox import health, schedule
 from ..outbox.health import Health
 from ..tools.alerts import SiteFacts, find_alerts
@@ -54,6 +55,7 @@ from ..tools.sentences import (
     to_html,
 )
 from ..tools.shopper import ShopperPolicy
+from ..tools.user_id import KNOWN_KINDS, Person, choose_kind, get_user_id
 
 _logger = logging.getLogger(__name__)
 
@@ -295,7 +297,46 @@ class MatomoSite(models.Model):
         tracking=True,
         help="Till sales to a known customer become one visitor in Matomo. It gets a "
         "random-looking number, never a name or an e-mail address. Otherwise each "
-        "till sale is a visitor of its own.",
+        "till sale is a visitor of its own. User IDs do the same for all channels.",
+    )
+    send_user_id = fields.Boolean(
+        string="User IDs of Customers",
+        tracking=True,
+        help="A customer who is logged in, or whom a cashier or a salesperson knows, "
+        "is one visitor in Matomo on all devices, in the web shop and at the till. "
+        "Matomo gets a random-looking number, never a name or an e-mail address. In "
+        "the web shop only with the shopper's consent.",
+    )
+    tag_user_id = fields.Selection(
+        [
+            ("unknown", "I do not know"),
+            ("none", "No user ID"),
+            ("odoo_id", "The database ID of the user in Odoo"),
+            ("login", "The login of the user"),
+            ("email_hash", "The SHA-256 hash of the e-mail address in lower case"),
+        ],
+        string="User ID of the Shop's Own Tag",
+        required=True,
+        tracking=True,
+        default="unknown",
+        help="What a tag that you have put into the website yourself passes to "
+        "setUserId. Orders carry the same with the shopper's consent, and stand in "
+        "the tag's visit. As long as it is not known, orders of customers who are "
+        "logged in may stand in a visit of their own.",
+    )
+    tag_heartbeat = fields.Boolean(
+        string="Time on Pages",
+        help="The tag tells Matomo every 15 seconds that a page is still looked at: "
+        "Matomo then knows how long the last page of a visit was read. It costs "
+        "Matomo a request each time.",
+    )
+    tag_parameters = fields.Char(
+        string="More Address Parameters",
+        tracking=True,
+        help="Names, with spaces between them, of parameters that Matomo may learn of "
+        "the address of a page. Campaigns (utm_, mtm_, pk_, matomo_), click IDs, "
+        "search and page are sent anyway, everything else is left out: it may open a "
+        "document to whoever has it.",
     )
     channel_dimension = fields.Integer(
         tracking=True,
@@ -1520,6 +1561,20 @@ class MatomoSite(models.Model):
                     )
                 )
 
+    @api.constrains("tag_parameters")
+    def _check_tag_parameters(self):
+        for site in self:
+            _names, wrong = read_parameters(site.tag_parameters or "")
+            if wrong:
+                raise ValidationError(
+                    self.env._(
+                        "Matomo may not learn these parameters of an address: %s. Enter"
+                        " names of letters, digits, - and _, with spaces between them,"
+                        " and none that may hold a secret or tell who somebody is.",
+                        " ".join(wrong),
+                    )
+                )
+
     def _get_dimensions(self, order):
         """Return the site's custom dimensions of an order: ``{number: value}``.
 
@@ -1535,6 +1590,66 @@ class MatomoSite(models.Model):
             self.salesperson_dimension: order._get_matomo_salesperson(),
         }
         return {number: value for number, value in dimensions.items() if number}
+
+    def _get_shopper_user_id(self, user, has_own_tag):
+        """Return the user ID of a shopper of the website, "" without one.
+
+        It is personal: whoever stores or sends it must have the shopper's consent.
+
+        :param user: the ``res.users`` of the request
+        :param has_own_tag: whether the tag on the page is the addon's
+        """
+        kind = choose_kind(self.tag_user_id, self.send_user_id and has_own_tag)
+        is_shopper = user and not user._is_public() and not user._is_internal()
+        # Without cookies nobody is followed from one device to another.
+        if not kind or not is_shopper or self.consent_policy == "cookieless":
+            return ""
+        return get_user_id(kind, self._prepare_person(user.partner_id, user))
+
+    def _get_customer_user_id(self, partner):
+        """Return the user ID of a customer of a till or a salesperson, "" without one.
+
+        :param partner: a ``res.partner``, empty for an unknown customer
+        """
+        if not self.send_user_id or not partner:
+            return ""
+        # sudo: whoever sells need not see logins.
+        person = self._prepare_person(partner, partner.sudo().user_ids[:1])
+        kind = choose_kind(self.tag_user_id, is_wanted=True)
+        return get_user_id(kind, person) or person.pseudonym
+
+    def _prepare_person(self, partner, user):
+        """Return a customer as a ``tools.user_id.Person``.
+
+        The pseudonym is another one on each site: nobody who sees two sites can tell
+        that it is the same customer.
+        """
+        # sudo: the secret of the database.
+        env = self.env(su=True)
+        pseudonym = hmac(env, "matomo_user_id", (partner.id, self.id))
+        return Person(
+            pseudonym=pseudonym[:32],
+            user_number=user.id or 0,
+            login=user.login or "",
+            email=partner.email or "",
+        )
+
+    def _get_visitor_ids_of(self, partners):
+        """Return by which visitor IDs Matomo knows these customers: a set.
+
+        The IDs of browsers are not among them: orders name those.
+
+        :param partners: ``res.partner`` records, which need not have bought anything
+        """
+        if not self.send_user_id and self.tag_user_id not in KNOWN_KINDS:
+            return set()
+        user_ids = set()
+        for partner in partners:
+            # sudo: see _get_customer_user_id.
+            for user in partner.sudo().user_ids:
+                user_ids.add(self._get_shopper_user_id(user, has_own_tag=True))
+            user_ids.add(self._get_customer_user_id(partner))
+        return {get_visitor_id_of_user(user_id) for user_id in user_ids if user_id}
 
     def _without_salesperson(self, visitor):
         """Return a ``Visitor`` without the custom dimension of the salesperson."""

@@ -65,6 +65,18 @@ class ResConfigSettings(models.TransientModel):
         related="website_id.matomo_site_id.track_carts", readonly=False
     )
     matomo_tag = fields.Boolean(related="website_id.matomo_tag", readonly=False)
+    matomo_send_user_id = fields.Boolean(
+        related="website_id.matomo_site_id.send_user_id", readonly=False
+    )
+    matomo_tag_user_id = fields.Selection(
+        related="website_id.matomo_site_id.tag_user_id", readonly=False
+    )
+    matomo_tag_heartbeat = fields.Boolean(
+        related="website_id.matomo_site_id.tag_heartbeat", readonly=False
+    )
+    matomo_tag_parameters = fields.Char(
+        related="website_id.matomo_site_id.tag_parameters", readonly=False
+    )
     matomo_has_other_tag = fields.Boolean(compute="_compute_matomo_website")
     matomo_has_ecommerce_calls = fields.Boolean(compute="_compute_matomo_website")
 

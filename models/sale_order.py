@@ -545,6 +545,12 @@ class SaleOrder(models.Model):
             lines.append(self.env._("Not known: %s.", labels(withheld)))
         return "\n".join(filter(None, lines))
 
+    def _get_matomo_user_id(self, site):
+        """Override of `matomo.order.mixin`: on the web only the shopper can agree."""
+        if self.website_id or self._has_matomo_refusal():
+            return self.matomo_user_id or ""
+        return super()._get_matomo_user_id(site)
+
     # === VISIT === #
 
     def _fetch_matomo_open_orders(self):

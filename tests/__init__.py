@@ -33,6 +33,7 @@ from . import (
     test_matomo_site_alerts,
     test_matomo_site_connection,
     test_matomo_site_messages,
+    test_matomo_site_user_id,
     test_pos_order,
     test_pos_order_amounts,
     test_pos_order_fields,

@@ -77,6 +77,7 @@ class HttpRequest:
     :ivar routing_type: the type of the route that answers, e.g. ``http``, ``jsonrpc``
     :ivar has_cookie_bar: whether the website shows Odoo's cookie bar
     :ivar clicked: what the shopper clicked there; None: nothing yet
+    :ivar user_id: by which Matomo knows a shopper who is logged in; "": they are not
     """
 
     headers: Mapping[str, str]
@@ -92,6 +93,7 @@ class HttpRequest:
     routing_type: str = "http"
     has_cookie_bar: bool = False
     clicked: bool | None = None
+    user_id: str = ""
 
     @property
     def is_page(self) -> bool:
@@ -299,6 +301,8 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
         "matomo_client_hints": _read_client_hints(headers),
         "matomo_browser_flags": _read_kept_features(request, policy),
         "matomo_visitor_id": visitor_id or False,
+        # Without cookies nobody is followed from one device to another.
+        "matomo_user_id": (policy.uses_storage and request.user_id) or False,
         "matomo_attribution_info": attribution != Attribution()
         and {
             "campaign": attribution.campaign,
@@ -449,6 +453,9 @@ def _choose_metadata(
     if _has_full_versions(stored) and not _has_full_versions(current):
         # The browser has been started again, and no page has asked it again.
         current = {**current, "matomo_client_hints": stored["matomo_client_hints"]}
+    if not current["matomo_user_id"]:
+        # They have logged out, and pay by a link: Matomo goes on with their visit.
+        current = {**current, "matomo_user_id": stored["matomo_user_id"]}
     is_news = any(
         stored[name] != value
         for name, value in current.items()

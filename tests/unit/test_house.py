@@ -28,6 +28,7 @@ PURE = ["matomo_api", "outbox/health.py", "outbox/schedule.py"] + [
         "proxies",
         "settlement",
         "shopper",
+        "user_id",
     )
 ]
 

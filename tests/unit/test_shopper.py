@@ -40,6 +40,7 @@ EMPTY = dict.fromkeys(
         "matomo_client_hints",
         "matomo_browser_flags",
         "matomo_visitor_id",
+        "matomo_user_id",
         "matomo_attribution_info",
     ),
     False,
@@ -361,6 +362,7 @@ def test_visit():
             "matomo_accept_language": "nl-BE,nl;q=0.9",
             "matomo_browser_flags": False,
             "matomo_visitor_id": VISITOR,
+            "matomo_user_id": False,
             "matomo_attribution_info": {
                 "campaign": "spring",
                 "keyword": "chair",
@@ -377,6 +379,11 @@ def test_visit():
         "mobile": True,
         "platform": "Linux",
     }
+
+
+def test_a_shopper_who_is_logged_in():
+    request = make_request(user_id="7")
+    assert read_metadata(request, POLICY) == EMPTY | {"matomo_user_id": "7"}
 
 
 def test_a_request_that_says_nothing():
@@ -926,6 +933,24 @@ NOT_ASKED = KNOWN | {"matomo_client_hints": '{"brands": []}'}
         ),
         pytest.param(
             KNOWN,
+            KNOWN | {"matomo_user_id": "7"},
+            {"matomo_user_id": "7"},
+            id="a shopper logs in",
+        ),
+        pytest.param(
+            KNOWN | {"matomo_user_id": "7"},
+            KNOWN | {"matomo_accept_language": "fr"},
+            {"matomo_accept_language": "fr"},
+            id="a shopper logs out, and pays by a link",
+        ),
+        pytest.param(
+            KNOWN | {"matomo_user_id": "7"},
+            KNOWN | {"matomo_user_id": "8", "matomo_visitor_id": OTHER},
+            {},
+            id="another customer on another device",
+        ),
+        pytest.param(
+            KNOWN,
             KNOWN | {"matomo_ip_address": "2001:db8::1"},
             {},
             id="only another address",
@@ -973,6 +998,7 @@ METADATA = st.fixed_dictionaries(
         "matomo_client_hints": st.sampled_from([False, "{}"]),
         "matomo_browser_flags": st.sampled_from([False, {"pdf": "1", "time": 1}]),
         "matomo_visitor_id": st.sampled_from([False, VISITOR, OTHER]),
+        "matomo_user_id": st.sampled_from([False, "7"]),
         "matomo_attribution_info": st.sampled_from([False, {"campaign": "spring"}]),
     }
 )
