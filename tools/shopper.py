@@ -467,12 +467,12 @@ def _choose_metadata(
             **current,
             "matomo_attribution_info": stored["matomo_attribution_info"],
         }
-    if _has_full_versions(stored) and not _has_full_versions(current):
-        # The browser has been started again, and no page has asked it again.
-        current = {**current, "matomo_client_hints": stored["matomo_client_hints"]}
     if not current["matomo_user_id"]:
         # They have logged out, and pay by a link: Matomo goes on with their visit.
         current = {**current, "matomo_user_id": stored["matomo_user_id"]}
+    if _has_full_versions(stored) and not _has_full_versions(current):
+        # The browser has been started again, and no page has asked it again.
+        current = {**current, "matomo_client_hints": stored["matomo_client_hints"]}
     is_news = any(
         stored[name] != value
         for name, value in current.items()
