@@ -890,7 +890,19 @@ class MatomoOrderMixin(models.AbstractModel):
             accept_language="",
             client_hints="",
             browser_features={},
+            timezone=site.timezone,
             attribution=Attribution(),
+        )
+
+    def _is_matomo_shopper(self, visitor):
+        """Return whether a visitor is the shopper, whose browser Matomo knows.
+
+        :param visitor: a ``tracking.Visitor``, of this order or of nobody
+        """
+        return (
+            visitor.is_recognized_by_browser
+            or visitor.visitor_id == self.matomo_visitor_id
+            or bool(visitor.user_id and visitor.user_id == self.matomo_user_id)
         )
 
     def _get_matomo_user_id(self, site):

@@ -292,6 +292,15 @@ class MatomoSite(models.Model):
 
     # === FIELDS: VISITS OF ORDERS === #
 
+    send_page_views = fields.Boolean(
+        string="Page View for Each Order",
+        default=True,
+        tracking=True,
+        help="An order whose visit no browser has begun (of a till, a salesperson, a "
+        "shopper without consent) begins it with a page view. Otherwise Matomo counts "
+        "it as a returning customer's visit without any action. It costs a second "
+        "request to Matomo for each such order.",
+    )
     identify_customers = fields.Boolean(
         string="Known Customers at the Till",
         tracking=True,

@@ -13,6 +13,7 @@ from ..matomo_api.delivery import Delivery
 from ..matomo_api.tracking import (
     Visitor,
     fit_order_ref,
+    get_view_id,
     order_parameters,
     tracking_url,
 )
@@ -128,9 +129,11 @@ def _prepare_values(request, order, ref):
             client_hints="",
             browser_features={},
         )
-    payload = order_parameters(
-        site.idsite, matomo_order, visitor, order._get_matomo_page(site)
-    )
+    page = order._get_matomo_page(site)
+    if site.send_page_views and not order._is_matomo_shopper(visitor):
+        # No browser has begun this visit.
+        page = replace(page, view_id=get_view_id(ref))
+    payload = order_parameters(site.idsite, matomo_order, visitor, page)
     return {
         "order_date": order.date_order,
         "payload": payload,
