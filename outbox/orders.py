@@ -100,18 +100,19 @@ def _prepare_values(request, order, ref):
     :param ref: the order id
     """
     site = request.site_id
+    times = order._prepare_matomo_time(site)
     amounts = order._prepare_matomo_amounts(site)
-    matomo_order = order._prepare_matomo_order(ref, amounts)
+    matomo_order = order._prepare_matomo_order(ref, times["order_date"], amounts)
     notes = order._get_matomo_adjustments(amounts)
-    if order.date_order > fields.Datetime.now() + timedelta(minutes=1):
+    if times["order_date"] > fields.Datetime.now() + timedelta(minutes=1):
         notes.append(
             order.env._(
                 "The time of the sale, %s, was in the future: Matomo books it at "
                 "the moment it arrives. Is the till's clock right?",
-                format_datetime(order.env, order.date_order),
+                format_datetime(order.env, times["order_date"]),
             )
         )
-    notes += carts.get_adjustments(order)
+    notes += carts.get_adjustments(order, times["order_date"])
     for note in notes:
         _logger.info("%s in Matomo: %s", order, note)
     visitor = request._prepare_visitor(order)
@@ -135,7 +136,7 @@ def _prepare_values(request, order, ref):
         page = replace(page, view_id=get_view_id(ref))
     payload = order_parameters(site.idsite, matomo_order, visitor, page)
     return {
-        "order_date": order.date_order,
+        **times,
         "payload": payload,
         "tracking_url": tracking_url(site.url, payload),
         "revenue": float(amounts.revenue),
