@@ -6,16 +6,21 @@ from odoo.http import request, route
 from odoo.addons.payment.controllers import portal as payment_portal
 from odoo.addons.sale.controllers import portal as sale_portal
 
+from ..outbox.transactions import caught
+
 
 def register_visit(order):
     """Store the visit of a shopper who signs or pays a quotation in the portal.
 
+    If it fails, the failure is logged and the shopper's request goes on.
+
     :param order: a ``sale.order`` that the shopper may open
     """
-    ir_http = request.env["ir.http"]
-    if ir_http._is_matomo_shopper():
-        # sudo: a customer has no right to write their own quotation.
-        ir_http._register_matomo_visit(order.sudo())
+    with caught("The visit could not be registered on %s", order):
+        ir_http = request.env["ir.http"]
+        if ir_http._is_matomo_shopper():
+            # sudo: a customer has no right to write their own quotation.
+            ir_http._register_matomo_visit(order.sudo())
 
 
 class CustomerPortal(sale_portal.CustomerPortal):

@@ -4,6 +4,7 @@ from odoo import fields, models
 
 from ..outbox import refunds
 from ..outbox.refunds import Refund
+from ..outbox.transactions import caught
 from ..tools.billing import Document
 
 INVOICE_TYPES = ("out_invoice", "out_refund")
@@ -25,10 +26,14 @@ class AccountMove(models.Model):
         return result
 
     def _matomo_schedule(self):
-        """Schedule the customer invoices and credit notes among these for Matomo."""
-        moves = self.filtered(lambda move: move.move_type in INVOICE_TYPES)
-        if moves:
-            self.env["matomo.request"]._schedule(moves)
+        """Schedule the customer invoices and credit notes among these for Matomo.
+
+        If this fails, the failure is logged and the invoices go on.
+        """
+        with caught("Invoices could not be scheduled for Matomo: %s", self):
+            moves = self.filtered(lambda move: move.move_type in INVOICE_TYPES)
+            if moves:
+                self.env["matomo.request"]._schedule(moves)
 
     def _matomo_enqueue(self):
         """Queue a refund for each order that these credit notes refund.

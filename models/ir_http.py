@@ -10,7 +10,7 @@ from odoo.tools import config
 from odoo.addons.website_sale.models.website import CART_SESSION_CACHE_KEY
 
 from ..outbox import schedule
-from ..outbox.transactions import guarded
+from ..outbox.transactions import caught, guarded
 from ..tools import proxies, shopper
 from .sale_order import USED_LIMIT
 
@@ -51,15 +51,59 @@ class IrHttp(models.AbstractModel):
     def _dispatch(cls, endpoint):
         """Override of `base` to register the visit of a shopper.
 
-        During the request ``sale.order._collect_matomo_carts`` collects the IDs of
-        changed carts in ``request.matomo_carts``. After it, these carts are queued and
-        the shopper's metadata is stored on them.
+        If something of ours fails, the failure is logged and the request goes on.
         """
-        if not (getattr(request, "website", None) and cls._is_matomo_shopper()):
-            return super()._dispatch(endpoint)
-        cart_before = request.session.get(CART_SESSION_CACHE_KEY)
-        request.matomo_carts = set()
+        with caught("The visit of a shopper could not be followed"):
+            cls._begin_matomo_visit()
         response = super()._dispatch(endpoint)
+        with caught("The visit of a shopper could not be registered"):
+            cls._end_matomo_visit(endpoint)
+        return response
+
+    @classmethod
+    def _post_dispatch(cls, response):
+        """Override of `base` to follow a shopper who says no, on whichever page.
+
+        Pages that website designers make do not come through ``_dispatch``. It also
+        remembers where a shopper who agrees came from. If something of ours fails, the
+        failure is logged and the page goes on.
+        """
+        with caught("The request of a shopper could not be followed"):
+            cls._follow_matomo_request()
+        return super()._post_dispatch(response)
+
+    @classmethod
+    def _is_allowed_cookie(cls, cookie_type):
+        """Override of `website` to take a broken cookie for "nothing is allowed".
+
+        `website` reads this cookie as JSON for every page. Anybody can send a cookie
+        that is not JSON, and every page would fail.
+        """
+        try:
+            return super()._is_allowed_cookie(cookie_type)
+        except (ValueError, RecursionError):
+            return False
+
+    # === THE SHOPPER'S VISIT === #
+
+    @classmethod
+    def _begin_matomo_visit(cls):
+        """Collect the carts that this request changes, if a shopper makes it.
+
+        During the request ``sale.order._collect_matomo_carts`` collects the IDs of
+        changed carts in ``request.matomo_carts``.
+        """
+        request.matomo_carts = None
+        if getattr(request, "website", None) and cls._is_matomo_shopper():
+            request.matomo_cart_before = request.session.get(CART_SESSION_CACHE_KEY)
+            request.matomo_carts = set()
+
+    @classmethod
+    def _end_matomo_visit(cls, endpoint):
+        """Queue the carts that this request has changed, and register the visit."""
+        if getattr(request, "matomo_carts", None) is None:
+            return
+        cart_before = request.matomo_cart_before
         cart_id = request.session.get(CART_SESSION_CACHE_KEY)
         # A request may change carts of other shoppers, for example if a payment
         # provider makes it. They are left out: this is not their shopper's visit.
@@ -85,52 +129,35 @@ class IrHttp(models.AbstractModel):
             # sudo: a shopper has no access right to their own cart.
             orders = request.env["sale.order"].sudo().browse(sorted(visited))
             cls._register_matomo_visit(orders, changed)
-        return response
 
     @classmethod
-    def _post_dispatch(cls, response):
-        """Override of `base` to follow a shopper who says no, on whichever page.
-
-        Pages that website designers make do not come through ``_dispatch``. It also
-        remembers where a shopper who agrees came from.
-        """
-        if getattr(request, "website", None):
-            if not cls._may_refuse_matomo():
-                request.session.pop(REFUSED, None)
-            else:
-                if cls._is_matomo_shopper():
-                    cls._follow_matomo_refusal()
-                cls._end_matomo_cookies()
-            cls._keep_matomo_arrival()
-            features = request.session.get(FEATURES)
-            if features and shopper.is_visit_over(features, time.time()):
-                del request.session[FEATURES]
-        return super()._post_dispatch(response)
-
-    @classmethod
-    def _is_allowed_cookie(cls, cookie_type):
-        """Override of `website` to take a broken cookie for "nothing is allowed".
-
-        `website` reads this cookie as JSON for every page. Anybody can send a cookie
-        that is not JSON, and every page would fail.
-        """
-        try:
-            return super()._is_allowed_cookie(cookie_type)
-        except (ValueError, RecursionError):
-            return False
-
-    # === THE SHOPPER'S VISIT === #
+    def _follow_matomo_request(cls):
+        """Carry out a shopper's no, and remember where one who agrees came from."""
+        if not getattr(request, "website", None):
+            return
+        if not cls._may_refuse_matomo():
+            request.session.pop(REFUSED, None)
+        else:
+            if cls._is_matomo_shopper():
+                cls._follow_matomo_refusal()
+            cls._end_matomo_cookies()
+        cls._keep_matomo_arrival()
+        features = request.session.get(FEATURES)
+        if features and shopper.is_visit_over(features, time.time()):
+            del request.session[FEATURES]
 
     @classmethod
     def _is_matomo_shopper(cls):
         """Return whether a shopper makes this request, and it may write.
 
-        Employees are not shoppers.
+        Employees are not shoppers. A page that the browser fetches before it is asked
+        for is no visit.
         """
         return bool(
             request.env.uid
             and not request.env.cr.readonly
             and not request.env.user._is_internal()
+            and not shopper.is_prefetched(request.httprequest.headers)
         )
 
     @classmethod
@@ -170,6 +197,7 @@ class IrHttp(models.AbstractModel):
             cls._follow_matomo_visitor(order, site, http_request, visit, is_news)
             if shopper.may_keep_arrival(visit.consent, policy):
                 cls._set_matomo_arrival(shopper.continue_visit(http_request))
+                cls._ask_for_matomo_hints(http_request)
 
     @classmethod
     def _get_matomo_http_request(cls, env):
@@ -264,6 +292,8 @@ class IrHttp(models.AbstractModel):
                 consent = shopper.read_consent(http_request, policy)
                 may_keep = shopper.may_keep_arrival(consent, policy)
             cls._set_matomo_arrival(arrival if may_keep else {})
+            if may_keep:
+                cls._ask_for_matomo_hints(plain)
 
     @classmethod
     def _set_matomo_arrival(cls, arrival):
@@ -272,6 +302,15 @@ class IrHttp(models.AbstractModel):
             request.session.pop(ARRIVAL, None)
         elif arrival != request.session.get(ARRIVAL):
             request.session[ARRIVAL] = dict(arrival)
+
+    @classmethod
+    def _ask_for_matomo_hints(cls, http_request):
+        """Ask the browser of a shopper who has agreed what it is, for later requests.
+
+        :param http_request: a ``tools.shopper.HttpRequest``
+        """
+        if shopper.lacks_hints(http_request):
+            request.future_response.headers["Accept-CH"] = shopper.ACCEPT_CH
 
     # === BROWSERS WITHOUT COOKIES === #
 

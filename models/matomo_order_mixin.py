@@ -26,12 +26,15 @@ from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
 from ..outbox.refunds import Refund
+from ..outbox.transactions import caught
 from ..tools.settlement import CountedLine, LineRole
 
 _logger = logging.getLogger(__name__)
 
 # How many changed items a note names at most.
 NAMED = 5
+# The log entry of a field that stays empty because it could not be computed.
+NOT_SHOWN = "%s of %s could not be computed"
 
 
 class MatomoOrderMixin(models.AbstractModel):
@@ -160,12 +163,20 @@ class MatomoOrderMixin(models.AbstractModel):
         """Return the request of an order, empty if it has none. Call it in sudo."""
         return self.matomo_request_ids.filtered(lambda row: row.kind == "order")
 
+    # A form of Odoo shows these fields: if one cannot be computed, it stays empty, the
+    # log says so, and the order can be opened.
+
     @api.depends("matomo_attribution_info")
     def _compute_matomo_attribution(self):
+        self.matomo_attribution = False
         for order in self:
-            info = order.matomo_attribution_info or {}
-            parts = (info.get("campaign"), info.get("keyword"), info.get("referrer"))
-            order.matomo_attribution = ", ".join(filter(None, parts))
+            with caught(NOT_SHOWN, "matomo_attribution", order):
+                order.matomo_attribution = order._describe_matomo_attribution()
+
+    def _describe_matomo_attribution(self):
+        info = self.matomo_attribution_info or {}
+        parts = (info.get("campaign"), info.get("keyword"), info.get("referrer"))
+        return ", ".join(filter(None, parts))
 
     def _depends_on_matomo_request(self):
         """Return the fields of the request that the verdict shows."""
@@ -177,17 +188,21 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_verdict(self):
-        by_order = self._get_matomo_requests()
-        nothing = self.env["matomo.request"]
-        for order in self:
-            request = by_order.get(order._origin.id, nothing)
-            order.matomo_state = request.state
-            order.matomo_reason = request.reason or (
-                not request and order._get_matomo_missing_reason()
-            )
-            order.matomo_tracked = request.state in ACCEPTED_STATES
-            order.matomo_tracked_date = request.sent_date
-            order.matomo_order_ref = request.order_ref
+        self.matomo_state = self.matomo_reason = self.matomo_order_ref = False
+        self.matomo_tracked = self.matomo_tracked_date = False
+        with caught(NOT_SHOWN, "matomo_state", self):
+            by_order = self._get_matomo_requests()
+            nothing = self.env["matomo.request"]
+            for order in self:
+                request = by_order.get(order._origin.id, nothing)
+                order.matomo_state = request.state
+                order.matomo_tracked = request.state in ACCEPTED_STATES
+                order.matomo_tracked_date = request.sent_date
+                order.matomo_order_ref = request.order_ref
+                order.matomo_reason = request.reason
+                if not request:
+                    with caught(NOT_SHOWN, "matomo_reason", order):
+                        order.matomo_reason = order._get_matomo_missing_reason()
 
     def _depends_on_matomo_amount(self):
         """Return the fields by which an order can differ from what Matomo has."""
@@ -197,14 +212,19 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_amount)
     def _compute_matomo_notes(self):
-        by_order = self._get_matomo_requests()
-        for order in self:
-            request = by_order.get(order._origin.id)
-            notes = []
-            if request:
-                notes = [request.notes, request._get_conversion_sentence()]
-                notes += order._get_matomo_changes(request)
-            order.matomo_notes = "\n".join(filter(None, notes))
+        self.matomo_notes = False
+        with caught(NOT_SHOWN, "matomo_notes", self):
+            by_order = self._get_matomo_requests()
+            for order in self:
+                if request := by_order.get(order._origin.id):
+                    with caught(NOT_SHOWN, "matomo_notes", order):
+                        order.matomo_notes = order._describe_matomo_request(request)
+
+    def _describe_matomo_request(self, request):
+        """Return the sentences on what is sent of this order, or was, one a line."""
+        notes = [request.notes, request._get_conversion_sentence()]
+        notes += self._get_matomo_changes(request)
+        return "\n".join(filter(None, notes))
 
     def _get_matomo_changes(self, request):
         """Return sentences on how the order has changed since Matomo accepted it."""
@@ -258,10 +278,12 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_tracking_url(self):
-        by_order = self._get_matomo_requests()
-        for order in self:
-            request = by_order.get(order._origin.id)
-            order.matomo_tracking_url = request.tracking_url if request else False
+        self.matomo_tracking_url = False
+        with caught(NOT_SHOWN, "matomo_tracking_url", self):
+            by_order = self._get_matomo_requests()
+            for order in self:
+                if request := by_order.get(order._origin.id):
+                    order.matomo_tracking_url = request.tracking_url
 
     def _search_matomo_request(self, field_name, domain):
         """Return the domain of the orders whose request matches ``domain``.
@@ -342,9 +364,11 @@ class MatomoOrderMixin(models.AbstractModel):
     def _matomo_track(self):
         """Schedule these orders to be tracked; called by the automation rules.
 
-        Costs nothing and reads nothing: see ``matomo.request._schedule``.
+        Costs nothing and reads nothing: see ``matomo.request._schedule``. If it fails,
+        the failure is logged and the sale goes on: the sweep finds the orders.
         """
-        self.env["matomo.request"]._schedule(self)
+        with caught("Orders could not be scheduled for Matomo: %s", self):
+            self.env["matomo.request"]._schedule(self)
 
     def _matomo_enqueue(self):
         """Create the request of each order that counts, and wake the sender.
@@ -829,7 +853,8 @@ class MatomoOrderMixin(models.AbstractModel):
         """Return the shopper's own visitor if it is known, else one of the order."""
         self.ensure_one()
         info = self.matomo_attribution_info or {}
-        flags = self.matomo_browser_flags or {}
+        # A visitor whom a cookie has named needs none.
+        flags = not self.matomo_visitor_id and self.matomo_browser_flags or {}
         return Visitor(
             visitor_id=self.matomo_visitor_id
             or self._hash_matomo_visitor(self._get_matomo_visitor_key(site)),

@@ -613,7 +613,7 @@ class MatomoRequest(models.Model):
             self.env["matomo.retrack"]._queue(pos_orders)
 
     def _cancel(self):
-        """The orders are cancelled, and Matomo has never had them."""
+        """Write that the orders are cancelled, and Matomo has never had them."""
         env = self._get_message_env()
         self._update_state(
             "cancelled",
@@ -791,7 +791,7 @@ class MatomoRequest(models.Model):
                 self.write({"next_check_date": False})
 
     def _accept(self, answer, refused_count):
-        """Matomo has accepted the requests; orders are soon looked for there.
+        """Write that Matomo has accepted the requests; orders are soon looked for.
 
         :param answer: to these requests, or to what was sent when they were found
             there; None if they were seen there
@@ -832,7 +832,7 @@ class MatomoRequest(models.Model):
         _logger.info(message, self.order_ref, self._get_url_for_log())
 
     def _record_read_back(self, recorded, is_told_by_tag):
-        """Matomo has the order; amounts and items that differ are shown, not hidden.
+        """Write that Matomo has the order; amounts and items that differ are shown.
 
         An order that was looked up before it was sent again counts as sent.
 
@@ -863,7 +863,7 @@ class MatomoRequest(models.Model):
         )
 
     def _record_tag(self, recorded):
-        """A JavaScript tag has told Matomo of this sale, and with other amounts."""
+        """Write that a JavaScript tag told Matomo of this sale with other amounts."""
         self._record_difference(
             recorded,
             self.env._(
@@ -881,7 +881,7 @@ class MatomoRequest(models.Model):
         )
 
     def _record_difference(self, recorded, reason, **values):
-        """Matomo has the order otherwise: it counts as tracked, and says so."""
+        """Write how Matomo has the order otherwise: it counts as tracked."""
         self._update_state(
             "different",
             reason=reason,
@@ -893,7 +893,7 @@ class MatomoRequest(models.Model):
         )
 
     def _check_again(self):
-        """Matomo was read and does not show whether it has the orders.
+        """Look again later: Matomo does not show whether it has the orders.
 
         It may cut visits off, or compute its reports later. They are looked for again,
         a few times; after that it is said, and they stay as sent as they are.
@@ -919,7 +919,7 @@ class MatomoRequest(models.Model):
             )
 
     def _take_free_order_ref(self, recorded):
-        """Matomo has another sale under our id: ours takes one that nobody can guess.
+        """Take an id that nobody can guess: Matomo has another sale under ours.
 
         Once: whoever takes that, too, would go on for ever.
         """
@@ -972,7 +972,7 @@ class MatomoRequest(models.Model):
         )
 
     def _resend_missing(self):
-        """Matomo accepted the order and has not recorded it, or has lost it.
+        """Send an order again that Matomo accepted and has not recorded, or lost.
 
         An order that was verified before was erased there, or lost: it is sent once
         more, without any personal data.
@@ -1018,7 +1018,7 @@ class MatomoRequest(models.Model):
         self._wake_sender()
 
     def _retry_broken(self, error, is_general):
-        """The server failed on this very request, while token and site are fine.
+        """Try again: the server failed on this request, while token and site are fine.
 
         :param is_general: whether it failed on all others, too: that may pass, and
             more patience is due

@@ -2,6 +2,7 @@ import logging
 import os
 from collections import Counter
 from contextlib import closing
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 
@@ -27,25 +28,23 @@ from ..matomo_api.facts import (
 from ..matomo_api.items import CENT, Conversion, round_cents, to_decimal
 from ..matomo_api.outcomes import (
     Policy,
-    SiteOverloaded,
     SiteRead,
     SiteReadRefused,
     SiteTrouble,
     SiteUnreadable,
-    SiteWorks,
     bulk_timeout,
 )
 from ..matomo_api.timezones import NAMES, get_converter, get_timezone, is_known
 from ..matomo_api.tracking import order_ref_key
-from ..outbox import schedule
+from ..outbox import health, schedule
+from ..outbox.health import Health
 from ..tools.alerts import SiteFacts, find_alerts
+from ..tools.copies import is_same_database
 from ..tools.fields import WriteOnlyChar
 from ..tools.outside_token import find_token, get_name, get_old_name
 from ..tools.sentences import (
     describe_alerts,
-    describe_anonymised,
     describe_change,
-    describe_dirt,
     describe_error,
     describe_policy,
     describe_read_refusal,
@@ -281,6 +280,12 @@ class MatomoSite(models.Model):
         help="Shoppers' IP addresses are shortened before they are stored, as Matomo "
         "does it under Administration, Privacy. A shortened address still tells the "
         "country.",
+    )
+    exclude_employee_orders = fields.Boolean(
+        string="Leave Out Employees' Orders",
+        tracking=True,
+        help="Do not track what employees order in the web shop with their own login, "
+        "for example to test it.",
     )
 
     # === FIELDS: VISITS OF ORDERS === #
@@ -629,23 +634,17 @@ class MatomoSite(models.Model):
     # === WHAT IS SENT, AND WHEN === #
 
     def _get_batch_size(self):
-        """How many orders go into one request.
-
-        Alone, if the token may not read: only then an answer says enough.
-        """
-        self.ensure_one()
-        if not self.can_read:
-            return 1
-        return min(self.bulk_limit or self.batch_size, self.batch_size)
+        """Return how many orders go into one request."""
+        return self._get_health().most_at_once
 
     def _get_page_url(self, *path):
-        """An address within the site's own, for a page of the channel."""
+        """Return an address within the site's own, for a page of the channel."""
         # sudo: the base address is a system parameter.
         base = self.page_url or self.sudo().get_base_url()
         return "/".join([base.rstrip("/"), *path])
 
     def _has_raw_data(self, moment):
-        """Whether Matomo still has single orders of that time (naive, UTC)."""
+        """Return whether Matomo still has single orders of that time (naive, UTC)."""
         self.ensure_one()
         kept = timedelta(days=self.raw_data_days)
         return not kept or moment > fields.Datetime.now() - kept
@@ -656,12 +655,12 @@ class MatomoSite(models.Model):
         return get_converter(self.timezone)(moment)
 
     def _get_start(self):
-        """The moment tracking starts, naive in UTC."""
+        """Return the moment tracking starts, naive in UTC."""
         self.ensure_one()
         return self._get_day_bounds(self.date_start)[0]
 
     def _get_today(self):
-        """The day it is in the site's time zone."""
+        """Return the day it is in the site's time zone."""
         self.ensure_one()
         now = pytz.utc.localize(fields.Datetime.now())
         return now.astimezone(get_timezone(self.timezone)).date()
@@ -681,7 +680,7 @@ class MatomoSite(models.Model):
         return get_conversion(currency, rate, self.currency_id)
 
     def _get_order_ref_key(self, ref):
-        """What orders may not share that Matomo takes for one order."""
+        """Return what orders may not share that Matomo takes for one order."""
         self.ensure_one()
         return f"{self.idsite}@{self.address_key} {order_ref_key(ref)}"
 
@@ -693,9 +692,11 @@ class MatomoSite(models.Model):
 
     @api.depends("database_uuid", "database_key")
     def _compute_is_copy(self):
-        here = self._get_database_uuid(), self._get_database_key()
+        uuid, key = self._get_database_uuid(), self._get_database_key()
         for site in self:
-            site.is_copy = (site.database_uuid, site.database_key) != here
+            site.is_copy = site.database_uuid != uuid or not is_same_database(
+                site.database_key, key
+            )
 
     @api.model
     def _get_database_uuid(self):
@@ -711,27 +712,37 @@ class MatomoSite(models.Model):
         of PostgreSQL. This key stays if the database is renamed. It changes if the
         database is restored, also when a shop moves to another server: a manager
         confirms that once. A copy of the server's disk has the same key.
+
+        Some hosts do not let their customers ask for the identifier of the server.
+        Then the key has none, see ``tools.copies``: a copy on the same server is found.
         """
-        self.env.cr.execute(
-            """
-            SELECT system_identifier || '-' || oid
-              FROM pg_control_system(), pg_database
-             WHERE datname = current_database()
-            """
-        )
-        return self.env.cr.fetchone()[0]
+        cr = self.env.cr
+        cr.execute("SELECT has_function_privilege('pg_control_system()', 'EXECUTE')")
+        server = ""
+        if cr.fetchone()[0]:
+            cr.execute("SELECT system_identifier FROM pg_control_system()")
+            [server] = cr.fetchone()
+        cr.execute("SELECT oid FROM pg_database WHERE datname = current_database()")
+        return f"{server}-{cr.fetchone()[0]}"
 
     def action_confirm_database(self):
-        """Let this database send, although it was copied or restored."""
-        self.check_access("write")
+        """Let this database send, although it was copied or restored.
+
+        It is one database: this is true of all sites that the user may handle.
+        """
+        companies = self.env.user.company_ids.ids
+        # Archived sites may be used again.
+        every = self.with_context(allowed_company_ids=companies, active_test=False)
+        sites = self | every.search([]).filtered("is_copy")
+        sites.check_access("write")
         # sudo: readonly for everybody; pressing the button is the one way.
-        self.sudo().write(
+        sites.sudo().write(
             {
                 "database_uuid": self._get_database_uuid(),
                 "database_key": self._get_database_key(),
             }
         )
-        self._reset_health()
+        sites._reset_health()
 
     def _may_send(self):
         """Copies are silent: neutralised ones, and other databases than ours."""
@@ -772,7 +783,7 @@ class MatomoSite(models.Model):
     # === THE CONNECTION === #
 
     def _get__client(self, **options):
-        """The HTTP client for this site.
+        """Return the HTTP client for this site.
 
         Like the token it is out of reach for templates, see ``_get__token``.
 
@@ -860,24 +871,26 @@ class MatomoSite(models.Model):
         trouble = find_trouble(facts, self.is_currency_confirmed)
         if trouble:
             if is_test:
-                self._report_failed_test(trouble)
+                self._apply_change(health.fail_test(self._get_health(), trouble))
             else:
-                self._report_trouble(trouble)
+                self._apply(SiteTrouble(trouble))
             return trouble
         env = self._get_message_env()
         message = "\n".join(self._describe_concerns(env, facts)) or False
         # sudo: health is readonly for everybody.
         self.sudo().settings_message = message
-        self._report_success()
+        now = fields.Datetime.now()
+        self._apply_change(health.succeed(self._get_health(), now))
         if facts.may_read is False:
-            self._report_read_refused()
+            self._apply(SiteReadRefused())
         elif facts.read_error:
             # Asked again and again, it does not wait longer each time.
             if not self._is_waiting("next_read_date"):
-                self._report_unreadable(Unreadable(facts.read_error))
+                self._apply(SiteUnreadable(Unreadable(facts.read_error)))
         else:
-            self._report_read()
-            self._rest(is_test and self._describe_connection(env, facts))
+            self._apply(SiteRead())
+            message = self._describe_connection(env, facts) if is_test else None
+            self._apply_change(health.pass_checks(self._get_health(), message))
         return None
 
     def _follow(self, facts):
@@ -1112,7 +1125,7 @@ class MatomoSite(models.Model):
         return bulk_timeout(self.order_timeout, count)
 
     def _is_waiting(self, name):
-        """Whether the moment in the field ``name`` is still to come."""
+        """Return whether the moment in the field ``name`` is still to come."""
         self.ensure_one()
         now = fields.Datetime.now()
         return bool(self[name]) and now < self[name] <= now + schedule.LONGEST_SITE_WAIT
@@ -1143,112 +1156,49 @@ class MatomoSite(models.Model):
         self.ensure_one()
         return self.with_context(lang=self.company_id._get_matomo_lang()).env
 
+    def _get_health(self):
+        """Return what is known of this site, as ``outbox.health.Health``."""
+        self.ensure_one()
+        names = (each.name for each in dataclass_fields(Health))
+        # An empty field of ours is False, whatever its type.
+        values = {name: self[name] for name in names}
+        return Health(
+            **{
+                name: None if value is False and name.endswith("_date") else value
+                for name, value in values.items()
+                if name != "settings_message"
+            },
+            settings_message=self.settings_message or "",
+        )
+
     def _apply(self, outcome):
         """Write down what a delivery has learnt of this site."""
-        match outcome:
-            case SiteWorks(count=count, dirt=dirt):
-                self._report_success()
-                self._report_bulk(count)
-                self._report_dirt(dirt)
-            case SiteTrouble(error=error):
-                self._report_trouble(error)
-            case SiteOverloaded(count=count):
-                self._report_overloaded(count)
-            case SiteRead():
-                self._report_read()
-            case SiteUnreadable(error=error):
-                self._report_unreadable(error)
-            case SiteReadRefused():
-                self._report_read_refused()
-
-    def _rest(self, message=False):
-        """Write the state of a site that takes orders and is read back.
-
-        :param message: of a site with which nothing is wrong; "" keeps what it says
-        """
-        values = self._get_rest_values()
-        if self.is_answer_dirty and values["state"] == "ok":
-            return
-        if values["state"] == "ok":
-            values["state_message"] = (
-                message or self.state == "ok" and (self.state_message)
-            )
-        if any(self[name] != value for name, value in values.items()):
-            # sudo: health is readonly for everybody but the sender.
-            self.sudo().write(values)
-
-    def _get_rest_values(self):
-        """Return state and message of a site that takes orders and is read back."""
-        return {
-            "state": "warning" if self.settings_message else "ok",
-            "state_message": self.settings_message,
-        }
-
-    def _report_success(self):
-        """Matomo has taken requests; a site that goes on working is hardly written."""
-        self.ensure_one()
         now = fields.Datetime.now()
-        values = {}
-        if (
-            not self.last_success_date
-            or self.last_success_date < now - schedule.SUCCESS_INTERVAL
-        ):
-            values["last_success_date"] = now
-        if self.state in ("error", "unknown") or self.failure_count:
-            # sudo: the activities are the managers', whoever sees it mended.
-            self.sudo().activity_unlink([MANAGER_ACTIVITY])
-            rest = self._get_rest_values()
-            values |= {
-                **rest,
-                "state": "warning" if self.read_failure_count else rest["state"],
-                "last_success_date": now,
-                "next_attempt_date": False,
-                "failure_count": 0,
-                "trouble_date": False,
-            }
-        if values:
-            # sudo: health is readonly for everybody but the sender.
-            self.sudo().write(values)
+        self._apply_change(health.learn(self._get_health(), outcome, now))
 
-    def _report_bulk(self, count):
-        """Let a limit of requests at once grow, slowly, when it was reached well.
+    def _apply_change(self, change):
+        """Write down a ``outbox.health.Change`` of this site.
 
-        :param count: how many Matomo took in one request
+        A site that goes on working is hardly written: all lanes write one row.
         """
-        if not self.bulk_limit or count < self.bulk_limit:
-            return
-        limit = self.bulk_limit + max(self.bulk_limit // 4, 1)
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().bulk_limit = 0 if limit >= self.batch_size else limit
-
-    def _report_overloaded(self, count):
-        """Send fewer orders at once: more were refused, or took too long.
-
-        :param count: how many Matomo took in one request, or may take
-        """
-        limit = max(1, min(count, self._get_batch_size()))
-        _logger.info("Matomo site %s gets %s orders at once now", self.id, limit)
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().bulk_limit = limit
-
-    def _report_dirt(self, dirt):
-        """Say once that something is mixed into Matomo's answers, until it is gone.
-
-        :param dirt: what it is, "" if the answer was clean
-        """
-        if bool(dirt) == self.is_answer_dirty:
-            return
-        values = {"is_answer_dirty": bool(dirt)}
-        if dirt:
-            _logger.warning("Matomo site %s answers with other text: %s", self.id, dirt)
-            values |= {
-                "state": "warning",
-                "state_message": describe_dirt(self._get_message_env(), dirt),
-            }
-        elif self.state == "warning" and not self.read_failure_count:
-            values |= self._get_rest_values()
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(values)
+        self.ensure_one()
+        if change.warning:
+            said = self.id, self.url, change.warning
+            _logger.warning("Matomo site %s (%s): %s", *said)
+        if change.told:
+            self._notify_managers(change.told)
+        # sudo: health is readonly for everybody but the sender, and the activities are
+        # the managers', whoever sees it mended.
+        site = self.sudo()
+        if change.is_mended:
+            site.activity_unlink([MANAGER_ACTIVITY])
+        values = {name: value or False for name, value in change.values.items()}
+        if change.message:
+            values["state_message"] = change.message(self._get_message_env()) or False
+        if any(site[name] != value for name, value in values.items()):
+            site.write(values)
+        if change.wakes_verifier:
+            self.env["matomo.request"]._wake_verifier(at=site.next_read_date)
 
     def _report_anonymised(self, request):
         """Say once that Matomo cannot tell two orders of one id apart.
@@ -1258,133 +1208,14 @@ class MatomoSite(models.Model):
 
         :param request: the order that was found under a random ID
         """
-        # sudo: health is readonly for everybody but the sender.
-        site = self.sudo()
-        first = site.anonymised_request_id
-        if site.is_order_id_anonymised:
+        if self.is_order_id_anonymised:
             return
+        first = self.anonymised_request_id
         if not first:
-            site.anonymised_request_id = request
-            return
-        if first._get_visitor_id() == request._get_visitor_id():
-            return
-        _logger.warning(
-            "Matomo site %s (%s) anonymises order IDs: every order is looked for there "
-            "before it is sent a second time.",
-            self.id,
-            self.url,
-        )
-        message = describe_anonymised(self._get_message_env())
-        site.write({"is_order_id_anonymised": True, "state_message": message})
-
-    def _report_trouble(self, error):
-        """Stop sending to this site for a while.
-
-        What is interrupted is tried again soon, then later each time. Wrong
-        settings are tried again rarely, and the managers are told once.
-
-        :param MatomoError error: what happened
-        """
-        self.ensure_one()
-        _logger.warning("Matomo site %s (%s): %s", self.id, self.url, error)
-        is_misconfigured = isinstance(error, Misconfigured)
-        if is_misconfigured:
-            self._notify_managers(error)
-        count = self.failure_count + 1
-        if is_misconfigured:
-            wait = schedule.MISCONFIGURED_BACKOFF
-        else:
-            wait = schedule.backoff(count, error.retry_after)
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(
-            {
-                "state": "error" if is_misconfigured else "warning",
-                "state_message": describe_error(self._get_message_env(), error),
-                "next_attempt_date": fields.Datetime.now() + wait,
-                "failure_count": count,
-                "trouble_date": self.trouble_date or fields.Datetime.now(),
-            }
-        )
-
-    def _report_failed_test(self, error):
-        """Write down that a test has failed, and let orders be sent as before.
-
-        The sender finds out by itself whether the site has to wait, and tells the
-        managers.
-
-        :param MatomoError error: what happened
-        """
-        self.ensure_one()
-        _logger.warning("Matomo site %s (%s): %s", self.id, self.url, error)
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(
-            {
-                "state": "error" if isinstance(error, Misconfigured) else "warning",
-                "state_message": describe_error(self._get_message_env(), error),
-                # The next success ends it.
-                "failure_count": max(self.failure_count, 1),
-            }
-        )
-
-    def _report_unreadable(self, error):
-        """Matomo cannot be read back: try again soon, then later each time.
-
-        :param Unreadable error: what happened
-        """
-        self.ensure_one()
-        _logger.warning(
-            "Matomo site %s (%s) is not read back: %s", self.id, self.url, error
-        )
-        env = self._get_message_env()
-        count = self.read_failure_count + 1
-        date = fields.Datetime.now() + schedule.backoff(count, error.retry_after)
-        values = {
-            "next_read_date": date,
-            "read_failure_count": count,
-            "unread_date": self.unread_date or fields.Datetime.now(),
-        }
-        if self.state in ("ok", "unknown"):
-            env = self._get_message_env()
-            values |= {
-                "state": "warning",
-                "state_message": describe_unreadable(env, error),
-            }
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(values)
-        self.env["matomo.request"]._wake_verifier(at=date)
-
-    def _report_read(self):
-        """Matomo was read back; this ends what came before."""
-        self.ensure_one()
-        if self.can_read and not self.read_failure_count:
-            return
-        values = {
-            "next_read_date": False,
-            "read_failure_count": 0,
-            "unread_date": False,
-            "can_read": True,
-        }
-        if self.state == "warning" and not self.failure_count:
-            values |= self._get_rest_values()
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(values)
-
-    def _report_read_refused(self):
-        """The token may not read: say it, and ask again tomorrow."""
-        self.ensure_one()
-        env = self._get_message_env()
-        date = fields.Datetime.now() + schedule.READ_REFUSED_WAIT
-        values = {"can_read": False, "next_read_date": date}
-        if self.state in ("ok", "unknown"):
-            values |= {
-                "state": "warning",
-                "state_message": describe_read_refusal(env, self.idsite),
-            }
-        if self.can_read:
-            _logger.warning("The token of Matomo site %s may not read it.", self.id)
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(values)
-        self.env["matomo.request"]._wake_verifier(at=date)
+            # sudo: health is readonly for everybody but the sender.
+            self.sudo().anonymised_request_id = request
+        elif first._get_visitor_id() != request._get_visitor_id():
+            self._apply_change(health.find_anonymised())
 
     def _notify_managers(self, error):
         """Schedule an activity for each manager of the company, once while it lasts.
@@ -1393,9 +1224,7 @@ class MatomoSite(models.Model):
         """
         # sudo: whoever finds the trouble may not see the other managers.
         site = self.sudo()
-        # A test of the connection leaves the state "error", and tells nobody.
-        is_told = self.state == "error" and self.next_attempt_date
-        if is_told or site.activity_search([MANAGER_ACTIVITY]):
+        if site.activity_search([MANAGER_ACTIVITY]):
             return
 
         def describe(env):
@@ -1691,7 +1520,7 @@ class MatomoSite(models.Model):
                 )
 
     def _get_dimensions(self, order):
-        """The site's custom dimensions of an order: ``{number: value}``.
+        """Return the site's custom dimensions of an order: ``{number: value}``.
 
         Channels are named in the site's one language.
         """
@@ -1727,5 +1556,5 @@ def get_conversion(currency, rate, site_currency):
 
 
 def _allows_private_addresses():
-    """Whether Matomo may be on this machine or in its network, where it often is."""
+    """Return whether Matomo may be on this machine or in its network."""
     return not str2bool(config.get("matomo_forbid_private_addresses") or "", False)

@@ -1,5 +1,7 @@
 from odoo import api, models
 
+from ..outbox.transactions import caught
+
 PREFIX = "matomo_"
 
 
@@ -14,7 +16,13 @@ class PosLoadMixin(models.AbstractModel):
         read the fields of this addon, so that the other fields are listed instead.
         """
         names = super()._load_pos_data_fields(config)
-        if names or not any(name.startswith(PREFIX) for name in self._fields):
-            return names
+        with caught("The till loads the fields of Matomo, too, of %s", self._name):
+            return names or self._get_pos_fields_without_matomo()
+        return names
+
+    def _get_pos_fields_without_matomo(self):
+        """Return the fields that a till loads, empty for all that it may read."""
+        if not any(name.startswith(PREFIX) for name in self._fields):
+            return []
         readable = self.fields_get(attributes=())
         return [name for name in readable if not name.startswith(PREFIX)]

@@ -6,6 +6,7 @@ from odoo.fields import Domain
 from ..const import SHOPPER_FIELDS
 from ..matomo_api.items import to_decimal
 from ..matomo_api.tracking import Page
+from ..outbox.transactions import caught
 from ..tools import settlement
 from ..tools.settlement import CountedLine, LineRole, SoldLine
 from .matomo_order_mixin import personal_index
@@ -359,14 +360,21 @@ class PosOrder(models.Model):
 def _drop_matomo(values):
     """Remove the values of this addon's fields and models from what a till sends.
 
+    If this fails, the failure is logged and the sale goes on.
+
     :param values: dicts and lists, at any depth; changed in place
     """
+    with caught("The fields of Matomo could not be dropped from what a till sends"):
+        _drop_names(values)
+
+
+def _drop_names(values):
     if isinstance(values, dict):
         # Models, too: a till names them to link records by their uuid.
         for name in [n for n in values if str(n).startswith((PREFIX, "matomo."))]:
             del values[name]
         for value in values.values():
-            _drop_matomo(value)
+            _drop_names(value)
     elif isinstance(values, list | tuple):
         for value in values:
-            _drop_matomo(value)
+            _drop_names(value)

@@ -41,6 +41,7 @@ class ResConfigSettings(models.TransientModel):
     )
     matomo_has_token = fields.Boolean(compute="_compute_matomo_website")
     matomo_site_id = fields.Many2one("matomo.site", compute="_compute_matomo_website")
+    matomo_is_copy = fields.Boolean(related="website_id.matomo_site_id.is_copy")
 
     matomo_consent_policy = fields.Selection(
         related="website_id.matomo_site_id.consent_policy", readonly=False

@@ -9,12 +9,12 @@ from ..const import SHOPPER_FIELDS, USER_GROUP, Verdict
 from ..matomo_api.items import Conversion, LineAmounts, to_decimal
 from ..matomo_api.tracking import Cart, Page
 from ..outbox import carts
-from ..outbox.transactions import guarded
+from ..outbox.transactions import caught, guarded
 from ..tools import settlement
 from ..tools.billing import Document
 from ..tools.settlement import LineRole
 from ..tools.shopper import Consent, is_visitor_known, merge_visit
-from .matomo_order_mixin import personal_index
+from .matomo_order_mixin import NOT_SHOWN, personal_index
 
 # The states in which an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
@@ -236,13 +236,21 @@ class SaleOrder(models.Model):
         )
 
     def _get_matomo_content_verdict(self):
-        """Override of `matomo.order.mixin`.
+        """Override of `matomo.order.mixin`: tills may have counted all of it.
 
-        The shopper may have refused that it is sent at all, or tills may have counted
-        all of it.
+        And the shopper may have refused that it is sent at all, or it may be a test of
+        the web shop.
         """
         if verdict := self._get_matomo_refusal_verdict():
             return verdict
+        if self._is_matomo_test():
+            return Verdict(
+                "excluded",
+                self.env._(
+                    "An employee ordered it in the web shop. The Matomo site is set to "
+                    "leave out employees' orders."
+                ),
+            )
         if at_till := self._get_matomo_lines_counted_at_till():
             left = sum(each.total for each in self._get_matomo_counted_amounts())
             if left <= 0:
@@ -253,6 +261,12 @@ class SaleOrder(models.Model):
                     ),
                 )
         return super()._get_matomo_content_verdict()
+
+    def _is_matomo_test(self):
+        """Return whether an employee's own order in the web shop is to be left out."""
+        is_left_out = self._get_matomo_site().exclude_employee_orders
+        users = self.partner_id.user_ids if self.website_id and is_left_out else ()
+        return any(not user.share for user in users)
 
     def _get_matomo_line_roles(self):
         """Override of `matomo.order.mixin`.
@@ -458,8 +472,10 @@ class SaleOrder(models.Model):
 
     @api.depends("matomo_consent_info", *SHOPPER_FIELDS)
     def _compute_matomo_consent(self):
+        self.matomo_consent = False
         for order in self:
-            order.matomo_consent = order._get_matomo_receipt()
+            with caught(NOT_SHOWN, "matomo_consent", order):
+                order.matomo_consent = order._get_matomo_receipt()
 
     def _get_matomo_receipt(self):
         """Return what the shopper allowed and what was withheld, in sentences.
@@ -683,11 +699,12 @@ class SaleOrder(models.Model):
         """Remember until the end of a shopper's request that these carts change.
 
         Outside such a request, see ``ir.http._dispatch``, this does nothing. It
-        reads no field.
+        reads no field. If it fails, the failure is logged and the cart changes.
         """
-        carts = getattr(request, "matomo_carts", None) if request else None
-        if isinstance(carts, set):
-            carts.update(self.ids)
+        with caught("The change of carts could not be noticed: %s", self):
+            carts = getattr(request, "matomo_carts", None) if request else None
+            if isinstance(carts, set):
+                carts.update(self.ids)
 
     def _is_matomo_cart(self):
         """Return whether this is still a cart, perhaps waiting for its payment."""

@@ -39,8 +39,9 @@ class Website(models.Model):
         :return: ``{attribute: text}``, empty if this website shows no tag
         """
         self.ensure_one()
-        # A guard costs two statements, and every page comes here.
-        if self.matomo_tag:
+        # A guard costs two statements, and every page comes here. Employees look after
+        # the shop: their page views are no visits.
+        if self.matomo_tag and not self.env.user._is_internal():
             with guarded(self.env.cr, "The tag of %s could not be made", self):
                 return self._prepare_matomo_tag()
         return {}

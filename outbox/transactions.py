@@ -3,7 +3,7 @@
 import logging
 from contextlib import contextmanager
 
-from psycopg2 import InterfaceError, OperationalError, errors
+from psycopg2 import Error, InterfaceError, OperationalError, errors
 
 from odoo.exceptions import ConcurrencyError
 
@@ -13,6 +13,10 @@ _logger = logging.getLogger(__name__)
 # our code swallowed them, Odoo would confirm a sale that was never stored, because a
 # commit on a lost connection raises nothing.
 MUST_PROPAGATE = (OperationalError, InterfaceError, ConcurrencyError)
+# A limit of the database's administrator on a statement or on waiting for a lock, or
+# the administrator has stopped the statement. They are operational errors, but only the
+# statement has failed: behind a savepoint, the transaction goes on.
+LIMITS = (errors.QueryCanceled, errors.LockNotAvailable)
 # Two lanes work on the same records: the step is run again.
 CONFLICTS = (
     errors.SerializationFailure,
@@ -61,7 +65,7 @@ def guarded(cr, message, *args):
     """Run the block behind a savepoint, so that its failure never fails a sale.
 
     If the block fails, the savepoint undoes it, the log says so, and the transaction
-    around it goes on.
+    around it goes on. A block that writes nothing needs no savepoint, see ``caught``.
 
     :param message: of the log entry, with ``args``
     :raise: only the errors that must reach Odoo, see ``MUST_PROPAGATE``
@@ -71,11 +75,33 @@ def guarded(cr, message, *args):
     try:
         with savepoint:
             yield
+    except LIMITS:
+        _logger.exception(message, *args)
     except MUST_PROPAGATE:
         raise
     except Exception:
         if cr.closed:
             raise
+        _logger.exception(message, *args)
+
+
+@contextmanager
+def caught(message, *args):
+    """Run the block, so that its failure never fails a page or a sale.
+
+    This costs no statement, and undoes nothing: use it where the block writes nothing
+    to the database.
+
+    :param message: of the log entry, with ``args``
+    :raise: the errors that must reach Odoo, see ``MUST_PROPAGATE``, and those of the
+        database: without a savepoint, its transaction has ended
+    """
+    try:
+        yield
+    except (*MUST_PROPAGATE, Error):
+        # A commit after it would raise nothing, and would store nothing.
+        raise
+    except Exception:
         _logger.exception(message, *args)
 
 

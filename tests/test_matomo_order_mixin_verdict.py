@@ -35,6 +35,30 @@ class TestVerdicts(VerdictsCommon):
         till = self.sync(self.make_sale())
         self.assertState(till, "excluded", "No Matomo site is set for the till Bakery.")
 
+    def test_employees_orders_in_the_web_shop(self):
+        """A shop's own test orders were revenue in Matomo."""
+        website = self.env["website"].sudo()
+        website = website.create({"name": "Shop", "company_id": self.company.id})
+        website.matomo_site_id = self.site
+        employee = self.make_user("tester", "base.group_user").partner_id
+        portal = self.make_user("portal", "base.group_portal").partner_id
+
+        def order(partner, **values):
+            values["partner_id"] = partner.id
+            return self.confirm(self.make_order(**values))
+
+        self.assertState(order(employee, website_id=website.id), "pending")
+        self.site.sudo().exclude_employee_orders = True
+        self.assertState(
+            order(employee, website_id=website.id),
+            "excluded",
+            "An employee ordered it in the web shop. The Matomo site is set to leave "
+            "out employees' orders.",
+        )
+        self.assertState(order(portal, website_id=website.id), "pending")
+        # A salesperson sold it to an employee.
+        self.assertState(order(employee), "pending")
+
     @mute_logger(LOGGER)
     def test_order_with_a_website_of_another_company(self):
         """A salesperson wrote it by RPC: Odoo checks it for new orders only."""

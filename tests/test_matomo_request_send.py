@@ -415,6 +415,37 @@ class TestSend(MatomoCommon, CronMixinCase):
         self.run_cron("ir_cron_retrack")
         self.assertFalse(self.site.sudo().activity_ids)
 
+    def test_one_confirmation_is_for_all_sites_of_the_manager(self):
+        """A shop with ten sites moved, and its manager pressed ten buttons."""
+        archived = self.site.sudo().copy({"idsite": 2, "active": False})
+        other = self.env["res.company"].sudo().create({"name": "Other"})
+        theirs = self.site.sudo().copy({"idsite": 3, "company_id": other.id})
+        sites = self.site.sudo() | archived | theirs
+        sites.database_key = "1-1"
+        self.site.with_user(self.make_manager()).action_confirm_database()
+        self.assertEqual(sites.mapped("is_copy"), [False, False, True])
+
+    def test_a_host_that_forbids_to_ask_for_the_server(self):
+        """Odoo's user may not call every function of PostgreSQL everywhere."""
+        sites = self.env["matomo.site"]
+        self.addCleanup(self.env.registry.clear_cache)
+        whole = sites._get_database_key()
+        self.env.registry.clear_cache()
+        execute = type(self.env.cr).execute
+
+        def forbid(cr, query, *args, **options):
+            if "pg_control_system" in str(query):
+                self.assertIn("has_function_privilege", query)
+                query = "SELECT FALSE"
+            return execute(cr, query, *args, **options)
+
+        with patch.object(type(self.env.cr), "execute", forbid):
+            part = sites._get_database_key()
+        self.assertEqual(part, f"-{whole.partition('-')[2]}")
+        # The right was taken away later: this is the same database.
+        self.env.invalidate_all()
+        self.assertFalse(self.site.is_copy)
+
     def test_neutralised_database_is_silent(self):
         order = self.confirm(self.make_order())
         self.env["ir.config_parameter"].sudo().set_param(

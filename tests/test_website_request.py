@@ -128,3 +128,59 @@ class TestForgedRequests(ShopperCommon):
         self.open("/shop")
         self.env.invalidate_all()
         self.assertEqual(cart.matomo_visitor_id, VISITOR)
+
+
+@tagged("post_install", "-at_install")
+class TestRequestsThatAreNoVisit(ShopperCommon):
+    def setUp(self):
+        super().setUp()
+        self.accept_cookies()
+        self.cart = self.add(self.chair)
+        self.run_matomo_js()
+
+    def assertVisitor(self, visitor):
+        self.env.invalidate_all()
+        self.assertEqual(self.cart.matomo_visitor_id, visitor)
+
+    def test_a_page_that_the_browser_fetches_in_advance(self):
+        """A browser that prefetched the cart was a visit; nobody had looked at it."""
+        prefetch = {"Sec-Purpose": "prefetch;prerender"}
+        self.open("/shop/cart", headers=prefetch)
+        self.assertVisitor(False)
+        self.open("/shop/cart")
+        self.assertVisitor(VISITOR)
+
+
+@tagged("post_install", "-at_install")
+class TestClientHints(ShopperCommon):
+    """A page asks the browser of a shopper who has agreed what it is."""
+
+    def setUp(self):
+        super().setUp()
+        self.opener.headers["Sec-CH-UA"] = '"Chromium";v="146"'
+        self.cart = self.add(self.chair)
+
+    def get_asked(self):
+        return self.open("/shop/cart").headers.get("Accept-CH")
+
+    def test_only_shoppers_who_agree_are_asked(self):
+        self.assertIsNone(self.get_asked())
+        self.accept_cookies()
+        self.assertIn("Sec-CH-UA-Full-Version-List", self.get_asked())
+        self.opener.headers["DNT"] = "1"
+        self.assertIsNone(self.get_asked())
+
+    def test_the_answer_is_stored_and_not_asked_again(self):
+        self.accept_cookies()
+        self.run_matomo_js()
+        self.open("/shop/cart")
+        self.opener.headers.update(
+            {
+                "Sec-CH-UA-Full-Version-List": '"Chromium";v="146.0.7680.80"',
+                "Sec-CH-UA-Platform-Version": '"15.3.1"',
+            }
+        )
+        self.assertIsNone(self.get_asked())
+        self.env.invalidate_all()
+        self.assertIn("146.0.7680.80", self.cart.matomo_client_hints)
+        self.assertIn('"platformVersion": "15.3.1"', self.cart.matomo_client_hints)

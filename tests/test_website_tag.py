@@ -132,7 +132,14 @@ class TestTag(ShopperCommon):
             with self.subTest(url=url, domain=domain):
                 site.url = url
                 self.website.sudo().domain = domain
-                self.assertEqual(bool(self.website._get_matomo_tag()), is_shown)
+                website = self.website.with_user(self.website.user_id)
+                self.assertEqual(bool(website._get_matomo_tag()), is_shown)
+
+    def test_employees_are_no_visitors(self):
+        self.assertTrue(self.get_tag())
+        self.make_user("shopkeeper", "base.group_user")
+        self.authenticate("shopkeeper", "shopkeeper")
+        self.assertIsNone(self.get_tag())
 
     def test_category_view(self):
         path = f"/shop/category/{self.env['ir.http']._slug(self.category)}"

@@ -39,6 +39,13 @@ _VISIT_STEP = 300
 _HOST_NAME = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,9}")
 # One name and version of a Sec-CH-UA header.
 _BRAND = re.compile(r'"([^"\\]{1,64})";\s?v="([^"\\]{1,32})"')
+# A browser has three or four brands, with versions of up to 15 characters.
+_MAX_BRANDS_LENGTH = 255
+# What a browser tells only if it is asked: the versions, the phone, the system.
+_FULL_VERSIONS = "Sec-CH-UA-Full-Version-List"
+_MODEL = "Sec-CH-UA-Model"
+_PLATFORM_VERSION = "Sec-CH-UA-Platform-Version"
+ACCEPT_CH = ", ".join((_FULL_VERSIONS, _MODEL, _PLATFORM_VERSION))
 # {masked bytes: (bits kept of an IPv4 address, bits kept of an IPv6 address)}. These
 # are the figures of Matomo's own setting "Anonymize Visitors' IP addresses"
 # (docs/matomo.md section 8).
@@ -178,6 +185,19 @@ def is_crawler(headers: Mapping[str, str]) -> bool:
     """
     user_agent = headers.get("User-Agent") or ""
     return bool(_CRAWLER.search(user_agent[:MAX_USER_AGENT_LENGTH]))
+
+
+def is_prefetched(headers: Mapping[str, str]) -> bool:
+    """Return whether a browser fetches a page before somebody wants to see it.
+
+    Chromium and Safari prefetch and prerender pages that are linked or typed; old
+    browsers name it otherwise. Nobody may ever look at the page.
+    """
+    purpose = " ".join(
+        headers.get(name, "")
+        for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+    ).lower()
+    return any(word in purpose for word in ("prefetch", "prerender", "preview"))
 
 
 def read_visit(request: HttpRequest, policy: ShopperPolicy) -> Visit:
@@ -338,18 +358,48 @@ def mask_ip_address(address: str, byte_count: int) -> str:
 
 
 def _read_client_hints(headers: Mapping[str, str]) -> str | bool:
-    """Return the browser's hints in the form of matomo.js, False without any."""
-    brands = _BRAND.findall(headers.get("Sec-CH-UA", "")[:MAX_LANGUAGE_LENGTH])
+    """Return the browser's hints in the form of matomo.js, False without any.
+
+    Like matomo.js, it names the brands only if the browser does not tell their full
+    versions. An application shows itself as "Android WebView"; brands that no browser
+    has ("Not?A_Brand") are in every list, and Matomo passes over them.
+    """
+    full_versions = _read_brands(headers.get(_FULL_VERSIONS))
+    brands = full_versions or _read_brands(headers.get("Sec-CH-UA"))
     if not brands:
         return False
     hints = {
-        "brands": [{"brand": brand, "version": version} for brand, version in brands],
+        "fullVersionList" if full_versions else "brands": brands,
         "mobile": headers.get("Sec-CH-UA-Mobile") == "?1",
-        "platform": clean_shopper_text(
-            headers.get("Sec-CH-UA-Platform", "").strip('"'), 64
-        ),
+        "platform": _read_hint(headers.get("Sec-CH-UA-Platform")),
     }
+    for name, header in (("model", _MODEL), ("platformVersion", _PLATFORM_VERSION)):
+        # A browser on a desk tells an empty model.
+        if value := _read_hint(headers.get(header)):
+            hints[name] = value
     return clean_shopper_text(json.dumps(hints), MAX_CLIENT_HINTS_LENGTH)
+
+
+def _read_brands(text: str | None) -> list[dict[str, str]]:
+    return [
+        {"brand": brand, "version": version}
+        for brand, version in _BRAND.findall((text or "")[:_MAX_BRANDS_LENGTH])
+    ]
+
+
+def _read_hint(text: str | None) -> str:
+    return clean_shopper_text((text or "").strip('"'), 64)
+
+
+def lacks_hints(request: HttpRequest) -> bool:
+    """Return whether this page should ask the browser what it is.
+
+    Browsers that send client hints send few, unless a page has asked for more by the
+    header ``Accept-CH``; then they send them with each later request. Ask only a
+    shopper who has agreed.
+    """
+    headers = request.headers
+    return request.is_page and "Sec-CH-UA" in headers and _FULL_VERSIONS not in headers
 
 
 # === WHAT THE ORDER KEEPS === #
@@ -413,12 +463,19 @@ def _choose_metadata(
             **current,
             "matomo_attribution_info": stored["matomo_attribution_info"],
         }
+    if _has_full_versions(stored) and not _has_full_versions(current):
+        # The browser has been started again, and no page has asked it again.
+        current = {**current, "matomo_client_hints": stored["matomo_client_hints"]}
     is_news = any(
         stored[name] != value
         for name, value in current.items()
         if name != "matomo_ip_address"
     )
     return current if is_news else {}
+
+
+def _has_full_versions(metadata: Mapping[str, object]) -> bool:
+    return '"fullVersionList"' in str(metadata["matomo_client_hints"])
 
 
 # === WHERE THE SHOPPER COMES FROM === #
@@ -447,6 +504,8 @@ def follow_arrival(request: HttpRequest) -> Mapping[str, object]:
         1970); empty if nothing is known; the request's ``arrival`` if nothing is new
     """
     kept = request.arrival
+    if is_prefetched(request.headers):
+        return kept
     is_ongoing = request.time - kept.get("seen", 0) < VISIT_LENGTH + _VISIT_STEP
     found = Attribution() if is_ongoing else _read_new_arrival(request)
     if found == Attribution():
@@ -472,9 +531,8 @@ def continue_visit(request: HttpRequest) -> Mapping[str, object]:
 def _read_new_arrival(request: HttpRequest) -> Attribution:
     """Return what this request says of where the shopper comes from."""
     referrer = request.headers.get("Referer", "")
-    purpose = request.headers.get("Sec-Purpose", "")
     found = Attribution()
-    if request.is_page and request.method == "GET" and "prefetch" not in purpose:
+    if request.is_page and request.method == "GET":
         found = read_arrival(request.url, referrer, request.host)
     if found == Attribution() and not request.arrival:
         # The shopper agreed on the page before, which was the first one perhaps.

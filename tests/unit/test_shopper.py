@@ -287,6 +287,30 @@ def test_no_name_is_no_crawler():
     assert not shopper.is_crawler({})
 
 
+@pytest.mark.parametrize(
+    ("headers", "is_prefetched"),
+    [
+        # Chromium: a link, the address bar, speculation rules, Google's proxy.
+        ({"Sec-Purpose": "prefetch"}, True),
+        ({"Sec-Purpose": "prefetch;prerender"}, True),
+        ({"Sec-Purpose": "Prefetch; anonymous-client-ip"}, True),
+        ({"Sec-Purpose": "prefetch;prerender;preview"}, True),
+        # Older Chromium and Safari, and Safari's favourites.
+        ({"Purpose": "prefetch"}, True),
+        ({"Purpose": "preview"}, True),
+        ({"X-Purpose": "preview"}, True),
+        # Older Firefox.
+        ({"X-Moz": "prefetch"}, True),
+        ({}, False),
+        ({"Sec-Purpose": ""}, False),
+        ({"Purpose": "navigate", "Sec-Fetch-Dest": "document"}, False),
+        ({"User-Agent": "prefetch"}, False),
+    ],
+)
+def test_prefetched(headers, is_prefetched):
+    assert shopper.is_prefetched(headers) is is_prefetched
+
+
 # === METADATA === #
 
 
@@ -417,6 +441,7 @@ def new(campaign="", keyword="", referrer=""):
         # An image, a script's call, a form and a page that nobody sees are no arrival.
         (come(LANDING, GOOGLE, {"Sec-Fetch-Dest": "image"}), {}),
         (come(LANDING, GOOGLE, {"Sec-Purpose": "prefetch;prerender"}), {}),
+        (come(referrer=LANDING, headers={"X-Moz": "prefetch"}), {}),
         (come(LANDING, GOOGLE, routing_type="jsonrpc"), {}),
         (come(LANDING, GOOGLE, method="POST"), {}),
         # The shopper has agreed on the landing page, which this request names.
@@ -548,6 +573,179 @@ def test_client_hints(headers, platform, is_mobile):
     assert (hints["platform"], hints["mobile"]) == (platform, is_mobile)
 
 
+def make_brands(*names_and_versions):
+    return [{"brand": name, "version": version} for name, version in names_and_versions]
+
+
+# What browsers really send: first without being asked, then asked by Accept-CH.
+CHROME = {
+    "Sec-CH-UA": '"Chromium";v="146", "Not-A.Brand";v="24", "Google Chrome";v="146"',
+    "Sec-CH-UA-Mobile": "?0",
+    "Sec-CH-UA-Platform": '"macOS"',
+}
+ANDROID = {"Sec-CH-UA-Mobile": "?1", "Sec-CH-UA-Platform": '"Android"'}
+
+
+@pytest.mark.parametrize(
+    ("headers", "hints"),
+    [
+        (
+            CHROME,
+            {
+                "brands": make_brands(
+                    ("Chromium", "146"), ("Not-A.Brand", "24"), ("Google Chrome", "146")
+                ),
+                "mobile": False,
+                "platform": "macOS",
+            },
+        ),
+        # matomo.js drops the brands where it has full versions; a desk has no model.
+        (
+            {
+                **CHROME,
+                "Sec-CH-UA-Full-Version-List": '"Chromium";v="146.0.7680.80", '
+                '"Not-A.Brand";v="24.0.0.0", "Google Chrome";v="146.0.7680.80"',
+                "Sec-CH-UA-Model": '""',
+                "Sec-CH-UA-Platform-Version": '"15.3.1"',
+            },
+            {
+                "fullVersionList": make_brands(
+                    ("Chromium", "146.0.7680.80"),
+                    ("Not-A.Brand", "24.0.0.0"),
+                    ("Google Chrome", "146.0.7680.80"),
+                ),
+                "mobile": False,
+                "platform": "macOS",
+                "platformVersion": "15.3.1",
+            },
+        ),
+        # Brave tells the main version as the full one.
+        (
+            {
+                "Sec-CH-UA": '"Brave";v="137", "Chromium";v="137", '
+                '"Not/A)Brand";v="24"',
+                "Sec-CH-UA-Full-Version-List": '"Brave";v="137.0.0.0", '
+                '"Chromium";v="137.0.0.0", "Not/A)Brand";v="24.0.0.0"',
+                "Sec-CH-UA-Mobile": "?0",
+                "Sec-CH-UA-Model": '""',
+                "Sec-CH-UA-Platform": '"Windows"',
+                "Sec-CH-UA-Platform-Version": '"19.0.0"',
+            },
+            {
+                "fullVersionList": make_brands(
+                    ("Brave", "137.0.0.0"),
+                    ("Chromium", "137.0.0.0"),
+                    ("Not/A)Brand", "24.0.0.0"),
+                ),
+                "mobile": False,
+                "platform": "Windows",
+                "platformVersion": "19.0.0",
+            },
+        ),
+        # Edge on a phone.
+        (
+            {
+                **ANDROID,
+                "Sec-CH-UA": '"Microsoft Edge";v="129", "Not=A?Brand";v="8", '
+                '"Chromium";v="129"',
+                "Sec-CH-UA-Full-Version-List": '"Microsoft Edge";v="129.0.2792.84", '
+                '"Not=A?Brand";v="8.0.0.0", "Chromium";v="129.0.6668.90"',
+                "Sec-CH-UA-Model": '"Pixel 7"',
+                "Sec-CH-UA-Platform-Version": '"14.0.0"',
+            },
+            {
+                "fullVersionList": make_brands(
+                    ("Microsoft Edge", "129.0.2792.84"),
+                    ("Not=A?Brand", "8.0.0.0"),
+                    ("Chromium", "129.0.6668.90"),
+                ),
+                "mobile": True,
+                "platform": "Android",
+                "model": "Pixel 7",
+                "platformVersion": "14.0.0",
+            },
+        ),
+        # Opera, with a brand of nobody that has a semicolon and begins with a space.
+        (
+            {
+                "Sec-CH-UA": '"Opera";v="81", " Not;A Brand";v="99", "Chromium";v="95"',
+                "Sec-CH-UA-Mobile": "?0",
+                "Sec-CH-UA-Platform": '"Windows"',
+            },
+            {
+                "brands": make_brands(
+                    ("Opera", "81"), (" Not;A Brand", "99"), ("Chromium", "95")
+                ),
+                "mobile": False,
+                "platform": "Windows",
+            },
+        ),
+        # An application of a phone.
+        (
+            {
+                **ANDROID,
+                "Sec-CH-UA": '"Android WebView";v="131", "Chromium";v="131", '
+                '"Not_A Brand";v="24"',
+            },
+            {
+                "brands": make_brands(
+                    ("Android WebView", "131"),
+                    ("Chromium", "131"),
+                    ("Not_A Brand", "24"),
+                ),
+                "mobile": True,
+                "platform": "Android",
+            },
+        ),
+        # A browser that is told to tell nothing answers with empty values.
+        (
+            {
+                **CHROME,
+                "Sec-CH-UA-Full-Version-List": '""',
+                "Sec-CH-UA-Model": '""',
+                "Sec-CH-UA-Platform-Version": '""',
+            },
+            {
+                "brands": make_brands(
+                    ("Chromium", "146"), ("Not-A.Brand", "24"), ("Google Chrome", "146")
+                ),
+                "mobile": False,
+                "platform": "macOS",
+            },
+        ),
+        # A stranger's header is cut before it becomes long JSON.
+        (
+            {"Sec-CH-UA": '"A";v="1"', "Sec-CH-UA-Model": "x" * 999},
+            {
+                "brands": make_brands(("A", "1")),
+                "mobile": False,
+                "platform": "",
+                "model": "x" * 64,
+            },
+        ),
+    ],
+)
+def test_client_hints_of_browsers(headers, hints):
+    metadata = read_metadata(make_request(headers), POLICY)
+    assert json.loads(metadata["matomo_client_hints"]) == hints
+
+
+@pytest.mark.parametrize(
+    ("headers", "values", "lacks_hints"),
+    [
+        (CHROME, {}, True),
+        ({**CHROME, "Sec-CH-UA-Full-Version-List": '""'}, {}, False),
+        # Firefox and Safari send no hints.
+        ({}, {}, False),
+        # Browsers ignore the header in the answer to a script.
+        (CHROME, {"routing_type": "jsonrpc"}, False),
+        ({**CHROME, "Sec-Fetch-Dest": "empty"}, {}, False),
+    ],
+)
+def test_lacks_hints(headers, values, lacks_hints):
+    assert shopper.lacks_hints(make_request(headers, **values)) is lacks_hints
+
+
 @pytest.mark.parametrize("brands", ["", "Chromium", "''\"\"" * 100, '"";v=""'])
 def test_no_client_hints(brands):
     headers = {"Sec-CH-UA": brands, "Sec-CH-UA-Platform": "Linux"}
@@ -676,6 +874,8 @@ KNOWN = make_metadata(
     attribution_info={"campaign": "spring"},
 )
 NAMELESS = KNOWN | {"matomo_visitor_id": False}
+ASKED = KNOWN | {"matomo_client_hints": '{"fullVersionList": []}'}
+NOT_ASKED = KNOWN | {"matomo_client_hints": '{"brands": []}'}
 
 
 @pytest.mark.parametrize(
@@ -737,6 +937,13 @@ NAMELESS = KNOWN | {"matomo_visitor_id": False}
             {"matomo_ip_address": "2001:db8::1", "matomo_user_agent": "Firefox 2"},
             id="another address and news",
         ),
+        pytest.param(
+            NOT_ASKED,
+            ASKED,
+            {"matomo_client_hints": ASKED["matomo_client_hints"]},
+            id="the browser tells more",
+        ),
+        pytest.param(ASKED, NOT_ASKED, {}, id="the browser was started again"),
     ],
 )
 def test_whose_cart_it_stays(stored, current, changed):
