@@ -774,7 +774,8 @@ class MatomoSite(models.Model):
         companies = self.env.user.company_ids.ids
         # Archived sites may be used again.
         every = self.with_context(allowed_company_ids=companies, active_test=False)
-        sites = self | every.search([]).filtered("is_copy")
+        mine = every.search([("company_id", "in", companies)])
+        sites = self | mine.filtered("is_copy")
         sites.check_access("write")
         # sudo: readonly for everybody; pressing the button is the one way.
         sites.sudo().write(

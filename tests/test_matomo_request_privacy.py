@@ -4,7 +4,7 @@ import logging
 
 from odoo.exceptions import AccessError
 from odoo.tests import HttpCase, freeze_time, tagged
-from odoo.tools import mute_logger
+from odoo.tools import SQL, mute_logger
 
 from odoo.addons.matomo_order_tracking.const import SHOPPER_FIELDS
 from odoo.addons.matomo_order_tracking.matomo_api.privacy import ANONYMIZED, PERSONAL
@@ -15,11 +15,15 @@ from odoo.addons.matomo_order_tracking.matomo_api.tracking import (
 from .common import (
     LOGGER,
     MODULE,
+    AmountsCommon,
     FakeResponse,
     MatomoPosCommon,
     ShopperCommon,
 )
 from .common.privacy import SECRETS, TRACES, VISITOR, PrivacyCommon
+
+# So many orders that PostgreSQL does not read all of them by choice.
+HISTORY = 2000
 
 
 @tagged("post_install", "-at_install")
@@ -196,11 +200,43 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
             self.run_sender()
         self.assertEqual(len(self.matomo.bulks), 1)
 
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestHistory(PrivacyCommon, AmountsCommon):
+    def make_history(self):
+        """Make many orders: some whose personal data are deleted, others recent."""
+        order = self.sell()
+        sale = self.make_personal(self.sync(self.make_sale()))
+        self.run_sender()
+        self.run_verifier()
+        request = self.get_request(order)
+        orders, sales = (
+            self.clone_orders(order, HISTORY),
+            self.clone_sales(sale, HISTORY),
+        )
+        for each in (orders, sales):
+            each.sudo()._anonymize_matomo_shopper()
+        self._clone_rows(
+            request,
+            HISTORY,
+            sale_order_id=f"{orders[0].id} + n - 1",
+            order_ref="t.order_ref || '-' || n",
+            order_ref_key="t.order_ref_key || '-' || n",
+            order_date="CASE WHEN n % 2 = 0 THEN t.order_date ELSE '2026-09-01' END",
+            is_anonymized="n % 2 = 0",
+        )
+        for records in (orders, sales, request):
+            # It is undone with the transaction, like all statistics of its own.
+            self.env.cr.execute(SQL("ANALYZE %s", SQL.identifier(records._table)))
+
     def test_queries_walk_no_history(self):
-        """PostgreSQL can use an index for each query of the autovacuum."""
-        self.sell_and_send()
-        for method in ("seqscan", "bitmapscan", "sort"):
-            self.env.cr.execute(f"SET LOCAL enable_{method} = off")
+        """The queries of the autovacuum read only what is left to do.
+
+        Small tables made PostgreSQL choose by chance: it was told by its statistics, at
+        times, that another index is as good.
+        """
+        self.make_history()
         plans = []
         execute = type(self.env.cr).execute
 
@@ -220,7 +256,10 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
             "matomo_request_details_index",
             "matomo_request_to_anonymize_index",
         ):
-            self.assertTrue([plan for plan in plans if index in plan], index)
+            with self.subTest(index=index):
+                self.assertTrue(
+                    [plan for plan in plans if index in plan], "\n\n".join(plans)
+                )
 
 
 @tagged("post_install", "-at_install")

@@ -1,13 +1,7 @@
 from odoo import http
 from odoo.tests import tagged
 
-from .common import CheckoutCommon
-
-# A picture of one pixel.
-SIGNATURE = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA"
-    "AABJRU5ErkJggg=="
-)
+from .common import SIGNATURE, CheckoutCommon
 
 
 @tagged("post_install", "-at_install")

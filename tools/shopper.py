@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from urllib.parse import urlsplit
 
 from ..matomo_api import cookies
 from ..matomo_api.arrival import (
@@ -94,6 +95,14 @@ class HttpRequest:
     has_cookie_bar: bool = False
     clicked: bool | None = None
     user_id: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path of the address, "/" if it cannot be read."""
+        try:
+            return urlsplit(self.url).path or "/"
+        except ValueError:
+            return "/"
 
     @property
     def is_page(self) -> bool:
@@ -231,7 +240,9 @@ def read_consent(request: HttpRequest, policy: ShopperPolicy) -> Consent:
     if policy.consent == "cookieless":
         return Consent(True, "cookieless")
     if policy.consent == "matomo_cookie":
-        has_visitor_id = cookies.parse_visitor_id(request.cookies, policy.idsite)
+        has_visitor_id = cookies.parse_visitor_id(
+            request.cookies, policy.idsite, request.host, request.path
+        )
         return (
             Consent(True, "visitor_cookie")
             if has_visitor_id
@@ -282,9 +293,15 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
     headers = request.headers
     visitor_id, attribution = "", Attribution()
     if policy.uses_storage:
-        visitor_id = cookies.parse_visitor_id(request.cookies, policy.idsite)
+        visitor_id = cookies.parse_visitor_id(
+            request.cookies, policy.idsite, request.host, request.path
+        )
         attribution = cookies.parse_attribution(
-            request.cookies, policy.idsite, now=request.time
+            request.cookies,
+            policy.idsite,
+            request.time,
+            request.host,
+            request.path,
         )
         if attribution == Attribution():
             attribution = _read_kept_arrival(request)

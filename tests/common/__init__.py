@@ -9,12 +9,14 @@ from .canary import CANARY, holds
 from .copies import CopyCase
 from .fake_matomo import TOKEN, FakeMatomo, FakeResponse, lose
 from .comparison import ComparisonCommon
+from .failures import everything_fails
 from .loggers import LOGGER
 from .refunds import RefundCommon
 from .reports import ReportsCommon
 from .shop import (
     ADDRESS,
     BROWSER,
+    SIGNATURE,
     VISITOR,
     CheckoutCommon,
     ShopperCommon,

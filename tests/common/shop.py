@@ -14,6 +14,11 @@ BROWSER = (
     "Chrome/130.0.0.0 Safari/537.36"
 )
 VISITOR = "0123456789abcdef"
+# A picture of one pixel.
+SIGNATURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA"
+    "AABJRU5ErkJggg=="
+)
 # What a shopper writes into the address form.
 ADDRESS = {
     "name": "Nora Shopper",
