@@ -34,9 +34,13 @@ SHOPPER_FIELDS = (
     "matomo_user_agent",
     "matomo_accept_language",
     "matomo_client_hints",
+    "matomo_browser_flags",
     "matomo_visitor_id",
+    "matomo_user_id",
     "matomo_attribution_info",
 )
+# To this route the tag of a site without cookies tells what the browser can show.
+FEATURES_ROUTE = "/matomo_order_tracking/browser"
 # What is older than the retention and this is anonymized, whatever waits for it.
 RETENTION_MARGIN = timedelta(days=30)
 

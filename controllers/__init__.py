@@ -1,2 +1,3 @@
+from . import browser
 from . import portal
 from . import privacy

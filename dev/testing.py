@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,11 @@ import translations
 import odoo
 
 DATABASE = "mot_test"
-CONFIG = "odoo-test"
+# A whole run is two at the same time, each with a database and a server of its own:
+# what waits for browsers and for Matomo leaves the processor to the others.
+EXTERNAL = "tests/external"
+# The exit status of pytest that has found none.
+NO_TESTS = 5
 STANDARD = "mot_test_standard"
 CHANNEL = "mot_test_channel"
 CHANNEL_ADDON = "matomo_test_channel"
@@ -22,19 +27,48 @@ CHANNEL_ADDON = "matomo_test_channel"
 def main(arguments):
     """Set up what is missing and run pytest; return its exit status."""
     with machine.alone("test"):
-        machine.together(
-            lambda: machine.apt_install(["chromium"]), matomo.start, odoo.template
-        )
+        machine.together(_install_programs, matomo.start, odoo.template)
+        paths, options = _paths(arguments)
         odoo.fresh_database(DATABASE)
-        if not _paths(arguments)[0]:
+        if paths:
+            return _start("test", paths, options).wait()
+        odoo.fresh_database(_database("external"))
+        return _run_all(options)
+
+
+def _run_all(options):
+    """Run all tests, in two runs at the same time; return the worst exit status.
+
+    :raise machine.Trouble: if a check before the second run fails
+    """
+    path = machine.log_path("pytest-external")
+    ignore = f"--ignore={odoo.addons_dir() / odoo.ADDON / EXTERNAL}"
+    with path.open("w") as output:
+        external = _start("external", [EXTERNAL], options, stdout=output, stderr=output)
+        try:
             translations.check(DATABASE)
             _run_third_channel()
-        return subprocess.call(
-            _pytest(arguments),
-            cwd=machine.ROOT,
-            env={**os.environ, **_environment()},
-            stdin=subprocess.DEVNULL,
-        )
+            others = _start("test", ["tests"], [*options, ignore])
+            statuses = {others.wait(), external.wait()}
+        finally:
+            external.terminate()
+    print(path.read_text(), flush=True)
+    # An option may choose tests of one run only.
+    return max(statuses - {NO_TESTS} or statuses)
+
+
+def _start(name, paths, options, **streams):
+    """Start a run of pytest and return its process.
+
+    :param name: ``test`` or ``external``: of its database, its server and its log
+    """
+    return subprocess.Popen(
+        _pytest(name, paths, options),
+        cwd=machine.ROOT,
+        env={**os.environ, **_environment(name)},
+        stdin=subprocess.DEVNULL,
+        **streams,
+    )
 
 
 def standard():
@@ -47,6 +81,12 @@ def standard():
     """
     with machine.alone("test-standard"):
         _run_in_odoo(STANDARD, odoo.ADDON, "-u")
+
+
+def _install_programs():
+    """Install what tests start: a browser, and Node for the tests of the JavaScript."""
+    node = [] if shutil.which("node") else ["nodejs"]
+    machine.apt_install(["chromium", *node])
 
 
 def _run_in_odoo(database, addon, option, **options):
@@ -79,9 +119,12 @@ def _run_third_channel():
     odoo.complain(_run_in_odoo(CHANNEL, CHANNEL_ADDON, "-i", addons_path=path))
 
 
-def _pytest(arguments):
+def _database(name):
+    return DATABASE if name == "test" else f"{DATABASE}_{name}"
+
+
+def _pytest(name, paths, options):
     addon = odoo.addons_dir() / odoo.ADDON
-    paths, options = _paths(arguments)
     # fmt: off
     return [
         environments.python("odoo"), "-P", "-m", "pytest",
@@ -92,22 +135,22 @@ def _pytest(arguments):
         f"--confcutdir={addon}",
         # An addon of its own, in a database of its own.
         f"--ignore={addon / 'tests' / 'addons'}",
-        f"--override-ini=cache_dir={machine.folder('pytest')}",
-        f"--odoo-config={_config()}",
-        f"--odoo-database={DATABASE}",
+        f"--override-ini=cache_dir={machine.folder('pytest', name)}",
+        f"--odoo-config={_config(name)}",
+        f"--odoo-database={_database(name)}",
         "--odoo-log-level=info",
-        f"--odoo-extra=logfile={machine.log_path('test')}",
+        f"--odoo-extra=logfile={machine.log_path(name)}",
         "--odoo-http",
         *options,
-        *(addon / path for path in paths or ["tests"]),
+        *(addon / path for path in paths),
     ]
     # fmt: on
 
 
-def _config():
+def _config(name):
     """Return Odoo's configuration file for the tests."""
     # What a test starts shares Odoo's limit, and Chromium needs more than that.
-    return odoo.config(CONFIG, max_cron_threads=0, limit_memory_hard=0)
+    return odoo.config(f"odoo-{name}", max_cron_threads=0, limit_memory_hard=0)
 
 
 def _paths(arguments):
@@ -120,9 +163,9 @@ def _paths(arguments):
     return paths, [argument for argument in arguments if argument not in paths]
 
 
-def _environment():
+def _environment(name):
     """Return the environment of the tests: where Odoo, Matomo and PostgreSQL are."""
-    machine.log_path("test").unlink(missing_ok=True)
+    machine.log_path(name).unlink(missing_ok=True)
     environment = odoo.environment()
     plugins = Path(__file__).with_name("plugin")
     environment["PYTHONPATH"] += f"{os.pathsep}{plugins}"

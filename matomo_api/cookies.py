@@ -23,29 +23,43 @@ _MAX_NAME_LENGTH = 255
 _VISITOR = re.compile(r"([0-9a-f]{16})(?:\.([0-9]{1,10})(?:\.[0-9.]{0,100})?)?")
 # An earlier time is implausible, because there was no Matomo yet (seconds since 1970).
 _FIRST_TIMESTAMP = 1_000_000_000
+# A page of a host with more labels, or deeper, is looked at as one of so many.
+_MAX_LABELS, _MAX_FOLDERS = 6, 4
 # The clock of a browser may be this much ahead (seconds).
 _CLOCK_DIFFERENCE = 86_400
 
 
-def parse_visitor_id(cookies: Mapping[str, str], idsite: int) -> str:
+def parse_visitor_id(
+    cookies: Mapping[str, str], idsite: int, host: str = "", path: str = "/"
+) -> str:
     """Return the visitor ID that matomo.js gave this browser.
 
     The cookie is ``_pk_id.<idsite>.<hash>``. Any prefix and hash is accepted: the
-    prefix can be configured, and the hash depends on settings in the page.
+    prefix can be configured, and the hash depends on settings in the page. There may be
+    several, for example if two Matomos on one domain have a site of this ID: then the
+    one counts that matomo.js would use on this page, see ``_rank_hashes``.
 
     :param cookies: the cookies of the request; the values may be percent-encoded
     :param idsite: the ID of the site in Matomo
-    :return: 16 hex digits, the newest ID if there are several; "" if there is none
+    :param host: of the page as in the browser, with or without port
+    :param path: of the page
+    :return: 16 hex digits, of equally likely ones the newest; "" if there is none
     """
+    ranks = _rank_hashes(host, path)
     found = []
-    for value in _find(cookies, "id", idsite):
+    for digest, value in _find(cookies, "id", idsite):
         if match := _VISITOR.fullmatch(value):
-            found.append((int(match[2] or 0), match[1]))
-    return max(found)[1] if found else ""
+            rank = ranks.get(digest, len(ranks))
+            found.append((-rank, int(match[2] or 0), match[1]))
+    return max(found)[2] if found else ""
 
 
 def parse_attribution(
-    cookies: Mapping[str, str], idsite: int, now: float | None = None
+    cookies: Mapping[str, str],
+    idsite: int,
+    now: float | None = None,
+    host: str = "",
+    path: str = "/",
 ) -> Attribution:
     """Return where the shopper came from, as matomo.js has stored it.
 
@@ -56,17 +70,23 @@ def parse_attribution(
     :param idsite: the ID of the site in Matomo
     :param now: seconds since 1970, by default the current time; a timestamp more than a
         day later is dropped
-    :return: the newest attribution if there are several; an empty one if there is none
+    :param host: see ``parse_visitor_id``
+    :param path: see ``parse_visitor_id``
+    :return: of several the one that matomo.js would use on this page, of equally likely
+        ones the newest; an empty one if there is none
     """
+    ranks = _rank_hashes(host, path)
     latest = (time.time() if now is None else now) + _CLOCK_DIFFERENCE
     found = [
-        _parse_attribution(value, latest) for value in _find(cookies, "ref", idsite)
+        (ranks.get(digest, len(ranks)), _parse_attribution(value, latest))
+        for digest, value in _find(cookies, "ref", idsite)
     ]
-    return max(
+    _rank, attribution = max(
         found,
-        key=lambda each: (each.timestamp, each != Attribution()),
-        default=Attribution(),
+        key=lambda each: (each[1] != Attribution(), -each[0], each[1].timestamp),
+        default=(0, Attribution()),
     )
+    return attribution
 
 
 def visitor_cookie(
@@ -80,9 +100,46 @@ def visitor_cookie(
     :param now: seconds since 1970
     :return: tuple of the cookie's name and value
     """
-    host = urlsplit(f"//{host}").hostname or ""
-    digest = hashlib.sha1(f"{host.removesuffix('.')}/".encode()).hexdigest()
-    return f"_pk_id.{idsite}.{digest[:4]}", f"{visitor_id}.{int(now)}."
+    digest = _hash(_clean_host(host), "/")
+    return f"_pk_id.{idsite}.{digest}", f"{visitor_id}.{int(now)}."
+
+
+def _rank_hashes(host: str, path: str) -> dict[str, int]:
+    """Return how likely matomo.js uses cookies of these hashes on a page, 0 the most.
+
+    A hash is made from the domain and the path of the cookie. Without settings these
+    are the page's host and ``/``. ``setCookieDomain`` and ``setCookiePath`` choose
+    others: a domain above, which matomo.js writes ".example.com" for "*.example.com",
+    and a path above the page. A cookie of the host is before one of a domain above, and
+    a deeper path before one above it, where matomo.js has left one before it knew of
+    the setting (docs/matomo.md section 18).
+    """
+    labels = _clean_host(host).split(".")[-_MAX_LABELS:]
+    names = [".".join(labels[start:]) for start in range(max(1, len(labels) - 1))]
+    folders = [each for each in path.split("/") if each][:_MAX_FOLDERS]
+    paths = ["/"]
+    for depth in range(1, len(folders) + 1):
+        folder = "/" + "/".join(folders[:depth])
+        paths += [folder, f"{folder}/"]
+    ranks: dict[str, int] = {}
+    for name in names:
+        for domain in (name, f".{name}"):
+            for each in reversed(paths):
+                ranks.setdefault(_hash(domain, each), len(ranks))
+    return ranks
+
+
+def _clean_host(host: str) -> str:
+    """Return a host as matomo.js sees it, "" if it is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+def _hash(domain: str, path: str) -> str:
+    """Return the last part of the names of matomo.js's cookies."""
+    return hashlib.sha1(f"{domain}{path}".encode(errors="replace")).hexdigest()[:4]
 
 
 def find_cookies(cookies: Mapping[str, str], idsite: int) -> list[str]:
@@ -110,17 +167,19 @@ def consent(cookies: Mapping[str, str]) -> bool | None:
     return None
 
 
-def _find(cookies: Mapping[str, str], name: str, idsite: int) -> Iterator[str]:
-    """Yield the decoded values of the cookies ``<prefix><name>.<idsite>.<hash>``."""
-    wanted = re.compile(rf"[\w-]*{name}\.{idsite}\.[0-9a-f]{{1,40}}")
+def _find(
+    cookies: Mapping[str, str], name: str, idsite: int
+) -> Iterator[tuple[str, str]]:
+    """Yield hash and decoded value of cookies ``<prefix><name>.<idsite>.<hash>``."""
+    wanted = re.compile(rf"[\w-]*{name}\.{idsite}\.([0-9a-f]{{1,40}})")
     for key, value in cookies.items():
         if (
             len(key) <= _MAX_NAME_LENGTH
             and len(value) <= _MAX_COOKIE_LENGTH
-            and wanted.fullmatch(key)
+            and (match := wanted.fullmatch(key))
         ):
             # Odoo's web framework may have decoded the cookie already.
-            yield value if value.startswith("[") else unquote(value)
+            yield match[1], value if value.startswith("[") else unquote(value)
 
 
 def _parse_attribution(value: str, latest: float) -> Attribution:

@@ -13,6 +13,7 @@ from enum import Enum
 
 from .privacy import ANONYMIZED
 from .reading import RecordedItem, RecordedOrder, Totals
+from .tracking import get_visitor_id
 
 # Matomo's days are those of the site's time zone, and clocks differ.
 DAY_MARGIN = timedelta(days=1)
@@ -110,7 +111,7 @@ def describe_sent(
     """
     if not payload:
         return Sent(revenue, time, created, cart_created=cart_created)
-    visitor_id = payload.get("cid", "")
+    visitor_id = get_visitor_id(payload)
     return Sent(
         revenue=float(payload.get("revenue") or 0),
         time=_parse_time(payload.get("cdt")),
@@ -127,6 +128,23 @@ def describe_sent(
 
 
 # === WHOSE ORDER IS IT === #
+
+
+def get_visit_kind(payload: Mapping[str, str], recorded: RecordedOrder) -> str | None:
+    """Return in whose visit an order of a shopper stands.
+
+    :param payload: the parameters, as they were sent
+    :return: ``joined``: the shopper's own, with pages seen before; ``apart``: one that
+        the order has begun; ``replaced``: that of a random visitor, in whose place
+        Matomo refuses the one that was sent; None: nothing of a shopper was sent
+    """
+    if payload.get("ua", ANONYMIZED) == ANONYMIZED:
+        return None
+    if recorded.has_page_before:
+        return "joined"
+    # A page view renames the visitor, too. That one is in the visit.
+    is_replaced = "cid" in payload and payload["cid"] != recorded.visitor_id
+    return "replaced" if is_replaced and not recorded.has_page else "apart"
 
 
 def get_owner(

@@ -8,15 +8,21 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
+from .browser import FEATURES
 from .texts import clean_text
-from .tracking import MAX_DIMENSION_LENGTH, NO_ADDRESS
+from .tracking import MAX_DIMENSION_LENGTH, NO_ADDRESS, get_visitor_id
 
 # Replaces each personal value. Requests that were anonymized long ago hold this text,
 # so that it must not change.
 ANONYMIZED = "XYZBLANKED"
-# In this order: IP address, visitor ID, user agent, languages, client hints, campaign,
-# keyword, time of arrival, referrer.
-PERSONAL = ("cip", "cid", "ua", "lang", "uadata", "_rcn", "_rck", "_refts", "_ref")
+# In this order: IP address, visitor ID by its two names, user ID, user agent, languages
+# and client hints; campaign, keyword, time of arrival and referrer; what the browser
+# can show.
+PERSONAL = (
+    *("cip", "cid", "_id", "uid", "ua", "lang", "uadata"),
+    *("_rcn", "_rck", "_refts", "_ref"),
+    *FEATURES,
+)
 # The names of custom dimensions. One of them may be the salesperson; which one it was
 # when the request was sent, its parameters do not say.
 _DIMENSION = re.compile(r"dimension\d+")
@@ -53,12 +59,10 @@ def withdraw_shopper(
         Without it the visitor ID stays, because the verifier recognizes by it what was
         sent. Without the other data it identifies no person
     """
-    kept = {
-        name: visitor_id or value if name == "cid" else value
-        for name, value in parameters.items()
-        if name not in PERSONAL or name == "cid"
-    }
-    return {**kept, "cip": NO_ADDRESS}
+    kept = {name: value for name, value in parameters.items() if name not in PERSONAL}
+    # Matomo must not look for the visit of the browser that is left out.
+    visitor_id = visitor_id or get_visitor_id(parameters)
+    return {**kept, "cip": NO_ADDRESS, "cid": visitor_id}
 
 
 def limit_shopper(
@@ -77,7 +81,8 @@ def limit_shopper(
     }
     is_told = told.get("cip", NO_ADDRESS) != NO_ADDRESS
     ip_address = parameters["cip"] if is_told else NO_ADDRESS
-    return {**kept, "cip": ip_address, "cid": told.get("cid", parameters["cid"])}
+    visitor_id = get_visitor_id(told) or get_visitor_id(parameters)
+    return {**kept, "cip": ip_address, "cid": visitor_id}
 
 
 def withdraw_everybody(

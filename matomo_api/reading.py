@@ -53,6 +53,8 @@ class RecordedOrder:
 
     :ivar time: naive, on the clock of the Matomo site
     :ivar items: None if they were not told
+    :ivar has_page: whether its visit has page views
+    :ivar has_page_before: whether its visit has page views before the order
     """
 
     ref: str
@@ -64,6 +66,8 @@ class RecordedOrder:
     visitor_id: str = ""
     time: datetime | None = None
     items: tuple[RecordedItem, ...] | None = None
+    has_page: bool = False
+    has_page_before: bool = False
 
 
 @dataclass(frozen=True)
@@ -348,6 +352,12 @@ def segment_values(ref: str) -> list[str]:
 
 def _recorded_order(visit: Mapping, action: Mapping) -> RecordedOrder:
     items = action.get("itemDetails")
+    time = _moment(action.get("timestamp"))
+    pages = [
+        _moment(each.get("timestamp"))
+        for each in visit["actionDetails"]
+        if isinstance(each, dict) and each.get("type") == "action"
+    ]
     return RecordedOrder(
         ref=_text(action.get("orderId")),
         revenue=_amount(action.get("revenue")),
@@ -356,7 +366,9 @@ def _recorded_order(visit: Mapping, action: Mapping) -> RecordedOrder:
         shipping=_amount(action.get("revenueShipping")),
         discount=_amount(action.get("revenueDiscount")),
         visitor_id=str(visit.get("visitorId") or ""),
-        time=_moment(action.get("timestamp")),
+        time=time,
+        has_page=bool(pages),
+        has_page_before=any(page and time and page <= time for page in pages),
         items=tuple(
             RecordedItem(
                 sku=_text(item.get("itemSKU")),

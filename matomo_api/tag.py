@@ -24,6 +24,28 @@ _ECOMMERCE = re.compile(
     r"\b(?:trackEcommerceOrder|trackEcommerceCartUpdate|addEcommerceItem)\b"
 )
 
+_PARAMETER = re.compile(r"[A-Za-z][\w-]{0,49}", re.ASCII)
+# Parts of names of parameters that open a document or an account, or name a person.
+_SECRET = re.compile(
+    r"auth|code|digest|email|hash|key(?!word)|login|pass|phone|secret|sess|sign|token"
+    r"|user|^pid$|^name$",
+    re.IGNORECASE,
+)
+
+
+def read_parameters(text: str) -> tuple[list[str], list[str]]:
+    """Return the names of address parameters in a text, and those that are refused.
+
+    :param text: names that spaces or commas divide
+    :return: tuple of the names that Matomo may learn, each once, and of the words that
+        are no names, or names of what may be a secret
+    """
+    words = list(dict.fromkeys(text.replace(",", " ").split()))
+    wrong = [
+        word for word in words if not _PARAMETER.fullmatch(word) or _SECRET.search(word)
+    ]
+    return [word for word in words if word not in wrong], wrong
+
 
 def has_ecommerce_calls(code: str) -> bool:
     """Return whether the code of a page sends orders or carts to some Matomo.

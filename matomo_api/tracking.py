@@ -4,13 +4,14 @@ The parameters and their names are those of Matomo's Tracking HTTP API;
 docs/matomo.md says how a live Matomo treats them.
 """
 
+import hashlib
 import html
 import ipaddress
 import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from urllib.parse import quote, urlencode
@@ -40,6 +41,7 @@ MAX_REFERRER_LENGTH = 1024
 MAX_PAGE_LENGTH = 2048
 MAX_CITY_LENGTH = 255
 MAX_DIMENSION_LENGTH = 255
+MAX_USER_ID_LENGTH = 200
 
 _VISITOR_ID = re.compile(r"[0-9a-f]{16}")
 _COUNTRY = re.compile(r"[a-z]{2}")
@@ -64,21 +66,32 @@ class Visitor:
     """The visitor to whom a request belongs; only ``visitor_id`` is required.
 
     :ivar visitor_id: 16 hex digits
+    :ivar user_id: of a customer who is known, on whatever device; see
+        ``get_visitor_id_of_user``
+    :ivar browser_features: see ``browser.parse_features``; only of a browser without
+        cookies
     :ivar country: two letters
     :ivar region: of ISO 3166-2, with or without the country
     :ivar dimensions: values of custom dimensions of scope Visit, by their number
     """
 
     visitor_id: str
+    user_id: str = ""
     ip_address: str = ""
     user_agent: str = ""
     accept_language: str = ""
     client_hints: str = ""
+    browser_features: Mapping[str, str] = field(default_factory=dict)
     attribution: Attribution = field(default_factory=Attribution)
     country: str = ""
     region: str = ""
     city: str = ""
     dimensions: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def is_recognized_by_browser(self) -> bool:
+        """Whether Matomo can find the visit of this visitor without a visitor ID."""
+        return bool(self.browser_features and self.ip_address and self.user_agent)
 
 
 @dataclass(frozen=True)
@@ -124,6 +137,24 @@ class Cart:
 def is_visitor_id(text: str) -> bool:
     """Return whether a text is 16 hex digits, as the ID of a visitor is."""
     return bool(_VISITOR_ID.fullmatch(text))
+
+
+def get_visitor_id(parameters: Mapping[str, str]) -> str:
+    """Return the visitor ID in the parameters of a request, "" without one."""
+    return parameters.get("cid") or parameters.get("_id") or ""
+
+
+def get_visitor_id_of_user(user_id: str) -> str:
+    """Return the visitor ID that Matomo gives to whoever has this user ID.
+
+    Matomo does so unless its ``enable_userid_overwrites_visitorid`` is switched off
+    (docs/matomo.md section 18).
+
+    :return: 16 hex digits
+    """
+    # Matomo escapes parameters as PHP does, before it computes.
+    escaped = html.escape(user_id).replace("&#x27;", "&#039;")
+    return hashlib.sha1(escaped.encode()).hexdigest()[:16]
 
 
 def order_parameters(
@@ -187,7 +218,8 @@ def refund_parameters(
     :raise ValueError: if the visitor id is not 16 hex digits
     """
     return {
-        **_common_parameters(idsite, time, visitor, page),
+        # By now the visit of a browser without cookies has ended.
+        **_common_parameters(idsite, time, replace(visitor, browser_features={}), page),
         "e_c": REFUND_CATEGORY,
         "e_a": REFUND_ACTION,
         "e_n": order_ref,
@@ -202,9 +234,11 @@ def _common_parameters(
     if not _VISITOR_ID.fullmatch(visitor.visitor_id):
         raise ValueError("A visitor id has 16 hexadecimal digits.")
     attribution = visitor.attribution
+    user_id = clean_text(visitor.user_id, MAX_USER_ID_LENGTH)
     # Matomo would drop the whole bulk for one character that is not valid UTF-8
     # (docs/matomo.md section 3).
     optional = {
+        "uid": user_id,
         "ua": clean_text(visitor.user_agent, MAX_USER_AGENT_LENGTH),
         "lang": clean_text(visitor.accept_language, MAX_LANGUAGE_LENGTH),
         "uadata": clean_text(visitor.client_hints, MAX_CLIENT_HINTS_LENGTH),
@@ -212,6 +246,7 @@ def _common_parameters(
         "_rck": clean_text(attribution.keyword, MAX_CAMPAIGN_LENGTH),
         "_refts": str(attribution.timestamp) if attribution.timestamp else "",
         "_ref": clean_text(attribution.referrer, MAX_REFERRER_LENGTH),
+        **(visitor.browser_features if visitor.is_recognized_by_browser else {}),
         **_place(visitor),
         **{
             f"dimension{number}": clean_text(value, MAX_DIMENSION_LENGTH)
@@ -228,12 +263,24 @@ def _common_parameters(
         # Without it Matomo uses the sender's address, which the site may exclude
         # (docs/matomo.md section 14).
         "cip": _ip_address(visitor.ip_address),
-        "cid": visitor.visitor_id,
+        **_visitor_parameter(visitor, user_id),
         "cdt": time.strftime("%Y-%m-%d %H:%M:%S"),
         "url": clean_text(page.url, MAX_PAGE_LENGTH),
         "action_name": clean_text(page.title, MAX_NAME_LENGTH),
         **{name: value for name, value in optional.items() if value},
     }
+
+
+def _visitor_parameter(visitor: Visitor, user_id: str) -> dict[str, str]:
+    """Return the parameter with the visitor ID.
+
+    ``cid`` chooses the visitor. ``_id`` is a proposal: Matomo takes it if it finds no
+    visit of this browser (docs/matomo.md section 15).
+    """
+    if user_id:
+        # What Matomo would make of it itself: the request is looked for by it.
+        return {"cid": get_visitor_id_of_user(user_id)}
+    return {"_id" if visitor.is_recognized_by_browser else "cid": visitor.visitor_id}
 
 
 def _place(visitor: Visitor) -> dict[str, str]:

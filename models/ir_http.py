@@ -38,6 +38,8 @@ REFUSED = "matomo_refused"
 UNKNOWN_SINCE = "matomo_unknown_since"
 # Key of the session: where the shopper came from, see ``tools.shopper.follow_arrival``.
 ARRIVAL = "matomo_arrival"
+# Key of the session: what the browser can show, see ``tools.shopper.read_features``.
+FEATURES = "matomo_browser"
 
 
 class IrHttp(models.AbstractModel):
@@ -140,6 +142,9 @@ class IrHttp(models.AbstractModel):
                 cls._follow_matomo_refusal()
             cls._end_matomo_cookies()
         cls._keep_matomo_arrival()
+        features = request.session.get(FEATURES)
+        if features and shopper.is_visit_over(features, time.time()):
+            del request.session[FEATURES]
 
     @classmethod
     def _is_matomo_shopper(cls):
@@ -184,12 +189,16 @@ class IrHttp(models.AbstractModel):
         site = order._get_matomo_own_site()
         if not site.active:
             return
-        visit = shopper.read_visit(http_request, site._get_shopper_policy())
+        website = order.env["website"].get_current_website()
+        user_id = website._get_matomo_user_id(site)
+        http_request = replace(http_request, user_id=user_id)
+        policy = site._get_shopper_policy()
+        visit = shopper.read_visit(http_request, policy)
         values = order._register_matomo_visit(site, visit, is_changed)
         if order.website_id:
             is_news = "matomo_consent_info" in values
             cls._follow_matomo_visitor(order, site, http_request, visit, is_news)
-            if visit.consent.answer:
+            if shopper.may_keep_arrival(visit.consent, policy):
                 cls._set_matomo_arrival(shopper.continue_visit(http_request))
                 cls._ask_for_matomo_hints(http_request)
 
@@ -225,6 +234,7 @@ class IrHttp(models.AbstractModel):
             method=http.method,
             url=http.url,
             arrival=request.session.get(ARRIVAL) or {},
+            features=request.session.get(FEATURES) or {},
             routing_type=request.dispatcher.routing_type,
         )
 
@@ -244,6 +254,7 @@ class IrHttp(models.AbstractModel):
             session.get(UNKNOWN_SINCE),
             is_known=shopper.is_visitor_known(order.matomo_visitor_id, visit.consent),
             is_news=is_news,
+            may_set_cookie=site._get_shopper_policy().may_set_cookie,
             patience=schedule.VISITOR_PATIENCE,
         )
         if unknown_since is None:
@@ -277,17 +288,14 @@ class IrHttp(models.AbstractModel):
         with guarded(request.env.cr, message):
             # sudo: visitors may not read the Matomo site.
             site = request.website.sudo().matomo_site_id
-            is_agreed = (
-                site.active
-                and request.env.uid
-                and not request.env.user._is_internal()
-                and shopper.read_consent(
-                    cls._get_matomo_http_request(request.env),
-                    site._get_shopper_policy(),
-                ).answer
-            )
-            cls._set_matomo_arrival(arrival if is_agreed else {})
-            if is_agreed:
+            may_keep = False
+            if site.active and request.env.uid and not request.env.user._is_internal():
+                policy = site._get_shopper_policy()
+                http_request = cls._get_matomo_http_request(request.env)
+                consent = shopper.read_consent(http_request, policy)
+                may_keep = shopper.may_keep_arrival(consent, policy)
+            cls._set_matomo_arrival(arrival if may_keep else {})
+            if may_keep:
                 cls._ask_for_matomo_hints(plain)
 
     @classmethod
@@ -306,6 +314,23 @@ class IrHttp(models.AbstractModel):
         """
         if shopper.lacks_hints(http_request):
             request.future_response.headers["Accept-CH"] = shopper.ACCEPT_CH
+
+    # === BROWSERS WITHOUT COOKIES === #
+
+    @classmethod
+    def _keep_matomo_features(cls, body):
+        """Keep in the session what the shopper's browser can show, for this visit.
+
+        :param body: what the tag has sent
+        """
+        with guarded(request.env.cr, "The browser of a shopper could not be kept"):
+            # sudo: visitors may not read the Matomo site.
+            site = request.website.sudo().matomo_site_id
+            if site.active and cls._is_matomo_shopper():
+                http_request = cls._get_matomo_http_request(request.env)
+                policy = site._get_shopper_policy()
+                if features := shopper.read_features(http_request, policy, body):
+                    request.session[FEATURES] = features
 
     # === A SHOPPER WHO SAYS NO === #
 
@@ -367,8 +392,10 @@ class IrHttp(models.AbstractModel):
         """End the cookies of matomo.js in the browser of a shopper who says no.
 
         matomo.js cannot do it if it is blocked, which is when the server has set them.
+        What the browser can show is forgotten, too.
         """
-        if not any(name.startswith("_pk_") for name in request.cookies):
+        has_cookies = any(name.startswith("_pk_") for name in request.cookies)
+        if not has_cookies and FEATURES not in request.session:
             return
         with guarded(request.env.cr, "Matomo's cookies could not be ended"):
             # sudo: visitors may not read the Matomo site.
@@ -378,6 +405,7 @@ class IrHttp(models.AbstractModel):
             http_request = cls._get_matomo_http_request(request.env)
             policy = site._get_shopper_policy()
             if shopper.read_consent(http_request, policy).is_refusal:
+                request.session.pop(FEATURES, None)
                 for cookie in shopper.prepare_ended_cookies(http_request, site.idsite):
                     request.future_response.set_cookie(**cookie)
 

@@ -8,6 +8,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, format_date, hmac
 
 from ..const import ACCEPTED_STATES, SHOPPER_FIELDS, STATES, USER_GROUP, Verdict
+from ..matomo_api.browser import FEATURES
 from ..matomo_api.items import (
     MAX_AMOUNT,
     MAX_NAME_LENGTH,
@@ -74,6 +75,15 @@ class MatomoOrderMixin(models.AbstractModel):
         prefetch=False,
         groups=USER_GROUP,
     )
+    matomo_browser_flags = fields.Json(
+        string="Browser Features",
+        copy=False,
+        readonly=True,
+        prefetch=False,
+        groups=USER_GROUP,
+        help="What the browser can show (plugins, cookies, screen), and when the tag "
+        "told it. By it Matomo recognizes a browser without cookies.",
+    )
     matomo_visitor_id = fields.Char(
         string="Visitor ID",
         size=16,
@@ -81,6 +91,13 @@ class MatomoOrderMixin(models.AbstractModel):
         readonly=True,
         groups=USER_GROUP,
         help="The visitor's id in Matomo, 16 hexadecimal digits.",
+    )
+    matomo_user_id = fields.Char(
+        string="User ID",
+        copy=False,
+        readonly=True,
+        groups=USER_GROUP,
+        help="By this Matomo knows a customer who was logged in, on all devices.",
     )
     matomo_attribution_info = fields.Json(
         string="Attribution",
@@ -843,13 +860,16 @@ class MatomoOrderMixin(models.AbstractModel):
         """Return the shopper's own visitor if it is known, else one of the order."""
         self.ensure_one()
         info = self.matomo_attribution_info or {}
+        flags = self.matomo_browser_flags or {}
         return Visitor(
             visitor_id=self.matomo_visitor_id
             or self._hash_matomo_visitor(self._get_matomo_visitor_key(site)),
+            user_id=self._get_matomo_user_id(site),
             ip_address=self.matomo_ip_address or "",
             user_agent=self.matomo_user_agent or "",
             accept_language=self.matomo_accept_language or "",
             client_hints=self.matomo_client_hints or "",
+            browser_features={name: flags[name] for name in FEATURES if name in flags},
             attribution=Attribution(
                 campaign=info.get("campaign") or "",
                 keyword=info.get("keyword") or "",
@@ -864,12 +884,22 @@ class MatomoOrderMixin(models.AbstractModel):
         return replace(
             site._without_salesperson(self._prepare_matomo_visitor(site)),
             visitor_id=self._hash_matomo_visitor((self._name, self.id)),
+            user_id="",
             ip_address="",
             user_agent="",
             accept_language="",
             client_hints="",
+            browser_features={},
             attribution=Attribution(),
         )
+
+    def _get_matomo_user_id(self, site):
+        """Return the user ID of the customer, "" without one.
+
+        A shopper's is stored with their consent. Of customers whom a cashier or a
+        salesperson knows, the site decides.
+        """
+        return self.matomo_user_id or site._get_customer_user_id(self.partner_id)
 
     def _hash_matomo_visitor(self, key):
         """Return a visitor ID for what identifies a visitor."""

@@ -162,7 +162,12 @@ class MatomoReconciliation(models.Model):
             else "explained"
             if causes
             else "equal",
-            "explanation": "\n".join(self._get_sentences(site, causes)) or False,
+            "explanation": "\n".join(
+                self._get_sentences(
+                    site, causes + self._get_refused_orders(site, start, end)
+                )
+            )
+            or False,
             "checked_date": fields.Datetime.now(),
         }
         record = self.search([("site_id", "=", site.id), ("day", "=", day)])
@@ -200,6 +205,40 @@ class MatomoReconciliation(models.Model):
                 if request and request.site_id == site and request.state != "excluded":
                     counted[order] = request, order._get_matomo_revenue(request)
         return counted
+
+    @api.model
+    def _get_refused_orders(self, site, start, end):
+        """Return the orders that are not sent because their shoppers refused.
+
+        Neither side counts them: they explain nothing, and are named all the same.
+
+        :param start: naive UTC, inclusive
+        :param end: naive UTC, exclusive
+        :return: list of ``Cause``
+        """
+        requests = self.env["matomo.request"].search(
+            [
+                ("site_id", "=", site.id),
+                ("state", "=", "excluded"),
+                ("sale_order_id", "!=", False),
+                ("order_date", ">=", start),
+                ("order_date", "<", end),
+            ]
+            if site.exclude_refused
+            else Domain.FALSE
+        )
+        refused = requests.sale_order_id.filtered(
+            lambda order: order._get_matomo_refusal_verdict()
+        )
+        return [
+            Cause(
+                "refused",
+                order._get_matomo_order_name(),
+                0,
+                order._prepare_matomo_amounts(site).revenue,
+            )
+            for order in refused
+        ]
 
     @api.model
     def _get_arrived_requests(self, counted, recorded):
@@ -338,6 +377,9 @@ class MatomoReconciliation(models.Model):
             "company": env._("Of another company here"),
             "site": env._("Sent by another Matomo site of this company"),
             "foreign": env._("In Matomo, and not sent from here"),
+            "refused": env._(
+                "Not sent and not counted here, because the shopper refused"
+            ),
         }
         sentences = []
         for kind, label in kinds.items():

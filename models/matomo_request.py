@@ -1,5 +1,6 @@
 import logging
 from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 from secrets import token_hex
 
@@ -17,7 +18,13 @@ from ..const import (
     USER_GROUP,
 )
 from ..matomo_api.errors import get_failure_type
-from ..matomo_api.matching import Owner, describe_sent, find_differences, get_owner
+from ..matomo_api.matching import (
+    Owner,
+    describe_sent,
+    find_differences,
+    get_owner,
+    get_visit_kind,
+)
 from ..matomo_api.outcomes import (
     Absent,
     Accepted,
@@ -45,7 +52,7 @@ from ..matomo_api.privacy import (
     withdraw_salesperson,
     withdraw_shopper,
 )
-from ..matomo_api.tracking import order_ref_key, tracking_url
+from ..matomo_api.tracking import get_visitor_id, order_ref_key, tracking_url
 from ..outbox import schedule
 from ..outbox.comparison import Comparison
 from ..outbox.facts import read_all_facts
@@ -225,6 +232,12 @@ class MatomoRequest(models.Model):
         aggregator=None,
         help="How often Matomo's server failed on this very order.",
     )
+    broken_date = fields.Datetime(
+        string="Server Fails Since",
+        readonly=True,
+        help="When Matomo's server, or what stands before it, first failed on this "
+        "very order.",
+    )
     missing_count = fields.Integer(
         string="Times Missing",
         readonly=True,
@@ -247,6 +260,17 @@ class MatomoRequest(models.Model):
         string="A Tag Was First",
         readonly=True,
         help="A JavaScript tag of the website sent this order to Matomo, too.",
+    )
+    visit_kind = fields.Selection(
+        [
+            ("joined", "The shopper's own visit"),
+            ("apart", "A visit of its own"),
+            ("replaced", "A random visitor's visit"),
+        ],
+        string="Visit in Matomo",
+        readonly=True,
+        help="In whose visit the order stands: the shopper's own has pages that were "
+        "seen before it. Only of web orders of shoppers whose data were sent.",
     )
     look_up_first = fields.Boolean(
         readonly=True,
@@ -369,6 +393,10 @@ class MatomoRequest(models.Model):
     )
     # All refunds of an order.
     _refunded_index = models.Index("(refunded_id) WHERE kind = 'refund'")
+    # The last orders of a site that were seen in a visit.
+    _visit_kind_index = models.Index(
+        "(site_id, order_date DESC, id DESC) WHERE visit_kind IS NOT NULL"
+    )
     # The autovacuum's queries: a site's requests with personal data, and the requests
     # whose personal data a person wants to have removed.
     _details_index = models.Index(
@@ -585,7 +613,7 @@ class MatomoRequest(models.Model):
             self.env["matomo.retrack"]._queue(pos_orders)
 
     def _cancel(self):
-        """The orders are cancelled, and Matomo has never had them."""
+        """Write that the orders are cancelled, and Matomo has never had them."""
         env = self._get_message_env()
         self._update_state(
             "cancelled",
@@ -651,8 +679,7 @@ class MatomoRequest(models.Model):
 
     def _has_payload(self):
         """Return whether there is a request that can be sent as it is."""
-        visitor_id = (self.payload or {}).get("cid")
-        return bool(visitor_id) and visitor_id != ANONYMIZED
+        return self._get_visitor_id() not in ("", ANONYMIZED)
 
     def _may_count_twice(self):
         """Return whether Matomo may have it, and would no longer refuse it.
@@ -764,7 +791,7 @@ class MatomoRequest(models.Model):
                 self.write({"next_check_date": False})
 
     def _accept(self, answer, refused_count):
-        """Matomo has accepted the requests; orders are soon looked for there.
+        """Write that Matomo has accepted the requests; orders are soon looked for.
 
         :param answer: to these requests, or to what was sent when they were found
             there; None if they were seen there
@@ -787,6 +814,7 @@ class MatomoRequest(models.Model):
                 next_attempt_date=False,
                 look_up_first=False,
                 error_count=0,
+                broken_date=False,
                 unconfirmed_count=0,
                 sent_date=now,
                 next_check_date=date,
@@ -804,7 +832,7 @@ class MatomoRequest(models.Model):
         _logger.info(message, self.order_ref, self._get_url_for_log())
 
     def _record_read_back(self, recorded, is_told_by_tag):
-        """Matomo has the order; amounts and items that differ are shown, not hidden.
+        """Write that Matomo has the order; amounts and items that differ are shown.
 
         An order that was looked up before it was sent again counts as sent.
 
@@ -813,6 +841,10 @@ class MatomoRequest(models.Model):
         if order_ref_key(recorded.ref) != order_ref_key(self.order_ref):
             self.site_id._report_anonymised(self)
         values = {**NOTHING_LEFT, "is_told_by_tag": is_told_by_tag}
+        if self.channel == "web" and self.payload:
+            values["visit_kind"] = (
+                get_visit_kind(self.payload, recorded) or self.visit_kind
+            )
         if self.verified_date:
             # Once verified it is missing only if somebody deletes it: that is counted.
             del values["missing_count"]
@@ -831,7 +863,7 @@ class MatomoRequest(models.Model):
         )
 
     def _record_tag(self, recorded):
-        """A JavaScript tag has told Matomo of this sale, and with other amounts."""
+        """Write that a JavaScript tag told Matomo of this sale with other amounts."""
         self._record_difference(
             recorded,
             self.env._(
@@ -849,7 +881,7 @@ class MatomoRequest(models.Model):
         )
 
     def _record_difference(self, recorded, reason, **values):
-        """Matomo has the order otherwise: it counts as tracked, and says so."""
+        """Write how Matomo has the order otherwise: it counts as tracked."""
         self._update_state(
             "different",
             reason=reason,
@@ -861,7 +893,7 @@ class MatomoRequest(models.Model):
         )
 
     def _check_again(self):
-        """Matomo was read and does not show whether it has the orders.
+        """Look again later: Matomo does not show whether it has the orders.
 
         It may cut visits off, or compute its reports later. They are looked for again,
         a few times; after that it is said, and they stay as sent as they are.
@@ -887,7 +919,7 @@ class MatomoRequest(models.Model):
             )
 
     def _take_free_order_ref(self, recorded):
-        """Matomo has another sale under our id: ours takes one that nobody can guess.
+        """Take an id that nobody can guess: Matomo has another sale under ours.
 
         Once: whoever takes that, too, would go on for ever.
         """
@@ -940,7 +972,7 @@ class MatomoRequest(models.Model):
         )
 
     def _resend_missing(self):
-        """Matomo accepted the order and has not recorded it, or has lost it.
+        """Send an order again that Matomo accepted and has not recorded, or lost.
 
         An order that was verified before was erased there, or lost: it is sent once
         more, without any personal data.
@@ -986,7 +1018,7 @@ class MatomoRequest(models.Model):
         self._wake_sender()
 
     def _retry_broken(self, error, is_general):
-        """The server failed on this very request, while token and site are fine.
+        """Try again: the server failed on this request, while token and site are fine.
 
         :param is_general: whether it failed on all others, too: that may pass, and
             more patience is due
@@ -995,11 +1027,17 @@ class MatomoRequest(models.Model):
         if not error.may_be_recorded:
             self._discount_attempt()
         details = {"answer_status": error.status, "answer_text": error.text}
-        if count >= (
-            schedule.MAX_GENERAL_ERRORS if is_general else schedule.MAX_ERRORS
-        ):
+        since = self.broken_date or fields.Datetime.now()
+        is_blamed = not is_general and self._is_overtaken(since)
+        if count >= (schedule.MAX_ERRORS if is_blamed else schedule.MAX_GENERAL_ERRORS):
             reason = describe_failures(self.env, self.kind, error, count)
-            self._fail(get_failure_type(error), reason, error_count=0, **details)
+            self._fail(
+                get_failure_type(error),
+                reason,
+                error_count=0,
+                broken_date=False,
+                **details,
+            )
             return
         date = fields.Datetime.now() + schedule.backoff(count)
         self._update_state(
@@ -1007,9 +1045,28 @@ class MatomoRequest(models.Model):
             next_attempt_date=date,
             failure_type=get_failure_type(error),
             error_count=count,
+            broken_date=since,
             **details,
         )
         self._wake_sender(at=date)
+
+    def _is_overtaken(self, since):
+        """Return whether Matomo has taken another request since this one is refused.
+
+        Else nobody can tell what is refused: this one, or all of a quiet shop's. What
+        was sent together is written down within a minute. A request whose order is
+        older than a day is not looked for.
+
+        :param since: naive UTC
+        """
+        overtaker = [
+            ("site_id", "=", self.site_id.id),
+            ("is_anonymized", "=", False),
+            ("order_date", ">=", since - timedelta(days=1)),
+            ("sent_date", ">=", since - timedelta(minutes=1)),
+            ("id", "!=", self.id),
+        ]
+        return bool(self.search_count(overtaker, limit=1))
 
     def _requeue(self, error):
         """Put the requests back into the queue: nothing is known of them."""
@@ -1300,8 +1357,8 @@ class MatomoRequest(models.Model):
             orders._anonymize_matomo_data()
 
     def _get_visitor_id(self):
-        """Return the visitor that the order was sent with, None if it was not."""
-        return (self.payload or {}).get("cid")
+        """Return the visitor that the order was sent with, "" if it was not."""
+        return get_visitor_id(self.payload or {})
 
     def _get_url_for_log(self):
         """Return the audit URL without the person: a log file knows no retention."""
@@ -1337,9 +1394,9 @@ class MatomoRequest(models.Model):
 
         def condition(model, alias, query):
             return SQL(
-                "%s ->> 'cid' = ANY(%s)",
-                SQL.identifier(alias, "payload", to_flush=payload),
-                list(visitor_ids),
+                "COALESCE(%(payload)s ->> 'cid', %(payload)s ->> '_id') = ANY(%(ids)s)",
+                payload=SQL.identifier(alias, "payload", to_flush=payload),
+                ids=list(visitor_ids),
             )
 
         return self.search(Domain.custom(to_sql=condition) & domain)

@@ -1,6 +1,8 @@
 import logging
 import os
+from collections import Counter
 from contextlib import closing
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 
@@ -9,7 +11,7 @@ import pytz
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, ValidationError
 from odoo.fields import Domain
-from odoo.tools import SQL, config, format_datetime, ormcache
+from odoo.tools import SQL, config, format_datetime, hmac, ormcache
 from odoo.tools.misc import str2bool
 
 from ..const import ACCEPTED_STATES
@@ -26,33 +28,34 @@ from ..matomo_api.facts import (
 from ..matomo_api.items import CENT, Conversion, round_cents, to_decimal
 from ..matomo_api.outcomes import (
     Policy,
-    SiteOverloaded,
     SiteRead,
     SiteReadRefused,
     SiteTrouble,
     SiteUnreadable,
-    SiteWorks,
     bulk_timeout,
 )
+from ..matomo_api.tag import read_parameters
 from ..matomo_api.timezones import NAMES, get_converter, get_timezone, is_known
-from ..matomo_api.tracking import order_ref_key
-from ..outbox import schedule
+from ..matomo_api.tracking import get_visitor_id_of_user, order_ref_key
+from ..outbox import health, schedule
+from ..outbox.health import Health
 from ..tools.alerts import SiteFacts, find_alerts
 from ..tools.copies import is_same_database
 from ..tools.fields import WriteOnlyChar
 from ..tools.outside_token import find_token, get_name, get_old_name
 from ..tools.sentences import (
     describe_alerts,
-    describe_anonymised,
     describe_change,
-    describe_dirt,
     describe_error,
+    describe_policy,
     describe_read_refusal,
     describe_refused_address,
     describe_unreadable,
+    describe_visits,
     to_html,
 )
 from ..tools.shopper import ShopperPolicy
+from ..tools.user_id import KNOWN_KINDS, Person, choose_kind, get_user_id
 
 _logger = logging.getLogger(__name__)
 
@@ -64,6 +67,8 @@ MAX_TOKEN_LENGTH = 255
 RETENTION_DAYS = 180
 # How many orders of a site the autovacuum cleans at once.
 GC_BATCH = 500
+# Of how many orders of a site it is told in whose visit they stand.
+MEASURED_ORDERS = 100
 
 
 class MatomoSite(models.Model):
@@ -209,7 +214,9 @@ class MatomoSite(models.Model):
     consent_policy = fields.Selection(
         [
             ("cookie_bar", "Follow the website's cookie bar"),
+            ("matomo_cookie", "If Matomo's own cookie is in the browser"),
             ("elsewhere", "Consent is obtained elsewhere"),
+            ("cookieless", "Without cookies"),
             ("never", "Never"),
         ],
         string="Store Shoppers' Data",
@@ -218,6 +225,26 @@ class MatomoSite(models.Model):
         default="cookie_bar",
         help="When a shopper's IP address, browser, visitor ID and campaign may be "
         "kept with the order. Otherwise the order is sent anonymously.",
+    )
+    consent_policy_meaning = fields.Text(compute="_compute_consent_policy_meaning")
+    visit_message = fields.Text(
+        string="Orders in Their Shopper's Visit", compute="_compute_visit_message"
+    )
+    set_visitor_cookie = fields.Boolean(
+        string="Set the Visitor Cookie",
+        tracking=True,
+        help="If consent is obtained elsewhere: where Matomo's tag is missing or "
+        "blocked, the server sets Matomo's visitor cookie (_pk_id, 13 months) itself, "
+        "so that a shopper who returns stays one visitor. Your consent has to cover "
+        "this cookie. Without it such an order is a visitor of its own.",
+    )
+    exclude_refused = fields.Boolean(
+        string="Send Nothing of Who Refused",
+        tracking=True,
+        help="No order of a shopper who refused is sent, not even anonymously: Matomo "
+        "counts less than Odoo, and the order says why. A refusal after the order was "
+        "sent cannot take it back: it is anonymized here, and you can delete it in "
+        "Matomo. Silence is no refusal.",
     )
     respect_dnt = fields.Boolean(
         string="Honour Do Not Track",
@@ -270,7 +297,46 @@ class MatomoSite(models.Model):
         tracking=True,
         help="Till sales to a known customer become one visitor in Matomo. It gets a "
         "random-looking number, never a name or an e-mail address. Otherwise each "
-        "till sale is a visitor of its own.",
+        "till sale is a visitor of its own. User IDs do the same for all channels.",
+    )
+    send_user_id = fields.Boolean(
+        string="User IDs of Customers",
+        tracking=True,
+        help="A customer who is logged in, or whom a cashier or a salesperson knows, "
+        "is one visitor in Matomo on all devices, in the web shop and at the till. "
+        "Matomo gets a random-looking number, never a name or an e-mail address. In "
+        "the web shop only with the shopper's consent.",
+    )
+    tag_user_id = fields.Selection(
+        [
+            ("unknown", "I do not know"),
+            ("none", "No user ID"),
+            ("odoo_id", "The database ID of the user in Odoo"),
+            ("login", "The login of the user"),
+            ("email_hash", "The SHA-256 hash of the e-mail address in lower case"),
+        ],
+        string="User ID of the Shop's Own Tag",
+        required=True,
+        tracking=True,
+        default="unknown",
+        help="What a tag that you have put into the website yourself passes to "
+        "setUserId. Orders carry the same with the shopper's consent, and stand in "
+        "the tag's visit. As long as it is not known, orders of customers who are "
+        "logged in may stand in a visit of their own.",
+    )
+    tag_heartbeat = fields.Boolean(
+        string="Time on Pages",
+        help="The tag tells Matomo every 15 seconds that a page is still looked at: "
+        "Matomo then knows how long the last page of a visit was read. It costs "
+        "Matomo a request each time.",
+    )
+    tag_parameters = fields.Char(
+        string="More Address Parameters",
+        tracking=True,
+        help="Names, with spaces between them, of parameters that Matomo may learn of "
+        "the address of a page. Campaigns (utm_, mtm_, pk_, matomo_), click IDs, "
+        "search and page are sent anyway, everything else is left out: it may open a "
+        "document to whoever has it.",
     )
     channel_dimension = fields.Integer(
         tracking=True,
@@ -609,23 +675,17 @@ class MatomoSite(models.Model):
     # === WHAT IS SENT, AND WHEN === #
 
     def _get_batch_size(self):
-        """How many orders go into one request.
-
-        Alone, if the token may not read: only then an answer says enough.
-        """
-        self.ensure_one()
-        if not self.can_read:
-            return 1
-        return min(self.bulk_limit or self.batch_size, self.batch_size)
+        """Return how many orders go into one request."""
+        return self._get_health().most_at_once
 
     def _get_page_url(self, *path):
-        """An address within the site's own, for a page of the channel."""
+        """Return an address within the site's own, for a page of the channel."""
         # sudo: the base address is a system parameter.
         base = self.page_url or self.sudo().get_base_url()
         return "/".join([base.rstrip("/"), *path])
 
     def _has_raw_data(self, moment):
-        """Whether Matomo still has single orders of that time (naive, UTC)."""
+        """Return whether Matomo still has single orders of that time (naive, UTC)."""
         self.ensure_one()
         kept = timedelta(days=self.raw_data_days)
         return not kept or moment > fields.Datetime.now() - kept
@@ -636,12 +696,12 @@ class MatomoSite(models.Model):
         return get_converter(self.timezone)(moment)
 
     def _get_start(self):
-        """The moment tracking starts, naive in UTC."""
+        """Return the moment tracking starts, naive in UTC."""
         self.ensure_one()
         return self._get_day_bounds(self.date_start)[0]
 
     def _get_today(self):
-        """The day it is in the site's time zone."""
+        """Return the day it is in the site's time zone."""
         self.ensure_one()
         now = pytz.utc.localize(fields.Datetime.now())
         return now.astimezone(get_timezone(self.timezone)).date()
@@ -661,7 +721,7 @@ class MatomoSite(models.Model):
         return get_conversion(currency, rate, self.currency_id)
 
     def _get_order_ref_key(self, ref):
-        """What orders may not share that Matomo takes for one order."""
+        """Return what orders may not share that Matomo takes for one order."""
         self.ensure_one()
         return f"{self.idsite}@{self.address_key} {order_ref_key(ref)}"
 
@@ -714,7 +774,8 @@ class MatomoSite(models.Model):
         companies = self.env.user.company_ids.ids
         # Archived sites may be used again.
         every = self.with_context(allowed_company_ids=companies, active_test=False)
-        sites = self | every.search([]).filtered("is_copy")
+        mine = every.search([("company_id", "in", companies)])
+        sites = self | mine.filtered("is_copy")
         sites.check_access("write")
         # sudo: readonly for everybody; pressing the button is the one way.
         sites.sudo().write(
@@ -764,7 +825,7 @@ class MatomoSite(models.Model):
     # === THE CONNECTION === #
 
     def _get__client(self, **options):
-        """The HTTP client for this site.
+        """Return the HTTP client for this site.
 
         Like the token it is out of reach for templates, see ``_get__token``.
 
@@ -852,24 +913,26 @@ class MatomoSite(models.Model):
         trouble = find_trouble(facts, self.is_currency_confirmed)
         if trouble:
             if is_test:
-                self._report_failed_test(trouble)
+                self._apply_change(health.fail_test(self._get_health(), trouble))
             else:
-                self._report_trouble(trouble)
+                self._apply(SiteTrouble(trouble))
             return trouble
         env = self._get_message_env()
         message = "\n".join(self._describe_concerns(env, facts)) or False
         # sudo: health is readonly for everybody.
         self.sudo().settings_message = message
-        self._report_success()
+        now = fields.Datetime.now()
+        self._apply_change(health.succeed(self._get_health(), now))
         if facts.may_read is False:
-            self._report_read_refused()
+            self._apply(SiteReadRefused())
         elif facts.read_error:
             # Asked again and again, it does not wait longer each time.
             if not self._is_waiting("next_read_date"):
-                self._report_unreadable(Unreadable(facts.read_error))
+                self._apply(SiteUnreadable(Unreadable(facts.read_error)))
         else:
-            self._report_read()
-            self._rest(is_test and self._describe_connection(env, facts))
+            self._apply(SiteRead())
+            message = self._describe_connection(env, facts) if is_test else None
+            self._apply_change(health.pass_checks(self._get_health(), message))
         return None
 
     def _follow(self, facts):
@@ -1104,7 +1167,7 @@ class MatomoSite(models.Model):
         return bulk_timeout(self.order_timeout, count)
 
     def _is_waiting(self, name):
-        """Whether the moment in the field ``name`` is still to come."""
+        """Return whether the moment in the field ``name`` is still to come."""
         self.ensure_one()
         now = fields.Datetime.now()
         return bool(self[name]) and now < self[name] <= now + schedule.LONGEST_SITE_WAIT
@@ -1135,112 +1198,49 @@ class MatomoSite(models.Model):
         self.ensure_one()
         return self.with_context(lang=self.company_id._get_matomo_lang()).env
 
+    def _get_health(self):
+        """Return what is known of this site, as ``outbox.health.Health``."""
+        self.ensure_one()
+        names = (each.name for each in dataclass_fields(Health))
+        # An empty field of ours is False, whatever its type.
+        values = {name: self[name] for name in names}
+        return Health(
+            **{
+                name: None if value is False and name.endswith("_date") else value
+                for name, value in values.items()
+                if name != "settings_message"
+            },
+            settings_message=self.settings_message or "",
+        )
+
     def _apply(self, outcome):
         """Write down what a delivery has learnt of this site."""
-        match outcome:
-            case SiteWorks(count=count, dirt=dirt):
-                self._report_success()
-                self._report_bulk(count)
-                self._report_dirt(dirt)
-            case SiteTrouble(error=error):
-                self._report_trouble(error)
-            case SiteOverloaded(count=count):
-                self._report_overloaded(count)
-            case SiteRead():
-                self._report_read()
-            case SiteUnreadable(error=error):
-                self._report_unreadable(error)
-            case SiteReadRefused():
-                self._report_read_refused()
-
-    def _rest(self, message=False):
-        """Write the state of a site that takes orders and is read back.
-
-        :param message: of a site with which nothing is wrong; "" keeps what it says
-        """
-        values = self._get_rest_values()
-        if self.is_answer_dirty and values["state"] == "ok":
-            return
-        if values["state"] == "ok":
-            values["state_message"] = (
-                message or self.state == "ok" and (self.state_message)
-            )
-        if any(self[name] != value for name, value in values.items()):
-            # sudo: health is readonly for everybody but the sender.
-            self.sudo().write(values)
-
-    def _get_rest_values(self):
-        """Return state and message of a site that takes orders and is read back."""
-        return {
-            "state": "warning" if self.settings_message else "ok",
-            "state_message": self.settings_message,
-        }
-
-    def _report_success(self):
-        """Matomo has taken requests; a site that goes on working is hardly written."""
-        self.ensure_one()
         now = fields.Datetime.now()
-        values = {}
-        if (
-            not self.last_success_date
-            or self.last_success_date < now - schedule.SUCCESS_INTERVAL
-        ):
-            values["last_success_date"] = now
-        if self.state in ("error", "unknown") or self.failure_count:
-            # sudo: the activities are the managers', whoever sees it mended.
-            self.sudo().activity_unlink([MANAGER_ACTIVITY])
-            rest = self._get_rest_values()
-            values |= {
-                **rest,
-                "state": "warning" if self.read_failure_count else rest["state"],
-                "last_success_date": now,
-                "next_attempt_date": False,
-                "failure_count": 0,
-                "trouble_date": False,
-            }
-        if values:
-            # sudo: health is readonly for everybody but the sender.
-            self.sudo().write(values)
+        self._apply_change(health.learn(self._get_health(), outcome, now))
 
-    def _report_bulk(self, count):
-        """Let a limit of requests at once grow, slowly, when it was reached well.
+    def _apply_change(self, change):
+        """Write down a ``outbox.health.Change`` of this site.
 
-        :param count: how many Matomo took in one request
+        A site that goes on working is hardly written: all lanes write one row.
         """
-        if not self.bulk_limit or count < self.bulk_limit:
-            return
-        limit = self.bulk_limit + max(self.bulk_limit // 4, 1)
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().bulk_limit = 0 if limit >= self.batch_size else limit
-
-    def _report_overloaded(self, count):
-        """Send fewer orders at once: more were refused, or took too long.
-
-        :param count: how many Matomo took in one request, or may take
-        """
-        limit = max(1, min(count, self._get_batch_size()))
-        _logger.info("Matomo site %s gets %s orders at once now", self.id, limit)
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().bulk_limit = limit
-
-    def _report_dirt(self, dirt):
-        """Say once that something is mixed into Matomo's answers, until it is gone.
-
-        :param dirt: what it is, "" if the answer was clean
-        """
-        if bool(dirt) == self.is_answer_dirty:
-            return
-        values = {"is_answer_dirty": bool(dirt)}
-        if dirt:
-            _logger.warning("Matomo site %s answers with other text: %s", self.id, dirt)
-            values |= {
-                "state": "warning",
-                "state_message": describe_dirt(self._get_message_env(), dirt),
-            }
-        elif self.state == "warning" and not self.read_failure_count:
-            values |= self._get_rest_values()
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(values)
+        self.ensure_one()
+        if change.warning:
+            said = self.id, self.url, change.warning
+            _logger.warning("Matomo site %s (%s): %s", *said)
+        if change.told:
+            self._notify_managers(change.told)
+        # sudo: health is readonly for everybody but the sender, and the activities are
+        # the managers', whoever sees it mended.
+        site = self.sudo()
+        if change.is_mended:
+            site.activity_unlink([MANAGER_ACTIVITY])
+        values = {name: value or False for name, value in change.values.items()}
+        if change.message:
+            values["state_message"] = change.message(self._get_message_env()) or False
+        if any(site[name] != value for name, value in values.items()):
+            site.write(values)
+        if change.wakes_verifier:
+            self.env["matomo.request"]._wake_verifier(at=site.next_read_date)
 
     def _report_anonymised(self, request):
         """Say once that Matomo cannot tell two orders of one id apart.
@@ -1250,133 +1250,14 @@ class MatomoSite(models.Model):
 
         :param request: the order that was found under a random ID
         """
-        # sudo: health is readonly for everybody but the sender.
-        site = self.sudo()
-        first = site.anonymised_request_id
-        if site.is_order_id_anonymised:
+        if self.is_order_id_anonymised:
             return
+        first = self.anonymised_request_id
         if not first:
-            site.anonymised_request_id = request
-            return
-        if first._get_visitor_id() == request._get_visitor_id():
-            return
-        _logger.warning(
-            "Matomo site %s (%s) anonymises order IDs: every order is looked for there "
-            "before it is sent a second time.",
-            self.id,
-            self.url,
-        )
-        message = describe_anonymised(self._get_message_env())
-        site.write({"is_order_id_anonymised": True, "state_message": message})
-
-    def _report_trouble(self, error):
-        """Stop sending to this site for a while.
-
-        What is interrupted is tried again soon, then later each time. Wrong
-        settings are tried again rarely, and the managers are told once.
-
-        :param MatomoError error: what happened
-        """
-        self.ensure_one()
-        _logger.warning("Matomo site %s (%s): %s", self.id, self.url, error)
-        is_misconfigured = isinstance(error, Misconfigured)
-        if is_misconfigured:
-            self._notify_managers(error)
-        count = self.failure_count + 1
-        if is_misconfigured:
-            wait = schedule.MISCONFIGURED_BACKOFF
-        else:
-            wait = schedule.backoff(count, error.retry_after)
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(
-            {
-                "state": "error" if is_misconfigured else "warning",
-                "state_message": describe_error(self._get_message_env(), error),
-                "next_attempt_date": fields.Datetime.now() + wait,
-                "failure_count": count,
-                "trouble_date": self.trouble_date or fields.Datetime.now(),
-            }
-        )
-
-    def _report_failed_test(self, error):
-        """Write down that a test has failed, and let orders be sent as before.
-
-        The sender finds out by itself whether the site has to wait, and tells the
-        managers.
-
-        :param MatomoError error: what happened
-        """
-        self.ensure_one()
-        _logger.warning("Matomo site %s (%s): %s", self.id, self.url, error)
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(
-            {
-                "state": "error" if isinstance(error, Misconfigured) else "warning",
-                "state_message": describe_error(self._get_message_env(), error),
-                # The next success ends it.
-                "failure_count": max(self.failure_count, 1),
-            }
-        )
-
-    def _report_unreadable(self, error):
-        """Matomo cannot be read back: try again soon, then later each time.
-
-        :param Unreadable error: what happened
-        """
-        self.ensure_one()
-        _logger.warning(
-            "Matomo site %s (%s) is not read back: %s", self.id, self.url, error
-        )
-        env = self._get_message_env()
-        count = self.read_failure_count + 1
-        date = fields.Datetime.now() + schedule.backoff(count, error.retry_after)
-        values = {
-            "next_read_date": date,
-            "read_failure_count": count,
-            "unread_date": self.unread_date or fields.Datetime.now(),
-        }
-        if self.state in ("ok", "unknown"):
-            env = self._get_message_env()
-            values |= {
-                "state": "warning",
-                "state_message": describe_unreadable(env, error),
-            }
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(values)
-        self.env["matomo.request"]._wake_verifier(at=date)
-
-    def _report_read(self):
-        """Matomo was read back; this ends what came before."""
-        self.ensure_one()
-        if self.can_read and not self.read_failure_count:
-            return
-        values = {
-            "next_read_date": False,
-            "read_failure_count": 0,
-            "unread_date": False,
-            "can_read": True,
-        }
-        if self.state == "warning" and not self.failure_count:
-            values |= self._get_rest_values()
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(values)
-
-    def _report_read_refused(self):
-        """The token may not read: say it, and ask again tomorrow."""
-        self.ensure_one()
-        env = self._get_message_env()
-        date = fields.Datetime.now() + schedule.READ_REFUSED_WAIT
-        values = {"can_read": False, "next_read_date": date}
-        if self.state in ("ok", "unknown"):
-            values |= {
-                "state": "warning",
-                "state_message": describe_read_refusal(env, self.idsite),
-            }
-        if self.can_read:
-            _logger.warning("The token of Matomo site %s may not read it.", self.id)
-        # sudo: health is readonly for everybody but the sender.
-        self.sudo().write(values)
-        self.env["matomo.request"]._wake_verifier(at=date)
+            # sudo: health is readonly for everybody but the sender.
+            self.sudo().anonymised_request_id = request
+        elif first._get_visitor_id() != request._get_visitor_id():
+            self._apply_change(health.find_anonymised())
 
     def _notify_managers(self, error):
         """Schedule an activity for each manager of the company, once while it lasts.
@@ -1385,9 +1266,7 @@ class MatomoSite(models.Model):
         """
         # sudo: whoever finds the trouble may not see the other managers.
         site = self.sudo()
-        # A test of the connection leaves the state "error", and tells nobody.
-        is_told = self.state == "error" and self.next_attempt_date
-        if is_told or site.activity_search([MANAGER_ACTIVITY]):
+        if site.activity_search([MANAGER_ACTIVITY]):
             return
 
         def describe(env):
@@ -1449,6 +1328,15 @@ class MatomoSite(models.Model):
             order="create_date",
             limit=1,
         )
+        refused = requests.search(
+            [
+                *mine,
+                ("state", "=", "pending"),
+                ("error_count", ">=", schedule.MAX_ERRORS),
+            ],
+            order="broken_date",
+            limit=1,
+        )
         start, end = site._get_day_bounds(site._get_today())
         web = [
             *mine,
@@ -1464,6 +1352,7 @@ class MatomoSite(models.Model):
             trouble_date=site.trouble_date or None,
             unread_date=site.unread_date or None,
             waiting_date=waiting.create_date or None,
+            refused_date=refused.broken_date or None,
             stopped_actions=requests._get_stopped_actions(),
             failed_count=requests.search_count([*mine, ("state", "=", "failed")]),
             different_days=site.env["matomo.reconciliation"].search_count(
@@ -1529,6 +1418,34 @@ class MatomoSite(models.Model):
     #
     # Which data of shoppers are stored, and with whose consent.
 
+    @api.depends("consent_policy")
+    @api.depends_context("lang")
+    def _compute_consent_policy_meaning(self):
+        for site in self:
+            site.consent_policy_meaning = describe_policy(site.env, site.consent_policy)
+
+    @api.depends("consent_policy", "ip_mask", "can_read", "is_order_id_anonymised")
+    @api.depends_context("lang")
+    def _compute_visit_message(self):
+        for site in self:
+            # sudo: a settings page of somebody who may not read requests shows figures.
+            found = (
+                self.env["matomo.request"]
+                .sudo()
+                .search_fetch(
+                    [("site_id", "=", site._origin.id), ("visit_kind", "!=", False)],
+                    ["visit_kind"],
+                    limit=MEASURED_ORDERS,
+                )
+            )
+            site.visit_message = describe_visits(
+                site.env,
+                Counter(found.mapped("visit_kind")),
+                can_read=site.can_read,
+                anonymises=site.is_order_id_anonymised,
+                masks=site.consent_policy == "cookieless" and site.ip_mask != "0",
+            )
+
     def _get_shopper_policy(self):
         """Return the settings that decide what is stored of a shopper's visit."""
         self.ensure_one()
@@ -1537,6 +1454,7 @@ class MatomoSite(models.Model):
             consent=self.consent_policy,
             respect_dnt=self.respect_dnt,
             ip_mask=int(self.ip_mask),
+            set_cookie=self.set_visitor_cookie,
         )
 
     def _has_tag(self):
@@ -1643,8 +1561,22 @@ class MatomoSite(models.Model):
                     )
                 )
 
+    @api.constrains("tag_parameters")
+    def _check_tag_parameters(self):
+        for site in self:
+            _names, wrong = read_parameters(site.tag_parameters or "")
+            if wrong:
+                raise ValidationError(
+                    self.env._(
+                        "Matomo may not learn these parameters of an address: %s. Enter"
+                        " names of letters, digits, - and _, with spaces between them,"
+                        " and none that may hold a secret or tell who somebody is.",
+                        " ".join(wrong),
+                    )
+                )
+
     def _get_dimensions(self, order):
-        """The site's custom dimensions of an order: ``{number: value}``.
+        """Return the site's custom dimensions of an order: ``{number: value}``.
 
         Channels are named in the site's one language.
         """
@@ -1658,6 +1590,66 @@ class MatomoSite(models.Model):
             self.salesperson_dimension: order._get_matomo_salesperson(),
         }
         return {number: value for number, value in dimensions.items() if number}
+
+    def _get_shopper_user_id(self, user, has_own_tag):
+        """Return the user ID of a shopper of the website, "" without one.
+
+        It is personal: whoever stores or sends it must have the shopper's consent.
+
+        :param user: the ``res.users`` of the request
+        :param has_own_tag: whether the tag on the page is the addon's
+        """
+        kind = choose_kind(self.tag_user_id, self.send_user_id and has_own_tag)
+        is_shopper = user and not user._is_public() and not user._is_internal()
+        # Without cookies nobody is followed from one device to another.
+        if not kind or not is_shopper or self.consent_policy == "cookieless":
+            return ""
+        return get_user_id(kind, self._prepare_person(user.partner_id, user))
+
+    def _get_customer_user_id(self, partner):
+        """Return the user ID of a customer of a till or a salesperson, "" without one.
+
+        :param partner: a ``res.partner``, empty for an unknown customer
+        """
+        if not self.send_user_id or not partner:
+            return ""
+        # sudo: whoever sells need not see logins.
+        person = self._prepare_person(partner, partner.sudo().user_ids[:1])
+        kind = choose_kind(self.tag_user_id, is_wanted=True)
+        return get_user_id(kind, person) or person.pseudonym
+
+    def _prepare_person(self, partner, user):
+        """Return a customer as a ``tools.user_id.Person``.
+
+        The pseudonym is another one on each site: nobody who sees two sites can tell
+        that it is the same customer.
+        """
+        # sudo: the secret of the database.
+        env = self.env(su=True)
+        pseudonym = hmac(env, "matomo_user_id", (partner.id, self.id))
+        return Person(
+            pseudonym=pseudonym[:32],
+            user_number=user.id or 0,
+            login=user.login or "",
+            email=partner.email or "",
+        )
+
+    def _get_visitor_ids_of(self, partners):
+        """Return by which visitor IDs Matomo knows these customers: a set.
+
+        The IDs of browsers are not among them: orders name those.
+
+        :param partners: ``res.partner`` records, which need not have bought anything
+        """
+        if not self.send_user_id and self.tag_user_id not in KNOWN_KINDS:
+            return set()
+        user_ids = set()
+        for partner in partners:
+            # sudo: see _get_customer_user_id.
+            for user in partner.sudo().user_ids:
+                user_ids.add(self._get_shopper_user_id(user, has_own_tag=True))
+            user_ids.add(self._get_customer_user_id(partner))
+        return {get_visitor_id_of_user(user_id) for user_id in user_ids if user_id}
 
     def _without_salesperson(self, visitor):
         """Return a ``Visitor`` without the custom dimension of the salesperson."""
@@ -1680,5 +1672,5 @@ def get_conversion(currency, rate, site_currency):
 
 
 def _allows_private_addresses():
-    """Whether Matomo may be on this machine or in its network, where it often is."""
+    """Return whether Matomo may be on this machine or in its network."""
     return not str2bool(config.get("matomo_forbid_private_addresses") or "", False)

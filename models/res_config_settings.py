@@ -5,6 +5,7 @@ from odoo.exceptions import ValidationError
 
 from ..matomo_api.address import address_key
 from ..tools.fields import WriteOnlyChar
+from ..tools.sentences import describe_policy
 
 
 class ResConfigSettings(models.TransientModel):
@@ -45,6 +46,18 @@ class ResConfigSettings(models.TransientModel):
     matomo_consent_policy = fields.Selection(
         related="website_id.matomo_site_id.consent_policy", readonly=False
     )
+    matomo_consent_policy_meaning = fields.Text(
+        compute="_compute_matomo_consent_policy_meaning"
+    )
+    matomo_visit_message = fields.Text(
+        related="website_id.matomo_site_id.visit_message"
+    )
+    matomo_set_visitor_cookie = fields.Boolean(
+        related="website_id.matomo_site_id.set_visitor_cookie", readonly=False
+    )
+    matomo_exclude_refused = fields.Boolean(
+        related="website_id.matomo_site_id.exclude_refused", readonly=False
+    )
     matomo_respect_dnt = fields.Boolean(
         related="website_id.matomo_site_id.respect_dnt", readonly=False
     )
@@ -52,6 +65,18 @@ class ResConfigSettings(models.TransientModel):
         related="website_id.matomo_site_id.track_carts", readonly=False
     )
     matomo_tag = fields.Boolean(related="website_id.matomo_tag", readonly=False)
+    matomo_send_user_id = fields.Boolean(
+        related="website_id.matomo_site_id.send_user_id", readonly=False
+    )
+    matomo_tag_user_id = fields.Selection(
+        related="website_id.matomo_site_id.tag_user_id", readonly=False
+    )
+    matomo_tag_heartbeat = fields.Boolean(
+        related="website_id.matomo_site_id.tag_heartbeat", readonly=False
+    )
+    matomo_tag_parameters = fields.Char(
+        related="website_id.matomo_site_id.tag_parameters", readonly=False
+    )
     matomo_has_other_tag = fields.Boolean(compute="_compute_matomo_website")
     matomo_has_ecommerce_calls = fields.Boolean(compute="_compute_matomo_website")
 
@@ -124,6 +149,13 @@ class ResConfigSettings(models.TransientModel):
             settings.matomo_idsite = site.idsite
             settings.matomo_token_auth = False
             settings.matomo_has_token = bool(site._get__token()) if site else False
+
+    @api.depends("matomo_consent_policy")
+    def _compute_matomo_consent_policy_meaning(self):
+        for settings in self:
+            settings.matomo_consent_policy_meaning = describe_policy(
+                settings.env, settings.matomo_consent_policy
+            )
 
     @api.depends("pos_config_id")
     def _compute_matomo_till(self):

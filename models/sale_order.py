@@ -123,6 +123,16 @@ class SaleOrder(models.Model):
         """Override of `matomo.order.mixin`."""
         return self.create_date if self.website_id else None
 
+    def _get_matomo_visitor_key(self, site):
+        """Override of `matomo.order.mixin`.
+
+        A browser without cookies is recognized anew in each visit: an ID that Matomo
+        knows from a visit of yesterday would begin a visit beside today's.
+        """
+        key = super()._get_matomo_visitor_key(site)
+        flags = self.matomo_browser_flags
+        return (*key, flags["time"]) if flags else key
+
     def _get_matomo_page(self, site):
         """Override of `matomo.order.mixin`."""
         if self.website_id:
@@ -226,10 +236,13 @@ class SaleOrder(models.Model):
         )
 
     def _get_matomo_content_verdict(self):
-        """Override of `matomo.order.mixin`: tills may have counted all of it.
+        """Override of `matomo.order.mixin`.
 
-        And it may be a test of the web shop.
+        The shopper may have refused that it is sent at all, it may be a test of the web
+        shop, or tills may have counted all of it.
         """
+        if verdict := self._get_matomo_refusal_verdict():
+            return verdict
         if self._is_matomo_test():
             return Verdict(
                 "excluded",
@@ -479,8 +492,15 @@ class SaleOrder(models.Model):
             (True, "matomo_cookie"): self.env._(
                 "The shopper agreed by Matomo's own cookie."
             ),
+            (True, "visitor_cookie"): self.env._(
+                "Matomo's visitor cookie is in the shopper's browser: the website's "
+                "consent manager let Matomo run."
+            ),
             (True, "elsewhere"): self.env._(
                 "The shopper's consent was obtained elsewhere."
+            ),
+            (True, "cookieless"): self.env._(
+                "The shopper did not object: the Matomo site works without cookies."
             ),
             (False, "cookie_bar"): self.env._(
                 "The shopper refused in the website's cookie bar."
@@ -496,6 +516,10 @@ class SaleOrder(models.Model):
             ),
             (None, "not_answered"): self.env._(
                 "The shopper left the cookie bar unanswered."
+            ),
+            (None, "no_visitor_cookie"): self.env._(
+                "Matomo's visitor cookie is not in the shopper's browser: the "
+                "website's consent manager has not let Matomo run."
             ),
             (None, "not_asked"): self.env._(
                 "The shopper was not asked: the website's cookie bar is off."
@@ -520,6 +544,12 @@ class SaleOrder(models.Model):
         elif withheld:
             lines.append(self.env._("Not known: %s.", labels(withheld)))
         return "\n".join(filter(None, lines))
+
+    def _get_matomo_user_id(self, site):
+        """Override of `matomo.order.mixin`: on the web only the shopper can agree."""
+        if self.website_id or self._has_matomo_refusal():
+            return self.matomo_user_id or ""
+        return super()._get_matomo_user_id(site)
 
     # === VISIT === #
 
@@ -575,6 +605,23 @@ class SaleOrder(models.Model):
         info = self.matomo_consent_info or {}
         return Consent(info.get("answer"), info.get("source")).is_refusal
 
+    def _get_matomo_refusal_verdict(self):
+        """Return a ``Verdict`` if the refusal of the shopper keeps the order back.
+
+        :return: None if it may be sent, perhaps anonymously
+        """
+        if not self._get_matomo_site().exclude_refused or not (
+            self._has_matomo_refusal()
+        ):
+            return None
+        return Verdict(
+            "excluded",
+            self.env._(
+                "The shopper refused, and the Matomo site is set to get no orders of "
+                "shoppers who refuse."
+            ),
+        )
+
     @api.model
     def _fetch_matomo_used_orders(self, order_ids, partner, website):
         """Return the orders for which the data of the present shopper are used.
@@ -599,7 +646,8 @@ class SaleOrder(models.Model):
     def _withdraw_matomo_consent(self, visit):
         """Forget the shopper of this order, who has said no.
 
-        What waits for Matomo is sent anonymously. Nothing waits here for a lock.
+        What waits for Matomo is sent anonymously, or not at all if the site says so
+        and Matomo cannot have it. Nothing waits here for a lock.
 
         :param visit: a ``tools.shopper.Visit`` with the refusal
         :return: whether all is forgotten; otherwise another transaction works on it
@@ -615,6 +663,15 @@ class SaleOrder(models.Model):
         if values := merge_visit(stored, receipt, visit):
             self._anonymize_matomo_shopper()
             self._write_matomo_receipt(values.get("matomo_consent_info", receipt))
+        waiting = (free & self._get_matomo_request()).filtered(
+            lambda row: row.state == "pending" and not row.unconfirmed_count
+        )
+        company_lang = self.company_id._get_matomo_lang()
+        verdict = self.with_context(lang=company_lang)._get_matomo_refusal_verdict()
+        if waiting and verdict:
+            waiting._update_state(
+                verdict.state, reason=verdict.reason, next_attempt_date=False
+            )
         return carts.delete(self) and free == rows
 
     def _write_matomo_receipt(self, receipt):

@@ -4,12 +4,14 @@ from urllib.parse import urlsplit
 from odoo import api, fields, models
 from odoo.http import request
 
+from ..const import FEATURES_ROUTE
 from ..matomo_api.address import is_seen_from
 from ..matomo_api.items import MAX_NAME_LENGTH, choose_categories
-from ..matomo_api.tag import has_ecommerce_calls, has_tag
+from ..matomo_api.tag import has_ecommerce_calls, has_tag, read_parameters
 from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import tracker_url
 from ..outbox.transactions import guarded
+from .ir_http import FEATURES
 
 
 class Website(models.Model):
@@ -47,22 +49,54 @@ class Website(models.Model):
         return {}
 
     def _prepare_matomo_tag(self):
+        if not self._has_matomo_tag():
+            return {}
         # sudo: visitors may not read the Matomo site. None of these values is secret.
         site = self.sudo().matomo_site_id
-        if (
-            not site._has_tag()
-            or not is_seen_from(site.url, self._get_matomo_host())
-            or self._has_other_matomo_tag()
-        ):
-            return {}
         php = tracker_url(site.url)
-        return {
+        attributes = {
             "data-tracker": php,
             "data-script": f"{php.rpartition('/')[0]}/matomo.js",
             "data-site": str(site.idsite),
-            "data-ask-cookie-bar": "1" if site.consent_policy == "cookie_bar" else "",
+            "data-consent": site.consent_policy,
             "data-respect-dnt": "1" if site.respect_dnt else "",
         }
+        # Odoo caches pages of visitors who are not logged in, and no others.
+        if user_id := site._get_shopper_user_id(self.env.user, has_own_tag=True):
+            attributes["data-user-id"] = user_id
+        if (
+            site.consent_policy == "cookieless"
+            and request
+            and FEATURES not in request.session
+        ):
+            # The tag may remember nothing: the session does. A page that Odoo has
+            # cached may ask once more than needed.
+            attributes["data-flags-url"] = FEATURES_ROUTE
+        if site.tag_heartbeat:
+            attributes["data-heartbeat"] = "1"
+        names, _wrong = read_parameters(site.tag_parameters or "")
+        if names:
+            attributes["data-parameters"] = " ".join(names)
+        return attributes
+
+    def _has_matomo_tag(self):
+        """Return whether this website shows the addon's tag."""
+        # sudo: see _prepare_matomo_tag.
+        site = self.sudo().matomo_site_id
+        return (
+            self.matomo_tag
+            and site._has_tag()
+            and is_seen_from(site.url, self._get_matomo_host())
+            and not self._has_other_matomo_tag()
+        )
+
+    def _get_matomo_user_id(self, site):
+        """Return the user ID of the shopper who is logged in, "" without one.
+
+        :param site: the ``matomo.site`` of the shopper's order, in sudo
+        """
+        has_own_tag = site.send_user_id and self._has_matomo_tag()
+        return site._get_shopper_user_id(self.env.user, has_own_tag)
 
     def _get_matomo_host(self):
         """Return the host at which visitors open this website."""
@@ -131,6 +165,29 @@ class Website(models.Model):
         if self._get_matomo_tag():
             with guarded(self.env.cr, "What a page of %s shows is not told", self):
                 return self._prepare_matomo_view(product, category, price)
+        return False
+
+    def _get_matomo_search(self, keyword, count, category=None):
+        """Return what was searched on a page, for the tag.
+
+        :param keyword: what the shopper has entered; empty: nothing was searched
+        :param count: how many results there are
+        :param category: the ``product.public.category`` in which they searched
+        :return: JSON text with ``keyword``, ``count`` and ``category``, or False if
+            nothing was searched, or this website shows no tag
+        """
+        if keyword and self._get_matomo_tag():
+            with guarded(self.env.cr, "A search on %s is not told", self):
+                # sudo: see _get_matomo_tag.
+                lang = self.sudo().matomo_site_id.lang_id.code
+                name = category and category.sudo().with_context(lang=lang).name
+                return json.dumps(
+                    {
+                        "keyword": clean_text(keyword, MAX_NAME_LENGTH),
+                        "count": count or 0,
+                        "category": name or "",
+                    }
+                )
         return False
 
     def _prepare_matomo_view(self, product, category, price):

@@ -15,7 +15,12 @@ from odoo import fields
 from odoo.tools import SQL, format_datetime
 
 from ..matomo_api.delivery import Delivery
-from ..matomo_api.tracking import Page, cart_parameters, tracking_url
+from ..matomo_api.tracking import (
+    Page,
+    cart_parameters,
+    get_visitor_id,
+    tracking_url,
+)
 from . import kinds, schedule
 
 # === QUEUEING: INSIDE THE SHOPPER'S REQUEST === #
@@ -208,9 +213,10 @@ def get_last_sent(order):
 def _is_sent(update, payload, last):
     """Return whether Matomo has this very content of this visit already."""
     sent = last.payload or {}
-    names = ("cid", "revenue", "ec_items")
+    names = ("revenue", "ec_items")
     return (
-        all(payload[name] == sent.get(name) for name in names)
+        get_visitor_id(payload) == get_visitor_id(sent)
+        and all(payload[name] == sent.get(name) for name in names)
         and update.changed_date - last.changed_date < schedule.VISIT
     )
 

@@ -126,6 +126,7 @@ def _prepare_values(request, order, ref):
             user_agent="",
             accept_language="",
             client_hints="",
+            browser_features={},
         )
     payload = order_parameters(
         site.idsite, matomo_order, visitor, order._get_matomo_page(site)

@@ -21,10 +21,11 @@ LONGEST_WAIT = timedelta(hours=2)
 GRACE = timedelta(minutes=1)
 # A little later, when the last order accepted in this second is due as well.
 VERIFIER_SLACK = timedelta(seconds=1)
-# An order that broke Matomo's server so often is given up.
+# An order that broke Matomo's server so often is given up, once Matomo takes others.
 MAX_ERRORS = 3
-# The same, if it broke on all other orders, too: some hours.
-MAX_GENERAL_ERRORS = 12
+# The same, if it takes no others: about three days, in which a person may see to the
+# firewall that refuses all of them.
+MAX_GENERAL_ERRORS = 72
 # An order accepted so often and never recorded is given up.
 MAX_MISSING = 3
 # An order of which Matomo so often did not show whether it has it is left alone.

@@ -10,6 +10,7 @@ from odoo import fields
 
 from ..matomo_api.delivery import Delivery
 from ..matomo_api.errors import MatomoError, Misconfigured
+from ..matomo_api.outcomes import SiteTrouble
 
 # Importing the kinds registers them.
 from . import carts, orders, refunds, schedule  # noqa: F401
@@ -92,7 +93,7 @@ class Sender:
             self.env.cr.rollback()
             _logger.exception("Nothing can be sent to Matomo site %s", site.id)
             trouble = MatomoError("unforeseen")
-            run_in_transaction(self.env, lambda: site._report_trouble(trouble))
+            run_in_transaction(self.env, lambda: site._apply(SiteTrouble(trouble)))
             return self._report_progress(0)
 
     def _send_site(self, site):
@@ -106,7 +107,7 @@ class Sender:
         try:
             client = site._get__client(report_timeout=schedule.READ_TIMEOUT)
         except Misconfigured as error:
-            run_in_transaction(self.env, lambda e=error: site._report_trouble(e))
+            run_in_transaction(self.env, lambda e=error: site._apply(SiteTrouble(e)))
             return self._report_progress(0)
         with closing(client):
             if not self._is_ready(site, client):

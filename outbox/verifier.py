@@ -13,6 +13,7 @@ from odoo.fields import Domain
 from ..const import ACCEPTED_STATES
 from ..matomo_api.delivery import Delivery
 from ..matomo_api.errors import MatomoError, Misconfigured, Unreadable
+from ..matomo_api.outcomes import SiteTrouble, SiteUnreadable
 from . import schedule
 from .kinds import apply_report, get_past_domain
 from .sender import recover
@@ -71,7 +72,7 @@ class Verifier:
             self.env.cr.rollback()
             _logger.exception("Matomo site %s cannot be read back", site.id)
             trouble = Unreadable(MatomoError("unforeseen"))
-            run_in_transaction(self.env, lambda: site._report_unreadable(trouble))
+            run_in_transaction(self.env, lambda: site._apply(SiteUnreadable(trouble)))
             return True, False
 
     def _verify_site(self, site):
@@ -86,7 +87,7 @@ class Verifier:
         try:
             client = site._get__client(report_timeout=schedule.READ_TIMEOUT)
         except Misconfigured as error:
-            run_in_transaction(self.env, lambda e=error: site._report_trouble(e))
+            run_in_transaction(self.env, lambda e=error: site._apply(SiteTrouble(e)))
             return True, False
 
         def claim():

@@ -10,6 +10,7 @@ from ..matomo_api.outcomes import (
     Report,
     Requeued,
 )
+from ..outbox import schedule
 from ..outbox.kinds import apply_report
 from .common import LOGGER, FakeResponse, MatomoCommon
 
@@ -94,6 +95,50 @@ class TestBetween(OutcomeCommon):
         self.assertState(bad, "failed", "3 times with HTTP status 403")
         self.assertEqual(self.site.state, "ok")
         self.assertFalse(self.site.bulk_limit, "one order is no reason to send less")
+
+    @mute_logger(LOGGER)
+    def test_the_only_order_of_a_quiet_shop_waits_for_a_firewall(self):
+        """Nobody can tell an order from all orders while there is no other."""
+        order = self.confirm(self.make_order())
+        self.refuse_more_than(300, status=403)
+        for hour in range(0, 48, 8):
+            with self.at(hours=hour):
+                self.run_sender()
+        self.assertState(order, "pending")
+        with self.at(hours=48):
+            self.assertIn("firewall before Matomo", self.site.alert_message)
+            self.matomo._answer = type(self.matomo)._answer.__get__(self.matomo)
+            self.run_sender()
+        self.assertState(order, "sent")
+        self.site.invalidate_recordset(["alert_message"])
+        self.assertFalse(self.site.alert_message)
+
+    @mute_logger(LOGGER)
+    def test_the_only_order_of_a_quiet_shop_fails_in_the_end(self):
+        order = self.confirm(self.make_order())
+        self.refuse_more_than(300, status=403)
+        self.run_sender()
+        self.assertState(order, "pending")
+        self.get_request(order).error_count = schedule.MAX_GENERAL_ERRORS - 1
+        with self.at(hours=2):
+            self.run_sender()
+        self.assertState(order, "failed", "72 times with HTTP status 403")
+
+    @mute_logger(LOGGER)
+    def test_an_order_is_given_up_once_another_is_taken(self):
+        order = self.confirm(self.make_order())
+        self.matomo.breaks = lambda p: p.get("ec_id") == order.name
+        for hour in (0, 2, 4):
+            with self.at(hours=hour):
+                self.run_sender()
+        self.assertState(order, "pending")
+        with self.at(hours=6):
+            other = self.confirm(self.make_order())
+            self.run_sender()
+            self.assertState(other, "sent")
+        with self.at(hours=8):
+            self.run_sender()
+        self.assertState(order, "failed", "with HTTP status 500")
 
     @mute_logger(LOGGER)
     def test_a_server_that_refuses_all_orders_is_waited_for(self):

@@ -8,6 +8,9 @@ from odoo.tools import SQL, mute_logger
 
 from odoo.addons.matomo_order_tracking.const import SHOPPER_FIELDS
 from odoo.addons.matomo_order_tracking.matomo_api.privacy import ANONYMIZED, PERSONAL
+from odoo.addons.matomo_order_tracking.matomo_api.tracking import (
+    get_visitor_id_of_user,
+)
 
 from .common import (
     LOGGER,
@@ -431,7 +434,8 @@ class TestAnonymization(PrivacyCommon, MatomoPosCommon):
         (exported,) = customer._export_matomo_data()["pos.order"]
         for name in SHOPPER_FIELDS:
             self.assertEqual(exported[name], SECRETS[name])
-        self.assertEqual(exported["requests"][0]["payload"]["cid"], VISITOR)
+        visitor = get_visitor_id_of_user(SECRETS["matomo_user_id"])
+        self.assertEqual(exported["requests"][0]["payload"]["cid"], visitor)
         self.erase(customer, customer.env.user)
         self.assertAnonymized(order)
         self.assertState(order, "verified")

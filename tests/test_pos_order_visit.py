@@ -1,6 +1,10 @@
 from odoo.exceptions import ValidationError
 from odoo.tests import freeze_time, tagged
 
+from odoo.addons.matomo_order_tracking.matomo_api.tracking import (
+    get_visitor_id_of_user,
+)
+
 from .common import MatomoPosCommon
 
 
@@ -54,6 +58,21 @@ class TestPosVisit(MatomoPosCommon):
         self.run_sender()
         self.assertEqual(row.payload["idsite"], "2")
         self.assertNotEqual(row.payload["cid"], first["cid"])
+
+    def test_user_id_of_a_known_customer_if_the_site_wants_it(self):
+        self.assertNotIn("uid", self.sell(partner_id=self.customer.id))
+        self.site.sudo().send_user_id = True
+        customer = {"partner_id": self.customer.id}
+        first, second = self.sell(**customer), self.sell(**customer)
+        self.assertRegex(first["uid"], "^[0-9a-f]{32}$")
+        self.assertEqual(first["uid"], second["uid"])
+        # Matomo takes this visitor whatever its own setting says.
+        self.assertEqual(first["cid"], get_visitor_id_of_user(first["uid"]))
+        self.assertNotIn("uid", self.sell())
+        # A salesperson's order of the same customer is the same visitor's.
+        desk = self.confirm(self.make_order())
+        self.run_sender()
+        self.assertRecorded(desk, uid=first["uid"], cid=first["cid"])
 
     # === WHERE === #
 

@@ -1,9 +1,12 @@
+from datetime import timedelta
 from unittest.mock import patch
 
 import requests
 
 from odoo.tests import tagged
 from odoo.tools import mute_logger
+
+from odoo.addons.matomo_order_tracking.outbox import schedule
 
 from .common import BROWSER, LOGGER, VISITOR, CheckoutCommon, ShopperCommon
 
@@ -16,12 +19,20 @@ class TestConsent(ShopperCommon):
         super().setUp()
         self.run_matomo_js()
 
-    def assertConsent(self, cart, answer, source):
+    def assertConsent(self, cart, answer, source, has_visitor=None):
+        """Check what is stored of the shopper of a cart.
+
+        :param has_visitor: whether that is a visitor ID; None: as the answer says
+        """
         self.env.invalidate_all()
         info = cart.matomo_consent_info
         self.assertEqual((info["answer"], info["source"]), (answer, source))
-        stored = bool(cart.matomo_visitor_id), bool(cart.matomo_ip_address)
-        self.assertEqual(stored, (bool(answer), bool(answer)))
+        self.assertEqual(bool(cart.matomo_ip_address), bool(answer))
+        if has_visitor is None:
+            has_visitor = bool(answer)
+        self.assertEqual(bool(cart.matomo_visitor_id), has_visitor)
+        # The receipt explains each answer in words.
+        self.assertGreater(cart.matomo_consent.count("\n"), 1, cart.matomo_consent)
 
     def test_cookie_bar_accepted(self):
         self.accept_cookies()
@@ -63,6 +74,28 @@ class TestConsent(ShopperCommon):
         self.website.cookies_bar = False
         self.site.sudo().consent_policy = "elsewhere"
         self.assertConsent(self.add(self.chair), True, "elsewhere")
+
+    def test_elsewhere_the_server_sets_no_cookie(self):
+        """A shopper who had refused in a consent manager got Matomo's visitor cookie.
+
+        The site said that consent was obtained elsewhere, and no tag ran.
+        """
+        self.website.cookies_bar = False
+        self.site.sudo().consent_policy = "elsewhere"
+        self.opener.cookies.clear()
+        self.authenticate(None, None)
+        with patch.object(schedule, "VISITOR_PATIENCE", timedelta()):
+            cart = self.add(self.chair)
+            self.open("/shop/cart")
+            self.open("/shop/cart")
+            self.assertNotIn("_pk_", str(self.opener.cookies))
+            self.assertFalse(cart.matomo_visitor_id)
+            self.site.sudo().set_visitor_cookie = True
+            self.open("/shop/cart")
+        self.assertIn("_pk_id.1.", str(self.opener.cookies))
+        self.assertConsent(cart, True, "elsewhere", has_visitor=False)
+        self.open("/shop/cart")
+        self.assertConsent(cart, True, "elsewhere")
 
     def test_never(self):
         self.accept_cookies()
@@ -115,6 +148,170 @@ class TestConsent(ShopperCommon):
         self.opener.cookies.set("website_cookies_bar", None)
         self.open("/shop/cart")
         self.assertConsent(cart, True, "cookie_bar")
+
+
+@tagged("post_install", "-at_install")
+class TestExcludeRefused(CheckoutCommon):
+    """With the strict switch Matomo gets nothing of a shopper who refuses."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.site.sudo().write({"exclude_refused": True, "date_start": "2026-01-01"})
+
+    def setUp(self):
+        super().setUp()
+        self.run_matomo_js()
+
+    def buy(self):
+        cart = self.fill_cart()
+        self.simulate(self.pay(cart, self.demo), "done")
+        self.come_back()
+        self.end_transaction()
+        return cart
+
+    def assertExcluded(self, order):
+        self.env.invalidate_all()
+        self.assertState(order, "excluded")
+        self.assertIn("The shopper refused", order.matomo_reason)
+        self.run_sender()
+        self.assertFalse(self.matomo.bulks)
+
+    def test_refused_before_the_order(self):
+        self.answer_cookie_bar(False)
+        order = self.buy()
+        self.assertExcluded(order)
+        # A retrack does not change what the shopper said.
+        order.action_matomo_retrack()
+        self.assertExcluded(order)
+
+    def test_refused_while_the_order_waits(self):
+        self.accept_cookies()
+        order = self.buy()
+        self.assertState(order, "pending")
+        self.answer_cookie_bar(False)
+        self.open("/shop")
+        self.assertExcluded(order)
+
+    def test_refused_after_the_order_was_sent(self):
+        """It cannot be taken back; it is anonymized as without the switch."""
+        self.accept_cookies()
+        order = self.buy()
+        self.run_sender()
+        self.answer_cookie_bar(False)
+        self.open("/shop")
+        self.env.invalidate_all()
+        self.assertState(order, "sent")
+        self.assertFalse(order.matomo_visitor_id)
+
+    def test_agreed_silent_and_changed_ones_mind(self):
+        silent = self.buy()
+        self.assertState(silent, "pending")
+        self.answer_cookie_bar(False)
+        cart = self.add(self.chair)
+        self.accept_cookies()
+        self.open("/shop/cart")
+        self.confirm(cart)
+        self.assertState(cart, "pending")
+
+    def test_the_merchants_never_is_no_refusal(self):
+        self.site.sudo().consent_policy = "never"
+        self.assertState(self.buy(), "pending")
+
+    def test_the_comparison_names_them(self):
+        self.answer_cookie_bar(False)
+        order = self.buy()
+        self.run_sender()
+        order.sudo().date_order -= timedelta(days=1)
+        self.get_request(order).sudo().order_date = order.date_order
+        self.end_transaction()
+        self.run_cron("ir_cron_sweep")
+        rows = self.env["matomo.reconciliation"].search([])
+        (row,) = rows.filtered("explanation")
+        self.assertEqual(row.odoo_order_count, 0)
+        self.assertEqual(row.state, "equal")
+        self.assertIn("the shopper refused", row.explanation)
+        self.assertIn(order.name, row.explanation)
+
+
+@tagged("post_install", "-at_install")
+class TestMatomoCookie(ShopperCommon):
+    """Matomo's visitor cookie is the consent: a consent manager decides on the tag."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.website.cookies_bar = False
+        cls.site.sudo().consent_policy = "matomo_cookie"
+
+    def assertStored(self, cart, answer, source, is_stored):
+        self.env.invalidate_all()
+        info = cart.matomo_consent_info
+        self.assertEqual((info["answer"], info["source"]), (answer, source))
+        for name in ("matomo_visitor_id", "matomo_ip_address", "matomo_user_agent"):
+            self.assertEqual(bool(cart[name]), is_stored, name)
+
+    def test_accepted(self):
+        self.run_matomo_js(attribution=["spring-sale", "", 1763000000, ""])
+        cart = self.add(self.chair)
+        self.assertStored(cart, True, "visitor_cookie", True)
+        self.assertIn("consent manager let Matomo run", cart.matomo_consent)
+        self.confirm(cart)
+        self.run_sender()
+        self.assertRecorded(
+            cart, cid=VISITOR, cip="127.0.0.1", ua=BROWSER, _rcn="spring-sale"
+        )
+
+    def test_refused(self):
+        """Of a shopper who had refused, address and browser were stored.
+
+        The only policy for a foreign consent manager took everybody's yes for granted.
+        """
+        with patch.object(schedule, "VISITOR_PATIENCE", timedelta()):
+            cart = self.add(self.chair)
+            self.open("/shop/cart")
+            self.open("/shop/cart")
+        self.assertStored(cart, None, "no_visitor_cookie", False)
+        self.assertIn("has not let Matomo run", cart.matomo_consent)
+        self.assertNotIn("_pk_", str(self.opener.cookies))
+        self.confirm(cart)
+        self.run_sender()
+        recorded = self.recorded(cart)
+        self.assertEqual(recorded["cip"], "0.0.0.0")
+        self.assertNotIn("ua", recorded)
+
+    def test_accepted_later(self):
+        cart = self.add(self.chair)
+        self.assertStored(cart, None, "no_visitor_cookie", False)
+        self.run_matomo_js()
+        self.open("/shop/cart")
+        self.assertStored(cart, True, "visitor_cookie", True)
+
+    def test_a_cookie_that_disappears_is_no_refusal(self):
+        """Nothing is taken away, and nothing more is stored."""
+        self.run_matomo_js()
+        cart = self.add(self.chair)
+        self.opener.cookies.set("_pk_id.1.1fff", None)
+        self.opener.headers["Accept-Language"] = "fr"
+        self.open("/shop/cart")
+        self.assertStored(cart, True, "visitor_cookie", True)
+        self.assertNotEqual(cart.matomo_accept_language, "fr")
+        # The next cart of the same browser.
+        cart.sudo().action_cancel()
+        self.end_transaction()
+        other = self.add(self.lamp)
+        self.assertNotEqual(other, cart)
+        self.assertStored(other, None, "no_visitor_cookie", False)
+
+    def test_refused_later(self):
+        """A consent manager that calls matomo.js says a certain no."""
+        self.run_matomo_js()
+        cart = self.add(self.chair)
+        self.opener.cookies.set("_pk_id.1.1fff", None)
+        self.set_cookie("mtm_consent_removed", "1763000000001")
+        self.open("/shop/cart")
+        self.assertStored(cart, False, "matomo_cookie", False)
+        self.assertFalse(self.get_carts(cart))
 
 
 @tagged("post_install", "-at_install")

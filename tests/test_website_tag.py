@@ -3,8 +3,9 @@ import json
 from lxml import html
 
 from odoo import Command
-from odoo.exceptions import AccessError
+from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
 from .common import ShopperCommon
 
@@ -45,7 +46,7 @@ class TestTag(ShopperCommon):
         self.assertEqual(tag["data-tracker"], "https://matomo.example.com/matomo.php")
         self.assertEqual(tag["data-script"], "https://matomo.example.com/matomo.js")
         self.assertEqual(tag["data-site"], "1")
-        self.assertEqual(tag["data-ask-cookie-bar"], "1")
+        self.assertEqual(tag["data-consent"], "cookie_bar")
         self.assertEqual(tag["data-respect-dnt"], "1")
         self.assertNotIn(self.site.sudo()._get__token(), self.open("/shop").text)
 
@@ -59,9 +60,22 @@ class TestTag(ShopperCommon):
 
     def test_consent(self):
         self.site.sudo().consent_policy = "elsewhere"
-        self.assertFalse(self.get_tag()["data-ask-cookie-bar"])
+        self.assertEqual(self.get_tag()["data-consent"], "elsewhere")
         self.site.sudo().consent_policy = "never"
         self.assertIsNone(self.get_tag())
+
+    def test_without_cookies_the_shop_asks_once_what_the_browser_can_show(self):
+        self.assertNotIn("data-flags-url", self.get_tag())
+        self.site.sudo().consent_policy = "cookieless"
+        tag = self.get_tag()
+        self.assertEqual(tag["data-consent"], "cookieless")
+        answer = self.url_open(
+            tag["data-flags-url"],
+            data=json.dumps({"pdf": "1", "cookie": "1", "res": "1280x720"}),
+            headers={"Content-Type": "application/json"},
+        )
+        self.assertEqual(answer.status_code, 204)
+        self.assertNotIn("data-flags-url", self.get_tag())
 
     def test_silent_in_a_copy(self):
         self.site.sudo().database_uuid = "another"
@@ -144,6 +158,41 @@ class TestTag(ShopperCommon):
     def test_category_view(self):
         path = f"/shop/category/{self.env['ir.http']._slug(self.category)}"
         self.assertEqual(self.get_view(path), {"categories": "Seats"})
+
+    def get_search(self, path):
+        elements = self.get_page(path).xpath("//*[@data-matomo-search]")
+        self.assertLessEqual(len(elements), 1)
+        return json.loads(elements[0].get("data-matomo-search")) if elements else None
+
+    # A template of Odoo has an attribute that Odoo warns of.
+    @mute_logger("odoo.addons.base.models.ir_qweb")
+    def test_searches(self):
+        category = f"/shop/category/{self.env['ir.http']._slug(self.category)}"
+        for path, search in (
+            ("/shop", None),
+            ("/shop?search=", None),
+            ("/shop?search=chair", ("chair", 1, "")),
+            ("/shop?search=nothing%20at%20all", ("nothing at all", 0, "")),
+            (f"{category}?search=chair", ("chair", 1, "Seats")),
+            ("/website/search", None),
+            ("/website/search?search=nothing%20at%20all", ("nothing at all", 0, "")),
+        ):
+            with self.subTest(path=path):
+                found = self.get_search(path)
+                self.assertEqual(found and tuple(found.values()), search)
+        self.website.matomo_tag = False
+        self.assertIsNone(self.get_search("/shop?search=chair"))
+
+    def test_heartbeat_and_parameters_are_the_sites(self):
+        tag = self.get_tag()
+        self.assertNotIn("data-heartbeat", tag)
+        self.assertNotIn("data-parameters", tag)
+        self.site.sudo().write({"tag_heartbeat": True, "tag_parameters": "color, size"})
+        tag = self.get_tag()
+        self.assertEqual(tag["data-heartbeat"], "1")
+        self.assertEqual(tag["data-parameters"], "color size")
+        with self.assertRaises(ValidationError):
+            self.site.sudo().tag_parameters = "color access_token"
 
     def test_no_views_without_the_tag(self):
         self.website.matomo_tag = False

@@ -25,6 +25,8 @@ class SiteFacts:
     :param trouble_date: since when Matomo takes no orders; None if it does
     :param unread_date: since when Matomo cannot be read; None if it can
     :param waiting_date: since when the oldest order waits that could be sent
+    :param refused_date: since when the oldest order waits on which Matomo's server,
+        or what stands before it, fails again and again
     :param stopped_actions: names of scheduled actions that are off or do not run
     :param failed_count: orders that failed
     :param different_days: days on which Odoo and Matomo differ, and nobody knows why
@@ -39,6 +41,7 @@ class SiteFacts:
     trouble_date: datetime | None = None
     unread_date: datetime | None = None
     waiting_date: datetime | None = None
+    refused_date: datetime | None = None
     stopped_actions: Sequence[str] = ()
     failed_count: int = 0
     different_days: int = 0
@@ -76,6 +79,8 @@ def find_alerts(facts: SiteFacts) -> list[Alert]:
         alerts.append(Alert("stalled", {"since": facts.waiting_date}))
     if is_old(facts.trouble_date):
         alerts.append(Alert("outage", {"since": facts.trouble_date}))
+    elif is_old(facts.refused_date):
+        alerts.append(Alert("refused", {"since": facts.refused_date}))
     if is_old(facts.unread_date):
         alerts.append(Alert("unread", {"since": facts.unread_date}))
     if facts.failed_count:

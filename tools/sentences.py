@@ -225,6 +225,102 @@ CHANGES = {
 }
 
 
+# {consent policy of a site: what it means, and what a lawyer will ask}.
+POLICIES = {
+    "cookie_bar": lambda env: env._(
+        "The shopper's answer in the website's cookie bar decides: after a yes, the "
+        "visitor ID, campaign, IP address and browser are kept with the order, and "
+        "where the tag is blocked the server sets Matomo's visitor cookie. Your lawyer "
+        "will ask whether the bar names Matomo and its cookies before anybody agrees, "
+        "and whether a no is as easy as a yes."
+    ),
+    "matomo_cookie": lambda env: env._(
+        "For a consent manager that lets Matomo's tag run only after a yes: Matomo's "
+        "visitor cookie (_pk_id) in the browser is the yes, without it nothing is "
+        "kept, and the server sets no cookie. Your lawyer will ask whether the consent "
+        "manager really blocks the tag until then, and whether it deletes the cookie "
+        "when a shopper withdraws."
+    ),
+    "elsewhere": lambda env: env._(
+        "Everybody counts as having agreed, except those who refuse by Matomo's own "
+        "opt-out or by their browser: choose this only if nobody reaches the shop "
+        "without agreeing, as in a shop for customers under contract. Your lawyer will "
+        "ask where and when each shopper agreed, and how they withdraw."
+    ),
+    "cookieless": lambda env: env._(
+        "No cookie of Matomo is read or set: an order joins the visit of its browser "
+        "by IP address, browser, languages and the browser's features, which are kept "
+        "with the order. Your lawyer will ask on what ground you use these without "
+        "consent (some countries exempt the measurement of an audience, others do "
+        "not), how shoppers object, and how long it is all kept."
+    ),
+    "never": lambda env: env._(
+        "Nothing of a shopper is kept, Matomo's tag does not run, and each order "
+        "reaches Matomo as a visitor of its own without campaign. Your lawyer will ask "
+        "little: an order's number, products and amounts are all that is sent."
+    ),
+}
+
+
+def describe_visits(env, counts, *, can_read, anonymises, masks):
+    """Return how many web orders have joined their shopper's visit, and why not all.
+
+    :param counts: ``{value of matomo.request.visit_kind: count}`` of the last ones
+    :param can_read: whether the token may read Matomo
+    :param anonymises: whether Matomo replaces order IDs by random ones
+    :param masks: whether addresses are shortened, and visits are found by them
+    :return: sentences, one a line; "" if there is nothing to tell
+    """
+    if not can_read:
+        return env._(
+            "Whether web orders join the visit of their shopper is not known: the "
+            "token may not read Matomo."
+        )
+    total = sum(counts.values())
+    if not total:
+        return ""
+    sentences = [
+        env._(
+            "Of the last %(count)s web orders of shoppers whose data may be used, "
+            "%(joined)s joined the shopper's own visit in Matomo.",
+            count=total,
+            joined=counts.get("joined", 0),
+        )
+    ]
+    if counts.get("replaced", 0) * 2 > total:
+        sentences.append(
+            env._(
+                "Matomo gives each request a random visitor (its privacy setting "
+                "“Randomize config_ID”): as long as that is on, no order can join a "
+                "visit."
+            )
+        )
+    elif masks and counts.get("joined", 0) * 2 < total:
+        sentences.append(
+            env._(
+                "Without cookies Matomo finds a visit by the whole IP address, and "
+                "this site shortens addresses before it sends them. Let Matomo shorten "
+                "them instead (Administration, Privacy)."
+            )
+        )
+    if anonymises:
+        sentences.append(
+            env._(
+                "Matomo anonymizes order IDs: some orders cannot be found there, and "
+                "are missing in these figures."
+            )
+        )
+    return "\n".join(sentences)
+
+
+def describe_policy(env, policy):
+    """Return what a consent policy means, and what a lawyer will ask.
+
+    :param policy: a value of ``matomo.site.consent_policy``, or an empty value
+    """
+    return POLICIES[policy](env) if policy else ""
+
+
 def to_html(text):
     """Return lines of text as HTML in which nothing can be clicked.
 
@@ -257,6 +353,12 @@ ALERTS = {
     ),
     "outage": lambda env, figures: env._(
         "Matomo takes no orders since %s. They wait, and are sent when it works again.",
+        figures["since"],
+    ),
+    "refused": lambda env, figures: env._(
+        "Since %s Matomo's server fails on orders, although it accepts the token. "
+        "Often it is a firewall before Matomo: have it let POST requests to matomo.php "
+        "pass. The orders say what it answers, and are tried again for three days.",
         figures["since"],
     ),
     "unread": lambda env, figures: env._(

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from urllib.parse import urlsplit
 
 from ..matomo_api import cookies
 from ..matomo_api.arrival import (
@@ -22,6 +23,7 @@ from ..matomo_api.arrival import (
     get_host_name,
     read_arrival,
 )
+from ..matomo_api.browser import parse_features
 from ..matomo_api.texts import clean_shopper_text
 from ..matomo_api.tracking import (
     MAX_CLIENT_HINTS_LENGTH,
@@ -71,9 +73,12 @@ class HttpRequest:
     :ivar url: the whole address that the browser asks for
     :ivar arrival: where the shopper came from, as ``follow_arrival`` has returned it
         for an earlier request
+    :ivar features: what the browser can show, as ``read_features`` has returned it for
+        an earlier request
     :ivar routing_type: the type of the route that answers, e.g. ``http``, ``jsonrpc``
     :ivar has_cookie_bar: whether the website shows Odoo's cookie bar
     :ivar clicked: what the shopper clicked there; None: nothing yet
+    :ivar user_id: by which Matomo knows a shopper who is logged in; "": they are not
     """
 
     headers: Mapping[str, str]
@@ -85,9 +90,19 @@ class HttpRequest:
     method: str = "GET"
     url: str = ""
     arrival: Mapping[str, object] = field(default_factory=dict)
+    features: Mapping[str, object] = field(default_factory=dict)
     routing_type: str = "http"
     has_cookie_bar: bool = False
     clicked: bool | None = None
+    user_id: str = ""
+
+    @property
+    def path(self) -> str:
+        """The path of the address, "/" if it cannot be read."""
+        try:
+            return urlsplit(self.url).path or "/"
+        except ValueError:
+            return "/"
 
     @property
     def is_page(self) -> bool:
@@ -104,15 +119,31 @@ class ShopperPolicy:
     """The settings of a Matomo site that concern shoppers' data.
 
     :ivar idsite: the site's number in Matomo, part of the names of its cookies
-    :ivar consent: ``cookie_bar``, ``elsewhere`` or ``never``
+    :ivar consent: ``cookie_bar``, ``matomo_cookie``, ``elsewhere``, ``cookieless`` or
+        ``never``
     :ivar respect_dnt: whether Do Not Track and Global Privacy Control are a no
     :ivar ip_mask: how many bytes of an IP address are masked, 0 to 3
+    :ivar set_cookie: whether the server may set a visitor cookie where consent is
+        obtained elsewhere
     """
 
     idsite: int
     consent: str = "cookie_bar"
     respect_dnt: bool = True
     ip_mask: int = 0
+    set_cookie: bool = False
+
+    @property
+    def may_set_cookie(self) -> bool:
+        """Whether the server may set a visitor cookie for a shopper who agrees."""
+        return self.consent == "cookie_bar" or (
+            self.consent == "elsewhere" and self.set_cookie
+        )
+
+    @property
+    def uses_storage(self) -> bool:
+        """Whether the browser's cookies tell who the shopper is."""
+        return self.consent != "cookieless"
 
 
 @dataclass(frozen=True)
@@ -183,6 +214,16 @@ def read_consent(request: HttpRequest, policy: ShopperPolicy) -> Consent:
 
     Where the sources disagree, a refusal wins. A site whose consent is obtained
     elsewhere does not ask the cookie bar.
+
+    If Matomo's own cookie is the consent, a visitor ID is the yes: the website's
+    consent manager let the tag run. No visitor ID is no answer, and so is one that
+    disappears: consent managers delete cookies when a shopper withdraws, and so do
+    browsers that clean up and shoppers who change the device. What an order keeps is
+    therefore not taken away, and nothing more is stored. A consent manager that can
+    say no for certain says it with ``mtm_consent_removed``, as matomo.js does.
+
+    Without cookies there is nothing to agree to, only something to object to: a no in
+    the cookie bar or in the browser's settings counts.
     """
     if policy.respect_dnt and _asks_not_to_be_tracked(request.headers):
         return Consent(False, "do_not_track")
@@ -196,6 +237,17 @@ def read_consent(request: HttpRequest, policy: ShopperPolicy) -> Consent:
         return Consent(False, "cookie_bar")
     if policy.consent == "never":
         return Consent(False, "never")
+    if policy.consent == "cookieless":
+        return Consent(True, "cookieless")
+    if policy.consent == "matomo_cookie":
+        has_visitor_id = cookies.parse_visitor_id(
+            request.cookies, policy.idsite, request.host, request.path
+        )
+        return (
+            Consent(True, "visitor_cookie")
+            if has_visitor_id
+            else Consent(None, "no_visitor_cookie")
+        )
     if told:
         return Consent(True, "matomo_cookie")
     if clicked:
@@ -239,11 +291,20 @@ def _read_cookie_bar(request_cookies: Mapping[str, str]) -> Mapping | None:
 def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, object]:
     """Return the shopper's metadata; call it only if the shopper has agreed."""
     headers = request.headers
-    attribution = cookies.parse_attribution(
-        request.cookies, policy.idsite, now=request.time
-    )
-    if attribution == Attribution():
-        attribution = _read_kept_arrival(request)
+    visitor_id, attribution = "", Attribution()
+    if policy.uses_storage:
+        visitor_id = cookies.parse_visitor_id(
+            request.cookies, policy.idsite, request.host, request.path
+        )
+        attribution = cookies.parse_attribution(
+            request.cookies,
+            policy.idsite,
+            request.time,
+            request.host,
+            request.path,
+        )
+        if attribution == Attribution():
+            attribution = _read_kept_arrival(request)
     return {
         "matomo_ip_address": _read_address(request.remote_addr, policy.ip_mask),
         "matomo_user_agent": clean_shopper_text(
@@ -255,8 +316,10 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
         )
         or False,
         "matomo_client_hints": _read_client_hints(headers),
-        "matomo_visitor_id": cookies.parse_visitor_id(request.cookies, policy.idsite)
-        or False,
+        "matomo_browser_flags": _read_kept_features(request, policy),
+        "matomo_visitor_id": visitor_id or False,
+        # Without cookies nobody is followed from one device to another.
+        "matomo_user_id": (policy.uses_storage and request.user_id) or False,
         "matomo_attribution_info": attribution != Attribution()
         and {
             "campaign": attribution.campaign,
@@ -388,14 +451,15 @@ def _choose_metadata(
 
     The shopper who filled the cart stays its shopper, on whatever device it is
     paid. Only their own later requests bring news: the visitor ID, another
-    campaign. A changed IP address alone does not count: browsers alternate between
-    IPv4 and IPv6.
+    campaign, the next visit of a browser without cookies. A changed IP address alone
+    does not count: browsers alternate between IPv4 and IPv6.
     """
     if not current or not any(stored.values()):
         return current
     # Before the visitor has an ID, only the browser tells one from another.
     proof = "matomo_visitor_id" if stored["matomo_visitor_id"] else "matomo_user_agent"
-    if stored[proof] != current[proof] or not current["matomo_visitor_id"]:
+    is_recognized = current["matomo_visitor_id"] or current["matomo_browser_flags"]
+    if stored[proof] != current[proof] or not is_recognized:
         return {}
     if not current["matomo_attribution_info"]:
         # matomo.js's cookie may have expired; the campaign brought the shopper here.
@@ -403,6 +467,9 @@ def _choose_metadata(
             **current,
             "matomo_attribution_info": stored["matomo_attribution_info"],
         }
+    if not current["matomo_user_id"]:
+        # They have logged out, and pay by a link: Matomo goes on with their visit.
+        current = {**current, "matomo_user_id": stored["matomo_user_id"]}
     if _has_full_versions(stored) and not _has_full_versions(current):
         # The browser has been started again, and no page has asked it again.
         current = {**current, "matomo_client_hints": stored["matomo_client_hints"]}
@@ -422,6 +489,14 @@ def _has_full_versions(metadata: Mapping[str, object]) -> bool:
 #
 # matomo.js keeps it in a cookie. Where it does not run, the shopper's session keeps it,
 # with consent.
+
+
+def may_keep_arrival(consent: Consent, policy: ShopperPolicy) -> bool:
+    """Return whether the session may keep where a shopper came from.
+
+    Without cookies it does not: an order that joins the tag's visit has its campaign.
+    """
+    return bool(consent.answer) and policy.uses_storage
 
 
 def follow_arrival(request: HttpRequest) -> Mapping[str, object]:
@@ -488,16 +563,61 @@ def _read_kept_arrival(request: HttpRequest) -> Attribution:
     )
 
 
+# === BROWSERS WITHOUT COOKIES === #
+#
+# The tag tells what the browser can show, and the shopper's session keeps it for the
+# visit. It makes no difference on sites whose policy lets cookies tell the visitor.
+
+
+def read_features(
+    request: HttpRequest, policy: ShopperPolicy, body: bytes
+) -> dict[str, object]:
+    """Return what the session keeps of a browser, from what its tag has sent.
+
+    :return: the features of ``matomo_api.browser.parse_features`` and ``time``: when
+        they were told (seconds since 1970); empty if nothing may be kept
+    """
+    if policy.uses_storage or not read_consent(request, policy).answer:
+        return {}
+    features = parse_features(body)
+    return features and {**features, "time": int(request.time)}
+
+
+def is_visit_over(features: Mapping[str, object], now: float) -> bool:
+    """Return whether the visit has ended in which a browser told its features.
+
+    The tag tells them again every 30 minutes as long as the shopper opens pages.
+
+    :param now: seconds since 1970
+    """
+    return now - features["time"] >= VISIT_LENGTH + _VISIT_STEP
+
+
+def _read_kept_features(
+    request: HttpRequest, policy: ShopperPolicy
+) -> Mapping[str, object] | bool:
+    """Return the features of the request's browser, False if they are not known."""
+    features = request.features
+    if policy.uses_storage or not features or is_visit_over(features, request.time):
+        return False
+    return features
+
+
 # === THE VISITOR COOKIE === #
 
 
 def is_visitor_known(visitor_id: str | bool, consent: Consent) -> bool:
     """Return whether it is clear whose visit this is.
 
-    It is not as long as a shopper may still answer the cookie bar, or has agreed
-    and has no visitor ID yet. Where nobody was asked there is nothing to wait for.
+    It is not as long as a shopper may still answer, or has agreed and has no visitor
+    ID yet. Where nobody was asked, or no cookie names the visitor, there is nothing to
+    wait for.
     """
-    return bool(visitor_id) or consent.answer is False or consent.source == "not_asked"
+    return (
+        bool(visitor_id)
+        or consent.answer is False
+        or consent.source in ("not_asked", "cookieless")
+    )
 
 
 def follow_visitor(
@@ -507,6 +627,7 @@ def follow_visitor(
     *,
     is_known: bool,
     is_news: bool,
+    may_set_cookie: bool,
     patience: timedelta,
 ) -> tuple[float | None, bool]:
     """Decide whether the server must write matomo.js's visitor cookie.
@@ -521,6 +642,7 @@ def follow_visitor(
         (UTC); None: is not
     :param is_known: as ``is_visitor_known`` says
     :param is_news: whether the shopper has just answered
+    :param may_set_cookie: as the policy of the site says
     :param patience: how long matomo.js may take
     :return: the new ``unknown_since``, and whether to write the cookie
     """
@@ -529,7 +651,8 @@ def follow_visitor(
     if is_news or unknown_since is None:
         return request.time, False
     is_overdue = request.time - unknown_since >= patience.total_seconds()
-    return unknown_since, bool(consent.answer) and request.is_page and is_overdue
+    is_due = may_set_cookie and consent.answer and request.is_page and is_overdue
+    return unknown_since, bool(is_due)
 
 
 def prepare_visitor_cookie(

@@ -162,11 +162,13 @@ class MatomoErasure(models.TransientModel):
             cid = (request.payload or {}).get("cid", "")
             if is_visitor_id(cid):
                 visitors.setdefault(request.site_id, set()).add(cid)
+        family = self._get_partners()._get_matomo_family()
         entered = self._get_visitor_ids()
-        if entered:
+        if family or entered:
             sites = self.env["matomo.site"].with_context(active_test=False)
             for site in sites.search(allowed).sudo():
-                visitors.setdefault(site, set()).update(entered)
+                if known := entered | site._get_visitor_ids_of(family):
+                    visitors.setdefault(site, set()).update(known)
         for site, ids in visitors.items():
             # In Matomo a visitor is deleted with all orders, whosever they are here.
             requests |= requests._find_by_visitor(ids, Domain("site_id", "=", site.id))

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 import requests
 
+from ...matomo_api.tracking import get_visitor_id
+
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 
@@ -72,6 +74,8 @@ class FakeMatomo:
             "timezone": "UTC",
             "ecommerce": "1",
         }
+        # Whether the visit of an order has a page view before it.
+        self.has_pages = False
         # Matomo's privacy setting "Anonymize Order ID".
         self.anonymises = False
         # A test of one set of parameters: true if they are silently dropped.
@@ -175,7 +179,7 @@ class FakeMatomo:
         return FakeResponse(
             200,
             [
-                _visit(parameters)
+                _visit(parameters, self.has_pages)
                 for parameters in orders
                 if _is_wanted(parameters, data["segment"])
             ]
@@ -248,7 +252,7 @@ def _is_wanted(parameters, segment):
     """Return whether one of the segment's conditions selects a visit."""
     values = {
         "orderId": parameters["ec_id"],
-        "visitorId": parameters["cid"],
+        "visitorId": get_visitor_id(parameters),
         "visitEcommerceStatus": "ordered",
     }
     for condition in segment.split(","):
@@ -263,10 +267,12 @@ def _timestamp(parameters):
     return int(time.replace(tzinfo=timezone.utc).timestamp())
 
 
-def _visit(parameters):
+def _visit(parameters, has_pages):
+    page = {"type": "action", "timestamp": _timestamp(parameters) - 60}
     return {
-        "visitorId": parameters["cid"],
+        "visitorId": get_visitor_id(parameters),
         "actionDetails": [
+            *([page] if has_pages else []),
             {
                 "type": "ecommerceOrder",
                 "orderId": html.escape(parameters["ec_id"]),
@@ -288,7 +294,7 @@ def _visit(parameters):
                         parameters["ec_items"]
                     )
                 ],
-            }
+            },
         ],
     }
 

@@ -13,7 +13,9 @@ SECRETS = {
     "matomo_ip_address": "203.0.113.9",
     "matomo_user_agent": "Mozilla/5.0 (Rarebrowser)",
     "matomo_accept_language": "nl-BE",
+    "matomo_user_id": "Rareuserid",
     "matomo_client_hints": '{"platform": "Rareplatform"}',
+    "matomo_browser_flags": {"res": "7777x4444", "time": 1772500000},
     "matomo_visitor_id": VISITOR,
     "matomo_attribution_info": {
         "campaign": "Rarecampaign",
@@ -22,7 +24,7 @@ SECRETS = {
         "referrer": "https://rare.example.com/",
     },
 }
-TRACES = ("203.0.113.9", "Rare", "rare", "nl-BE", VISITOR, "1772500000")
+TRACES = ("203.0.113.9", "Rare", "rare", "nl-BE", VISITOR, "1772500000", "7777x4444")
 
 
 class PrivacyCommon(MatomoCommon):

@@ -88,21 +88,26 @@ class RealMatomo:
             self._console("config:delete", setting)
 
     @contextmanager
-    def anonymised(self):
-        """Switch Matomo's setting "Anonymize Order ID" on until the block ends."""
+    def anonymised(self, name="anonymizeOrderId"):
+        """Switch a privacy setting of Matomo on until the block ends.
+
+        :param name: ``anonymizeOrderId`` or ``randomizeConfigId``
+        """
         settings = {
             "anonymizeIPEnable": "1",
             # Matomo 5.8 has renamed it (docs/matomo.md section 19) and requires it.
             "maskLength": "2",
             "ipAddressMaskLength": "2",
             "useAnonymizedIpForVisitEnrichment": "1",
+            # Matomo 5.8 asks for it.
+            "passwordConfirmation": self.info["superuser_password"],
         }
         method = "PrivacyManager.setAnonymizeIpSettings"
-        self.call(method, **settings, anonymizeOrderId="1")
+        self.call(method, **settings, **{name: "1"})
         try:
             yield
         finally:
-            self.call(method, **settings, anonymizeOrderId="0")
+            self.call(method, **settings, **{name: "0"})
 
     @contextmanager
     def locked(self):

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from odoo.tests import tagged
 
+from ...matomo_api.tracking import get_visitor_id_of_user
 from ...outbox import schedule
 from ..common import CheckoutCommon, arrive, open_page
 from ..common.browser import BrowserCase
@@ -312,6 +313,77 @@ class TestBrowserShopper(CheckoutCommon, BrowserCase):
                     days,
                     self.real.idsite,
                 )
+
+    # === ONE CUSTOMER === #
+
+    def log_in(self, page, user):
+        """Log in on the website's own page, and come to the shop."""
+        open_page(page, "/web/login?redirect=/shop")
+        page.fill("[name='login']", user.login)
+        page.fill("[name='password']", "nora-nora-nora")
+        page.click("form.oe_login_form button[type='submit']")
+        arrive(page, "/shop")
+
+    def test_a_customer_is_one_visitor_on_all_devices(self):
+        self.site.sudo().send_user_id = True
+        user = self.make_user("nora", "base.group_portal")
+        user.sudo().password = "nora-nora-nora"
+        with self.browse() as page:
+            open_page(page, CAMPAIGN, referer=REFERRER)
+            self.answer_bar(page, accept=True)
+            self.wait_for_matomo_js(page)
+            self.log_in(page, user)
+            self.put_into_cart(page, self.chair)
+            with self.between_pages():
+                self.send()
+            (cart,) = self.get_conversions()
+            self.assertEqual(cart["idgoal"], -1)
+            self.check_out(page, self.demo)
+        order = self.get_cart()
+        self.send()
+        self.assertState(order, "verified")
+        # Page views from before the login, cart and order are one visit.
+        (visit,) = self.get_visits()
+        (conversion,) = self.get_conversions()
+        self.assertEqual((conversion["idgoal"], conversion["idorder"]), (0, order.name))
+        self.assertEqual(conversion["idvisit"], visit["idvisit"])
+        self.assertEqual(conversion["referer_name"], "spring-sale")
+        visitor = get_visitor_id_of_user(order.matomo_user_id)
+        self.assertEqual(visit["visitor"].lower(), visitor)
+        # A second device, which Matomo could not tell from a stranger's.
+        with self.browse() as page:
+            page.set_extra_http_headers({"Accept-Language": "fr"})
+            open_page(page, "/shop")
+            self.answer_bar(page, accept=True)
+            self.log_in(page, user)
+            self.put_into_cart(page, self.lamp)
+        # A salesperson sells to the same customer.
+        desk = self.confirm(self.make_order(partner_id=user.partner_id.id))
+        self.send()
+        self.assertState(desk, "verified")
+        last = {each["idvisit"]: each for each in self.get_visits()}
+        self.assertEqual(
+            {
+                last[each["idvisit"]]["visitor"].lower()
+                for each in self.get_conversions()
+            },
+            {visitor},
+        )
+        users = self.real.query(
+            "SELECT DISTINCT user_id FROM matomo_log_visit WHERE idsite = %s"
+            " AND user_id IS NOT NULL",
+            self.real.idsite,
+        )
+        self.assertEqual([each["user_id"] for each in users], [order.matomo_user_id])
+
+    def test_matomo_names_the_visitor_of_a_login_as_we_do(self):
+        user = self.make_user("o'neil&co@example.com", "base.group_portal")
+        self.site.sudo().write({"send_user_id": True, "tag_user_id": "login"})
+        order = self.confirm(self.make_order(partner_id=user.partner_id.id))
+        self.send()
+        self.assertState(order, "verified")
+        (visit,) = self.get_visits()
+        self.assertEqual(visit["visitor"].lower(), get_visitor_id_of_user(user.login))
 
     # === THE TAG === #
 

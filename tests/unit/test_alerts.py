@@ -31,6 +31,15 @@ CASES = {
         {"stopped_actions": ("send", "verify"), "waiting_date": LONG},
         [Alert("stopped", {"names": "send, verify"})],
     ),
+    "all that is sent is refused": (
+        {"refused_date": LONG},
+        [Alert("refused", {"since": LONG})],
+    ),
+    "it is refused since a moment": ({"refused_date": SHORT}, []),
+    "an outage is said, not what it refuses": (
+        {"refused_date": LONG, "trouble_date": LONG},
+        [Alert("outage", {"since": LONG})],
+    ),
     "nobody reads": ({"unread_date": LONG}, [Alert("unread", {"since": LONG})]),
     "nobody reads for a moment": ({"unread_date": SHORT}, []),
     "orders failed": ({"failed_count": 2}, [Alert("failed", {"count": 2})]),

@@ -801,11 +801,11 @@ def test_json_within_json_is_masked():
 def test_masking_takes_no_longer_than_the_answer(part):
     client = Client("", "\\" + TOKEN)
     body = part * (1_000_000 // len(part))
-    start = time.monotonic()
+    start = time.process_time()
     client._mask_bytes(body)
     client._mask_bytes(b"&#" + b"0" * 1_000_000)
     # The square of the length would take minutes.
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_headers_that_cannot_be_read_are_not_logged(server, client, caplog):

@@ -1,5 +1,6 @@
 """The cookies of matomo.js, and false ones that anybody may send."""
 
+import hashlib
 import json
 import re
 from urllib.parse import quote
@@ -46,6 +47,77 @@ SPRING = Attribution("spring-sale", "cabinet", 1762178400, "https://www.google.c
 )
 def test_visitor_id(cookies):
     assert parse_visitor_id(cookies, 1) == ID
+
+
+def make_name(place):
+    return f"_pk_id.1.{hashlib.sha1(place.encode()).hexdigest()[:4]}"
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "used", "others"),
+    [
+        # Another Matomo has a site 1, too, and its cookie on the whole domain.
+        ("shop.example.com", "/", "shop.example.com/", [".example.com/"]),
+        ("Shop.Example.com:8069", "/", "shop.example.com/", [".example.com/"]),
+        ("shop.example.com.", "/", "shop.example.com/", ["example.com/"]),
+        # A cookie of the host with setCookieDomain, and of the domain above.
+        ("shop.example.com", "/", ".shop.example.com/", [".example.com/"]),
+        # No cookie of this host: the nearest domain above it.
+        ("a.b.example.com", "/", ".b.example.com/", [".example.com/", "b.com/"]),
+        ("shop.example.com", "/", ".example.com/", ["blog.example.com/", "x/"]),
+        ("shop.example.com", "/", "example.com/", ["blog.example.com/"]),
+        # A country's shop below a path (matomo #8112: matomo.js leaves two cookies).
+        ("example.com", "/de/shop", "example.com/de", ["example.com/", "x/"]),
+        ("example.com", "/de/shop", "example.com/de/", ["example.com/"]),
+        ("example.com", "/de/shop", "example.com/", ["example.com/fr"]),
+        ("localhost:8069", "/shop", "localhost/", [".example.com/"]),
+        ("127.0.0.1", "/shop", "127.0.0.1/", ["localhost/"]),
+        # Below a host the visitor of a public suffix cannot have been set.
+        ("shop.example.com", "/", "shop.example.com/", ["com/", ".com/"]),
+    ],
+)
+def test_the_cookie_that_matomo_js_uses_on_this_page(host, path, used, others):
+    """Of two Matomos on one domain the newer visitor was taken, whosever it was."""
+    newer = {make_name(other): f"{'f' * 16}.1790000000." for other in others}
+    own = {make_name(used): f"{ID}.1762178400."}
+    for cookies in (newer | own, own | newer):
+        assert parse_visitor_id(cookies, 1, host, path) == ID
+    # One that is broken does not count.
+    broken = newer | {make_name(used): "broken"}
+    assert parse_visitor_id(broken, 1, host, path) == "f" * 16
+
+
+def test_of_unknown_cookies_the_newest():
+    cookies = {
+        "_pk_id.1.aaaa": f"{'f' * 16}.1762178400.",
+        "_pk_id.1.bbbb": f"{ID}.1762178401.",
+        "_pk_id.1.cccc": "e" * 16,
+    }
+    assert parse_visitor_id(cookies, 1, "shop.example.com", "/shop") == ID
+
+
+@pytest.mark.parametrize(
+    "host", ["", "[", "[::1]:8069", "." * 300, "ä.example", "\x00"]
+)
+@pytest.mark.parametrize("path", ["", "/", "/" * 5000, "/ä/\udc80", "x" * 5000])
+def test_pages_of_strangers(host, path):
+    cookies = {"_pk_id.1.343e": f"{ID}.1762178400."}
+    assert parse_visitor_id(cookies, 1, host, path) == ID
+
+
+def test_the_attribution_of_this_page():
+    def make(campaign, time):
+        return quote(json.dumps([campaign, "", time, ""]))
+
+    cookies = {
+        "_pk_ref.1.62df": make("blog", 1_762_178_500),
+        "_pk_ref.1.343e": make("shop", 1_762_178_400),
+    }
+    found = parse_attribution(cookies, 1, NOW, "shop.example.com", "/shop")
+    assert found.campaign == "shop"
+    cookies["_pk_ref.1.343e"] = "broken"
+    found = parse_attribution(cookies, 1, NOW, "shop.example.com", "/shop")
+    assert found.campaign == "blog"
 
 
 @pytest.mark.parametrize(

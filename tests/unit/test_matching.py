@@ -15,6 +15,7 @@ from matomo_order_tracking.matomo_api.matching import (
     find_differences,
     find_revenue,
     get_owner,
+    get_visit_kind,
     is_anonymised_match,
     is_at_other_time,
     is_same_moment,
@@ -138,6 +139,32 @@ def test_a_tag_tells_of_the_same_sale(recorded, expected):
     assert owner(sent, **values) == expected
     # Tills and salespeople have no tag.
     assert owner(replace(sent, cart_created=None), **values) == Owner.OTHER
+
+
+@pytest.mark.parametrize(
+    ("payload", "recorded", "kind"),
+    [
+        ({}, {"has_page": True, "has_page_before": True}, "joined"),
+        # Page views of another tag have renamed the visitor.
+        (
+            {},
+            {"has_page": True, "has_page_before": True, "visitor_id": OTHER},
+            "joined",
+        ),
+        ({}, {"has_page": True, "visitor_id": OTHER}, "apart"),
+        ({}, {}, "apart"),
+        ({}, {"visitor_id": OTHER}, "replaced"),
+        # An ID that is only proposed may be refused.
+        ({"cid": None, "_id": VISITOR}, {"visitor_id": OTHER}, "apart"),
+        # Nothing of the shopper was sent, or it was removed since.
+        ({"ua": None}, {"has_page": True, "has_page_before": True}, None),
+        ({"ua": "XYZBLANKED"}, {}, None),
+    ],
+)
+def test_in_whose_visit_an_order_stands(payload, recorded, kind):
+    sent = {**PAYLOAD, "ua": "Firefox", **payload}
+    sent = {name: value for name, value in sent.items() if value is not None}
+    assert get_visit_kind(sent, replace(RECORDED, **recorded)) == kind
 
 
 def test_the_times_of_matomo_are_those_of_its_site():

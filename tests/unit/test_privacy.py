@@ -16,7 +16,7 @@ from matomo_order_tracking.matomo_api.privacy import (
     withdraw_salesperson,
     withdraw_shopper,
 )
-from matomo_order_tracking.matomo_api.tracking import tracking_url
+from matomo_order_tracking.matomo_api.tracking import get_visitor_id, tracking_url
 
 PARAMETERS = st.dictionaries(
     st.sampled_from([*PERSONAL, "revenue", "ec_id", "ec_items", "cdt", "url"]),
@@ -49,6 +49,17 @@ def test_a_withdrawn_shopper():
     assert withdraw_shopper(parameters) == {"cid": "personal", "cip": "0.0.0.0"}
     other = withdraw_shopper(parameters, "fedcba9876543210")
     assert other == {"cid": "fedcba9876543210", "cip": "0.0.0.0"}
+
+
+def test_a_withdrawn_browser_has_a_visitor_of_its_own():
+    """Without the browser, Matomo must not look for a visit of the same browser."""
+    parameters = {"_id": "a", "cip": "203.0.113.9", "ua": "Browser/1.0", "pdf": "1"}
+    assert withdraw_shopper(parameters) == {"cid": "a", "cip": "0.0.0.0"}
+    assert withdraw_shopper(parameters, "b") == {"cid": "b", "cip": "0.0.0.0"}
+    assert withdraw_everybody(parameters, "b") == {"cid": "b", "cip": "0.0.0.0"}
+    refund = {"cid": "c", "cip": "203.0.113.9", "ua": "Browser/1.0"}
+    limited = {"cid": "a", "cip": "203.0.113.9", "ua": "Browser/1.0"}
+    assert limit_shopper(refund, parameters) == limited
 
 
 @pytest.mark.parametrize(
@@ -84,7 +95,8 @@ def test_nobody_is_told_what_was_not_told(parameters, told, is_anonymized):
     for name in {*PERSONAL} - {"cip", "cid"} & limited.keys():
         assert limited.get(name) in (None, parameters.get(name))
         assert name not in limited or (name in told and told[name] != ANONYMIZED)
-    assert limited["cid"] == ("a" if is_anonymized else told.get("cid", "a"))
+    sent = "" if is_anonymized else get_visitor_id(told)
+    assert limited["cid"] == (sent or "a")
     if is_anonymized:
         assert limited["cip"] == "0.0.0.0"
         assert {name for name in limited if is_personal(name)} == {"cip", "cid"}

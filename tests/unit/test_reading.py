@@ -409,3 +409,25 @@ def test_no_days():
 def test_no_day_totals(answer):
     with pytest.raises(ServerTrouble):
         day_totals(FakeClient(answer), 1, FIRST, LAST)
+
+
+# === THE VISIT OF AN ORDER === #
+
+
+@pytest.mark.parametrize(
+    ("actions", "has_page", "has_page_before"),
+    [
+        ([], False, False),
+        ([{"type": "action", "timestamp": 1763736300}], True, True),
+        ([{"type": "action", "timestamp": "1763736369"}], True, True),
+        ([{"type": "action", "timestamp": 1763736400}], True, False),
+        ([{"type": "action"}, {"type": "action", "timestamp": "x"}], True, True),
+        ([{"type": "event", "timestamp": 1763736300}], False, False),
+        ([None, 5, "action", {"type": None}], False, False),
+    ],
+)
+def test_pages_in_the_visit_of_an_order(actions, has_page, has_page_before):
+    answer = visit()
+    answer["actionDetails"][:2] = actions
+    order = read_orders(FakeClient([answer]), 1, ["H-1"], FIRST, LAST).orders["H-1"]
+    assert (order.has_page, order.has_page_before) == (has_page, has_page_before)

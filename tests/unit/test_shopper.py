@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matomo_order_tracking.matomo_api.browser import FLAGS
 from matomo_order_tracking.tools import shopper
 from matomo_order_tracking.tools.shopper import (
     Consent,
@@ -37,7 +38,9 @@ EMPTY = dict.fromkeys(
         "matomo_user_agent",
         "matomo_accept_language",
         "matomo_client_hints",
+        "matomo_browser_flags",
         "matomo_visitor_id",
+        "matomo_user_id",
         "matomo_attribution_info",
     ),
     False,
@@ -57,6 +60,7 @@ def make_metadata(**values):
 
 REFUSED = {"mtm_consent_removed": "1763000000000"}
 AGREED = {"mtm_consent": "1763000000000"}
+FOLLOWED = {"_pk_id.1.1fff": f"{VISITOR}.1763000000."}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +87,24 @@ AGREED = {"mtm_consent": "1763000000000"}
         # "elsewhere" does not ask the cookie bar.
         ("elsewhere", {}, {}, False, True, "elsewhere"),
         ("elsewhere", {}, AGREED, None, True, "elsewhere"),
+        # Matomo's visitor ID is the yes, its absence is no answer. A no comes first.
+        ("matomo_cookie", {}, FOLLOWED, None, True, "visitor_cookie"),
+        ("matomo_cookie", {}, FOLLOWED, True, True, "visitor_cookie"),
+        ("matomo_cookie", {}, {}, None, None, "no_visitor_cookie"),
+        ("matomo_cookie", {}, {}, True, None, "no_visitor_cookie"),
+        ("matomo_cookie", {}, AGREED, None, None, "no_visitor_cookie"),
+        ("matomo_cookie", {}, {"_pk_id.2.1fff": VISITOR}, None, None)
+        + ("no_visitor_cookie",),
+        ("matomo_cookie", {}, {"_pk_id.1.1fff": "x"}, None, None, "no_visitor_cookie"),
+        ("matomo_cookie", {}, FOLLOWED, False, False, "cookie_bar"),
+        ("matomo_cookie", {}, FOLLOWED | REFUSED, None, False, "matomo_cookie"),
+        ("matomo_cookie", {"DNT": "1"}, FOLLOWED, None, False, "do_not_track"),
+        # Without cookies nobody is asked, and anybody may object.
+        ("cookieless", {}, {}, None, True, "cookieless"),
+        ("cookieless", {}, FOLLOWED | AGREED, True, True, "cookieless"),
+        ("cookieless", {}, {}, False, False, "cookie_bar"),
+        ("cookieless", {}, REFUSED, None, False, "matomo_cookie"),
+        ("cookieless", {"Sec-GPC": "1"}, {}, None, False, "do_not_track"),
         # The cookie bar.
         ("cookie_bar", {}, {}, False, False, "cookie_bar"),
         ("cookie_bar", {}, {}, True, True, "cookie_bar"),
@@ -169,6 +191,62 @@ def test_is_refusal(answer, source, is_refusal):
     assert Consent(answer, source).is_refusal is is_refusal
 
 
+# === BROWSERS WITHOUT COOKIES === #
+
+COOKIELESS = ShopperPolicy(idsite=1, consent="cookieless")
+FEATURES = {name: "0" for name in FLAGS} | {"pdf": "1", "cookie": "1"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "headers", "is_kept"),
+    [
+        (COOKIELESS, {}, True),
+        (COOKIELESS, {"DNT": "1"}, False),
+        (POLICY, {}, False),
+        (ShopperPolicy(1, "never"), {}, False),
+        (ShopperPolicy(1, "cookie_bar"), {}, False),
+        (ShopperPolicy(1, "matomo_cookie"), {}, False),
+    ],
+)
+def test_features_are_kept_only_without_cookies(policy, headers, is_kept):
+    body = b'{"pdf":1,"cookie":1}'
+    kept = shopper.read_features(make_request(headers), policy, body)
+    assert kept == (FEATURES | {"time": int(NOW)} if is_kept else {})
+    assert shopper.read_features(make_request(headers), policy, b"{}") == {}
+
+
+@pytest.mark.parametrize(
+    ("age", "policy", "is_known"),
+    [
+        (0, COOKIELESS, True),
+        (1800, COOKIELESS, True),
+        # The visit is over.
+        (2101, COOKIELESS, False),
+        # The policy has changed since.
+        (0, POLICY, False),
+    ],
+)
+def test_features_are_known_for_a_visit(age, policy, is_known):
+    features = FEATURES | {"time": int(NOW) - age}
+    metadata = read_metadata(make_request(features=features), policy)
+    assert metadata["matomo_browser_flags"] == (features if is_known else False)
+
+
+def test_the_next_visit_of_a_browser_without_cookies_is_news():
+    yes = Consent(True, "cookieless")
+    old = make_metadata(user_agent="Firefox", browser_flags=FEATURES | {"time": 1})
+    new = make_metadata(user_agent="Firefox", browser_flags=FEATURES | {"time": 2})
+    receipt = {"answer": True, "source": "cookieless"}
+    changed = {"matomo_browser_flags": FEATURES | {"time": 2}}
+    assert merge_visit(old, receipt, Visit(yes, NOW, new)) == changed
+    # Another browser pays, or the tag has not told its features yet.
+    for current in (
+        new | {"matomo_user_agent": "Chrome"},
+        new | {"matomo_browser_flags": False},
+    ):
+        assert merge_visit(old, receipt, Visit(yes, NOW, current)) == {}
+
+
 # === CRAWLERS === #
 
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15"
@@ -237,6 +315,26 @@ def test_prefetched(headers, is_prefetched):
 # === METADATA === #
 
 
+def test_nothing_is_read_from_the_browsers_storage_without_cookies():
+    request = make_request(
+        {"User-Agent": "Mozilla/5.0"},
+        FOLLOWED | {"_pk_ref.1.1fff": '["spring","chair",1763000000,""]'},
+        arrival={
+            "campaign": "spring",
+            "keyword": "",
+            "timestamp": int(NOW),
+            "referrer": "",
+            "seen": int(NOW),
+        },
+    )
+    policy = replace(POLICY, consent="cookieless")
+    visit = read_visit(request, policy)
+    assert visit.metadata == make_metadata(user_agent="Mozilla/5.0")
+    assert not shopper.may_keep_arrival(visit.consent, policy)
+    assert shopper.may_keep_arrival(YES, POLICY)
+    assert not shopper.may_keep_arrival(SILENCE, POLICY)
+
+
 def test_visit():
     request = make_request(
         {
@@ -262,7 +360,9 @@ def test_visit():
             "matomo_ip_address": "203.0.113.9",
             "matomo_user_agent": "Mozilla/5.0",
             "matomo_accept_language": "nl-BE,nl;q=0.9",
+            "matomo_browser_flags": False,
             "matomo_visitor_id": VISITOR,
+            "matomo_user_id": False,
             "matomo_attribution_info": {
                 "campaign": "spring",
                 "keyword": "chair",
@@ -279,6 +379,11 @@ def test_visit():
         "mobile": True,
         "platform": "Linux",
     }
+
+
+def test_a_shopper_who_is_logged_in():
+    request = make_request(user_id="7")
+    assert read_metadata(request, POLICY) == EMPTY | {"matomo_user_id": "7"}
 
 
 def test_a_request_that_says_nothing():
@@ -693,7 +798,9 @@ LIMITS = {
     policy=st.builds(
         ShopperPolicy,
         idsite=st.just(1),
-        consent=st.sampled_from(["cookie_bar", "elsewhere", "never"]),
+        consent=st.sampled_from(
+            ["cookie_bar", "matomo_cookie", "elsewhere", "cookieless", "never"]
+        ),
         respect_dnt=st.booleans(),
         ip_mask=st.integers(0, 3),
     ),
@@ -826,6 +933,24 @@ NOT_ASKED = KNOWN | {"matomo_client_hints": '{"brands": []}'}
         ),
         pytest.param(
             KNOWN,
+            KNOWN | {"matomo_user_id": "7"},
+            {"matomo_user_id": "7"},
+            id="a shopper logs in",
+        ),
+        pytest.param(
+            KNOWN | {"matomo_user_id": "7"},
+            KNOWN | {"matomo_accept_language": "fr"},
+            {"matomo_accept_language": "fr"},
+            id="a shopper logs out, and pays by a link",
+        ),
+        pytest.param(
+            KNOWN | {"matomo_user_id": "7"},
+            KNOWN | {"matomo_user_id": "8", "matomo_visitor_id": OTHER},
+            {},
+            id="another customer on another device",
+        ),
+        pytest.param(
+            KNOWN,
             KNOWN | {"matomo_ip_address": "2001:db8::1"},
             {},
             id="only another address",
@@ -871,7 +996,9 @@ METADATA = st.fixed_dictionaries(
         "matomo_user_agent": st.sampled_from([False, "Firefox", "Phone"]),
         "matomo_accept_language": st.sampled_from([False, "nl", "fr"]),
         "matomo_client_hints": st.sampled_from([False, "{}"]),
+        "matomo_browser_flags": st.sampled_from([False, {"pdf": "1", "time": 1}]),
         "matomo_visitor_id": st.sampled_from([False, VISITOR, OTHER]),
+        "matomo_user_id": st.sampled_from([False, "7"]),
         "matomo_attribution_info": st.sampled_from([False, {"campaign": "spring"}]),
     }
 )
@@ -927,6 +1054,8 @@ def test_any_visits(visits):
         (False, SILENCE, False),
         (False, NO, True),
         (False, Consent(None, "not_asked"), True),
+        (False, Consent(None, "no_visitor_cookie"), False),
+        (False, Consent(True, "cookieless"), True),
     ],
 )
 def test_is_visitor_known(visitor_id, consent, is_known):
@@ -978,10 +1107,37 @@ def test_follow_visitor(request_, consent, since, is_known, is_news, expected):
             since,
             is_known=is_known,
             is_news=is_news,
+            may_set_cookie=True,
             patience=timedelta(seconds=2),
         )
         == expected
     )
+
+
+@pytest.mark.parametrize(
+    ("consent", "set_cookie", "may_set_cookie"),
+    [
+        ("cookie_bar", False, True),
+        ("matomo_cookie", True, False),
+        ("elsewhere", False, False),
+        ("elsewhere", True, True),
+        ("cookieless", True, False),
+        ("never", True, False),
+    ],
+)
+def test_the_policy_decides_on_the_cookie(consent, set_cookie, may_set_cookie):
+    policy = ShopperPolicy(1, consent, set_cookie=set_cookie)
+    assert policy.may_set_cookie is may_set_cookie
+    _since, is_due = follow_visitor(
+        PAGE,
+        YES,
+        LONG_AGO,
+        is_known=False,
+        is_news=False,
+        may_set_cookie=policy.may_set_cookie,
+        patience=timedelta(seconds=2),
+    )
+    assert is_due is may_set_cookie
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])

@@ -5,7 +5,11 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matomo_order_tracking.matomo_api.tag import has_ecommerce_calls, has_tag
+from matomo_order_tracking.matomo_api.tag import (
+    has_ecommerce_calls,
+    has_tag,
+    read_parameters,
+)
 
 URL = "https://matomo.example.com/"
 # As Matomo tells people to paste it.
@@ -66,6 +70,26 @@ def test_tag_of_an_address_with_its_port():
 )
 def test_no_tag_of_this_site(code):
     assert not has_tag(code, URL, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "wrong"),
+    [
+        ("", [], []),
+        ("color", ["color"], []),
+        (" color,size  size\nref-2 ", ["color", "size", "ref-2"], []),
+        ("keyword order", ["keyword", "order"], []),
+        ("access_token color", ["color"], ["access_token"]),
+        (
+            "pid hash email login_name api_key promo_code signature user",
+            [],
+            "pid hash email login_name api_key promo_code signature user".split(),
+        ),
+        ("a=b <b> é 7 " + "a" * 51, [], ["a=b", "<b>", "é", "7", "a" * 51]),
+    ],
+)
+def test_parameters_that_matomo_may_learn(text, names, wrong):
+    assert read_parameters(text) == (names, wrong)
 
 
 @given(st.text(max_size=2000))

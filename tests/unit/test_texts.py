@@ -61,9 +61,9 @@ def test_decode_entities_leaves_nothing_to_decode(text):
 )
 def test_decode_entities_takes_no_longer_for_deep_ones(text):
     """A text of a Matomo that somebody else rules kept Odoo busy for hours."""
-    start = time.monotonic()
+    start = time.process_time()
     decode_entities(text)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @given(st.text())

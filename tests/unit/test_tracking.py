@@ -19,8 +19,10 @@ from matomo_order_tracking.matomo_api.tracking import (
     Visitor,
     api_url,
     fit_order_ref,
+    get_visitor_id,
     order_parameters,
     order_ref_key,
+    refund_parameters,
     tracker_url,
     tracking_url,
 )
@@ -69,6 +71,30 @@ def test_order():
         "ec_items": items,
         "ec_id": "SO-1",
     }
+
+
+def test_a_browser_without_cookies_is_recognized_only_as_a_whole():
+    """An order with its features alone would join the visit of a stranger."""
+    features = {"pdf": "1", "cookie": "1", "res": "1920x1080"}
+    browser = replace(
+        VISITOR,
+        ip_address="203.0.113.9",
+        user_agent="Firefox",
+        browser_features=features,
+    )
+    whole = parameters(visitor=browser)
+    assert {name: whole[name] for name in features} == features
+    assert whole["_id"] == VISITOR.visitor_id
+    assert "cid" not in whole
+    assert get_visitor_id(whole) == VISITOR.visitor_id
+    for name, value in (("ip_address", ""), ("user_agent", "")):
+        part = parameters(visitor=replace(browser, **{name: value}))
+        assert part["cid"] == get_visitor_id(part) == VISITOR.visitor_id
+        assert not part.keys() & {"_id", *features}
+    assert get_visitor_id({}) == ""
+    refund = refund_parameters(3, "SO-1", Decimal("1"), ORDER.time, browser, PAGE)
+    assert refund["cid"] == VISITOR.visitor_id
+    assert not refund.keys() & {"_id", *features}
 
 
 @pytest.mark.parametrize(

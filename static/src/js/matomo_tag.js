@@ -7,8 +7,9 @@
 (() => {
     "use strict";
 
-    // What Matomo may learn of an address: campaigns, and what was searched and paged.
-    // Other parameters may open a document to whoever has them.
+    // What Matomo may learn of an address: campaigns, what was searched and paged, and
+    // what the site's settings name. Other parameters may open a document to whoever has
+    // them.
     const PARAMETERS =
         /^((utm|mtm|pk|piwik|matomo)_\w+|gclid|gbraid|wbraid|dclid|msclkid|fbclid|search|page)$/;
     // Pages of one person, and pages whose path is a secret.
@@ -43,33 +44,64 @@
     // The readable names of products and pages have no such parts.
     const TOKEN =
         /[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{16,}/i;
+    // Pages of the shop that Odoo gives no title of their own, or one in the language of
+    // the shopper. Orders and carts from the server have such titles, too.
+    const SHOP_PAGES = new Map([
+        ["cart", "Web shop cart"],
+        ["address", "Web shop checkout: address"],
+        ["checkout", "Web shop checkout: delivery"],
+        ["extra_info", "Web shop checkout: extra information"],
+        ["payment", "Web shop checkout: payment"],
+        ["confirmation", "Web shop order"],
+    ]);
     // Where Odoo keeps the files of public pages.
     const FILES = "/web/content/";
     const DOWNLOAD =
         /\.(7z|apk|avi|bz2|csv|dmg|docx?|epub|exe|gz|iso|mp[34]|mpe?g|od[bfgpst]|pdf|pptx?|rar|tar|txt|wav|webm|xlsx?|xml|zip)$/i;
+    // What a consent manager tells matomo.js through its queue, and what that means.
+    const ANSWERS = new Map([
+        ["setConsentGiven", true],
+        ["rememberConsentGiven", true],
+        ["setCookieConsentGiven", true],
+        ["rememberCookieConsentGiven", true],
+        ["forgetConsentGiven", false],
+        ["forgetCookieConsentGiven", false],
+        ["optUserOut", false],
+    ]);
+    // What matomo.js tells of a browser's plugins, and of its screen.
+    const FLAGS = ["pdf", "qt", "realp", "wma", "fla", "java", "ag", "cookie", "res"];
     const settings = document.currentScript.dataset;
+    const parameters = new Set((settings.parameters || "").split(" ").filter(Boolean));
     // Calls a method of our tracker, once there is one: name, values.
     let call = null;
+    // Whether the shopper has said no on this page.
+    let isEnded = false;
 
-    function isRefused() {
+    /** Whether the browser asks not to be tracked. */
+    function isObjected() {
         const isAsked = navigator.doNotTrack === "1" || navigator.globalPrivacyControl;
-        return Boolean(
-            (settings.respectDnt && isAsked) ||
-                document.cookie.includes("mtm_consent_removed=")
-        );
+        return Boolean(settings.respectDnt && isAsked);
+    }
+
+    function hasCookie(name) {
+        return new RegExp(`(^|; )${name}=[^;]`).test(document.cookie);
+    }
+
+    /** The parts of a path, without the language of the page. */
+    function getParts(path) {
+        const parts = path.split("/").filter(Boolean);
+        return LANGUAGE.test(parts[0]) && !PRIVATE_PAGES.has(parts[0])
+            ? parts.slice(1)
+            : parts;
     }
 
     /** Whether an address is one person's, or a secret itself. */
     function isPrivate(path) {
-        const [first, second] = path.split("/").filter(Boolean);
-        return (
-            PRIVATE_PAGES.has(first) ||
-            (LANGUAGE.test(first) && PRIVATE_PAGES.has(second))
-        );
+        return PRIVATE_PAGES.has(getParts(path)[0]);
     }
 
-    /** Whether "accept all" was clicked in the website's cookie bar, now or before. */
-    function isAccepted() {
+    /** What was clicked in the website's cookie bar: all, only essential, or nothing. */
+    function readCookieBar() {
         const cookie = document.cookie
             .split("; ")
             .find((each) => each.startsWith("website_cookies_bar="));
@@ -77,7 +109,7 @@
             const value = decodeURIComponent(cookie.slice(cookie.indexOf("=") + 1));
             return JSON.parse(value).optional === true;
         } catch {
-            return false;
+            return null;
         }
     }
 
@@ -89,7 +121,9 @@
             .map((part) => (TOKEN.test(part) ? "-" : part))
             .join("/");
         const kept = new URLSearchParams(
-            [...searchParams].filter(([name]) => PARAMETERS.test(name))
+            [...searchParams].filter(
+                ([name]) => PARAMETERS.test(name) || parameters.has(name)
+            )
         ).toString();
         return `${origin}${path}${kept && "?"}${kept}`;
     }
@@ -172,15 +206,63 @@
             ["setCustomUrl", withoutSecrets(location.href)],
             ["setReferrerUrl", getReferrer()],
         ];
-        const element = document.querySelector("[data-matomo-view]");
-        if (element) {
-            const {name, categories, price} = JSON.parse(element.dataset.matomoView);
+        if (settings.consent === "cookieless") {
+            calls.unshift(["disableCookies"]);
+        }
+        if (settings.userId) {
+            calls.push(["setUserId", settings.userId]);
+        }
+        if (settings.heartbeat) {
+            calls.push(["enableHeartBeatTimer"]);
+        }
+        const [first, second] = getParts(location.pathname);
+        if (first === "shop" && SHOP_PAGES.has(second)) {
+            calls.push(["setDocumentTitle", SHOP_PAGES.get(second)]);
+        }
+        const search = readElement("matomoSearch");
+        if (search) {
+            // Matomo counts a search instead of a page view.
+            const {keyword, category, count} = search;
+            return [...calls, ["trackSiteSearch", keyword, category || false, count]];
+        }
+        const view = readElement("matomoView");
+        if (view) {
+            const {name, categories, price} = view;
             calls.push(["setEcommerceView", false, name || false, categories, price]);
         }
-        return [...calls, ["trackPageView"]];
+        // Without cookies an order joins the visit only if it has the same flags.
+        const then = settings.flagsUrl ? [undefined, undefined, tellFlags] : [];
+        return [...calls, ["trackPageView", ...then]];
+    }
+
+    /** What a template of the addon says of this page, null if there is none. */
+    function readElement(name) {
+        const attribute = name.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`);
+        const element = document.querySelector(`[data-${attribute}]`);
+        return element && JSON.parse(element.dataset[name]);
+    }
+
+    /**
+     * Tell the shop what matomo.js has told Matomo of the browser.
+     *
+     * matomo.js hands out the request that it has sent, and these flags by no other way.
+     */
+    function tellFlags({request = "", success = false} = {}) {
+        const sent = [...new URLSearchParams(request)];
+        const flags = sent.filter(([name]) => FLAGS.includes(name));
+        if (success && flags.length) {
+            fetch(settings.flagsUrl, {
+                method: "POST",
+                headers: {"Content-Type": "application/json"},
+                body: JSON.stringify(Object.fromEntries(flags)),
+                credentials: "same-origin",
+                keepalive: true,
+            }).catch(() => {});
+        }
     }
 
     function start() {
+        isEnded = false;
         if (call || isTracked()) {
             return;
         }
@@ -191,7 +273,10 @@
             call = (name, ...values) =>
                 tracker ? tracker[name](...values) : later.push([name, ...values]);
             load(() => {
-                if (!isTracked()) {
+                if (settings.consent === "matomo_cookie") {
+                    watchQueue();
+                }
+                if (!isEnded && !isTracked()) {
                     const {tracker: address, site} = settings;
                     tracker = window.Matomo.getTracker(address, site);
                     later.forEach((each) => call(...each));
@@ -208,22 +293,72 @@
         load();
     }
 
-    if (isRefused() || isPrivate(location.pathname)) {
+    /** End the tag on this page; the next one does not start it. */
+    function stop() {
+        isEnded = true;
+        // Removes its cookies, too. Without the second call matomo.js would go on
+        // without cookies on this page.
+        call?.("disableCookies");
+        call?.("requireConsent");
+    }
+
+    /**
+     * Follow the consent manager of the shop, whichever it is.
+     *
+     * It does not know this tag. It pushes its answer into the queue of matomo.js on each
+     * page, as Matomo's guides for consent managers say, or has matomo.js remember it.
+     */
+    function followManager() {
+        const isRemembered =
+            !hasCookie("mtm_consent_removed") &&
+            (hasCookie("mtm_consent") ||
+                hasCookie("mtm_cookie_consent") ||
+                hasCookie(`[\\w-]*id\\.${settings.site}\\.[0-9a-f]+`));
+        if (watchQueue() ?? isRemembered) {
+            start();
+        }
+    }
+
+    /** Watch the queue of matomo.js from now on. Return the answer that is in it. */
+    function watchQueue() {
+        const queue = (window._paq ??= []);
+        const {push} = queue;
+        queue.push = (...calls) => {
+            // Before matomo.js gets the calls, which it empties.
+            const answer = readAnswer(calls);
+            const result = push.apply(queue, calls);
+            if (answer !== undefined) {
+                (answer ? start : stop)();
+            }
+            return result;
+        };
+        return readAnswer(Array.from(queue));
+    }
+
+    /** The last answer of a consent manager among calls of matomo.js, if there is one. */
+    function readAnswer(calls) {
+        return calls
+            .map((each) => ANSWERS.get(each?.[0]))
+            .findLast((answer) => answer !== undefined);
+    }
+
+    if (isPrivate(location.pathname) || isObjected()) {
         return;
     }
     document.addEventListener("click", followLink, true);
     document.addEventListener("auxclick", followLink, true);
-    if (!settings.askCookieBar || isAccepted()) {
-        start();
-    } else {
-        document.addEventListener("optionalCookiesAccepted", start);
-    }
-    document.addEventListener("optionalCookiesDenied", () => {
-        if (call && settings.askCookieBar) {
-            // Removes its cookies, too; the next page does not start it. Without the
-            // second call matomo.js would go on without cookies on this page.
-            call("disableCookies");
-            call("requireConsent");
+    if (settings.consent === "matomo_cookie") {
+        followManager();
+    } else if (!hasCookie("mtm_consent_removed")) {
+        if (settings.consent === "elsewhere") {
+            start();
+            return;
         }
-    });
+        // Without cookies there is nothing to agree to, but a no counts.
+        if (readCookieBar() ?? settings.consent === "cookieless") {
+            start();
+        }
+        document.addEventListener("optionalCookiesAccepted", start);
+        document.addEventListener("optionalCookiesDenied", stop);
+    }
 })();

@@ -1,0 +1,31 @@
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from odoo.http import Controller, request, route
+
+from ..const import FEATURES_ROUTE
+from ..matomo_api.browser import MAX_BODY_LENGTH
+
+
+class Browser(Controller):
+    # csrf: a stranger's page could only tell other features of the visitor's browser.
+    @route(
+        FEATURES_ROUTE,
+        type="http",
+        auth="public",
+        methods=["POST"],
+        website=True,
+        multilang=False,
+        sitemap=False,
+        csrf=False,
+    )
+    def keep_features(self):
+        """Keep for this visit what the tag of a site without cookies has found out.
+
+        The body is JSON, see ``matomo_api.browser.parse_features``. The answer is
+        always the same: 204, without a body.
+        """
+        http = request.httprequest
+        if (http.content_length or 0) > MAX_BODY_LENGTH:
+            raise RequestEntityTooLarge()
+        request.env["ir.http"]._keep_matomo_features(http.get_data())
+        return request.make_response("", status=204)

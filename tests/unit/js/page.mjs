@@ -1,0 +1,139 @@
+/**
+ * A page of the shop on which Matomo's tag runs, without a browser.
+ *
+ * It has of document and window only what the tag uses. matomo.js is a stand-in, too:
+ * what a tracker is told stands in `page.calls`.
+ */
+import {createContext, runInContext} from "node:vm";
+import {readFileSync} from "node:fs";
+
+const TAG = new URL("../../../static/src/js/matomo_tag.js", import.meta.url);
+const CODE = readFileSync(TAG, "utf8");
+const TRACKER = "https://matomo.example.com/matomo.php";
+const SETTINGS = {
+    tracker: TRACKER,
+    script: "https://matomo.example.com/matomo.js",
+    site: "1",
+    consent: "elsewhere",
+    respectDnt: "1",
+};
+
+/** A tracker of matomo.js: it does nothing, and notes what it is told. */
+class Tracker {
+    constructor(calls, address = "", site = "") {
+        this.told = {setTrackerUrl: address, setSiteId: site};
+        return new Proxy(this, {
+            get: (target, name) =>
+                name.startsWith("get")
+                    ? () => target.told[name.replace("get", "set")] || ""
+                    : (...values) => {
+                          target.told[name] = values[0];
+                          calls.push([name, ...values]);
+                      },
+        });
+    }
+}
+
+class Page {
+    constructor({
+        address = "https://shop.example.com/shop",
+        cookie = "",
+        elements = {},
+        navigator = {},
+        queue = null,
+        referrer = "",
+        settings = {},
+    } = {}) {
+        const location = new URL(address);
+        this.calls = [];
+        this.fetched = [];
+        this.listeners = {};
+        this.scripts = [];
+        this.document = {
+            addEventListener: (name, listener) => {
+                (this.listeners[name] ??= []).push(listener);
+            },
+            cookie,
+            createElement: () => {
+                const script = {listeners: []};
+                script.addEventListener = (_name, then) => script.listeners.push(then);
+                return script;
+            },
+            currentScript: {dataset: {...SETTINGS, ...settings}},
+            head: {append: (script) => this.scripts.push(script)},
+            querySelector: (selector) => elements[selector] || null,
+            referrer,
+        };
+        this.window = {
+            URL,
+            URLSearchParams,
+            document: this.document,
+            fetch: async (...request) => this.fetched.push(request),
+            location,
+            navigator,
+        };
+        this.window.window = this.window;
+        if (queue) {
+            this.window._paq = queue;
+        }
+        createContext(this.window);
+    }
+
+    /** Run the tag. Return the page. */
+    run() {
+        runInContext(CODE, this.window);
+        return this;
+    }
+
+    /** Do what the browser does when something happens in the document. */
+    dispatch(name, event = {}) {
+        (this.listeners[name] || []).forEach((listener) => listener(event));
+    }
+
+    /** Click on a link. */
+    click(address, attributes = []) {
+        const link = new URL(address, this.window.location);
+        link.hasAttribute = (name) => attributes.includes(name);
+        this.dispatch("click", {target: {closest: () => link}});
+    }
+
+    /** Load matomo.js, as it was asked for. */
+    loadMatomo() {
+        const first = new Tracker(this.calls);
+        const queue = this.window._paq || [];
+        this.window.Matomo = {
+            getAsyncTrackers: () => [first],
+            getTracker: (address, site) => new Tracker(this.calls, address, site),
+        };
+        const push = (...calls) =>
+            calls.forEach(([name, ...values]) => first[name](...values));
+        this.window._paq = {push};
+        push(...queue);
+        this.scripts.forEach((script) => script.listeners.forEach((then) => then()));
+        return this;
+    }
+
+    /** The values of the calls of one method, each as an array. */
+    told(name) {
+        // What is made in the page has other prototypes than what a test compares with.
+        const calls = JSON.parse(JSON.stringify(this.calls));
+        return calls.filter((call) => call[0] === name).map((call) => call.slice(1));
+    }
+}
+
+/** Return a page of the shop on which the tag has run and matomo.js is loaded. */
+export function open(options) {
+    const page = prepare(options).run();
+    return page.scripts.length || page.window._paq ? page.loadMatomo() : page;
+}
+
+/** Return a page of the shop before its tag runs. */
+export function prepare(options) {
+    return new Page(options);
+}
+
+/** Return what Odoo's cookie bar has left. */
+export function answerBar(optional) {
+    const answer = JSON.stringify({required: true, optional});
+    return `frontend_lang=en_US; website_cookies_bar=${encodeURIComponent(answer)}`;
+}
