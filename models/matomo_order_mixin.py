@@ -874,7 +874,8 @@ class MatomoOrderMixin(models.AbstractModel):
         """Return the shopper's own visitor if it is known, else one of the order."""
         self.ensure_one()
         info = self.matomo_attribution_info or {}
-        flags = self.matomo_browser_flags or {}
+        # A visitor whom a cookie has named needs none.
+        flags = not self.matomo_visitor_id and self.matomo_browser_flags or {}
         return Visitor(
             visitor_id=self.matomo_visitor_id
             or self._hash_matomo_visitor(self._get_matomo_visitor_key(site)),
