@@ -254,6 +254,7 @@ class SaleOrder(models.Model):
                 state=order_request.state or self._get_matomo_verdict()[0].state,
                 is_in_matomo=order_request._is_in_matomo(),
                 is_cancelled=self.state == "cancel",
+                is_refused=self._get_matomo_refusal_verdict() is not None,
             )
         )
 
