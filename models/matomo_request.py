@@ -353,6 +353,13 @@ class MatomoRequest(models.Model):
         help="IP address, browser, visitor and campaign were taken out of what was "
         "sent.",
     )
+    is_refused = fields.Boolean(
+        string="Shopper Refused",
+        readonly=True,
+        default=False,
+        help="The shopper of an order that Matomo does not have refused. It is noted "
+        "here when their answer is deleted: no retrack may send the order.",
+    )
     to_anonymize = fields.Boolean(
         readonly=True,
         default=False,

@@ -63,6 +63,16 @@ MANAGER_ACTIVITY = "mail.mail_activity_data_warning"
 ALERT_ACTIVITY = "matomo_order_tracking.mail_activity_type_alert"
 CHANGE_ACTIVITY = "mail.mail_activity_data_todo"
 MAX_TOKEN_LENGTH = 255
+# What the tag on a page follows, whoever looks at it.
+TAG_FIELDS = {
+    "active",
+    "consent_policy",
+    "idsite",
+    "respect_dnt",
+    "tag_heartbeat",
+    "tag_parameters",
+    "url",
+}
 # How long the data of shoppers are kept whose orders belong to no site (days).
 RETENTION_DAYS = 180
 # How many orders of a site the autovacuum cleans at once.
@@ -596,6 +606,9 @@ class MatomoSite(models.Model):
             self._set__token(token)
         if has_token or {"url", "idsite"} & vals.keys():
             self._reset_health()
+        if TAG_FIELDS & vals.keys():
+            # Odoo keeps whole pages for an hour, with the tag as it was.
+            self.env.registry.clear_cache("templates")
         return result
 
     def _has_field_access(self, field, operation):

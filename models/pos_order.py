@@ -251,6 +251,13 @@ class PosOrder(models.Model):
             orders = self.env["sale.order"].union(
                 *(line._get_matomo_settled_order() for line in lines)
             )
+            refused = orders.filtered(lambda each: each._get_matomo_refusal_verdict())
+            if refused:
+                return self.env._(
+                    "Settled sales order %s, whose shopper refused: its Matomo site is "
+                    "set to get no orders of shoppers who refuse.",
+                    ", ".join(refused.mapped("name")),
+                )
             return self.env._(
                 "Settled sales order %s, which is counted there.",
                 ", ".join(orders.mapped("name")),

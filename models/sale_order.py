@@ -254,6 +254,7 @@ class SaleOrder(models.Model):
                 state=order_request.state or self._get_matomo_verdict()[0].state,
                 is_in_matomo=order_request._is_in_matomo(),
                 is_cancelled=self.state == "cancel",
+                is_refused=self._get_matomo_refusal_verdict() is not None,
             )
         )
 
@@ -460,6 +461,17 @@ class SaleOrder(models.Model):
 
     # === PRIVACY === #
 
+    def _anonymize_matomo_shopper(self):
+        """Override of `matomo.order.mixin`: a no outlives the deletion of its date."""
+        # sudo: whoever deletes a customer need not be able to see requests.
+        orders = self.sudo()
+        orders.fetch(["matomo_consent_info"])
+        refused = orders.filtered(lambda order: order._has_matomo_refusal())
+        refused._get_matomo_request().filtered(
+            lambda row: row.state in ("excluded", "failed") and not row.is_refused
+        ).is_refused = True
+        return super()._anonymize_matomo_shopper()
+
     def _anonymize_matomo_data(self):
         """Override of `matomo.order.mixin`: carts are deleted."""
         # sudo: the user who deletes a customer need not be able to see cart updates.
@@ -643,7 +655,7 @@ class SaleOrder(models.Model):
         :return: None if it may be sent, perhaps anonymously
         """
         if not self._get_matomo_site().exclude_refused or not (
-            self._has_matomo_refusal()
+            self._has_matomo_refusal() or self._get_matomo_request().is_refused
         ):
             return None
         return Verdict(

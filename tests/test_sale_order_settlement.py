@@ -117,6 +117,17 @@ class TestSettlement(AmountsCommon):
         self.assertState(order, "cancelled")
         self.assertCounted("230.00", sale)
 
+    def test_refused_by_its_shopper_counts_nowhere(self):
+        self.site.sudo().exclude_refused = True
+        order = self.make_order((self.chair, 2))
+        order.sudo().matomo_consent_info = {"answer": False, "source": "cookie_bar"}
+        self.confirm(order)
+        sale = self.settle_orders(order)
+        self.run_everything()
+        self.assertState(order, "excluded", "The shopper refused")
+        self.assertState(sale, "excluded", f"{order.name}, whose shopper refused")
+        self.assertFalse(self.matomo.orders)
+
     def test_deleted_before_it_is_sent_counts_at_the_till(self):
         order = self.confirm(self.make_order((self.chair, 2)))
         sale = self.settle_orders(order)

@@ -185,6 +185,18 @@ class TestExcludeRefused(CheckoutCommon):
         order.action_matomo_retrack()
         self.assertExcluded(order)
 
+    def test_refused_and_the_answer_deleted_by_age(self):
+        self.answer_cookie_bar(False)
+        order = self.buy()
+        self.site.sudo().retention_days = 1
+        order.sudo().date_order -= timedelta(days=2)
+        self.end_transaction()
+        self.env["matomo.site"].sudo()._gc_shoppers()
+        self.env.invalidate_all()
+        self.assertFalse(order.sudo().matomo_consent_info)
+        order.action_matomo_retrack()
+        self.assertExcluded(order)
+
     def test_refused_while_the_order_waits(self):
         self.accept_cookies()
         order = self.buy()

@@ -50,6 +50,14 @@ class TestTag(ShopperCommon):
         self.assertEqual(tag["data-respect-dnt"], "1")
         self.assertNotIn(self.site.sudo()._get__token(), self.open("/shop").text)
 
+    def test_no_page_that_odoo_keeps_has_the_policy_of_before(self):
+        """Odoo keeps the pages of designers for an hour."""
+        for policy in ("elsewhere", "cookie_bar"):
+            self.site.sudo().consent_policy = policy
+            self.assertEqual(self.get_tag("/contactus")["data-consent"], policy)
+        self.site.sudo().active = False
+        self.assertIsNone(self.get_tag("/contactus"))
+
     def test_has_no_inline_code(self):
         (tag,) = self.get_page().xpath("//script[@id='matomo_order_tracking_tag']")
         self.assertFalse(tag.text)

@@ -62,11 +62,13 @@ class SalesOrder:
     :ivar state: the state of its request or, without one, of its verdict
     :ivar is_in_matomo: whether Matomo has it, or it may be on its way
     :ivar is_cancelled: whether it is cancelled in Odoo
+    :ivar is_refused: whether its shopper refused, and its site gets nothing of them
     """
 
     state: str
     is_in_matomo: bool = False
     is_cancelled: bool = False
+    is_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,12 @@ def get_left(
 
 
 def counts_itself(order: SalesOrder) -> bool:
-    """Return whether Matomo has a sales order, or will have it.
+    """Return whether a sales order is left to itself: Matomo has it, or will have it.
 
-    Matomo forgets nothing: a cancellation after that is reported as a refund.
+    Matomo forgets nothing: a cancellation after that is reported as a refund. An order
+    that its shopper keeps from Matomo counts nowhere, and no till counts it instead.
     """
-    if order.is_in_matomo:
+    if order.is_in_matomo or order.is_refused:
         return True
     return not order.is_cancelled and order.state not in UNCOUNTED_STATES
 

@@ -55,6 +55,12 @@ def test_sales_order_counts_itself(state, is_in_matomo, is_cancelled, expected):
     assert counts_itself(SalesOrder(state, is_in_matomo, is_cancelled)) is expected
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_no_till_counts_an_order_whose_shopper_refused(is_cancelled):
+    order = SalesOrder("excluded", is_cancelled=is_cancelled, is_refused=True)
+    assert counts_itself(order)
+
+
 # Which sales order counts itself, and with which one Matomo has this POS order.
 NOBODY, ITSELF, RECORDED = ((), ()), ((), (ORDER,)), ((ORDER,), ())
 BOTH, ANOTHER = ((ORDER,), (ORDER,)), ((OTHER,), (ORDER,))

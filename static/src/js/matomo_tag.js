@@ -273,6 +273,11 @@
             call = (name, ...values) =>
                 tracker ? tracker[name](...values) : later.push([name, ...values]);
             load(() => {
+                if (!window.Matomo.getAsyncTrackers().length) {
+                    // The queue was empty: matomo.js would drop what a consent manager
+                    // pushes into it from now on.
+                    window.Matomo.addTracker();
+                }
                 if (settings.consent === "matomo_cookie") {
                     watchQueue();
                 }

@@ -271,6 +271,15 @@ describe("a consent manager", () => {
         assert.equal(page.told("requireConsent").length, 1);
     });
 
+    it("is heard by matomo.js, which has loaded with an empty queue", () => {
+        const page = open({cookie: ID, settings});
+        assert.equal(page.told("trackPageView").length, 1);
+        page.window._paq.push(["forgetConsentGiven"]);
+        // matomo.js keeps the no for later pages.
+        assert.equal(page.told("forgetConsentGiven").length, 1);
+        assert.equal(page.told("requireConsent").length, 1);
+    });
+
     it("agrees after matomo.js was loaded by another tag", () => {
         const page = prepare({queue: [["setSiteId", "7"]], settings});
         page.loadMatomo();

@@ -99,16 +99,24 @@ class Page {
 
     /** Load matomo.js, as it was asked for. */
     loadMatomo() {
-        const first = new Tracker(this.calls);
-        const queue = this.window._paq || [];
+        const trackers = [];
+        const push = (...calls) =>
+            calls.forEach(([name, ...values]) => trackers[0][name](...values));
         this.window.Matomo = {
-            getAsyncTrackers: () => [first],
+            addTracker: () => {
+                trackers.push(new Tracker(this.calls));
+                this.window._paq = {push};
+            },
+            getAsyncTrackers: () => trackers,
             getTracker: (address, site) => new Tracker(this.calls, address, site),
         };
-        const push = (...calls) =>
-            calls.forEach(([name, ...values]) => first[name](...values));
-        this.window._paq = {push};
-        push(...queue);
+        const queue = this.window._paq || [];
+        // matomo.js drops what is pushed later into a queue that was empty.
+        this.window._paq = {push: () => {}};
+        if (queue.length) {
+            this.window.Matomo.addTracker();
+            push(...queue);
+        }
         this.scripts.forEach((script) => script.listeners.forEach((then) => then()));
         return this;
     }
