@@ -308,7 +308,12 @@ class Delivery:
             yield outcome
             attempts = [each for each in attempts if each not in outcome.attempts]
         if attempts:
-            self._begin_visits(attempts)
+            try:
+                self._begin_visits(attempts)
+            except MatomoError as trouble:
+                # The page views may be recorded; no order was sent.
+                trouble.may_be_recorded = False
+                raise
             yield from self._deliver(attempts, self._resolve_orders)
 
     def _begin_visits(self, attempts) -> None:

@@ -1069,14 +1069,16 @@ class MatomoRequest(models.Model):
     def _is_overtaken(self, since):
         """Return whether Matomo has taken another request since this one is refused.
 
-        Else nobody can tell what is refused: this one, or all of a quiet shop's. What
-        was sent together is written down within a minute. A request whose order is
-        older than a day is not looked for.
+        Else nobody can tell what is refused: this one, or all of a quiet shop's. A
+        firewall may let the events of refunds pass and refuse orders: only another
+        request of the same kind counts. What was sent together is written down within
+        a minute. A request whose order is older than a day is not looked for.
 
         :param since: naive UTC
         """
         overtaker = [
             ("site_id", "=", self.site_id.id),
+            ("kind", "=", self.kind),
             ("is_anonymized", "=", False),
             ("order_date", ">=", since - timedelta(days=1)),
             ("sent_date", ">=", since - timedelta(minutes=1)),

@@ -303,7 +303,11 @@ def find_anonymised() -> Change:
 def _rest(health: Health) -> Change:
     """Return state and message of a site that takes orders and is read back."""
     message = health.settings_message
-    return Change({"state": "warning" if message else "ok"}, lambda env: message)
+    values: dict[str, object] = {"state": "warning" if message else "ok"}
+    if health.is_answer_dirty:
+        # What was said of it is gone, too: the next answer says it anew.
+        values["is_answer_dirty"] = False
+    return Change(values, lambda env: message)
 
 
 def pass_checks(health: Health, message: str | None = None) -> Change:

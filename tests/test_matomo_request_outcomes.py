@@ -141,6 +141,25 @@ class TestBetween(OutcomeCommon):
         self.assertState(order, "failed", "with HTTP status 500")
 
     @mute_logger(LOGGER)
+    def test_an_order_is_not_given_up_because_a_refund_is_taken(self):
+        """A firewall may let the short events pass, and refuse all orders."""
+        self.site.sudo().track_refunds = True
+        sold = self.confirm(self.make_order())
+        self.run_sender()
+        order = self.confirm(self.make_order())
+        self.matomo.breaks = lambda p: "ec_id" in p
+        for hour in (1, 3, 5):
+            with self.at(hours=hour):
+                self.run_sender()
+        with self.at(hours=6):
+            self.cancel(sold)
+            self.run_sender()
+            self.assertEqual(len(self.matomo.events), 1)
+        with self.at(hours=8):
+            self.run_sender()
+        self.assertState(order, "pending")
+
+    @mute_logger(LOGGER)
     def test_a_server_that_refuses_all_orders_is_waited_for(self):
         orders = self.confirm_many(5)
         self.refuse_more_than(300, status=403)

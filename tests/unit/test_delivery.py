@@ -1171,6 +1171,24 @@ def test_page_views(story):
     check(Delivery(client, make_policy()).send_orders(made), client, expected)
 
 
+@pytest.mark.parametrize(
+    "matomo",
+    [
+        {"bulks": [silent()]},
+        {"bulks": [lost()], "probes": [lost()]},
+        {"bulks": [gateway()], "probes": [busy()]},
+        {"bulks": [0], "probes": [wrong_token()]},
+    ],
+)
+def test_trouble_with_page_views_leaves_no_order_in_doubt(matomo):
+    """Orders in doubt are looked for, held or given up where none can be seen."""
+    made = [make_attempt(ref, is_viewed=True) for ref in (A, B)]
+    report = Delivery(make_client(matomo), make_policy()).send_orders(made)
+    (requeued,) = (each for each in report.outcomes if isinstance(each, Requeued))
+    assert requeued.attempts == made
+    assert not requeued.error.may_be_recorded
+
+
 @pytest.mark.parametrize("story", VERIFIED)
 def test_verifying(story):
     policy, attempts, matomo, expected = VERIFIED[story]

@@ -139,6 +139,12 @@ CASES = {
         {**ENDED, "is_answer_dirty": True, "state": "warning"},
         "display_errors",
     ),
+    "it works again, and still mixes other text in": (
+        replace(STOPPED, is_answer_dirty=True),
+        SiteWorks(1, "Notice"),
+        {**ENDED, "is_answer_dirty": True, "state": "warning"},
+        "display_errors",
+    ),
     "an answer is lost": (
         FINE,
         SiteTrouble(LOST),
@@ -224,6 +230,19 @@ CASES = {
             "unread_date": None,
             "can_read": True,
             "state": "ok",
+        },
+        "",
+    ),
+    "it can be read again, and mixed other text in before": (
+        replace(FINE, state="warning", read_failure_count=2, is_answer_dirty=True),
+        SiteRead(),
+        {
+            "next_read_date": None,
+            "read_failure_count": 0,
+            "unread_date": None,
+            "can_read": True,
+            "state": "ok",
+            "is_answer_dirty": False,
         },
         "",
     ),
