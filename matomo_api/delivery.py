@@ -68,6 +68,7 @@ from .reading import (
     may_read,
     read_refund_times,
 )
+from .tracking import page_view_parameters
 
 # So many connections may be lost in one delivery.
 MAX_LOST = 3
@@ -307,7 +308,36 @@ class Delivery:
             yield outcome
             attempts = [each for each in attempts if each not in outcome.attempts]
         if attempts:
+            self._begin_visits(attempts)
             yield from self._deliver(attempts, self._resolve_orders)
+
+    def _begin_visits(self, attempts) -> None:
+        """Send the page views with which the visits of these orders begin.
+
+        They have a request of their own, so that the answer to the orders counts orders
+        alone. Matomo does not deduplicate page views: each is sent once, before the
+        order's first attempt, whatever becomes of it. An order without its page view
+        begins its visit itself.
+
+        :raise MatomoError: if it is the site's trouble
+        """
+        views = [
+            view
+            for each in attempts
+            if each.attempt_count == 1 and (view := page_view_parameters(each.payload))
+        ]
+        if not views:
+            return
+        try:
+            answer = self._client.send_bulk(
+                views, timeout=bulk_timeout(self._timeout, len(views))
+            )
+        except (Unreachable, ServerTrouble) as error:
+            # The orders find out what of their content it is.
+            self._blame_attempts(len(views), error)
+        else:
+            if not answer.tracked:
+                self._probe()
 
     def _look_up(self, attempts):
         """Look in Matomo for orders that may be there, before they are sent.

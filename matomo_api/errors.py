@@ -42,6 +42,8 @@ KINDS = {
     "wrong, or the site does not exist, or its user has no write access to it.",
     "token_unknown": "Matomo does not know the token.",
     "no_write_access": "The token may read site id {idsite}, and not write to it.",
+    "secure_only": "The token may administrate site id {idsite}, and not record for "
+    "it: it is a superuser's, and only allows secure requests.",
     "site_hidden": "The token may not see site id {idsite}, or there is none.",
     "currency_inactive": "The currency of the site, {currency}, is not active in Odoo.",
     "currency_unknown": "Nobody has said which currency site id {idsite} has.",

@@ -95,15 +95,20 @@ def _explain_refusal(client, idsite, error):
     """Return the error of a probe, or a more exact one.
 
     The tracking interface never says why it refuses a token. The reporting API tells
-    which sites a token may see.
+    which sites a token may see, and whether as their administrator: then it is a
+    superuser's that allows secure requests only (docs/matomo.md section 16).
     """
     if error.kind != "token_refused":
         return error
     try:
-        is_seen = str(idsite) in read_idsites(client)
+        if str(idsite) not in read_idsites(client):
+            kind = "site_hidden"
+        elif str(idsite) in read_idsites(client, "Admin"):
+            kind = "secure_only"
+        else:
+            kind = "no_write_access"
     except MatomoError:
         return error
-    kind = "no_write_access" if is_seen else "site_hidden"
     return Misconfigured(kind, idsite=idsite, text=error.text)
 
 

@@ -140,6 +140,9 @@ def get_visit_kind(payload: Mapping[str, str], recorded: RecordedOrder) -> str |
     """
     if payload.get("ua", ANONYMIZED) == ANONYMIZED:
         return None
+    if "pv_id" in payload:
+        # The page that was seen before it is the order's own.
+        return "apart"
     if recorded.has_page_before:
         return "joined"
     # A page view renames the visitor, too. That one is in the visit.

@@ -17,11 +17,12 @@ from .tracking import MAX_DIMENSION_LENGTH, NO_ADDRESS, get_visitor_id
 ANONYMIZED = "XYZBLANKED"
 # In this order: IP address, visitor ID by its two names, user ID, user agent, languages
 # and client hints; campaign, keyword, time of arrival and referrer; what the browser
-# can show.
+# can show; the place, which may be the customer's.
 PERSONAL = (
     *("cip", "cid", "_id", "uid", "ua", "lang", "uadata"),
     *("_rcn", "_rck", "_refts", "_ref"),
     *FEATURES,
+    *("country", "region", "city"),
 )
 # The names of custom dimensions. One of them may be the salesperson; which one it was
 # when the request was sent, its parameters do not say.

@@ -130,14 +130,15 @@ def may_read(client: Client, idsite: int) -> bool:
         raise
 
 
-def read_idsites(client: Client) -> set[str]:
+def read_idsites(client: Client, access: str = "AtLeastView") -> set[str]:
     """Return the IDs of the sites that the token may read.
 
+    :param access: ``AtLeastView`` or ``Admin``: what it may do there
     :raise MatomoError: see :class:`Client`
     """
     idsites = client.call_api(
         # Without it Matomo tells the first hundred only.
-        "SitesManager.getSitesIdWithAtLeastViewAccess",
+        f"SitesManager.getSitesIdWith{access}Access",
         filter_limit="-1",
     )
     if not isinstance(idsites, list):

@@ -10,9 +10,10 @@ import ipaddress
 import json
 import re
 import unicodedata
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timezone
 from decimal import Decimal
 from urllib.parse import quote, urlencode
 
@@ -24,6 +25,7 @@ from .items import (
     round_cents,
 )
 from .texts import clean_text, decode_entities
+from .timezones import get_timezone
 
 # The guide writes this instead of the token into a logged address.
 ANONYMIZED = "XYZANONYMIZED"
@@ -72,6 +74,7 @@ class Visitor:
         cookies
     :ivar country: two letters
     :ivar region: of ISO 3166-2, with or without the country
+    :ivar timezone: whose clock the visitor sees, as Matomo names it; "": not known
     :ivar dimensions: values of custom dimensions of scope Visit, by their number
     """
 
@@ -86,6 +89,7 @@ class Visitor:
     country: str = ""
     region: str = ""
     city: str = ""
+    timezone: str = ""
     dimensions: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -96,10 +100,15 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Page:
-    """The page on which Matomo shows a request, within the site's own addresses."""
+    """The page on which Matomo shows a request, within the site's own addresses.
+
+    :ivar view_id: names the page view with which the request's visit begins, see
+        ``page_view_parameters``; "" if the shopper's browser has begun it
+    """
 
     url: str
     title: str
+    view_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,6 +189,32 @@ def order_parameters(
     }
 
 
+def page_view_parameters(parameters: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the page view with which the visit of an order begins.
+
+    A visit that begins with an order is a returning customer's for Matomo, without any
+    action (docs/matomo.md section 20).
+
+    :param parameters: of the order
+    :return: None if the visit begins without one
+    """
+    if "pv_id" not in parameters:
+        return None
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name not in ("idgoal", "revenue") and not name.startswith("ec_")
+    }
+
+
+def get_view_id(ref: str) -> str:
+    """Return the id of an order's page view: six characters, as matomo.js makes it.
+
+    :param ref: the order id
+    """
+    return f"{zlib.crc32(ref.encode()):08x}"[:6]
+
+
 def cart_parameters(
     idsite: int, cart: Cart, visitor: Visitor, page: Page
 ) -> dict[str, str]:
@@ -246,6 +281,8 @@ def _common_parameters(
         "_rck": clean_text(attribution.keyword, MAX_CAMPAIGN_LENGTH),
         "_refts": str(attribution.timestamp) if attribution.timestamp else "",
         "_ref": clean_text(attribution.referrer, MAX_REFERRER_LENGTH),
+        "pv_id": page.view_id,
+        **_local_time(visitor.timezone, time),
         **(visitor.browser_features if visitor.is_recognized_by_browser else {}),
         **_place(visitor),
         **{
@@ -281,6 +318,19 @@ def _visitor_parameter(visitor: Visitor, user_id: str) -> dict[str, str]:
         # What Matomo would make of it itself: the request is looked for by it.
         return {"cid": get_visitor_id_of_user(user_id)}
     return {"_id" if visitor.is_recognized_by_browser else "cid": visitor.visitor_id}
+
+
+def _local_time(timezone_name: str, moment: datetime) -> dict[str, str]:
+    """Return what the visitor's clock shows; without it Matomo takes UTC.
+
+    :param moment: naive UTC
+    """
+    try:
+        zone = get_timezone(timezone_name)
+    except ValueError:
+        return {}
+    local = moment.replace(tzinfo=timezone.utc).astimezone(zone)
+    return {"h": str(local.hour), "m": str(local.minute), "s": str(local.second)}
 
 
 def _place(visitor: Visitor) -> dict[str, str]:

@@ -258,7 +258,10 @@ class MatomoOrderMixin(models.AbstractModel):
             )
         else:
             changes += order._get_matomo_item_changes(request)
-        if order.date_order.date() != request.order_date.date():
+        if (
+            not request.checkout_date
+            and order.date_order.date() != request.order_date.date()
+        ):
             changes.append(
                 self.env._(
                     "Matomo has it on %(day)s, the order is now of %(now)s.",
@@ -442,7 +445,7 @@ class MatomoOrderMixin(models.AbstractModel):
             "company_id": self.company_id.id,
             "site_id": site.id,
             "channel": self._get_matomo_channel(),
-            "order_date": self.date_order,
+            **self._prepare_matomo_time(site),
             "is_backfill": self.env.context.get("matomo_is_backfill", False),
             "state": verdict.state,
             "reason": verdict.reason,
@@ -513,6 +516,16 @@ class MatomoOrderMixin(models.AbstractModel):
         self.check_access("read")
         return self.env["matomo.retrack"]._retrack(self)
 
+    # === TIME === #
+
+    def _prepare_matomo_time(self, site):
+        """Return the values of the order's request that tell its time in Matomo."""
+        checkout = site.order_time == "checkout" and self._get_matomo_checkout_date()
+        return {
+            "order_date": checkout or self.date_order,
+            "checkout_date": checkout,
+        }
+
     # === CONTENT === #
 
     def _get_matomo_counted_lines(self):
@@ -574,16 +587,17 @@ class MatomoOrderMixin(models.AbstractModel):
 
     # === AMOUNTS === #
 
-    def _prepare_matomo_order(self, ref, amounts):
+    def _prepare_matomo_order(self, ref, time, amounts):
         """Return the order as Matomo gets it, as a ``tracking.Order``.
 
         :param ref: the order id
+        :param time: of the sale, naive UTC
         :param amounts: of ``_prepare_matomo_amounts``
         """
         self.ensure_one()
         return Order(
             ref=ref,
-            time=self.date_order,
+            time=time,
             revenue=amounts.revenue,
             subtotal=amounts.subtotal,
             tax=amounts.tax,
@@ -860,7 +874,8 @@ class MatomoOrderMixin(models.AbstractModel):
         """Return the shopper's own visitor if it is known, else one of the order."""
         self.ensure_one()
         info = self.matomo_attribution_info or {}
-        flags = self.matomo_browser_flags or {}
+        # A visitor whom a cookie has named needs none.
+        flags = not self.matomo_visitor_id and self.matomo_browser_flags or {}
         return Visitor(
             visitor_id=self.matomo_visitor_id
             or self._hash_matomo_visitor(self._get_matomo_visitor_key(site)),
@@ -876,7 +891,19 @@ class MatomoOrderMixin(models.AbstractModel):
                 timestamp=info.get("timestamp") or 0,
                 referrer=info.get("referrer") or "",
             ),
+            timezone=site.timezone,
             dimensions=site._get_dimensions(self),
+        )
+
+    def _is_matomo_shopper(self, visitor):
+        """Return whether a visitor is the shopper, whose browser Matomo knows.
+
+        :param visitor: a ``tracking.Visitor``, of this order or of nobody
+        """
+        return (
+            visitor.is_recognized_by_browser
+            or visitor.visitor_id == self.matomo_visitor_id
+            or bool(visitor.user_id and visitor.user_id == self.matomo_user_id)
         )
 
     def _prepare_matomo_nobody(self, site):
@@ -1144,6 +1171,13 @@ class MatomoOrderMixin(models.AbstractModel):
 
         From then on a JavaScript tag can have told Matomo of it. None for orders that
         no website made.
+        """
+        return None
+
+    def _get_matomo_checkout_date(self):
+        """Return when the shopper has checked out, naive UTC.
+
+        None if it is not known, or if it is when the order was made.
         """
         return None
 

@@ -7,6 +7,7 @@ from odoo.tools import format_amount, format_date
 
 from ..const import ACCEPTED_STATES
 from ..matomo_api.tracking import order_ref_key
+from ..outbox import carts
 
 # The explanation names at most this many orders for one cause.
 NAMED = 20
@@ -86,6 +87,12 @@ class MatomoReconciliation(models.Model):
     explanation = fields.Text(
         readonly=True, help="Why Odoo and Matomo differ, and which orders cause it."
     )
+    bought_cart_count = fields.Integer(
+        string="Abandoned Carts Bought Later",
+        readonly=True,
+        help="Of the carts that Matomo counts as abandoned on this day, so many became "
+        "orders in a later visit. Matomo cannot take them back.",
+    )
     checked_date = fields.Datetime(readonly=True)
 
     # The index also serves searches for the days of a site.
@@ -144,6 +151,14 @@ class MatomoReconciliation(models.Model):
         causes = self._get_causes(site, counted, accepted)
         if recorded is not None:
             causes += self._get_recorded_causes(site, accepted, recorded)
+        bought = carts.get_bought_later(self.env, site, start, end)
+        remarks = [
+            *self._get_sentences(
+                site, causes + self._get_refused_orders(site, start, end)
+            ),
+            *self._get_day_sentences(site, counted, start, end),
+            *self._get_cart_sentences(site, bought),
+        ]
         revenue = sum((now for _request, now in counted.values()), Decimal("0.00"))
         differences = totals.orders - len(counted), totals.revenue - revenue
         explained = sum(c.orders for c in causes), sum(c.revenue for c in causes)
@@ -162,12 +177,8 @@ class MatomoReconciliation(models.Model):
             else "explained"
             if causes
             else "equal",
-            "explanation": "\n".join(
-                self._get_sentences(
-                    site, causes + self._get_refused_orders(site, start, end)
-                )
-            )
-            or False,
+            "explanation": "\n".join(remarks) or False,
+            "bought_cart_count": len(bought),
             "checked_date": fields.Datetime.now(),
         }
         record = self.search([("site_id", "=", site.id), ("day", "=", day)])
@@ -180,29 +191,43 @@ class MatomoReconciliation(models.Model):
     def _get_counted_orders(self, site, start, end):
         """Return the orders in Odoo that should be in Matomo.
 
+        They are of the day that Matomo got: an order's own, or that of its checkout.
+
         :param start: naive UTC, inclusive
         :param end: naive UTC, exclusive
         :return: ``{order: (its request, its revenue now)}``; the revenue is a
             ``Decimal`` in the site's currency
         """
         counted = {}
+        checked_out = self.env["matomo.request"].search(
+            [
+                ("site_id", "=", site.id),
+                ("checkout_date", ">=", start),
+                ("checkout_date", "<", end),
+            ]
+        )
         for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
+            earlier = checked_out[orders._matomo_order_field]
             orders = orders.search(
                 Domain.AND(
                     [
                         orders._get_matomo_sale_domain(),
-                        [
-                            ("company_id", "=", site.company_id.id),
-                            ("date_order", ">=", start),
-                            ("date_order", "<", end),
-                        ],
+                        [("company_id", "=", site.company_id.id)],
+                        Domain("id", "in", earlier.ids)
+                        | (
+                            Domain("date_order", ">=", start)
+                            & Domain("date_order", "<", end)
+                        ),
                     ]
                 )
             )
             order_requests = orders._get_matomo_requests()
             for order in orders:
                 request = order_requests.get(order.id)
-                if request and request.site_id == site and request.state != "excluded":
+                if not request or request.site_id != site:
+                    continue
+                moment = request.checkout_date or order.date_order
+                if start <= moment < end and request.state != "excluded":
                     counted[order] = request, order._get_matomo_revenue(request)
         return counted
 
@@ -355,6 +380,47 @@ class MatomoReconciliation(models.Model):
         return "company" if request.company_id != site.company_id else "site"
 
     @api.model
+    def _get_day_sentences(self, site, counted, start, end):
+        """Return a sentence on the orders that Odoo's reports have on another day.
+
+        :param counted: the orders of the day, see ``_get_counted_orders``
+        """
+        names = [
+            order._get_matomo_order_name()
+            for order in counted
+            if not start <= order.date_order < end
+        ]
+        if not names:
+            return []
+        env = site._get_message_env()
+        return [
+            env._(
+                "Counted on the day of the checkout, in Odoo's reports on another day "
+                "(%(count)s): %(names)s",
+                count=len(names),
+                names=_name_some(names),
+            )
+        ]
+
+    @api.model
+    def _get_cart_sentences(self, site, bought):
+        """Return a sentence on the abandoned carts of the day that became orders.
+
+        :param bought: of ``carts.get_bought_later``
+        """
+        if not bought:
+            return []
+        env = site._get_message_env()
+        return [
+            env._(
+                "Matomo counts as abandoned and cannot take back, bought in a later "
+                "visit (%(count)s): %(names)s",
+                count=len(bought),
+                names=_name_some(bought.sale_order_id.mapped("name")),
+            )
+        ]
+
+    @api.model
     def _get_sentences(self, site, causes):
         """Return a sentence for each kind of cause, with figures and order names.
 
@@ -386,7 +452,6 @@ class MatomoReconciliation(models.Model):
             same = [cause for cause in causes if cause.kind == kind]
             if not same:
                 continue
-            names = ", ".join(cause.name for cause in same[:NAMED])
             revenue = float(sum(cause.revenue for cause in same))
             sentences.append(
                 env._(
@@ -394,10 +459,16 @@ class MatomoReconciliation(models.Model):
                     cause=label,
                     count=len(same),
                     revenue=format_amount(env, revenue, site.currency_id),
-                    names=names if len(same) <= NAMED else f"{names} …",
+                    names=_name_some([cause.name for cause in same]),
                 )
             )
         return sentences
+
+
+def _name_some(names):
+    """Return the first of these names as a text."""
+    text = ", ".join(names[:NAMED])
+    return text if len(names) <= NAMED else f"{text} …"
 
 
 def _tolerance(revenue):

@@ -145,6 +145,11 @@ class MatomoRequest(models.Model):
     order_date = fields.Datetime(
         readonly=True, help="When the sale was made; sent as the time of the order."
     )
+    checkout_date = fields.Datetime(
+        readonly=True,
+        help="When the shopper has checked out, if that was sent as the time of the "
+        "order and not its confirmation.",
+    )
     # Whose order it was when the request was made. Not related: a sale that changes
     # its customer must not meet the sender here; who it is now is found by the order.
     partner_id = fields.Many2one(
@@ -390,6 +395,10 @@ class MatomoRequest(models.Model):
     # The verifier's query: the requests of a site to read back, in order of time.
     _next_check_index = models.Index(
         "(site_id, next_check_date) WHERE next_check_date IS NOT NULL"
+    )
+    # The comparison's query: the orders of a day that Odoo has on another one.
+    _checkout_index = models.Index(
+        "(site_id, checkout_date) WHERE checkout_date IS NOT NULL"
     )
     # All refunds of an order.
     _refunded_index = models.Index("(refunded_id) WHERE kind = 'refund'")

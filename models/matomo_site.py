@@ -292,6 +292,15 @@ class MatomoSite(models.Model):
 
     # === FIELDS: VISITS OF ORDERS === #
 
+    send_page_views = fields.Boolean(
+        string="Page View for Each Order",
+        default=True,
+        tracking=True,
+        help="An order whose visit no browser has begun (of a till, a salesperson, a "
+        "shopper without consent) begins it with a page view. Otherwise Matomo counts "
+        "it as a returning customer's visit without any action. It costs a second "
+        "request to Matomo for each such order.",
+    )
     identify_customers = fields.Boolean(
         string="Known Customers at the Till",
         tracking=True,
@@ -337,6 +346,29 @@ class MatomoSite(models.Model):
         "the address of a page. Campaigns (utm_, mtm_, pk_, matomo_), click IDs, "
         "search and page are sent anyway, everything else is left out: it may open a "
         "document to whoever has it.",
+    )
+    order_time = fields.Selection(
+        [
+            ("confirmation", "Confirmation of the order"),
+            ("checkout", "Checkout of the shopper"),
+        ],
+        string="Time of Web Orders",
+        required=True,
+        default="confirmation",
+        tracking=True,
+        help="Which time Matomo gets of a web order that is paid later, as by bank "
+        "transfer. Confirmation: it stands on Odoo's day, in a visit of its own, and "
+        "Matomo counts its cart as abandoned. Checkout: it stands in the shopper's "
+        "visit, with its traffic source and without an abandoned cart, on an earlier "
+        "day than in Odoo's reports; the Daily Comparison uses that day.",
+    )
+    place_customers = fields.Boolean(
+        string="Place of Customers",
+        tracking=True,
+        help="Salespeople's orders show country, region and city of the delivery "
+        "address in Matomo. Off by default: a small place and an amount may tell who "
+        "bought. POS orders show the shop's place, web orders only what the shopper's "
+        "address on the internet tells.",
     )
     channel_dimension = fields.Integer(
         tracking=True,

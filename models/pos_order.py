@@ -127,12 +127,8 @@ class PosOrder(models.Model):
         address = self.config_id.picking_type_id.warehouse_id.partner_id
         if not address.country_id:
             address = self.company_id.partner_id
-        return replace(
-            super()._prepare_matomo_visitor(site),
-            country=address.country_id.code or "",
-            region=address.state_id.code or "",
-            city=address.city or "",
-        )
+        visitor = super()._prepare_matomo_visitor(site)
+        return replace(visitor, **address._prepare_matomo_place())
 
     def _matomo_lines(self):
         """Override of `matomo.order.mixin`.

@@ -18,6 +18,16 @@ class ResPartner(models.Model):
 
     _inherit = "res.partner"
 
+    # === PLACE === #
+
+    def _prepare_matomo_place(self):
+        """Return where this address is, as values of a ``tracking.Visitor``."""
+        return {
+            "country": self.country_id.code or "",
+            "region": self.state_id.code or "",
+            "city": self.city or "",
+        }
+
     # === DELETION === #
 
     def write(self, vals):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 from odoo import api, fields, models
@@ -123,6 +124,21 @@ class SaleOrder(models.Model):
         """Override of `matomo.order.mixin`."""
         return self.create_date if self.website_id else None
 
+    def _get_matomo_checkout_date(self):
+        """Override of `matomo.order.mixin`: when the payment was begun.
+
+        Odoo sets the date of the order anew when it is confirmed, which for a bank
+        transfer is days later.
+        """
+        if not self.website_id:
+            return None
+        transactions = self.transaction_ids
+        paid = transactions.filtered(lambda each: each.state in ("authorized", "done"))
+        begun = paid or transactions.filtered(lambda each: each.state == "pending")
+        dates = [self.date_order, *begun.mapped("create_date")]
+        checkout = min(dates).replace(microsecond=0)
+        return checkout if checkout < self.date_order else None
+
     def _get_matomo_visitor_key(self, site):
         """Override of `matomo.order.mixin`.
 
@@ -138,6 +154,22 @@ class SaleOrder(models.Model):
         if self.website_id:
             return Page(site._get_page_url("shop", "confirmation"), "Web shop order")
         return Page(site._get_page_url("sales"), "Sales order")
+
+    def _prepare_matomo_visitor(self, site):
+        """Override of `matomo.order.mixin` to add the place of the delivery.
+
+        Only to orders of salespeople, if the site wants it: a web shopper who has not
+        agreed tells no place, and one who has tells it by their address.
+        """
+        visitor = super()._prepare_matomo_visitor(site)
+        if self.website_id or not site.place_customers:
+            return visitor
+        return replace(visitor, **self.partner_shipping_id._prepare_matomo_place())
+
+    def _prepare_matomo_nobody(self, site):
+        """Override of `matomo.order.mixin`: nobody lives anywhere."""
+        nobody = super()._prepare_matomo_nobody(site)
+        return replace(nobody, country="", region="", city="")
 
     def _matomo_lines(self):
         """Override of `matomo.order.mixin`: sections and notes are no lines."""

@@ -8,12 +8,14 @@ have changed.
 """
 
 from datetime import timedelta
+from itertools import zip_longest
 
 from psycopg2 import errors
 
 from odoo import fields
 from odoo.tools import SQL, format_datetime
 
+from ..const import ACCEPTED_STATES
 from ..matomo_api.delivery import Delivery
 from ..matomo_api.tracking import (
     Page,
@@ -247,13 +249,49 @@ def defer_orders(requests, now):
     return deferred
 
 
-def get_adjustments(order):
+def get_bought_later(env, site, start, end):
+    """Return the carts that Matomo counts as abandoned although they were bought.
+
+    Matomo keeps one cart for each visit, and only an order of the same visit takes it
+    back (docs/matomo.md section 12).
+
+    :param start: of the days of the carts, naive UTC, inclusive
+    :param end: naive UTC, exclusive
+    :return: the last update of each such visit, ``matomo.cart.update``
+    """
+    updates = env["matomo.cart.update"].search(
+        [
+            ("site_id", "=", site.id),
+            ("state", "=", "sent"),
+            ("changed_date", ">=", start),
+            ("changed_date", "<", end + schedule.VISIT),
+            ("sale_order_id.state", "=", "sale"),
+        ],
+        order="changed_date, id",
+    )
+    rows = updates.sale_order_id._get_matomo_requests()
+    found = updates.browse()
+    for order, same in updates.grouped("sale_order_id").items():
+        request = rows.get(order.id)
+        if not request or request.state not in ACCEPTED_STATES:
+            continue
+        for update, following in zip_longest(same, same[1:]):
+            last = following and following.changed_date or request.order_date
+            if update.changed_date < end and (
+                last - update.changed_date >= schedule.VISIT
+            ):
+                found |= update
+    return found
+
+
+def get_adjustments(order, time):
     """Return sentences on what an order's cart leaves behind in Matomo.
 
     :param order: of any model; only web shop orders have carts
+    :param time: at which Matomo gets the order, naive UTC
     """
     last = get_last_sent(order) if order._name == "sale.order" else None
-    if not last or order.date_order - last.changed_date < schedule.VISIT:
+    if not last or time - last.changed_date < schedule.VISIT:
         return []
     # Matomo keeps one cart for each visit (docs/matomo.md section 12).
     return [

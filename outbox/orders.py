@@ -13,6 +13,7 @@ from ..matomo_api.delivery import Delivery
 from ..matomo_api.tracking import (
     Visitor,
     fit_order_ref,
+    get_view_id,
     order_parameters,
     tracking_url,
 )
@@ -99,18 +100,19 @@ def _prepare_values(request, order, ref):
     :param ref: the order id
     """
     site = request.site_id
+    times = order._prepare_matomo_time(site)
     amounts = order._prepare_matomo_amounts(site)
-    matomo_order = order._prepare_matomo_order(ref, amounts)
+    matomo_order = order._prepare_matomo_order(ref, times["order_date"], amounts)
     notes = order._get_matomo_adjustments(amounts)
-    if order.date_order > fields.Datetime.now() + timedelta(minutes=1):
+    if times["order_date"] > fields.Datetime.now() + timedelta(minutes=1):
         notes.append(
             order.env._(
                 "The time of the sale, %s, was in the future: Matomo books it at "
                 "the moment it arrives. Is the till's clock right?",
-                format_datetime(order.env, order.date_order),
+                format_datetime(order.env, times["order_date"]),
             )
         )
-    notes += carts.get_adjustments(order)
+    notes += carts.get_adjustments(order, times["order_date"])
     for note in notes:
         _logger.info("%s in Matomo: %s", order, note)
     visitor = request._prepare_visitor(order)
@@ -128,11 +130,13 @@ def _prepare_values(request, order, ref):
             client_hints="",
             browser_features={},
         )
-    payload = order_parameters(
-        site.idsite, matomo_order, visitor, order._get_matomo_page(site)
-    )
+    page = order._get_matomo_page(site)
+    if site.send_page_views and not order._is_matomo_shopper(visitor):
+        # No browser has begun this visit.
+        page = replace(page, view_id=get_view_id(ref))
+    payload = order_parameters(site.idsite, matomo_order, visitor, page)
     return {
-        "order_date": order.date_order,
+        **times,
         "payload": payload,
         "tracking_url": tracking_url(site.url, payload),
         "revenue": float(amounts.revenue),

@@ -121,7 +121,9 @@ class TestAmountProperties(AmountsCommon):
     def parameters(self, order, ref):
         self.env.flush_all()
         amounts = order.sudo()._prepare_matomo_amounts(self.site.sudo())
-        matomo_order = order.sudo()._prepare_matomo_order(ref, amounts)
+        matomo_order = order.sudo()._prepare_matomo_order(
+            ref, order.date_order, amounts
+        )
         return order_parameters(
             1,
             matomo_order,

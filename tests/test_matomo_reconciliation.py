@@ -107,7 +107,7 @@ class TestReconciliation(ComparisonCommon):
 
     def test_what_waits_and_what_failed(self):
         failed, waiting = self.sell(MORNING, MORNING)
-        self.matomo.refuses = lambda parameters: parameters["ec_id"] == failed.name
+        self.matomo.refuses = lambda p: p.get("ec_id") == failed.name
         sent = self.sell(MORNING)
         self.get_request(waiting).next_attempt_date = "2026-03-05 03:00:00"
         with mute_logger(LOGGER):

@@ -54,7 +54,9 @@ class TestRetention(PrivacyCommon, MatomoPosCommon):
         )
         self.assertEqual(request.payload["revenue"], payload["revenue"])
         self.assertEqual(request.payload["ec_items"], payload["ec_items"])
-        for name in PERSONAL:
+        told = {*PERSONAL} & payload.keys()
+        self.assertLessEqual({"cip", "cid", "ua", "lang", "_rcn", "_ref"}, told)
+        for name in told:
             self.assertEqual(request.payload[name], ANONYMIZED)
             self.assertIn(f"{name}={ANONYMIZED}", request.tracking_url)
         self.assertTrue(order.matomo_tracking_url.endswith("token_auth=XYZANONYMIZED"))

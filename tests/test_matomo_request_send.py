@@ -162,7 +162,7 @@ class TestSend(MatomoCommon, CronMixinCase):
     def test_refused_order_fails_and_the_rest_goes_on(self):
         orders = self.confirm_many(5)
         bad = orders[2]
-        self.matomo.refuses = lambda p: p["ec_id"] == bad.name
+        self.matomo.refuses = lambda p: p.get("ec_id") == bad.name
         self.run_sender()
         self.assertState(bad, "failed", "Matomo refused this order")
         self.assertEqual(set((orders - bad).mapped("matomo_state")), {"sent"})

@@ -73,7 +73,7 @@ class TestUserId(ShopperCommon):
         employee = self.make_user("employee", "base.group_user")
         employee.sudo().password = "nora-nora-nora"
         self.log_in(employee)
-        self.assertIsNone(self.get_user_id())
+        self.assertNotIn("data-user-id", self.open("/shop").text)
 
     def test_guest_who_signs_up_afterwards_stays_a_guest(self):
         """The page views of the guest named no user: an order that did stood apart."""

@@ -278,6 +278,8 @@ class TestSettings(MatomoPosCommon):
         self.company.sudo().matomo_site_id = False
         changes = {
             "consent_policy": "elsewhere",
+            "set_visitor_cookie": True,
+            "exclude_refused": True,
             "respect_dnt": False,
             "ip_mask": "1",
             "retention_days": 10,
@@ -292,6 +294,32 @@ class TestSettings(MatomoPosCommon):
         }
         self.site.sudo().with_context(mail_notrack=False).write(changes)
         self.assertEqual(self.get_tracked(self.site), sorted(changes))
+
+    def test_each_consent_policy_explains_itself(self):
+        """Before it is saved: what it means, and what a lawyer will ask."""
+        self.website.matomo_site_id = self.site
+        policies = dict(self.site._fields["consent_policy"].selection)
+        meanings = set()
+        for policy in policies:
+            with Form(self.open_settings()) as form, Form(self.site) as site_form:
+                form.matomo_consent_policy = site_form.consent_policy = policy
+                meaning = form.matomo_consent_policy_meaning
+                self.assertEqual(site_form.consent_policy_meaning, meaning)
+            self.assertIn("Your lawyer will ask", meaning)
+            self.assertEqual(meaning.count(". "), 1, meaning)
+            meanings.add(meaning)
+        self.assertEqual(len(meanings), len(policies))
+
+    def test_switches_of_a_policy(self):
+        self.website.matomo_site_id = self.site
+        with Form(self.open_settings()) as form:
+            form.matomo_consent_policy = "elsewhere"
+            form.matomo_set_visitor_cookie = True
+            form.matomo_exclude_refused = True
+            form.save().execute()
+        self.assertEqual(self.site.consent_policy, "elsewhere")
+        self.assertTrue(self.site.set_visitor_cookie)
+        self.assertTrue(self.site.exclude_refused)
 
     def test_changes_of_privacy_in_the_settings_show_in_the_chatter(self):
         self.website.matomo_site_id = self.site

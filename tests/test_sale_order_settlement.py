@@ -99,7 +99,7 @@ class TestSettlement(AmountsCommon):
             self.run_sender()
         sale = self.settle_orders(order)
         self.cancel(order)
-        self.matomo.refuses = lambda parameters: parameters["ec_id"] == order.name
+        self.matomo.refuses = lambda p: p.get("ec_id") == order.name
         with freeze_time("2026-03-03 14:00:00"), mute_logger(LOGGER):
             self.run_everything()
         self.assertCounted("230.00", sale)
@@ -107,7 +107,7 @@ class TestSettlement(AmountsCommon):
     def test_failed_and_then_cancelled_counts_at_the_till(self):
         order = self.confirm(self.make_order((self.chair, 2)))
         sale = self.settle_orders(order)
-        self.matomo.refuses = lambda parameters: parameters["ec_id"] == order.name
+        self.matomo.refuses = lambda p: p.get("ec_id") == order.name
         with mute_logger(LOGGER):
             self.run_everything()
         self.assertState(order, "failed")

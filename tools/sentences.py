@@ -91,6 +91,12 @@ SENTENCES = {
         "Give it write access under Administration, Users.",
         figures["idsite"],
     ),
+    "secure_only": lambda env, figures: env._(
+        "Matomo takes no orders with this token, although it may administrate site %s: "
+        "a superuser's token that only allows secure requests is refused by Matomo's "
+        "tracking. Enter the token of a user with write access to the site.",
+        figures["idsite"],
+    ),
     "site_hidden": lambda env, figures: env._(
         "Matomo knows the token, but its user has no access to site %s, or there is no "
         "such site. Correct the site ID, or give the user write access to the site.",

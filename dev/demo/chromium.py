@@ -26,14 +26,15 @@ def chromium():
 
 
 @contextmanager
-def new_page(browser, url):
+def new_page(browser, url, **device):
     """Yield a new page with cookies of its own, like another person's browser.
 
     :param url: where its relative addresses start
+    :param device: what Playwright emulates of a device
     :raise machine.Trouble: if something does not appear in it
     """
-    size = {"width": 1400, "height": 1000}
-    page = browser.new_page(base_url=url, viewport=size)
+    desk = {"viewport": {"width": 1400, "height": 1000}}
+    page = browser.new_page(base_url=url, **{**desk, **device})
     page.set_default_timeout(PATIENCE)
     try:
         yield page

@@ -5,8 +5,15 @@ from zoneinfo import ZoneInfo
 
 from machine import say
 
-from .figures import FIGURES, Recorded, matomo_days, matomo_orders, odoo_days
-from .merchant import TIMEZONE
+from .figures import (
+    FIGURES,
+    Recorded,
+    matomo_days,
+    matomo_orders,
+    matomo_visits,
+    odoo_days,
+)
+from .merchant import CUSTOMER, TIMEZONE
 from .sales import CAMPAIGN
 
 ACCEPTED = ("sent", "verified")
@@ -26,6 +33,34 @@ def compare(sales, reports, idsite):
         say(difference)
     say("equal" if not differences else "NOT equal")
     return not differences
+
+
+def show_customer(client, reports, idsite):
+    """Print what Matomo has of the customer with a login.
+
+    :return: whether it is one visitor, who came by the campaign and bought
+    """
+    login = CUSTOMER["login"]
+    [order] = client.read(
+        "sale.order",
+        ["name", "matomo_user_id"],
+        [("partner_id.user_ids.login", "=", login), ("state", "=", "sale")],
+    )
+    visits = matomo_visits(reports, idsite, order["matomo_user_id"])
+    devices = {visit["deviceType"] for visit in visits}
+    visitors = {visit["visitorId"] for visit in visits}
+    buying = [
+        visit["referrerName"]
+        for visit in visits
+        for action in visit["actionDetails"]
+        if action.get("orderId") == order["name"]
+    ]
+    say(
+        f"\nThe customer {login} has {len(visits)} visits with {len(devices)} devices, "
+        f"and is {len(visitors)} visitor in Matomo; {order['name']} came by "
+        f"{', '.join(buying) or 'nothing'}."
+    )
+    return len(devices) > 1 and len(visitors) == 1 and buying == [CAMPAIGN]
 
 
 def differing(sales, recorded, here, there):

@@ -116,6 +116,18 @@ def matomo_orders(reports, idsite, days):
     }
 
 
+def matomo_visits(reports, idsite, user_id):
+    """Return today's and yesterday's visits of a customer, the newest first."""
+    return reports.call(
+        "Live.getLastVisitsDetails",
+        idSite=idsite,
+        period="range",
+        date="last2",
+        segment=f"userId=={user_id}",
+        filter_limit=-1,
+    )
+
+
 def matomo_days(reports, idsite, days):
     """Return Matomo's figures of each day, from its e-commerce report."""
     report = reports.call(

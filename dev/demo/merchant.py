@@ -8,6 +8,8 @@ from machine import Trouble, say
 from .clients import Matomo, Odoo
 
 CASHIER = {"login": "cashier", "password": "cashier-at-the-till"}
+# A customer who has an account in the web shop.
+CUSTOMER = {"login": "nora", "password": "nora-at-the-shop"}
 
 # Matomo's days are those of its site: here not those of UTC.
 TIMEZONE = "Europe/Brussels"
@@ -61,7 +63,7 @@ def new_matomo_site(access, shop_url, currency):
 
 
 def furnish(client):
-    """Make products with a tax, a delivery with a price, a till and its cashier."""
+    """Make products, delivery, a till and its cashier, and a customer with a login."""
     group = client.create("account.tax.group", name="VAT 21%")
     tax = client.create(
         "account.tax", name="21%", amount=TAX, type_tax_use="sale", tax_group_id=group
@@ -98,6 +100,18 @@ def furnish(client):
     client.write("payment.provider", provider["id"], state="test", is_published=True)
     client.create(
         "res.users",
+        name="Nora Neighbour",
+        **CUSTOMER,
+        group_ids=[(6, 0, [client.ref("base.group_portal")])],
+        email="nora@example.com",
+        phone="+32 2 555 01 02",
+        street="Rue Neuve 1",
+        zip="1000",
+        city="Brussels",
+        country_id=client.ref("base.be"),
+    )
+    client.create(
+        "res.users",
         name="Carla Cashier",
         **CASHIER,
         group_ids=[
@@ -127,7 +141,7 @@ def connect(client, till, access, idsite):
     [site] = client.read("matomo.site", ["name"], [("idsite", "=", idsite)])
     # The till was already selling, without network, two days ago.
     start = (datetime.now(UTC) - timedelta(days=7)).date()
-    client.write("matomo.site", site["id"], date_start=f"{start}")
+    client.write("matomo.site", site["id"], date_start=f"{start}", send_user_id=True)
     save_settings(client, matomo_company_site_id=site["id"])
     settings = save_settings(
         client,

@@ -10,10 +10,17 @@ import odoo
 
 from .chromium import chromium, new_page
 from .clients import Matomo, Odoo, poll
-from .comparison import compare
+from .comparison import compare, show_customer
 from .figures import odoo_sales
 from .merchant import Shop, connect, furnish, new_matomo_site
-from .sales import buy_as_guest, order_by_telephone, sell_at_the_till
+from .sales import (
+    PHONE,
+    buy_as_customer,
+    buy_as_guest,
+    fill_cart_as_customer,
+    order_by_telephone,
+    sell_at_the_till,
+)
 
 # How long the scheduled actions may take to have Matomo accept everything (they run at
 # once, and every minute), and then to prove it by reading Matomo back.
@@ -43,6 +50,11 @@ def sell(shop):
             new_page(browser, shop.odoo.url) as page,
         ):
             buy_as_guest(page, shop)
+        with step("A customer logs in on two devices, and buys on the second"):
+            with new_page(browser, shop.odoo.url) as page:
+                fill_cart_as_customer(page, shop)
+            with new_page(browser, shop.odoo.url, **PHONE) as page:
+                buy_as_customer(page)
         with step("A salesperson keys in an order"):
             order_by_telephone(shop.odoo, shop.products)
         with (
@@ -73,7 +85,8 @@ def main():
     sell(shop)
     sales = wait_for_delivery(shop.odoo)
     reports = Matomo(access["url"], access["token"])
-    equal = compare(sales, reports, shop.idsite)
+    is_one = show_customer(shop.odoo, reports, shop.idsite)
+    equal = compare(sales, reports, shop.idsite) and is_one
     say(f"\nOdoo    {shop.odoo.url} (login admin, password admin)")
     say(f"Matomo  {access['url']} (site {shop.idsite}, login {access['login']},")
     say(f"        password {access['password']})")

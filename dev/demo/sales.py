@@ -7,7 +7,7 @@ from machine import Trouble
 
 from .chromium import picture
 from .clients import poll
-from .merchant import CASHIER, PRODUCTS
+from .merchant import CASHIER, CUSTOMER, PRODUCTS
 
 MAIN_BUTTON = "a[name='website_sale_main_button']:visible:not(.disabled)"
 # The link the guest comes by.
@@ -23,20 +23,20 @@ GUEST = {
 }
 
 
+# What the customer takes along: Matomo takes it for another device.
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "user_agent": "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML,"
+    " like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36",
+}
+
+
 def buy_as_guest(page, shop):
     """Buy as a guest who follows a campaign's link and accepts cookies."""
-    page.goto(CAMPAIGN_LINK)
-    arrive(page, "/shop")
-    page.click("#cookies-consent-all")
+    come(page, CAMPAIGN_LINK)
     page.wait_for_function("document.cookie.includes('_pk_ref.')")
     for quantity, key in enumerate(("table", "cushion"), start=1):
-        [product] = shop.odoo.read(
-            "product.template", ["website_url"], [("id", "=", shop.products[key])]
-        )
-        page.goto(product["website_url"])
-        arrive(page, product["website_url"])
-        page.click("#add_to_cart")
-        page.wait_for_selector(f".my_cart_quantity:visible:text-is('{quantity}')")
+        put_into_cart(page, shop, key, quantity)
     page.goto("/shop/cart")
     arrive(page, "/shop/cart")
     page.click(MAIN_BUTTON)
@@ -45,6 +45,49 @@ def buy_as_guest(page, shop):
         page.fill(f"form.address_autoformat input[name='{field}']", value)
     page.select_option("#o_country_id", label="Belgium")
     page.click(MAIN_BUTTON)
+    pay(page)
+    picture(page, "shop-confirmation")
+
+
+def fill_cart_as_customer(page, shop):
+    """Follow a campaign's link, log in, fill a cart and leave."""
+    come(page, CAMPAIGN_LINK)
+    page.wait_for_function("document.cookie.includes('_pk_ref.')")
+    log_in(page, **CUSTOMER)
+    put_into_cart(page, shop, "mug", 1)
+
+
+def buy_as_customer(page):
+    """Log in on another device, and buy what is in the cart."""
+    come(page, "/shop")
+    log_in(page, **CUSTOMER)
+    page.goto("/shop/cart")
+    arrive(page, "/shop/cart")
+    picture(page, "shop-second-device")
+    page.goto("/shop/checkout")
+    pay(page)
+
+
+def come(page, link):
+    """Come to the shop by a link, and accept all cookies."""
+    page.goto(link)
+    arrive(page, "/shop")
+    page.click("#cookies-consent-all")
+
+
+def put_into_cart(page, shop, key, quantity):
+    """Add a product to the cart, which holds ``quantity`` pieces then."""
+    [product] = shop.odoo.read(
+        "product.template", ["website_url"], [("id", "=", shop.products[key])]
+    )
+    page.goto(product["website_url"])
+    arrive(page, product["website_url"])
+    page.click("#add_to_cart")
+    page.wait_for_selector(f".my_cart_quantity:visible:text-is('{quantity}')")
+
+
+def pay(page):
+    """Choose a delivery and pay, from the page of the checkout on."""
     arrive(page, "/shop/checkout")
     page.click("[name='o_delivery_method']:has-text('Standard delivery')")
     page.click(MAIN_BUTTON)
@@ -54,7 +97,6 @@ def buy_as_guest(page, shop):
     page.click("button[name='o_payment_submit_button']")
     arrive(page, "/shop/confirmation")
     page.wait_for_selector("[name='order_confirmation']")
-    picture(page, "shop-confirmation")
 
 
 def arrive(page, path):

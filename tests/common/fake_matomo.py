@@ -47,13 +47,17 @@ class FakeMatomo:
         self.orders = {}
         # Its events, which it never deduplicates.
         self.events = []
+        # Its page views, which it never deduplicates either.
+        self.page_views = []
         # Every request that arrived: {"url", "data", "timeout"}.
         self.requests = []
-        # Bulks alone, as lists of parameters.
+        # Bulks of orders, carts and events, as lists of parameters.
         self.bulks = []
         # What is done instead of answering, in order: an exception to raise, a
         # response, or a function that takes the usual answer.
         self.faults = []
+        # The same for bulks of page views, which go before those of orders.
+        self.view_faults = []
         # Of a user with admin access to its sites, who may delete visits.
         self.admin_token = f"admin{token[5:]}"
         # Its visits log and visitor profiles.
@@ -89,7 +93,8 @@ class FakeMatomo:
     def post(self, url, data=None, **options):
         """Answer in the place of ``requests.Session.post``."""
         self.requests.append({"url": url, "data": data, "options": options})
-        fault = self.faults.pop(0) if self.faults else None
+        faults = self.view_faults if _is_of_views(url, data) else self.faults
+        fault = faults.pop(0) if faults else None
         if isinstance(fault, Exception):
             raise fault
         if isinstance(fault, FakeResponse):
@@ -105,7 +110,8 @@ class FakeMatomo:
     # === TRACKING === #
 
     def _bulk(self, body):
-        if body["requests"][0]["rec"] == "1":
+        first = body["requests"][0]
+        if first["rec"] == "1" and not _is_view(first):
             self.bulks.append(body["requests"])
         if any(map(self.breaks, body["requests"])):
             return FakeResponse(500)
@@ -134,6 +140,8 @@ class FakeMatomo:
             return True
         if "e_c" in parameters:
             self.events.append(parameters)
+        if _is_view(parameters):
+            self.page_views.append(parameters)
         if not parameters.get("ec_id"):
             return True
         if self.anonymises:
@@ -219,6 +227,15 @@ class FakeMatomo:
                 else:
                     self.events.remove(each)
         return FakeResponse(200, {"log_visit": 1})
+
+
+def _is_view(parameters):
+    return parameters["rec"] == "1" and not {"idgoal", "e_c"} & parameters.keys()
+
+
+def _is_of_views(url, data):
+    """Return whether a request is a bulk of page views."""
+    return "/matomo.php" in url and all(map(_is_view, json.loads(data)["requests"]))
 
 
 def _is_within(parameters, dates):

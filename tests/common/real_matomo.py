@@ -116,6 +116,16 @@ class RealMatomo:
             self.call(method, **settings, **{name: "0"})
 
     @contextmanager
+    def secure_only(self):
+        """Let all tokens only allow secure requests until the block ends."""
+        statement = "UPDATE matomo_user_token_auth SET secure_only = %s"
+        self.query(statement, 1)
+        try:
+            yield
+        finally:
+            self.query(statement, 0)
+
+    @contextmanager
     def locked(self):
         """Let Matomo lock this machine out in the block (docs/matomo.md section 5)."""
         for _attempt in range(22):

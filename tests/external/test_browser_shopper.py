@@ -1,3 +1,4 @@
+import json
 import time
 from contextlib import contextmanager
 from datetime import timedelta
@@ -342,6 +343,41 @@ class TestBrowserShopper(RealShopperCommon):
             page.wait_for_timeout(20)
         self.fail(f"Matomo was sent no {name}")
         return None
+
+    def test_a_consent_manager_lets_the_tag_run(self):
+        """It pushes its answer into matomo.js's queue, and does not know the tag."""
+        self.site.sudo().consent_policy = "matomo_cookie"
+        with self.browse() as page, self.listen(page) as heard:
+            open_page(page, "/shop")
+            page.wait_for_timeout(500)
+            self.assertFalse(page.evaluate("'Matomo' in window"))
+            page.evaluate("_paq.push(['setCookieConsentGiven'], ['setConsentGiven'])")
+            self.wait_for(page, heard, "url")
+            self.wait_for_matomo_js(page)
+            # The visitor ID is the answer on the next page.
+            open_page(page, "/shop/cart")
+            parameters = self.wait_for(page, heard, "url")
+            self.assertEqual(parameters["action_name"], "Web shop cart")
+
+    def test_without_cookies_the_tag_sets_none_and_tells_what_it_tells_matomo(self):
+        self.site.sudo().consent_policy = "cookieless"
+        with self.browse() as page, self.listen(page) as heard:
+            with page.expect_response("**/matomo_order_tracking/browser") as told:
+                open_page(page, "/shop")
+            self.assertEqual(told.value.status, 204)
+            flags = json.loads(told.value.request.post_data)
+            self.assertIn("cookie", flags)
+            tracked = self.wait_for(page, heard, "url")
+            self.assertEqual(flags, {name: tracked[name] for name in flags})
+            self.put_into_cart(page, self.chair)
+            self.check_out(page, self.demo)
+            self.assertFalse(self.get_cookies(page))
+        order = self.get_cart()
+        self.send()
+        self.assertState(order, "verified")
+        (visit,) = self.get_visits()
+        (conversion,) = self.get_conversions()
+        self.assertEqual(conversion["idvisit"], visit["idvisit"])
 
     def test_matomo_learns_no_secret_of_an_address(self):
         """The tag knew the names of four secrets, and Odoo's links have more."""

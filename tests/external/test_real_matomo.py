@@ -228,6 +228,18 @@ class TestRealMatomo(MatomoPosCommon):
         self.assertEqual(answer["params"]["type"], "danger")
         self.assertIn("refuses the token", answer["params"]["message"])
 
+    def test_tokens_that_only_allow_secure_requests(self):
+        """Matomo recommends them, and its tracker knows those of superusers not."""
+        site = self.site.with_user(self.make_manager())
+        with self.real.secure_only():
+            answer = site.action_test_connection()
+            self.assertEqual(answer["params"]["type"], "success", answer)
+            self.site.sudo().token_auth = self.real.info["superuser_token"]
+            with mute_logger(LOGGER):
+                answer = site.action_test_connection()
+        self.assertEqual(answer["params"]["type"], "danger", answer)
+        self.assertIn("only allows secure requests", answer["params"]["message"])
+
     def test_site_that_was_never_tested(self):
         """Matomo's own time zone and currency are known before the first order."""
         real = RealMatomo(currency="GBP", timezone="UTC+5.5")

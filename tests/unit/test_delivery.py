@@ -128,7 +128,10 @@ class FakeClient:
     dates: str = ""
 
     def send_bulk(self, payloads, timeout):
-        refs = ",".join(p.get("ec_id") or p.get("e_n") or "cart" for p in payloads)
+        names = ("ec_id", "e_n", "pv_id")
+        refs = ",".join(
+            next((p[name] for name in names if name in p), "cart") for p in payloads
+        )
         self.asked.append(f"send {refs}")
         for payload in payloads:
             if payload.get("ec_id") in self.poison:
@@ -245,6 +248,8 @@ def make_attempt(ref="A", **values):
         "ec_items": '[["CHAIR","Chair",[],50.0,2]]',
         "ec_id": ref,
     }
+    if values.pop("is_viewed", False):
+        payload["pv_id"] = f"view-{ref}"
     cart_created = values.pop("cart_created", None)
     return Attempt(
         **{
@@ -290,6 +295,7 @@ ANON = {"anonymises": True}
 READ = ["read by orderId", "read by visitorId"]
 DAY = ["read by visitEcommerceStatus"]
 
+VIEWED = {"is_viewed": True}
 WEB = {"cart_created": NOW - timedelta(minutes=5)}
 DENIED = {"read": denied(), "may_read": False}
 
@@ -1048,6 +1054,77 @@ CARTS = {
     ),
 }
 
+# Orders whose visits begin with a page view.
+VIEWS = {
+    "first attempt": (
+        [(A, VIEWED), (B, VIEWED)],
+        {},
+        "send view-A,view-B/send A,B -> SiteWorks/Accepted A,B",
+    ),
+    "the shopper's browser has begun one of the visits": (
+        [(A, FIRST), (B, VIEWED)],
+        {},
+        "send view-B/send A,B -> SiteWorks/Accepted A,B",
+    ),
+    "the second attempt sends no second page view": (
+        [(A, {**VIEWED, **LATER}), (B, VIEWED)],
+        {},
+        "send view-B/send A,B -> SiteWorks/Accepted A,B",
+    ),
+    "sent again once it is seen not to be there": (
+        [(A, {**VIEWED, **LOOK})],
+        {},
+        "READ -> Absent A",
+    ),
+    "answer to the orders lost, and none is there": (
+        [(A, VIEWED), (B, VIEWED)],
+        {"bulks": [2, lost(), 1, 1]},
+        "send view-A,view-B/send A,B/probe/READ/send A/send B"
+        " -> SiteWorks/SiteOverloaded/Accepted A/Accepted B",
+    ),
+    "one order is there already": (
+        [(A, VIEWED), (B, VIEWED)],
+        {"bulks": [2, 1], "has": {A: {}}},
+        "send view-A,view-B/send A,B/READ/send B -> SiteWorks/Accepted A/Accepted B",
+    ),
+    "answer to the page views lost": (
+        [(A, VIEWED), (B, VIEWED)],
+        {"bulks": [lost()]},
+        "send view-A,view-B/probe/send A,B -> SiteWorks/Accepted A,B",
+    ),
+    "no answer to the page views, and the probe fails": (
+        [(A, VIEWED)],
+        {"bulks": [lost()], "probes": [lost()]},
+        "send view-A/probe -> SiteTrouble/Requeued A/ended",
+    ),
+    "no answer to the page views in time": (
+        [(A, VIEWED), (B, VIEWED)],
+        {"bulks": [silent()]},
+        "send view-A,view-B -> SiteTrouble/SiteOverloaded/Requeued A,B/ended",
+    ),
+    "no connection": (
+        [(A, VIEWED)],
+        {"bulks": [cannot_connect()]},
+        "send view-A -> SiteTrouble/Requeued A/ended",
+    ),
+    "a firewall dislikes the page": (
+        [(A, VIEWED), (B, VIEWED)],
+        {"bulks": [forbidden()]},
+        "send view-A,view-B/probe/send A,B -> SiteWorks/Accepted A,B",
+    ),
+    "wrong token": (
+        [(A, VIEWED)],
+        {"bulks": [0], "probes": [wrong_token()]},
+        "send view-A/probe -> SiteTrouble/Requeued A/ended",
+    ),
+    "Matomo loses a page view": (
+        [(A, VIEWED), (B, VIEWED)],
+        {"bulks": [(1, 1)]},
+        "send view-A,view-B/send A,B -> SiteWorks/Accepted A,B",
+    ),
+    "withdrawn before it was sent": ([(A, {**VIEWED, **GONE})], {}, " -> Withdrawn A"),
+}
+
 
 def parse_steps(expected):
     """Return the list of steps that a line of the tables stands for."""
@@ -1084,6 +1161,14 @@ def test_orders(story):
     client = make_client(matomo)
     made = [make_attempt(ref, **values) for ref, values in attempts]
     check(Delivery(client, make_policy(**policy)).send_orders(made), client, expected)
+
+
+@pytest.mark.parametrize("story", VIEWS)
+def test_page_views(story):
+    attempts, matomo, expected = VIEWS[story]
+    client = make_client(matomo)
+    made = [make_attempt(ref, **values) for ref, values in attempts]
+    check(Delivery(client, make_policy()).send_orders(made), client, expected)
 
 
 @pytest.mark.parametrize("story", VERIFIED)

@@ -24,13 +24,15 @@ DENIED = ReportRefused("report_refused", answer="no", status=401)
 ILL = ReportRefused("report_refused", answer="MySQL has gone away", status=200)
 CLOSED = Unreachable("timeout", seconds=10)
 REFUSED = Misconfigured("token_refused", idsite=1)
-SITES, DESCRIPTION, VERSION = (
+SITES, ADMIN_SITES, DESCRIPTION, VERSION = (
     "SitesManager.getSitesIdWithAtLeastViewAccess",
+    "SitesManager.getSitesIdWithAdminAccess",
     "SitesManager.getSiteFromId",
     "API.getMatomoVersion",
 )
 FINE = {
     SITES: [1, 2],
+    ADMIN_SITES: [],
     DESCRIPTION: {
         "name": "Shop",
         "main_url": "https://shop.example.com",
@@ -84,7 +86,10 @@ def test_what_is_read(answers, facts):
 @pytest.mark.parametrize(
     ("answers", "kind"),
     [
-        ({}, "no_write_access"),
+        ({ADMIN_SITES: []}, "no_write_access"),
+        ({ADMIN_SITES: [2]}, "no_write_access"),
+        ({ADMIN_SITES: [1, 2]}, "secure_only"),
+        ({ADMIN_SITES: ILL}, "token_refused"),
         ({SITES: [2]}, "site_hidden"),
         # A wrong token, or a server that lets nobody read.
         ({SITES: DENIED}, "token_refused"),
@@ -96,7 +101,8 @@ def test_why_a_token_is_refused(answers, kind):
     facts = read_facts(client, 1, timeout=7)
     assert (facts.refusal.kind, type(facts.refusal)) == (kind, Misconfigured)
     # More questions with a wrong token would lock the sender out.
-    assert client.asked == ["probe", SITES]
+    is_wrong = kind in ("token_refused", "site_hidden") and ADMIN_SITES not in answers
+    assert client.asked == ["probe", SITES] + ([] if is_wrong else [ADMIN_SITES])
 
 
 @pytest.mark.parametrize(

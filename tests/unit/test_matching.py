@@ -154,6 +154,8 @@ def test_a_tag_tells_of_the_same_sale(recorded, expected):
         ({}, {"has_page": True, "visitor_id": OTHER}, "apart"),
         ({}, {}, "apart"),
         ({}, {"visitor_id": OTHER}, "replaced"),
+        # The page is the order's own.
+        ({"pv_id": "abcdef"}, {"has_page": True, "has_page_before": True}, "apart"),
         # An ID that is only proposed may be refused.
         ({"cid": None, "_id": VISITOR}, {"visitor_id": OTHER}, "apart"),
         # Nothing of the shopper was sent, or it was removed since.

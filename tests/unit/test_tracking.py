@@ -19,9 +19,11 @@ from matomo_order_tracking.matomo_api.tracking import (
     Visitor,
     api_url,
     fit_order_ref,
+    get_view_id,
     get_visitor_id,
     order_parameters,
     order_ref_key,
+    page_view_parameters,
     refund_parameters,
     tracker_url,
     tracking_url,
@@ -114,6 +116,48 @@ def test_place_in_the_form_of_matomos_maps(country, region, city, expected):
     found = parameters(visitor=visitor)
     names = ("country", "region", "city")
     assert tuple(found.get(name) for name in names) == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "time", "expected"),
+    [
+        ("Europe/Brussels", datetime(2026, 11, 23, 23, 5, 9), ("0", "5", "9")),
+        ("Europe/Brussels", datetime(2026, 7, 1, 10, 0, 0), ("12", "0", "0")),
+        ("America/New_York", datetime(2026, 11, 23, 2, 59, 59), ("21", "59", "59")),
+        ("UTC+5.5", datetime(2026, 11, 23, 18, 29, 1), ("23", "59", "1")),
+        ("UTC", datetime(2026, 11, 23, 14, 46, 9), ("14", "46", "9")),
+        # What is not known Matomo takes from UTC.
+        ("", datetime(2026, 11, 23, 14, 46, 9), (None, None, None)),
+        ("Mars/Olympus", datetime(2026, 11, 23, 14, 46, 9), (None, None, None)),
+    ],
+)
+def test_what_the_clock_of_the_shop_shows(zone, time, expected):
+    order, visitor = replace(ORDER, time=time), replace(VISITOR, timezone=zone)
+    found = parameters(order, visitor)
+    assert tuple(found.get(name) for name in ("h", "m", "s")) == expected
+    assert found["cdt"] == str(time)
+
+
+def test_page_view_of_an_order():
+    """It is the order's visitor on its page at its time, and nothing is bought."""
+    visitor = replace(VISITOR, country="BE", timezone="UTC", dimensions={1: "Till"})
+    page = replace(PAGE, view_id=get_view_id("SO-1"))
+    order = parameters(visitor=visitor, page=page)
+    view = page_view_parameters(order)
+    assert {name: order[name] for name in order.keys() - view.keys()} == {
+        name: order[name]
+        for name in parameters()
+        if name.startswith("ec_") or name in ("idgoal", "revenue")
+    }
+    assert view.items() <= order.items()
+    assert view["pv_id"] == order["pv_id"]
+    assert page_view_parameters(parameters()) is None
+
+
+@given(st.text())
+def test_id_of_a_page_view(ref):
+    assert len(get_view_id(ref)) == 6
+    assert get_view_id(ref).isalnum()
 
 
 def test_custom_dimensions():
