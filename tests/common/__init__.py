@@ -1,6 +1,6 @@
 """The base classes and helpers of the tests.
 
-``browser``, ``real_matomo`` and ``real_orders`` are not imported here: they need
+``browser`` and ``real_*`` are not imported here: they need
 libraries that Odoo does without.
 """
 

@@ -36,11 +36,16 @@ class BrowserCase(HttpCase):
         )
 
     @contextmanager
-    def browse(self):
-        """Yield Playwright's page: a private window on the shop."""
+    def browse(self, **options):
+        """Yield Playwright's page: a private window on the shop.
+
+        :param options: of Playwright's ``new_page``, e.g. another ``user_agent``
+        """
         self.cr.flush()
         self.cr.clear()
-        page = self._chromium.new_page(base_url=self.base_url(), user_agent=BROWSER)
+        page = self._chromium.new_page(
+            **{"base_url": self.base_url(), "user_agent": BROWSER, **options}
+        )
         page.set_default_timeout(60_000)
         page.on("console", self._log)
         page.on("pageerror", self._log_error)

@@ -80,12 +80,18 @@ class RealMatomo:
 
     @contextmanager
     def configured(self, setting, value):
-        """Set ``Section.key`` in Matomo's configuration until the block ends."""
+        """Set ``Section.key`` in Matomo's configuration until the block ends.
+
+        :param value: as JSON; a list was empty before
+        """
         self._console("config:set", f"{setting}={value}")
         try:
             yield
         finally:
-            self._console("config:delete", setting)
+            if value.startswith("["):
+                self._console("config:set", f"{setting}=[]")
+            else:
+                self._console("config:delete", setting)
 
     @contextmanager
     def anonymised(self, name="anonymizeOrderId"):
