@@ -116,6 +116,17 @@ class TestErasure(ErasureCommon):
         self.assertIn("of 1 orders", cart.message_ids[0].body)
         self.assertIn(VISITOR, message)
 
+    def test_cart_of_a_browser_without_cookies(self):
+        """It proposed its visitor ID, which Matomo takes where it knows no visit."""
+        public = self.env.ref("base.public_partner")
+        cart = self.make_order(partner_id=public.id)
+        payload = {"cip": SECRETS["matomo_ip_address"], "_id": VISITOR}
+        update = self.queue_cart(cart, payload=payload)
+        self.assertIn(VISITOR, self.open_wizard(cart).visitors or "")
+        message = self.erase(cart, self.manager)
+        self.assertFalse(update.exists())
+        self.assertIn(VISITOR, message)
+
     def test_cart_in_the_privacy_lookup(self):
         """Deleting the cart update there left the shopper on the cart."""
         cart = self.make_personal(self.make_order())

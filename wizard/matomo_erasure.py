@@ -5,7 +5,7 @@ from odoo.tools import format_amount
 
 from ..const import ACCEPTED_STATES, MANAGER_GROUP
 from ..matomo_api.errors import MatomoError
-from ..matomo_api.tracking import is_visitor_id
+from ..matomo_api.tracking import get_visitor_id, is_visitor_id
 from ..outbox.erasure import erase_in_matomo
 from ..outbox.transactions import run_in_transaction
 from ..tools.sentences import describe_error
@@ -159,9 +159,9 @@ class MatomoErasure(models.TransientModel):
                 site = order._get_matomo_request().site_id or order._get_matomo_site()
                 visitors.setdefault(site, set()).add(order.matomo_visitor_id)
         for request in (*requests.filtered("attempt_count"), *updates):
-            cid = (request.payload or {}).get("cid", "")
-            if is_visitor_id(cid):
-                visitors.setdefault(request.site_id, set()).add(cid)
+            visitor_id = get_visitor_id(request.payload or {})
+            if is_visitor_id(visitor_id):
+                visitors.setdefault(request.site_id, set()).add(visitor_id)
         family = self._get_partners()._get_matomo_family()
         entered = self._get_visitor_ids()
         if family or entered:
