@@ -88,7 +88,7 @@ class RealMatomo:
         try:
             yield
         finally:
-            if value.startswith("["):
+            if str(value).startswith("["):
                 self._console("config:set", f"{setting}=[]")
             else:
                 self._console("config:delete", setting)

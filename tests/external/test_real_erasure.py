@@ -5,11 +5,13 @@ from odoo.exceptions import UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from ...matomo_api.tracking import get_visitor_id_of_user
 from ..common import LOGGER
 from ..common.privacy import SECRETS
 from ..common.real_orders import RealOrdersCommon
 
-VISITOR = SECRETS["matomo_visitor_id"]
+# What Matomo makes of a customer with a user ID.
+VISITOR = get_visitor_id_of_user(SECRETS["matomo_user_id"])
 
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")

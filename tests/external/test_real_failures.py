@@ -22,7 +22,10 @@ class TestRealFailures(RealOrdersCommon):
         self.startPatcher(patch.object(requests.Session, "post", self.make_post()))
 
     def make_post(self, lose=()):
-        """Return a ``Session.post`` that loses the answers of these numbers."""
+        """Return a ``Session.post`` that loses the answers of these numbers.
+
+        The first one is that to the page views of the orders.
+        """
 
         def counting(session, url, **options):
             answer = post(session, url, **options)
@@ -102,7 +105,7 @@ class TestRealFailures(RealOrdersCommon):
             # From now on the guard against counting twice is ours alone.
             more = self.confirm_many("ANON-3")
             # The answer, and that to the question whether Matomo is there.
-            lost = [len(self.posts) + 1, len(self.posts) + 2]
+            lost = [len(self.posts) + 2, len(self.posts) + 3]
             with patch.object(requests.Session, "post", self.make_post(lose=lost)):
                 self.run_sender()
             self.assertStates(more, "pending")
@@ -115,7 +118,7 @@ class TestRealFailures(RealOrdersCommon):
     def test_lost_answers(self):
         orders = self.confirm_many(*(f"LOST-{n}" for n in range(7)))
         # The answer, and that to the question whether Matomo is there.
-        with patch.object(requests.Session, "post", self.make_post(lose=[1, 2])):
+        with patch.object(requests.Session, "post", self.make_post(lose=[2, 3])):
             self.run_sender()
         self.assertStates(orders, "pending")
         self.assertEqual(len(self.real.orders()), 7)
@@ -127,7 +130,7 @@ class TestRealFailures(RealOrdersCommon):
     def test_one_lost_answer(self):
         """Matomo is there: it is read back at once what became of the orders."""
         orders = self.confirm_many(*(f"LOST-{n}" for n in range(7)))
-        with patch.object(requests.Session, "post", self.make_post(lose=[1])):
+        with patch.object(requests.Session, "post", self.make_post(lose=[2])):
             self.run_sender()
         self.assertStates(orders, "sent")
         self.assertAllThereOnce(orders)
