@@ -1,6 +1,7 @@
 """Both sides' figures beside each other, and a sentence for each difference."""
 
 from datetime import datetime
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from machine import say
@@ -47,20 +48,19 @@ def show_customer(client, reports, idsite):
         [("partner_id.user_ids.login", "=", login), ("state", "=", "sale")],
     )
     visits = matomo_visits(reports, idsite, order["matomo_user_id"])
-    devices = {visit["deviceType"] for visit in visits}
     visitors = {visit["visitorId"] for visit in visits}
-    buying = [
-        visit["referrerName"]
-        for visit in visits
-        for action in visit["actionDetails"]
-        if action.get("orderId") == order["name"]
-    ]
+    actions = [action for visit in visits for action in visit["actionDetails"]]
+    pages = [urlsplit(action.get("url") or "").path for action in actions]
+    orders = [action["orderId"] for action in actions if action.get("orderId")]
+    campaigns = {visit["referrerName"] for visit in visits} - {None, ""}
     say(
-        f"\nThe customer {login} has {len(visits)} visits with {len(devices)} devices, "
-        f"and is {len(visitors)} visitor in Matomo; {order['name']} came by "
-        f"{', '.join(buying) or 'nothing'}."
+        f"\nThe customer {login} with a laptop and a phone is {len(visitors)} visitor "
+        f"in Matomo, who came by {', '.join(campaigns) or 'nothing'}, saw {len(pages)} "
+        f"pages, and bought {', '.join(orders) or 'nothing'}."
     )
-    return len(devices) > 1 and len(visitors) == 1 and buying == [CAMPAIGN]
+    seen = any("mug" in page for page in pages) and "/shop/payment" in pages
+    is_bought = orders == [order["name"]] and campaigns == {CAMPAIGN}
+    return len(visitors) == 1 and seen and is_bought
 
 
 def differing(sales, recorded, here, there):

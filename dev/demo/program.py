@@ -14,6 +14,7 @@ from .comparison import compare, show_customer
 from .figures import odoo_sales
 from .merchant import Shop, connect, furnish, new_matomo_site
 from .sales import (
+    LAPTOP,
     PHONE,
     buy_as_customer,
     buy_as_guest,
@@ -51,7 +52,7 @@ def sell(shop):
         ):
             buy_as_guest(page, shop)
         with step("A customer logs in on two devices, and buys on the second"):
-            with new_page(browser, shop.odoo.url) as page:
+            with new_page(browser, shop.odoo.url, **LAPTOP) as page:
                 fill_cart_as_customer(page, shop)
             with new_page(browser, shop.odoo.url, **PHONE) as page:
                 buy_as_customer(page)

@@ -23,7 +23,9 @@ GUEST = {
 }
 
 
-# What the customer takes along: Matomo takes it for another device.
+# The customer's devices. Matomo would take a browser of the guest's kind, behind the
+# same address, for the guest's.
+LAPTOP = {"locale": "fr-BE"}
 PHONE = {
     "viewport": {"width": 390, "height": 844},
     "user_agent": "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML,"
@@ -94,7 +96,7 @@ def pay(page):
     arrive(page, "/shop/payment")
     page.click("[name='o_payment_option']:has-text('Demo')")
     page.fill("input[name='customer_input']", "4242424242424242")
-    page.click("button[name='o_payment_submit_button']")
+    page.click("button[name='o_payment_submit_button']:visible")
     arrive(page, "/shop/confirmation")
     page.wait_for_selector("[name='order_confirmation']")
 
