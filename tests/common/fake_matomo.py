@@ -165,6 +165,9 @@ class FakeMatomo:
         if data["method"] == "SitesManager.getSitesIdWithAtLeastViewAccess":
             idsites = map(int, self.idsites) if self.may_read else ()
             return FakeResponse(200, sorted(idsites))
+        if data["method"] == "SitesManager.getSitesIdWithAdminAccess":
+            idsites = map(int, self.idsites) if self.is_superuser else ()
+            return FakeResponse(200, sorted(idsites))
         if data["method"] == "API.getMatomoVersion":
             return FakeResponse(200, {"value": self.version})
         if not self.may_read or data["idSite"] not in self.idsites:
