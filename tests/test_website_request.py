@@ -91,6 +91,7 @@ class TestAddress(ShopperCommon):
         address = "fe80::1%<script>"
         with MockRequest(self.env, website=self.website, remote_addr=address) as mock:
             mock.httprequest.headers = {}
+            mock.httprequest.url = self.base_url()
             http_request = self.env["ir.http"]._get_matomo_http_request(self.env)
         values = read_metadata(http_request, self.site.sudo()._get_shopper_policy())
         self.assertEqual(values["matomo_ip_address"], "fe80::1")

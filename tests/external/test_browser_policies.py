@@ -1,0 +1,382 @@
+# ruff: noqa: E501 - what is expected stands in one table.
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import zip_longest
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+from odoo.tests import tagged
+from odoo.tools import config
+
+from ...outbox import schedule
+from ..common import ADDRESS, BROWSER, open_page
+from ..common.real_matomo import RealMatomo
+from ..common.real_shopper import (
+    CAMPAIGN,
+    MATOMO,
+    PASSWORD,
+    REFERRER,
+    RealShopperCommon,
+)
+
+# Each row is a shopper who comes by a campaign, puts a product into the cart, and buys.
+# In Odoo:
+#   consent    the answer (+ yes, - no, ? none) and where it was given
+#   IP         whether the order has the shopper's own address
+#   visitor    whether it has the ID of the browser's cookie, and the user ID
+#   campaign   whether it has the campaign
+# cookies      matomo.js's cookies in the browser, at the end
+# In Matomo:
+#   people, visits, carts   how many there are; carts that it takes for abandoned
+#   pages      how many pages before the purchase are in the visit of the order
+#   joined     whether that is the visit of the pages; "-": Matomo has seen no page
+#   from       the campaign to which the order counts
+#   order      its state in Odoo, after Matomo was read back
+EXPECTED = """
+cookie bar          | consent            | IP  | visitor     | campaign | cookies    | people | visits | pages | joined | from        | carts | order
+accepts             | + cookie_bar       | yes | cookie      | yes      | id ref ses | 1      | 1      | 2     | yes    | spring-sale | 0     | verified
+refuses             | - cookie_bar       | -   | -           | -        | -          | 1      | 1      | 0     | -      | -           | 0     | verified
+accepts, refuses    | - cookie_bar       | -   | -           | -        | -          | 2      | 2      | 0     | no     | -           | 1     | verified
+refuses, accepts    | + cookie_bar       | yes | cookie      | -        | id ses     | 1      | 1      | 1     | yes    | -           | 0     | verified
+ad blocker          | + cookie_bar       | yes | cookie      | yes      | id         | 1      | 1      | 0     | -      | spring-sale | 0     | verified
+no answer           | ? not_answered     | -   | -           | -        | -          | 1      | 1      | 0     | -      | -           | 0     | verified
+private window, GPC | - do_not_track     | -   | -           | -        | -          | 1      | 1      | 0     | -      | -           | 0     | verified
+two devices, login  | + cookie_bar       | yes | other user  | yes      | id ses     | 2      | 2      | 2     | yes    | spring-sale | 0     | verified
+Instagram           | + cookie_bar       | yes | cookie      | yes      | id ref ses | 1      | 1      | 2     | yes    | spring-sale | 0     | verified
+two proxies         | + cookie_bar       | yes | cookie      | yes      | id ref ses | 1      | 1      | 2     | yes    | spring-sale | 0     | verified
+
+without cookies     | consent            | IP  | visitor     | campaign | cookies    | people | visits | pages | joined | from        | carts | order
+accepts             | + cookieless       | yes | -           | -        | -          | 1      | 1      | 2     | yes    | spring-sale | 0     | verified
+refuses             | - cookie_bar       | -   | -           | -        | -          | 2      | 2      | 0     | no     | -           | 0     | verified
+accepts, refuses    | - cookie_bar       | -   | -           | -        | -          | 2      | 2      | 0     | no     | -           | 1     | verified
+refuses, accepts    | + cookieless       | yes | -           | -        | -          | 1      | 1      | 2     | yes    | spring-sale | 0     | verified
+ad blocker          | + cookieless       | yes | -           | -        | -          | 1      | 1      | 0     | -      | -           | 0     | verified
+no answer           | + cookieless       | yes | -           | -        | -          | 1      | 1      | 2     | yes    | spring-sale | 0     | verified
+private window, GPC | - do_not_track     | -   | -           | -        | -          | 1      | 1      | 0     | -      | -           | 0     | verified
+two devices, login  | + cookieless       | yes | -           | -        | -          | 2      | 2      | 2     | yes    | -           | 1     | verified
+Instagram           | + cookieless       | yes | -           | -        | -          | 1      | 1      | 2     | yes    | spring-sale | 0     | verified
+two proxies         | + cookieless       | yes | -           | -        | -          | 1      | 1      | 2     | yes    | spring-sale | 0     | verified
+"""
+HEADER = [cell.strip() for cell in EXPECTED.split("\n")[1].split("|")][1:]
+# As its browser on an iPhone calls itself.
+INSTAGRAM = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Mobile/15E148 Instagram 330.0.3.29.91 (iPhone14,3; iOS 17_5)"
+)
+# Odoo's scripts of a page of the shop.
+SCRIPTS = re.compile("web.assets_frontend_lazy|/web/image/")
+# Cookies that hold an answer: without them a shopper is asked again.
+ANSWERS = re.compile("website_cookies_bar|mtm_consent_removed")
+SHOPPER, EDGE = "203.0.113.9", "172.68.1.1"
+
+
+# {name in the table: the site's setting}; both shops have Odoo's cookie bar and our tag.
+POLICIES = {"cookie bar": "cookie_bar", "without cookies": "cookieless"}
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A shopper, and how they shop.
+
+    :ivar answers: to the question for consent; the second one follows after the cart
+    :ivar headers: that the browser sends with each request
+    """
+
+    answers: tuple = (True,)
+    headers: Mapping = field(default_factory=dict)
+    user_agent: str = BROWSER
+    is_blocked: bool = False
+    has_login: bool = False
+    ip_address: str = "127.0.0.1"
+
+
+SITUATIONS = {
+    "accepts": Situation(),
+    "refuses": Situation((False,)),
+    "accepts, refuses": Situation((True, False)),
+    "refuses, accepts": Situation((False, True)),
+    "ad blocker": Situation(is_blocked=True),
+    "no answer": Situation(()),
+    # As Firefox's private windows, which say no whatever the shopper clicks.
+    "private window, GPC": Situation(headers={"Sec-GPC": "1"}),
+    "two devices, login": Situation(has_login=True),
+    "Instagram": Situation(user_agent=INSTAGRAM),
+    "two proxies": Situation(
+        headers={"X-Forwarded-For": f"{SHOPPER}, {EDGE}"}, ip_address=SHOPPER
+    ),
+}
+PROXIES = {"proxy_mode": True, "matomo_trusted_proxies": f"{EDGE}/32"}
+# Matomo stands behind the same proxies.
+MATOMO_PROXIES = {
+    "General.proxy_client_headers": '["HTTP_X_FORWARDED_FOR"]',
+    "General.proxy_ip_read_last_in_list": "0",
+}
+
+
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
+class TestBrowserPolicies(RealShopperCommon):
+    """What Odoo and Matomo have of a shopper, for each policy and each situation."""
+
+    def test_what_odoo_and_matomo_have(self):
+        found = self.describe_all(self.shop_all())
+        print(self.draw(found))
+        self.maxDiff = None
+        expected = [
+            [cell.strip() for cell in line.split("|")]
+            for line in EXPECTED.splitlines()
+            if line
+        ]
+        self.assertEqual(
+            [" | ".join(row) for row in found], [" | ".join(row) for row in expected]
+        )
+
+    def draw(self, rows):
+        widths = [max(map(len, cells)) for cells in zip_longest(*rows, fillvalue="")]
+        lines = [" | ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        return "\n".join(lines)
+
+    # === SHOPPING === #
+
+    def shop_all(self):
+        """Let everybody buy. Return ``{(policy, situation): shopper}``."""
+        for name, value in PROXIES.items():
+            self.addCleanup(config._runtime_options.pop, name, None)
+            config[name] = value
+        # While a page is open, its requests have the cursor.
+        self.ids = {
+            "template": self.chair.product_tmpl_id.id,
+            "product": self.chair.id,
+            "provider": self.demo.id,
+            "method": self.demo.payment_method_ids[:1].id,
+        }
+        self.user = self.make_user("nora", "base.group_portal")
+        self.user.sudo().password = PASSWORD
+        with ExitStack() as stack:
+            for setting, value in MATOMO_PROXIES.items():
+                stack.enter_context(self.real.configured(setting, value))
+            return {
+                (policy, situation): self.shop(POLICIES[policy], SITUATIONS[situation])
+                for policy in POLICIES
+                for situation in SITUATIONS
+            }
+
+    def shop(self, policy, situation):
+        """Let a shopper buy. Return the order, what Odoo has, and the Matomo."""
+        self.set_up(policy, situation)
+        first, *change = situation.answers or (None,)
+        if situation.has_login:
+            # On another device before, by which they came.
+            with self.come(situation) as page:
+                self.land(page, CAMPAIGN, referer=REFERRER)
+                self.answer_bar(page, first)
+                page.unroute(SCRIPTS)
+                self.log_in(page, self.user)
+                self.put_quickly(page)
+                with self.between_pages():
+                    self.send_carts()
+        headers = {"Accept-Language": "fr"} if situation.has_login else {}
+        with self.come(situation, **headers) as page:
+            if situation.has_login:
+                self.land(page, "/shop")
+            else:
+                self.land(page, CAMPAIGN, referer=REFERRER)
+            if first is not None:
+                self.answer_bar(page, first)
+            if situation.has_login:
+                page.unroute(SCRIPTS)
+                self.log_in(page, self.user)
+            # The tag has told what it tells.
+            page.wait_for_load_state("networkidle")
+            self.put_quickly(page)
+            with self.between_pages():
+                order = self.complete(self.get_cart())
+                token = order.access_token
+                self.send_carts()
+            for is_yes in change:
+                page.context.clear_cookies(name=ANSWERS)
+                self.land(page, "/shop/cart")
+                self.answer_bar(page, is_yes)
+                page.wait_for_load_state("networkidle")
+            page.goto("/shop/payment", referer=f"{self.base_url()}/shop/cart")
+            self.pay_at_once(page, order.id, token)
+            cookies = self.get_cookies(page)
+        self.end_transaction()
+        return order, self.describe_in_odoo(order, cookies, situation), self.real
+
+    def set_up(self, policy, situation):
+        """Let the shop have this policy, on a Matomo site of its own."""
+        self.real = RealMatomo(currency=self.company.currency_id.name)
+        site = self.site.sudo().copy(
+            {"consent_policy": policy, "send_user_id": situation.has_login}
+        )
+        self.real.receive_from(site)
+        self.website.sudo().write(
+            {"matomo_site_id": site.id, "matomo_tag": True, "cookies_bar": True}
+        )
+        self.end_transaction()
+
+    @contextmanager
+    def come(self, situation, **headers):
+        headers = {**situation.headers, **headers}
+        if "X-Forwarded-For" in headers:
+            headers["X-Forwarded-Host"] = urlsplit(self.base_url()).netloc
+        # The server need not wait for a matomo.js that never comes.
+        patience = timedelta() if situation.is_blocked else schedule.VISITOR_PATIENCE
+        with (
+            patch.object(schedule, "VISITOR_PATIENCE", patience),
+            self.browse(
+                user_agent=situation.user_agent, extra_http_headers=headers
+            ) as page,
+        ):
+            if situation.is_blocked:
+                page.route(MATOMO, lambda route: route.abort("blockedbyclient"))
+            if "Sec-GPC" in headers:
+                page.add_init_script(
+                    "Object.defineProperty(navigator, 'globalPrivacyControl', "
+                    "{value: true})"
+                )
+            yield page
+
+    def complete(self, cart):
+        """Enter what a shopper enters in the checkout. Return the cart."""
+        if cart.partner_id == self.website.user_id.sudo().partner_id:
+            cart.partner_id = self.env["res.partner"].create(ADDRESS)
+        cart.partner_id.sudo().write({**ADDRESS, "country_id": self.belgium.id})
+        cart.sudo()._set_delivery_method(self.post)
+        cart._portal_ensure_token()
+        return cart
+
+    def call_from(self, page, route, **parameters):
+        """Call a JSON-RPC route as the scripts of the page do. Return the result."""
+        answer = page.evaluate(
+            """([route, params]) => fetch(route, {
+                method: "POST",
+                headers: {"Content-Type": "application/json"},
+                body: JSON.stringify({jsonrpc: "2.0", method: "call", params}),
+            }).then((answer) => answer.json())""",
+            [route, parameters],
+        )
+        self.assertNotIn("error", answer)
+        return answer.get("result")
+
+    def land(self, page, path, **options):
+        """Open a page with its scripts: something is to be clicked there."""
+        page.unroute(SCRIPTS)
+        open_page(page, path, **options)
+
+    def put_quickly(self, page):
+        """Put the product into the cart from its page, without the page's scripts."""
+        page.unroute(SCRIPTS)
+        page.route(SCRIPTS, lambda route: route.abort())
+        # As by a link: the browser names the page before.
+        page.goto(self.paths[self.chair], referer=page.url)
+        self.call_from(
+            page,
+            "/shop/cart/add",
+            product_template_id=self.ids["template"],
+            product_id=self.ids["product"],
+            quantity=1,
+        )
+        page.wait_for_load_state("networkidle")
+
+    def pay_at_once(self, page, order_id, token):
+        """Pay from the page of the payment, without its form, and come back."""
+        values = self.call_from(
+            page,
+            f"/shop/payment/transaction/{order_id}",
+            access_token=token,
+            provider_id=self.ids["provider"],
+            payment_method_id=self.ids["method"],
+            token_id=None,
+            flow="direct",
+            tokenization_requested=False,
+            landing_route="/shop/payment/validate",
+        )
+        self.call_from(
+            page,
+            "/payment/demo/simulate_payment",
+            reference=values["reference"],
+            payment_details="4242",
+            simulated_state="done",
+        )
+        self.call_from(page, "/payment/status/poll")
+
+    def send_carts(self):
+        """Send what waits; orders of other shoppers, too."""
+        self.end_transaction()
+        self.run_sender()
+
+    # === LOOKING === #
+
+    def describe_all(self, shoppers):
+        """Return the rows of the table, as lists of texts."""
+        self.run_sender()
+        self.run_verifier()
+        rows = []
+        for policy in POLICIES:
+            rows.append([policy, *HEADER])
+            for situation in SITUATIONS:
+                order, in_odoo, self.real = shoppers[policy, situation]
+                in_matomo = self.describe_in_matomo()
+                rows.append([situation, *in_odoo, *in_matomo, order.matomo_state])
+        return rows
+
+    def describe_in_odoo(self, order, cookies, situation):
+        """Return the cells of what Odoo has stored, and of the browser's cookies."""
+        order = order.sudo()
+        self.env.invalidate_all()
+        receipt = order.matomo_consent_info or {}
+        sign = {True: "+", False: "-", None: "?"}[receipt.get("answer")]
+        address = order.matomo_ip_address
+        visitor = order.matomo_visitor_id
+        names = {name.split(".")[0]: value for name, value in cookies.items()}
+        is_own = names.get("_pk_id", "").partition(".")[0] == visitor
+        campaign = (order.matomo_attribution_info or {}).get("campaign")
+        persons = [
+            visitor and ("cookie" if is_own else "other"),
+            order.matomo_user_id and "user",
+        ]
+        return [
+            f"{sign} {receipt.get('source')}",
+            "yes" if address == situation.ip_address else address or "-",
+            " ".join(filter(None, persons)) or "-",
+            "yes" if campaign == "spring-sale" else campaign or "-",
+            " ".join(sorted(name.removeprefix("_pk_") for name in names)) or "-",
+        ]
+
+    def describe_in_matomo(self):
+        """Return the cells of what Matomo has recorded."""
+        visits = self.get_visits()
+        conversions = self.get_conversions()
+        (order,) = [each for each in conversions if each["idgoal"] == 0]
+        carts = [each for each in conversions if each["idgoal"] == -1]
+        pages = self.count_pages()
+        own = pages.get(order["idvisit"], 0)
+        joined = ("yes" if own else "no") if pages else "-"
+        return [
+            str(len({visit["visitor"] for visit in visits})),
+            str(len(visits)),
+            str(own),
+            joined,
+            order["referer_name"] or "-",
+            str(len(carts)),
+        ]
+
+    def count_pages(self):
+        """Return the pages before the purchase that Matomo saw: ``{visit: count}``."""
+        rows = self.real.query(
+            """
+            SELECT view.idvisit, COUNT(DISTINCT page.name) AS pages
+              FROM matomo_log_link_visit_action AS view
+              JOIN matomo_log_action AS page ON page.idaction = view.idaction_url
+             WHERE view.idsite = %s AND page.name LIKE %s
+               AND page.name REGEXP '/shop([?]|$|/chair|/cart$)'
+          GROUP BY view.idvisit
+            """,
+            self.real.idsite,
+            f"{urlsplit(self.base_url()).netloc}/%",
+        )
+        return {row["idvisit"]: row["pages"] for row in rows}
