@@ -1,3 +1,4 @@
+# The table is printed for people to read. pylint: disable=print-used
 # ruff: noqa: E501 - what is expected stands in one table.
 import re
 from collections.abc import Mapping
