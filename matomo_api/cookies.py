@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from .texts import clean_shopper_text
@@ -45,11 +45,9 @@ def parse_visitor_id(
     :param path: of the page
     :return: 16 hex digits, of equally likely ones the newest; "" if there is none
     """
-    ranks = _rank_hashes(host, path)
     found = []
-    for digest, value in _find(cookies, "id", idsite):
+    for rank, value in _find(cookies, "id", idsite, host, path):
         if match := _VISITOR.fullmatch(value):
-            rank = ranks.get(digest, len(ranks))
             found.append((-rank, int(match[2] or 0), match[1]))
     return max(found)[2] if found else ""
 
@@ -75,11 +73,10 @@ def parse_attribution(
     :return: of several the one that matomo.js would use on this page, of equally likely
         ones the newest; an empty one if there is none
     """
-    ranks = _rank_hashes(host, path)
     latest = (time.time() if now is None else now) + _CLOCK_DIFFERENCE
     found = [
-        (ranks.get(digest, len(ranks)), _parse_attribution(value, latest))
-        for digest, value in _find(cookies, "ref", idsite)
+        (rank, _parse_attribution(value, latest))
+        for rank, value in _find(cookies, "ref", idsite, host, path)
     ]
     _rank, attribution = max(
         found,
@@ -130,7 +127,7 @@ def _rank_hashes(host: str, path: str) -> dict[str, int]:
 
 
 def _clean_host(host: str) -> str:
-    """Return a host as matomo.js sees it, "" if it is none."""
+    """Return a host as matomo.js sees it, "" if the text is not a host."""
     try:
         return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
@@ -168,18 +165,30 @@ def consent(cookies: Mapping[str, str]) -> bool | None:
 
 
 def _find(
-    cookies: Mapping[str, str], name: str, idsite: int
-) -> Iterator[tuple[str, str]]:
-    """Yield hash and decoded value of cookies ``<prefix><name>.<idsite>.<hash>``."""
+    cookies: Mapping[str, str], name: str, idsite: int, host: str, path: str
+) -> list[tuple[int, str]]:
+    """Return rank and decoded value of the cookies ``<prefix><name>.<idsite>.<hash>``.
+
+    The lower the rank, the likelier matomo.js uses the cookie, see ``_rank_hashes``.
+    """
     wanted = re.compile(rf"[\w-]*{name}\.{idsite}\.([0-9a-f]{{1,40}})")
-    for key, value in cookies.items():
-        if (
-            len(key) <= _MAX_NAME_LENGTH
-            and len(value) <= _MAX_COOKIE_LENGTH
-            and (match := wanted.fullmatch(key))
-        ):
+    found = [
+        (match[1], value)
+        for key, value in cookies.items()
+        if len(key) <= _MAX_NAME_LENGTH
+        and len(value) <= _MAX_COOKIE_LENGTH
+        and (match := wanted.fullmatch(key))
+    ]
+    # Most browsers have one at most, and dozens of hashes are made to rank several.
+    ranks = _rank_hashes(host, path) if len(found) > 1 else {}
+    return [
+        (
+            ranks.get(digest, len(ranks)),
             # Odoo's web framework may have decoded the cookie already.
-            yield match[1], value if value.startswith("[") else unquote(value)
+            value if value.startswith("[") else unquote(value),
+        )
+        for digest, value in found
+    ]
 
 
 def _parse_attribution(value: str, latest: float) -> Attribution:
