@@ -1044,8 +1044,12 @@ class MatomoRequest(models.Model):
             self._discount_attempt()
         details = {"answer_status": error.status, "answer_text": error.text}
         since = self.broken_date or fields.Datetime.now()
-        is_blamed = not is_general and self._is_overtaken(since)
-        if count >= (schedule.MAX_ERRORS if is_blamed else schedule.MAX_GENERAL_ERRORS):
+        is_blamed = (
+            count >= schedule.MAX_ERRORS
+            and not is_general
+            and self._is_overtaken(since)
+        )
+        if is_blamed or count >= schedule.MAX_GENERAL_ERRORS:
             reason = describe_failures(self.env, self.kind, error, count)
             self._fail(
                 get_failure_type(error),
