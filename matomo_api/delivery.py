@@ -12,7 +12,7 @@ what Matomo may have recorded is read back before it is sent again.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -334,9 +334,7 @@ class Delivery:
         if not views:
             return
         try:
-            answer = self._client.send_bulk(
-                views, timeout=bulk_timeout(self._timeout, len(views))
-            )
+            answer = self._send_bulk(views)
         except (Unreachable, ServerTrouble) as error:
             # The orders find out what of their content it is.
             self._blame_attempts(len(views), error)
@@ -636,13 +634,18 @@ class Delivery:
 
         :raise MatomoError: as the client does
         """
-        answer = self._client.send_bulk(
-            [attempt.payload for attempt in attempts],
-            timeout=bulk_timeout(self._timeout, len(attempts)),
-        )
+        answer = self._send_bulk([attempt.payload for attempt in attempts])
         self._has_worked = True
         self._dirt = answer.dirt or self._dirt
         return answer
+
+    def _send_bulk(self, payloads: Sequence[Mapping[str, str]]) -> BulkAnswer:
+        """Send requests at once, with the time that so many may take.
+
+        :raise MatomoError: as the client does
+        """
+        timeout = bulk_timeout(self._timeout, len(payloads))
+        return self._client.send_bulk(payloads, timeout=timeout)
 
     def _probe(self, timeout: float | None = None) -> None:
         """Ask whether the token may record.

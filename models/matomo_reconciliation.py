@@ -241,6 +241,8 @@ class MatomoReconciliation(models.Model):
         :param end: naive UTC, exclusive
         :return: list of ``Cause``
         """
+        if not site.exclude_refused:
+            return []
         requests = self.env["matomo.request"].search(
             [
                 ("site_id", "=", site.id),
@@ -249,8 +251,6 @@ class MatomoReconciliation(models.Model):
                 ("order_date", ">=", start),
                 ("order_date", "<", end),
             ]
-            if site.exclude_refused
-            else Domain.FALSE
         )
         refused = requests.sale_order_id.filtered(
             lambda order: order._get_matomo_refusal_verdict()

@@ -1246,17 +1246,12 @@ class MatomoSite(models.Model):
     def _get_health(self):
         """Return what is known of this site, as ``outbox.health.Health``."""
         self.ensure_one()
-        names = (each.name for each in dataclass_fields(Health))
-        # An empty field of ours is False, whatever its type.
-        values = {name: self[name] for name in names}
-        return Health(
-            **{
-                name: None if value is False and name.endswith("_date") else value
-                for name, value in values.items()
-                if name != "settings_message"
-            },
-            settings_message=self.settings_message or "",
-        )
+        values = {each.name: self[each.name] for each in dataclass_fields(Health)}
+        dates = {
+            name: values[name] or None for name in values if name.endswith("_date")
+        }
+        message = self.settings_message or ""
+        return Health(**{**values, **dates, "settings_message": message})
 
     def _apply(self, outcome):
         """Write down what a delivery has learnt of this site."""

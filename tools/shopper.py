@@ -461,18 +461,17 @@ def _choose_metadata(
     is_recognized = current["matomo_visitor_id"] or current["matomo_browser_flags"]
     if stored[proof] != current[proof] or not is_recognized:
         return {}
-    if not current["matomo_attribution_info"]:
-        # matomo.js's cookie may have expired; the campaign brought the shopper here.
-        current = {
-            **current,
-            "matomo_attribution_info": stored["matomo_attribution_info"],
-        }
-    if not current["matomo_user_id"]:
-        # They have logged out, and pay by a link: Matomo goes on with their visit.
-        current = {**current, "matomo_user_id": stored["matomo_user_id"]}
+    # matomo.js's cookie may have expired, and the campaign brought the shopper here; or
+    # they have logged out and pay by a link, and Matomo goes on with their visit.
+    kept = {
+        name: stored[name]
+        for name in ("matomo_attribution_info", "matomo_user_id")
+        if not current[name]
+    }
     if _has_full_versions(stored) and not _has_full_versions(current):
         # The browser has been started again, and no page has asked it again.
-        current = {**current, "matomo_client_hints": stored["matomo_client_hints"]}
+        kept["matomo_client_hints"] = stored["matomo_client_hints"]
+    current = {**current, **kept}
     is_news = any(
         stored[name] != value
         for name, value in current.items()
