@@ -221,7 +221,7 @@ def _parse_ip(host: str) -> IPAddress | None:
 
 
 def _get_ipv4_within(ip: IPAddress) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address contains, None if there is none."""
+    """Return the IPv4 address that an IPv6 address contains, None without one."""
     if ip.version == 4 or ip == ipaddress.IPv6Address("::1"):
         return None
     if any(ip in network for network in _IPV4_WITHIN):

@@ -44,8 +44,8 @@ MAX_RETRY_AFTER = 86_400
 MAX_JSON_STARTS = 100
 _JSON_START = re.compile(r"[\[{]")
 _DECODER = json.JSONDecoder()
-# What PHP writes into an answer when it is told to show errors, and what others add
-# without saying anything: a byte order mark, comments.
+# What PHP writes into an answer if display_errors is on, and what others add without
+# saying anything: a byte order mark, comments.
 _PHP_OUTPUT = re.compile(
     r"""(?:<br\s*/?>\s*)?
         (?:<b>)?(?:PHP\s+)?(?:Warning|Notice|Deprecated|Strict\ Standards)(?:</b>)?:
@@ -438,7 +438,7 @@ def clean_values(content, mask: Callable[[str], str]):
 
 
 def _parse_json(body: bytes):
-    """Return the JSON of an answer, None if it is none."""
+    """Return the JSON of an answer, None if the answer is not JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -468,7 +468,7 @@ def _is_report(content) -> bool:
 
 
 def _retry_after(headers: Mapping[str, str]) -> int:
-    """Seconds of a Retry-After header, a number or a date; 0 if there is none."""
+    """Return the seconds of a Retry-After header (number or date), 0 without one."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
         return min(int(value[:9]), MAX_RETRY_AFTER)
