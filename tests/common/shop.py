@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from types import MappingProxyType
 from urllib.parse import quote
 
 from odoo import Command
@@ -20,14 +21,17 @@ SIGNATURE = (
     "AABJRU5ErkJggg=="
 )
 # What a shopper writes into the address form.
-ADDRESS = {
-    "name": "Nora Shopper",
-    "email": "nora@example.com",
-    "phone": "+32 2 555 01 01",
-    "street": "Rue de la Loi 16",
-    "zip": "1000",
-    "city": "Brussels",
-}
+# Nothing is written into it: Odoo's `create()` writes into the values it gets.
+ADDRESS = MappingProxyType(
+    {
+        "name": "Nora Shopper",
+        "email": "nora@example.com",
+        "phone": "+32 2 555 01 01",
+        "street": "Rue de la Loi 16",
+        "zip": "1000",
+        "city": "Brussels",
+    }
+)
 
 
 def arrive(page, path=""):

@@ -244,7 +244,7 @@ class TestBrowserPolicies(RealShopperCommon):
     def complete(self, cart):
         """Enter what a shopper enters in the checkout. Return the cart."""
         if cart.partner_id == self.website.user_id.sudo().partner_id:
-            cart.partner_id = self.env["res.partner"].create(ADDRESS)
+            cart.partner_id = self.env["res.partner"].create({**ADDRESS})
         cart.partner_id.sudo().write({**ADDRESS, "country_id": self.belgium.id})
         cart.sudo()._set_delivery_method(self.post)
         cart._portal_ensure_token()

@@ -34,6 +34,8 @@ LINES = (
 VISITOR_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 # The end of an order id that nobody can guess: a hash, too.
 SECRET = re.compile(r"(?<=\d-)[0-9a-f]{8}(?![0-9a-f])")
+# The id of the page view before an order: a hash of the order id.
+VIEW_ID = re.compile(r"(?<=\bpv_id=)[0-9a-f]{6}\b")
 
 
 # === WHAT IS WHERE: THE ONLY PLACE THAT NAMES MODELS AND FIELDS === #
@@ -197,7 +199,9 @@ class Record:
         def number(match):
             return f"visitor-{numbers.setdefault(match[0], len(numbers) + 1)}"
 
-        text = SECRET.sub("secret", "\n".join(self.lines).strip() + "\n")
+        text = "\n".join(self.lines).strip() + "\n"
+        for pattern, name in ((SECRET, "secret"), (VIEW_ID, "view")):
+            text = pattern.sub(name, text)
         return VISITOR_ID.sub(number, text)
 
     # === REQUESTS === #
