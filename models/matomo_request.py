@@ -1076,18 +1076,25 @@ class MatomoRequest(models.Model):
         Else nobody can tell what is refused: this one, or all of a quiet shop's. A
         firewall may let the events of refunds pass and refuse orders: only another
         request of the same kind counts. What was sent together is written down within
-        a minute. A request whose order is older than a day is not looked for.
+        a minute. Old orders are sent with their neighbors in time: these are looked
+        for, and what was sold since this one is refused.
 
         :param since: naive UTC
         """
-        overtaker = [
-            ("site_id", "=", self.site_id.id),
-            ("kind", "=", self.kind),
-            ("is_anonymized", "=", False),
-            ("order_date", ">=", since - timedelta(days=1)),
-            ("sent_date", ">=", since - timedelta(minutes=1)),
-            ("id", "!=", self.id),
-        ]
+        day = timedelta(days=1)
+        sold_now = Domain("order_date", ">=", since - day)
+        is_neighbor = Domain("order_date", ">=", self.order_date - day) & Domain(
+            "order_date", "<=", self.order_date + day
+        )
+        overtaker = Domain(
+            [
+                ("site_id", "=", self.site_id.id),
+                ("kind", "=", self.kind),
+                ("is_anonymized", "=", False),
+                ("sent_date", ">=", since - timedelta(minutes=1)),
+                ("id", "!=", self.id),
+            ]
+        ) & (sold_now | is_neighbor)
         return bool(self.search_count(overtaker, limit=1))
 
     def _requeue(self, error):

@@ -141,6 +141,19 @@ class TestBetween(OutcomeCommon):
         self.assertState(order, "failed", "with HTTP status 500")
 
     @mute_logger(LOGGER)
+    def test_an_order_of_last_month_is_given_up_once_its_neighbors_are_taken(self):
+        """Orders that are caught up with are sent with their neighbors in time."""
+        orders = self.confirm_many(3)
+        orders.date_order = "2026-02-01 10:00:00"
+        bad = orders[1]
+        self.matomo.breaks = lambda p: p.get("ec_id") == bad.name
+        for hour in (0, 2, 4):
+            with self.at(hours=hour):
+                self.run_sender()
+        self.assertStates(orders - bad, "sent")
+        self.assertState(bad, "failed", "3 times with HTTP status 500")
+
+    @mute_logger(LOGGER)
     def test_an_order_is_not_given_up_because_a_refund_is_taken(self):
         """A firewall may let the short events pass, and refuse all orders."""
         self.site.sudo().track_refunds = True
