@@ -444,6 +444,14 @@ def describe_unreadable(env, error):
     )
 
 
+def describe_unread(env):
+    """Return that orders are sent again to a site that could not be read before."""
+    return env._(
+        "Orders are accepted again; they cannot be read back yet. Odoo goes on trying. "
+        "Test the connection to see what is wrong."
+    )
+
+
 def describe_read_refusal(env, idsite):
     """Return what to do if the token may not read a site."""
     return env._(
