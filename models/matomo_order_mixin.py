@@ -404,7 +404,12 @@ class MatomoOrderMixin(models.AbstractModel):
                 # Confirmed again after it was cancelled before it was sent.
                 verdict, _site = order._get_matomo_verdict()
                 request._update_state(
-                    verdict.state, reason=verdict.reason, next_attempt_date=False
+                    verdict.state,
+                    reason=verdict.reason,
+                    next_attempt_date=False,
+                    # What Matomo's server answered before concerned another try.
+                    error_count=0,
+                    broken_date=False,
                 )
                 changed |= request
         if accepted := [

@@ -314,6 +314,9 @@ class MatomoRetrack(models.Model):
             failure_type=False,
             next_attempt_date=False,
             missing_count=0,
+            # What Matomo's server answered before concerned another try.
+            error_count=0,
+            broken_date=False,
             **values,
         )
 
