@@ -159,24 +159,8 @@ class MatomoReconciliation(models.Model):
             *self._get_day_sentences(site, counted, start, end),
             *self._get_cart_sentences(site, bought),
         ]
-        revenue = sum((now for _request, now in counted.values()), Decimal("0.00"))
-        differences = totals.orders - len(counted), totals.revenue - revenue
-        explained = sum(c.orders for c in causes), sum(c.revenue for c in causes)
-        is_explained = explained[0] == differences[0] and (
-            abs(explained[1] - differences[1]) <= _tolerance(revenue)
-        )
         values = {
-            "odoo_order_count": len(counted),
-            "odoo_revenue": float(revenue),
-            "matomo_order_count": totals.orders,
-            "matomo_revenue": float(totals.revenue),
-            "order_count_difference": differences[0],
-            "revenue_difference": float(differences[1]),
-            "state": "different"
-            if not is_explained
-            else "explained"
-            if causes
-            else "equal",
+            **self._prepare_figures(counted, causes, totals),
             "explanation": "\n".join(remarks) or False,
             "bought_cart_count": len(bought),
             "checked_date": fields.Datetime.now(),
@@ -186,6 +170,31 @@ class MatomoReconciliation(models.Model):
             record.write(values)
             return record
         return self.create({"site_id": site.id, "day": day, **values})
+
+    @api.model
+    def _prepare_figures(self, counted, causes, totals):
+        """Return a day's figures and their state, as values.
+
+        :param counted: see ``_get_counted_orders``
+        :param causes: list of ``Cause``, why Matomo has something else
+        :param Totals totals: the figures of Matomo's report
+        """
+        revenue = sum((now for _request, now in counted.values()), Decimal("0.00"))
+        differences = totals.orders - len(counted), totals.revenue - revenue
+        explained = sum(c.orders for c in causes), sum(c.revenue for c in causes)
+        is_explained = explained[0] == differences[0] and (
+            abs(explained[1] - differences[1]) <= _tolerance(revenue)
+        )
+        state = "explained" if causes else "equal"
+        return {
+            "odoo_order_count": len(counted),
+            "odoo_revenue": float(revenue),
+            "matomo_order_count": totals.orders,
+            "matomo_revenue": float(totals.revenue),
+            "order_count_difference": differences[0],
+            "revenue_difference": float(differences[1]),
+            "state": state if is_explained else "different",
+        }
 
     @api.model
     def _get_counted_orders(self, site, start, end):
