@@ -55,7 +55,7 @@ from ..tools.sentences import (
     to_html,
 )
 from ..tools.shopper import ShopperPolicy
-from ..tools.user_id import KNOWN_KINDS, Person, choose_kind, get_user_id
+from ..tools.user_id import KNOWN_KINDS, PSEUDONYM, Person, choose_kind, get_user_id
 
 _logger = logging.getLogger(__name__)
 
@@ -1681,15 +1681,40 @@ class MatomoSite(models.Model):
 
         :param partners: ``res.partner`` records, which need not have bought anything
         """
-        if not self.send_user_id and self.tag_user_id not in KNOWN_KINDS:
-            return set()
+        kinds = self._get_used_user_id_kinds()
         user_ids = set()
-        for partner in partners:
+        for partner in partners if kinds else ():
             # sudo: see _get_customer_user_id.
-            for user in partner.sudo().user_ids:
-                user_ids.add(self._get_shopper_user_id(user, has_own_tag=True))
-            user_ids.add(self._get_customer_user_id(partner))
+            users = partner.sudo().user_ids
+            for person in [
+                self._prepare_person(partner, user) for user in users or [users]
+            ]:
+                user_ids |= {get_user_id(kind, person) for kind in kinds}
         return {get_visitor_id_of_user(user_id) for user_id in user_ids if user_id}
+
+    def _get_used_user_id_kinds(self):
+        """Return the kinds of user IDs by which Matomo may know customers: a set.
+
+        Matomo goes on to know the user IDs that were sent under earlier settings. The
+        chatter tells that a setting has been another one.
+        """
+        names = ("send_user_id", "tag_user_id")
+        # sudo: a user who may not see the chatter's values may delete a person.
+        changes = self.env["mail.tracking.value"].sudo()
+        changes = changes.search(
+            [
+                ("mail_message_id.model", "=", self._name),
+                ("mail_message_id.res_id", "=", self.id),
+                ("field_id.name", "in", names),
+            ]
+        )
+        changed = set(changes.field_id.mapped("name"))
+        kinds = {choose_kind(self.tag_user_id, is_wanted=False)} - {""}
+        if self.send_user_id or "send_user_id" in changed:
+            kinds.add(PSEUDONYM)
+        if "tag_user_id" in changed:
+            kinds |= set(KNOWN_KINDS)
+        return kinds
 
     def _without_salesperson(self, visitor):
         """Return a ``Visitor`` without the custom dimension of the salesperson."""
