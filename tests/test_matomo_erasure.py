@@ -213,9 +213,9 @@ class TestErasure(ErasureCommon):
         visitor = self.recorded(sold)["cid"]
         other = self.customer.copy()
         self.assertTrue(self.open_wizard(other).visitors)
-        self.flush_tracking()
+        self.end_transaction()
         self.site.sudo().send_user_id = False
-        self.flush_tracking()
+        self.end_transaction()
         self.assertIn("Visitor ID", self.open_wizard(other).visitors)
         self.assertIn(visitor, self.site.sudo()._get_visitor_ids_of(self.customer))
         self.site.sudo().message_ids.unlink()
