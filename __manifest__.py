@@ -1,7 +1,6 @@
 {
     "name": "Matomo Order Tracking",
-    "summary": "Every web shop order and till sale in Matomo, exactly once, "
-    "sent by the server and proven by reading it back",
+    "summary": "Web shop, sales and till orders in Matomo",
     "version": "19.0.0.2.0",
     "category": "Website/Website",
     "website": "https://github.com/matomo-order-tracking/matomo_order_tracking",
@@ -32,6 +31,7 @@
         "views/matomo_order_tracking_menus.xml",
     ],
     "assets": {
+        "web.assets_backend": ["matomo_order_tracking/static/src/backend/**/*"],
         "web.assets_tests": ["matomo_order_tracking/static/tests/tours/**/*"],
     },
     "application": True,

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from .client import Client
-from .errors import Concern, MatomoError, Misconfigured
+from .errors import Concern, MatomoError, Misconfigured, ReportRefused
 from .reading import (
     SiteDescription,
     may_read,
@@ -15,6 +15,9 @@ from .reading import (
 )
 from .timezones import is_known
 
+# With this status Matomo answers a token that it does not know (docs/matomo.md
+# section 10).
+NOT_AUTHENTICATED = 401
 # What every site has, empty or not.
 _SWITCHES = (
     *("is_ecommerce", "exclude_unknown_urls"),
@@ -107,6 +110,10 @@ def _explain_refusal(client, idsite, error):
             kind = "secure_only"
         else:
             kind = "no_write_access"
+    except ReportRefused as reason:
+        if reason.status != NOT_AUTHENTICATED:
+            return error
+        kind = "token_unknown"
     except MatomoError:
         return error
     return Misconfigured(kind, idsite=idsite, text=error.text)

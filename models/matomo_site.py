@@ -5,6 +5,8 @@ from contextlib import closing
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from datetime import datetime, time, timedelta
+from functools import partial
+from urllib.parse import urlsplit
 
 import pytz
 
@@ -15,7 +17,12 @@ from odoo.tools import SQL, config, format_datetime, hmac, ormcache
 from odoo.tools.misc import str2bool
 
 from ..const import ACCEPTED_STATES
-from ..matomo_api.address import AddressRefused, address_key, check_address
+from ..matomo_api.address import (
+    AddressRefused,
+    address_key,
+    check_address,
+    clean_address,
+)
 from ..matomo_api.client import Client
 from ..matomo_api.errors import MatomoError, Misconfigured, Unreadable
 from ..matomo_api.facts import (
@@ -46,10 +53,13 @@ from ..tools.outside_token import find_token, get_name, get_old_name
 from ..tools.sentences import (
     describe_alerts,
     describe_change,
+    describe_conversion,
     describe_error,
     describe_policy,
     describe_read_refusal,
     describe_refused_address,
+    describe_site,
+    describe_trouble,
     describe_unreadable,
     describe_visits,
     to_html,
@@ -223,7 +233,7 @@ class MatomoSite(models.Model):
 
     consent_policy = fields.Selection(
         [
-            ("cookie_bar", "Follow the website's cookie bar"),
+            ("cookie_bar", "Follow the website's Cookies Bar"),
             ("matomo_cookie", "If Matomo's own cookie is in the browser"),
             ("elsewhere", "Consent is obtained elsewhere"),
             ("cookieless", "Without cookies"),
@@ -257,7 +267,7 @@ class MatomoSite(models.Model):
         "Matomo. Silence is no refusal.",
     )
     respect_dnt = fields.Boolean(
-        string="Honour Do Not Track",
+        string="Honor Do Not Track",
         tracking=True,
         default=True,
         help="A browser that sends Do Not Track or Global Privacy Control does not "
@@ -631,7 +641,7 @@ class MatomoSite(models.Model):
 
     def _clean_values(self, vals):
         if vals.get("url"):
-            vals["url"] = "".join(vals["url"].split())
+            vals["url"] = clean_address(vals["url"])
         return vals
 
     def _reconsider(self, date_start):
@@ -715,6 +725,38 @@ class MatomoSite(models.Model):
                     "for now. They appear under Requests."
                 ),
             },
+        }
+
+    # === HOLDERS === #
+
+    def _is_unused(self, holder):
+        """Return whether nothing was ever to be sent here, and nobody else sells here.
+
+        :param holder: the website or till that has the site
+        """
+        self.ensure_one()
+        # sudo: whoever sets up a website need not see the log, nor other websites.
+        env = self.with_context(active_test=False).sudo().env
+        logs = ("matomo.request", "matomo.cart.update", "matomo.reconciliation")
+        if any(env[name].search_count([("site_id", "=", self.id)], 1) for name in logs):
+            return False
+        mine = Domain("matomo_site_id", "=", self.id)
+        holders = [
+            *env["res.company"].search(mine),
+            *env["website"].search(mine),
+            *env["pos.config"].search(
+                mine & Domain("matomo_follows_website", "=", False)
+            ),
+        ]
+        return all(each == holder for each in holders)
+
+    def _get_form_action(self):
+        """Return the action that opens this site."""
+        return {
+            "type": "ir.actions.act_window",
+            "res_model": self._name,
+            "res_id": self.id,
+            "views": [(False, "form")],
         }
 
     # === WHAT IS SENT, AND WHEN === #
@@ -885,7 +927,7 @@ class MatomoSite(models.Model):
             raise self._explain_missing_token()
         return self._open_client(token, **options)
 
-    def _get_client_of_admin(self, token):
+    def _get_client_of_admin(self, token, **options):
         """Return a client with a token that a person has entered for one action.
 
         Nothing keeps the token. An archived site may be asked, too: what Matomo has of
@@ -896,7 +938,7 @@ class MatomoSite(models.Model):
         self.ensure_one()
         if self._is_silent():
             raise Misconfigured("copy")
-        return self._open_client(token)
+        return self._open_client(token, **options)
 
     def _open_client(self, token, **options):
         return Client(
@@ -909,32 +951,67 @@ class MatomoSite(models.Model):
 
     def action_test_connection(self):
         """Ask Matomo about token and site, and answer in sentences."""
-        self.ensure_one()
-        self.check_access("write")
-        try:
-            with closing(
-                self._get__client(report_timeout=schedule.READ_TIMEOUT)
-            ) as client:
-                facts = read_facts(client, self.idsite, self.order_timeout)
-        except MatomoError as error:
-            facts = Facts(refusal=error)
-        trouble = self._apply_facts(facts, is_test=True)
-        is_ok = self.state == "ok"
+        result = self._test_connection()
         return {
             "type": "ir.actions.client",
             "tag": "display_notification",
             "params": {
-                "type": "danger" if trouble else "success" if is_ok else "warning",
-                "title": self.env._("The connection does not work yet.")
-                if trouble
-                else self.env._("Matomo accepts orders for this site."),
-                "message": "\n".join(
-                    self._describe_facts(self.env, facts, trouble)
-                    or [self._describe_connection(self.env, facts)]
-                ),
-                "sticky": not is_ok,
+                **result,
+                "sticky": result["type"] != "success",
                 "next": {"type": "ir.actions.act_window_close"},
             },
+        }
+
+    def _test_connection(self):
+        """Ask Matomo about token and site, and write down what it says.
+
+        :return: see ``_describe_test``
+        """
+        self.ensure_one()
+        self.check_access("write")
+        facts = self._read_facts(self._get__client)
+        return self._describe_test(facts, self._apply_facts(facts, is_test=True))
+
+    def _test_entered(self, token):
+        """Ask Matomo about a site that is not saved: a new record, which stays so.
+
+        :param token: as entered; nothing keeps it
+        :return: see ``_describe_test``
+        """
+        facts = self._read_facts(partial(self._get_client_of_admin, token))
+        currency = self._find_currency(facts.site.currency) if facts.site else False
+        if currency:
+            self.update({"currency_id": currency.id, "is_currency_confirmed": True})
+        return self._describe_test(
+            facts, find_trouble(facts, self.is_currency_confirmed)
+        )
+
+    def _read_facts(self, open_client):
+        """Return what Matomo says of this site, as ``Facts``."""
+        try:
+            client = open_client(report_timeout=schedule.READ_TIMEOUT)
+            with closing(client):
+                return read_facts(client, self.idsite, self.order_timeout)
+        except MatomoError as error:
+            return Facts(refusal=error)
+
+    def _describe_test(self, facts, trouble):
+        """Return the result of a test: a dict with ``type``, ``title``, ``message``.
+
+        :param trouble: the ``MatomoError`` because of which no order can be sent
+        """
+        wrong = self._describe_facts(self.env, facts, trouble)
+        told = [describe_site(self.env, facts.site)] if facts.site else []
+        return {
+            "type": "danger" if trouble else "warning" if wrong else "success",
+            "title": describe_trouble(self.env, trouble)
+            if trouble
+            else self.env._("Matomo accepts orders for this site"),
+            "message": "\n".join(
+                wrong
+                if trouble
+                else [self._describe_connection(self.env, facts), *told, *wrong]
+            ),
         }
 
     # === WHAT MATOMO SAYS OF ITSELF === #
@@ -992,6 +1069,8 @@ class MatomoSite(models.Model):
             before |= {"currency": self.currency_id.name, "timezone": self.timezone}
             before |= {"main_url": self.page_url} if self.page_url else {}
         values = {"facts": facts.to_json(), "facts_date": fields.Datetime.now()}
+        if site.name and self._has_given_name():
+            values["name"] = site.name
         if currency := self._find_currency(site.currency):
             values |= {"currency_id": currency.id, "is_currency_confirmed": True}
         elif site.currency and site.currency != (self.facts or {}).get(
@@ -1008,6 +1087,17 @@ class MatomoSite(models.Model):
         self.sudo().write(values)
         if changes := find_changes(before, site):
             self._tell_changes(changes)
+
+    def _get_first_name(self, url, idsite):
+        """Return how a site is called until Matomo tells its name."""
+        env = self._get_message_env()
+        host = urlsplit(url).hostname or url
+        return env._("%(host)s, site %(id)s", host=host, id=idsite)
+
+    def _has_given_name(self):
+        """Return whether the name is not a person's: Matomo's, or the first one."""
+        known = (self.facts or {}).get("name")
+        return self.name in (known, self._get_first_name(self.url, self.idsite))
 
     def _find_currency(self, name):
         return self.env["res.currency"].search([("name", "=", name)], limit=1)
@@ -1041,6 +1131,9 @@ class MatomoSite(models.Model):
         if trouble:
             return [describe_error(env, trouble)]
         sentences = self._describe_concerns(env, facts)
+        own = self.company_id.currency_id.name
+        if facts.site and facts.site.currency not in ("", own):
+            sentences.append(describe_conversion(env, facts.site.currency, own))
         if facts.may_read is False:
             sentences.append(describe_read_refusal(env, self.idsite))
         elif facts.read_error:

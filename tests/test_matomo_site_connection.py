@@ -9,8 +9,10 @@ from ..models.matomo_site import MANAGER_ACTIVITY
 from .common import LOGGER, TOKEN, FakeResponse, MatomoCommon
 
 NOW = "2026-03-03 10:00:00"
-WORKS = "Matomo accepts orders for this site."
-FAILS = "The connection does not work yet."
+WORKS = "Matomo accepts orders for this site"
+FAILS = "The connection does not work yet"
+UNREACHABLE = "Matomo cannot be reached"
+ADDRESS = "Check the address of Matomo"
 
 
 class ConnectionCommon(MatomoCommon):
@@ -60,28 +62,32 @@ class TestConnection(ConnectionCommon):
 
     def test_nothing_that_answers(self):
         """The title was "Matomo accepts orders for this site." when nobody answered."""
-        for fault, words in (
-            (requests.ConnectionError("no route"), "The connection to Matomo failed."),
-            (requests.Timeout("silence"), "did not answer within"),
-            (FakeResponse(200, b"<html>A shop</html>"), "does not look like Matomo's"),
-            (FakeResponse(404, b"<html>Nothing</html>"), "HTTP status 404"),
-            (FakeResponse(302, b""), "a redirect"),
+        shop = FakeResponse(200, b"<html>A shop</html>")
+        nothing = FakeResponse(404, b"<html>Nothing</html>")
+        for fault, title, words in (
+            (requests.ConnectionError("no route"), UNREACHABLE, "Matomo failed."),
+            (requests.Timeout("silence"), UNREACHABLE, "did not answer within"),
+            (shop, ADDRESS, "does not look like Matomo's"),
+            (nothing, ADDRESS, "HTTP status 404"),
+            (FakeResponse(302, b""), ADDRESS, "a redirect"),
         ):
             with self.subTest(words):
                 self.matomo.faults = [fault]
-                self.assertAnswer(FAILS, "danger", words)
+                self.assertAnswer(title, "danger", words)
                 self.assertIn(words, self.site.state_message)
                 self.assertGoesOn()
                 self.assertEqual(self.site.state, "ok")
 
     def test_why_the_token_is_refused(self):
         self.matomo.may_write = False
-        self.assertAnswer(FAILS, "danger", "has no write access")
+        access = "Check the access of the token's user"
+        self.assertAnswer(access, "danger", "has no write access")
         self.matomo.may_write = True
         self.matomo.idsites = {"2"}
-        self.assertAnswer(FAILS, "danger", "no access to site 1, or there is no such")
+        site = "Check the site ID"
+        self.assertAnswer(site, "danger", "no access to site 1, or there is no such")
         self.matomo.token = "f" * 32
-        self.assertAnswer(FAILS, "danger", "the token is wrong")
+        self.assertAnswer("Check the token", "danger", "does not know the token")
         self.assertEqual(self.site.state, "error")
         self.assertFalse(self.site.next_attempt_date)
         # Corrected in Matomo: the sender finds out by itself.

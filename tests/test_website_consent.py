@@ -38,7 +38,7 @@ class TestConsent(ShopperCommon):
         self.accept_cookies()
         cart = self.add(self.chair)
         self.assertConsent(cart, True, "cookie_bar")
-        self.assertIn("agreed in the website's cookie bar", cart.matomo_consent)
+        self.assertIn("agreed in the website's Cookies Bar", cart.matomo_consent)
         self.assertIn("Visitor ID", cart.matomo_consent)
 
     def test_cookie_bar_refused(self):

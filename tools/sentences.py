@@ -85,7 +85,10 @@ SENTENCES = {
         "not exist, or its user has no write access to it.",
         figures["idsite"],
     ),
-    "token_unknown": lambda env, figures: env._("Matomo does not know the token."),
+    "token_unknown": lambda env, figures: env._(
+        "Matomo does not know the token: it is mistyped, was deleted or has expired. "
+        "Create a new one in Matomo under Personal, Security, and enter it."
+    ),
     "no_write_access": lambda env, figures: env._(
         "The token's user may see site %s in Matomo, but has no write access to it. "
         "Give it write access under Administration, Users.",
@@ -234,7 +237,7 @@ CHANGES = {
 # {consent policy of a site: what it means, and what a lawyer will ask}.
 POLICIES = {
     "cookie_bar": lambda env: env._(
-        "The shopper's answer in the website's cookie bar decides: after a yes, the "
+        "The shopper's answer in the website's Cookies Bar decides: after a yes, the "
         "visitor ID, campaign, IP address and browser are kept with the order, and "
         "where the tag is blocked the server sets Matomo's visitor cookie. Your lawyer "
         "will ask whether the bar names Matomo and its cookies before anybody agrees, "
@@ -417,6 +420,30 @@ def describe_alerts(env, alerts, format_moment):
     ]
 
 
+# {kind of matomo_api.errors: what a person looks at first}, the title of a failed test.
+_UNREACHABLE = (
+    *("timeout", "name_unknown", "connection_refused", "proxy", "unreachable"),
+    *("certificate_expired", "certificate_of_another", "certificate_untrusted", "tls"),
+)
+_OTHER_ANSWERS = (
+    *("redirect", "not_matomo", "status", "compressed", "too_long", "address"),
+)
+TROUBLES = {
+    **dict.fromkeys(_UNREACHABLE, lambda env: env._("Matomo cannot be reached")),
+    **dict.fromkeys(_OTHER_ANSWERS, lambda env: env._("Check the address of Matomo")),
+    "token_unknown": lambda env: env._("Check the token"),
+    "secure_only": lambda env: env._("Check the token"),
+    "site_hidden": lambda env: env._("Check the site ID"),
+    "no_write_access": lambda env: env._("Check the access of the token's user"),
+}
+
+
+def describe_trouble(env, error):
+    """Return in a few words where to look after a test that has failed."""
+    describe = TROUBLES.get(error.kind)
+    return describe(env) if describe else env._("The connection does not work yet")
+
+
 def describe_refused_address(env, kind, address):
     """Return why the token must not travel to an address, in the language of ``env``.
 
@@ -432,6 +459,30 @@ def describe_error(env, error):
 
 
 # === A SITE === #
+
+
+def describe_site(env, site):
+    """Return what a ``SiteDescription`` of Matomo tells and Odoo follows."""
+    return env._(
+        "Currency: %(currency)s, time zone: %(timezone)s.",
+        currency=site.currency or "?",
+        timezone=site.timezone or "?",
+    )
+
+
+def describe_conversion(env, currency, own):
+    """Return what it means that a site has another currency than the company.
+
+    :param currency: of the site in Matomo
+    :param own: of the company
+    """
+    return env._(
+        "The site in Matomo has the currency %(currency)s, your company has %(own)s: "
+        "amounts are converted. If you do not want that, change the currency in "
+        "Matomo before the first order.",
+        currency=currency,
+        own=own,
+    )
 
 
 def describe_unreadable(env, error):

@@ -130,27 +130,29 @@ def furnish(client):
 
 def connect(client, till, access, idsite):
     """Fill in the settings of website and till, and test the connection of both."""
-    website = save_settings(
+    entered = access["url"], idsite, access["token"]
+    [website] = client.read("website", ["id"], [])[:1]
+    press_test(client, "Website", "website", website["id"], *entered)
+    save_settings(
         client,
         matomo_url=access["url"],
         matomo_idsite=idsite,
         matomo_token_auth=access["token"],
     )
-    press_test(client, "Website", "action_test_matomo_connection", website)
     save_settings(client, website_cookies_bar=True, matomo_tag=True)
     [site] = client.read("matomo.site", ["name"], [("idsite", "=", idsite)])
     # The till was already selling, without network, two days ago.
     start = (datetime.now(UTC) - timedelta(days=7)).date()
     client.write("matomo.site", site["id"], date_start=f"{start}", send_user_id=True)
     save_settings(client, matomo_company_site_id=site["id"])
-    settings = save_settings(
+    press_test(client, "Till", "pos.config", till, *entered)
+    save_settings(
         client,
         pos_config_id=till,
         matomo_pos_url=access["url"],
         matomo_pos_idsite=idsite,
         matomo_pos_token_auth=access["token"],
     )
-    press_test(client, "Till", "action_test_matomo_pos_connection", settings)
 
 
 def save_settings(client, **values):
@@ -160,8 +162,11 @@ def save_settings(client, **values):
     return settings
 
 
-def press_test(client, form, button, settings):
-    answer = client.call("res.config.settings", button, [settings])["params"]
-    say(f"    {form}: {answer['title']} {answer['message']}")
+def press_test(client, form, *entered):
+    """Test what is entered in a settings form, before it is saved."""
+    answer = client.call(
+        "res.config.settings", "action_test_matomo_connection", *entered
+    )
+    say(f"    {form}: {answer['title']}. {answer['message']}")
     if answer["type"] != "success":
         raise Trouble("The connection test of the settings did not succeed.")

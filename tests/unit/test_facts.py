@@ -21,6 +21,7 @@ from matomo_order_tracking.matomo_api.reading import SiteDescription
 
 SITE = SiteDescription("Shop", "https://shop.example.com", "EUR", "UTC+5.5", True)
 DENIED = ReportRefused("report_refused", answer="no", status=401)
+FORBIDDEN = ReportRefused("report_refused", answer="no", status=403)
 ILL = ReportRefused("report_refused", answer="MySQL has gone away", status=200)
 CLOSED = Unreachable("timeout", seconds=10)
 REFUSED = Misconfigured("token_refused", idsite=1)
@@ -91,8 +92,9 @@ def test_what_is_read(answers, facts):
         ({ADMIN_SITES: [1, 2]}, "secure_only"),
         ({ADMIN_SITES: ILL}, "token_refused"),
         ({SITES: [2]}, "site_hidden"),
-        # A wrong token, or a server that lets nobody read.
-        ({SITES: DENIED}, "token_refused"),
+        ({SITES: DENIED}, "token_unknown"),
+        # A server that lets nobody read.
+        ({SITES: FORBIDDEN}, "token_refused"),
         ({SITES: CLOSED}, "token_refused"),
     ],
 )
@@ -101,7 +103,10 @@ def test_why_a_token_is_refused(answers, kind):
     facts = read_facts(client, 1, timeout=7)
     assert (facts.refusal.kind, type(facts.refusal)) == (kind, Misconfigured)
     # More questions with a wrong token would lock the sender out.
-    is_wrong = kind in ("token_refused", "site_hidden") and ADMIN_SITES not in answers
+    is_wrong = (
+        kind in ("token_refused", "token_unknown", "site_hidden")
+        and ADMIN_SITES not in answers
+    )
     assert client.asked == ["probe", SITES] + ([] if is_wrong else [ADMIN_SITES])
 
 
