@@ -177,7 +177,7 @@ class ResConfigSettings(models.TransientModel):
     )
     matomo_pos_has_others = fields.Boolean(compute="_compute_matomo_till")
     matomo_pos_for_all = fields.Boolean(
-        string="Use for all tills of the company",
+        string="Use for every Point of Sale of the company",
         compute="_compute_matomo_till",
         inverse="_inverse_matomo_till",
         store=False,

@@ -42,6 +42,7 @@ from . import (
     test_pos_order_sync,
     test_pos_order_visit,
     test_res_config_settings,
+    test_res_config_settings_connection,
     test_sale_goes_on,
     test_sale_order,
     test_sale_order_amounts,

@@ -440,6 +440,8 @@ TROUBLES = {
 
 def describe_trouble(env, error):
     """Return in a few words where to look after a test that has failed."""
+    if error.kind == "status" and error.status >= 500:
+        return env._("Matomo's server cannot answer now")
     describe = TROUBLES.get(error.kind)
     return describe(env) if describe else env._("The connection does not work yet")
 
