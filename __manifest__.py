@@ -30,6 +30,12 @@
         "views/website_templates.xml",
         "views/matomo_order_tracking_menus.xml",
     ],
+    "images": [
+        "static/description/settings.png",
+        "static/description/order.png",
+        "static/description/comparison.png",
+        "static/description/matomo.png",
+    ],
     "assets": {
         "web.assets_backend": ["matomo_order_tracking/static/src/backend/**/*"],
         "web.assets_tests": ["matomo_order_tracking/static/tests/tours/**/*"],

@@ -62,6 +62,7 @@ from ..tools.sentences import (
     describe_trouble,
     describe_unreadable,
     describe_visits,
+    describe_waiting,
     to_html,
 )
 from ..tools.shopper import ShopperPolicy
@@ -1401,10 +1402,13 @@ class MatomoSite(models.Model):
         site = self.sudo()
         if site.activity_search([MANAGER_ACTIVITY]):
             return
+        waiting = [("site_id", "=", site.id), ("state", "=", "pending")]
+        count = site.env["matomo.request"].search_count(waiting)
 
         def describe(env):
             # A text of ours may name a site, a host or an order.
-            return env._("Matomo does not accept orders"), describe_error(env, error)
+            sentences = [describe_error(env, error), describe_waiting(env, count)]
+            return env._("Matomo does not accept orders"), "\n".join(sentences)
 
         site._schedule_activities(MANAGER_ACTIVITY, describe)
 

@@ -76,6 +76,7 @@ if find_spec("pymysql") and find_spec("playwright"):
     from .external import (
         test_browser_policies,
         test_browser_scripts,
+        test_browser_settings,
         test_browser_shopper,
         test_chaos,
         test_matomo_api,

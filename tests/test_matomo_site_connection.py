@@ -100,7 +100,9 @@ class TestConnection(ConnectionCommon):
         self.confirm(self.make_order())
         with mute_logger(LOGGER):
             self.run_sender()
-        self.assertEqual(len(self.get_notes()), 1)
+        [note] = self.get_notes()
+        self.assertIn("has no write access", note)
+        self.assertIn("Requests that wait: 1. None is lost", note)
 
     def test_only_the_reporting_api_is_closed(self):
         """Orders waited for an hour, because somebody had pressed Test Connection."""

@@ -463,6 +463,19 @@ def describe_error(env, error):
 # === A SITE === #
 
 
+def describe_waiting(env, count):
+    """Return where to mend a connection, and that nothing is lost meanwhile.
+
+    :param count: of the requests that wait
+    """
+    return env._(
+        "Requests that wait: %s. None is lost, they are sent when it works again. "
+        "Correct the connection under Website or Point of Sale, Configuration, "
+        "Settings, Matomo, and press Test Connection there.",
+        count,
+    )
+
+
 def describe_site(env, site):
     """Return what a ``SiteDescription`` of Matomo tells and Odoo follows."""
     return env._(

@@ -65,7 +65,6 @@ class TestBrowserSettings(MatomoPosCommon, BrowserCase):
         super().setUp()
         self.real = RealMatomo(currency=self.company.currency_id.name)
         # Wrong tokens are tried here: Matomo locks out who tries too many.
-        self.real.unlock()
         self.addCleanup(self.real.unlock)
 
     # === THE FORM === #
@@ -93,7 +92,8 @@ class TestBrowserSettings(MatomoPosCommon, BrowserCase):
 
     def press_test(self, page):
         """Press Test Connection at once after the last letter. Return the result."""
-        page.click(f"{self.form} .o_matomo_test")
+        with page.expect_response("**/action_test_matomo_connection"):
+            page.click(f"{self.form} .o_matomo_test")
         page.wait_for_selector(f"{self.form} .o_matomo_test:not([disabled])")
         result = page.inner_text(f"{self.form} .o_matomo_connection .alert")
         self.assertFalse(page.is_visible(".modal"))
@@ -107,9 +107,10 @@ class TestBrowserSettings(MatomoPosCommon, BrowserCase):
         page.wait_for_selector(f"{self.form} .o_matomo_connection, {self.form} input")
 
     def get_badge(self, page):
-        """Return what the badge says, once it is tested what was saved."""
+        """Return what the badge says, once what was saved is tested by itself."""
+        badge = f"{self.form} .badge:not(:text('Not Tested'))"
         page.wait_for_selector(f"{self.form} .o_matomo_test:not([disabled])")
-        return page.inner_text(f"{self.form} .badge")
+        return page.inner_text(badge)
 
     def get_sites(self):
         sites = self.env["matomo.site"].sudo().with_context(active_test=False)

@@ -68,7 +68,7 @@ export class MatomoConnection extends Component {
         }
         return {
             holder_model: this.props.record.fields[this.props.holder].relation,
-            holder_id: data[this.props.holder].id,
+            holder_id: data[this.props.holder] && data[this.props.holder].id,
             url: this.get("url") || "",
             idsite: this.get("idsite") || "",
             token_auth: this.get("token_auth") || "",
@@ -86,11 +86,11 @@ export class MatomoConnection extends Component {
     }
 
     async run() {
-        // What is being typed belongs to it.
-        await this.props.record.isDirty();
-        const entered = this.entered;
-        this.test.isRunning = true;
+        Object.assign(this.test, {isRunning: true, result: null});
         try {
+            // What is being typed belongs to it.
+            await this.props.record.isDirty();
+            const entered = this.entered;
             this.test.result = await this.orm.call(
                 "res.config.settings",
                 "action_test_matomo_connection",
