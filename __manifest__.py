@@ -1,6 +1,6 @@
 {
     "name": "Matomo Order Tracking",
-    "summary": "Web shop, sales and till orders in Matomo",
+    "summary": "Shop and till orders in Matomo",
     "version": "19.0.0.2.0",
     "category": "Website/Website",
     "website": "https://github.com/matomo-order-tracking/matomo_order_tracking",
