@@ -32,6 +32,9 @@
         "views/matomo_order_tracking_menus.xml",
     ],
     "assets": {
+        "web.assets_backend": [
+            "matomo_order_tracking/static/src/js/optional_integer_field.js",
+        ],
         "web.assets_tests": ["matomo_order_tracking/static/tests/tours/**/*"],
     },
     "application": True,

@@ -46,11 +46,6 @@ KINDS = {
     "it: it is a superuser's, and only allows secure requests.",
     "site_hidden": "The token may not see site id {idsite}, or there is none.",
     "currency_inactive": "The currency of the site, {currency}, is not active in Odoo.",
-    "currency_unknown": "Nobody has said which currency site id {idsite} has.",
-    # What a person should change, although orders can be sent.
-    "ecommerce_off": "E-commerce is not enabled for the site.",
-    "timezone_unknown": "The time zone of the site, {timezone}, is not known here.",
-    "superuser": "The token is a superuser's.",
     # Matomo's reporting API.
     "report_refused": "Matomo answered a report with an error: {answer}",
     "no_visits_log": "Matomo shows no single visits of the site: its visits log or its "
@@ -137,10 +132,6 @@ class Misconfigured(MatomoError):
     """The token, the site id or the token's rights are wrong: a person must act."""
 
     may_be_recorded = False
-
-
-class Concern(MatomoError):
-    """Something that a person should change, although Matomo takes orders."""
 
 
 class ReportRefused(MatomoError):

@@ -93,6 +93,13 @@ class MatomoReconciliation(models.Model):
         help="Of the carts that Matomo counts as abandoned on this day, so many became "
         "orders in a later visit. Matomo cannot take them back.",
     )
+    foreign_order_count = fields.Integer(
+        string="Orders From Elsewhere",
+        readonly=True,
+        aggregator=None,
+        help="Orders in Matomo that were not sent from here. They are counted on days "
+        "that differ.",
+    )
     checked_date = fields.Datetime(readonly=True)
 
     # The index also serves searches for the days of a site.
@@ -179,6 +186,7 @@ class MatomoReconciliation(models.Model):
             else "equal",
             "explanation": "\n".join(remarks) or False,
             "bought_cart_count": len(bought),
+            "foreign_order_count": sum(each.kind == "foreign" for each in causes),
             "checked_date": fields.Datetime.now(),
         }
         record = self.search([("site_id", "=", site.id), ("day", "=", day)])

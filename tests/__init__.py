@@ -7,9 +7,11 @@ has them all: there, a missing library is an error.
 from importlib.util import find_spec
 
 from . import (
+    test_health_address,
     test_install,
     test_matomo_cart_update,
     test_matomo_cart_update_bounds,
+    test_matomo_check,
     test_matomo_erasure,
     test_matomo_order_mixin_reports,
     test_matomo_order_mixin_verdict,
@@ -83,6 +85,7 @@ if find_spec("pymysql") and find_spec("playwright"):
         test_pos_screens,
         test_pos_tour,
         test_real_cookieless,
+        test_real_doctor,
         test_real_erasure,
         test_real_failures,
         test_real_field,

@@ -9,8 +9,8 @@ from ..models.matomo_site import MANAGER_ACTIVITY
 from .common import LOGGER, TOKEN, FakeResponse, MatomoCommon
 
 NOW = "2026-03-03 10:00:00"
-WORKS = "Matomo accepts orders for this site."
-FAILS = "The connection does not work yet."
+WORKS = "Matomo accepts orders for this site"
+FAILS = "The connection does not work yet"
 
 
 class ConnectionCommon(MatomoCommon):
@@ -321,12 +321,16 @@ class TestEveryNight(ConnectionCommon):
     def test_ecommerce_is_switched_off(self):
         self.matomo.site["ecommerce"] = "0"
         self.run_night()
-        self.assertIn("E-commerce was disabled", self.get_notes()[0])
+        [note] = self.get_notes()
+        self.assertIn("E-commerce is not enabled", note)
+        self.assertIn("Enable it under Administration, Websites.", note)
         self.assertEqual(self.site.state, "warning")
         self.assertIn("E-commerce is not enabled", self.site.state_message)
         self.matomo.site["ecommerce"] = "1"
         self.run_night()
         self.assertEqual(self.site.state, "ok")
+        self.assertFalse(self.get_notes())
+        self.assertIn("Good again: E-commerce", self.site.sudo().message_ids[0].body)
 
     def test_the_main_address(self):
         self.matomo.site["main_url"] = "https://new.example.com"

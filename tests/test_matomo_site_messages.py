@@ -17,6 +17,7 @@ UNREAD = "Orders are accepted; they cannot be read back: %s"
 NO_TOKEN = "No token is set for the Matomo site “%s”."
 CONNECTED = "Connected to “%s”."
 ACTIVITY = "Matomo does not accept orders"
+WAITS = "%s orders wait, and none is lost."
 CANCELLED = "The order was cancelled before it was sent."
 UNBUILT = (
     "The order could not be prepared for Matomo: Odoo's log says why. Correct the "
@@ -25,7 +26,7 @@ UNBUILT = (
 NOT_IN_MATOMO = "Not in Matomo: %s"
 REFUND_WITHDRAWN = "The order was confirmed again."
 TEXTS = [FAILED, UNREAD, NO_TOKEN, CONNECTED, ACTIVITY, CANCELLED, UNBUILT]
-TEXTS += [NOT_IN_MATOMO, REFUND_WITHDRAWN]
+TEXTS += [NOT_IN_MATOMO, REFUND_WITHDRAWN, WAITS]
 
 
 def fr(text, *args):
@@ -96,10 +97,12 @@ class TestLanguages(MatomoCommon):
         self.assertEqual(self.site.state_message, fr(NO_TOKEN, self.site.name))
         activities = self.get_activities()
         self.assertEqual(
-            activities[self.german], (de(ACTIVITY), de(NO_TOKEN, self.site.name))
+            activities[self.german],
+            (de(ACTIVITY), de(NO_TOKEN, self.site.name) + de(WAITS, 1)),
         )
         self.assertEqual(
-            activities[self.english], (ACTIVITY, NO_TOKEN % self.site.name)
+            activities[self.english],
+            (ACTIVITY, NO_TOKEN % self.site.name + WAITS % 1),
         )
 
     @mute_logger(LOGGER)

@@ -29,6 +29,7 @@ RIGHTS = {
     "matomo.request": {"user": "r", "manager": "r", "admin": "r"},
     "matomo.retrack": {},
     "matomo.cart.update": {"user": "r", "manager": "r", "admin": "r"},
+    "matomo.check": {"user": "r", "manager": "r", "system": "r", "admin": "r"},
     "matomo.erasure": {"manager": "crw", "admin": "crw"},
     "matomo.reconciliation": {"user": "r", "manager": "r", "admin": "r"},
 }

@@ -107,26 +107,6 @@ SENTENCES = {
         "and enter its rates, or choose another currency in Matomo.",
         figures["currency"] or "?",
     ),
-    "currency_unknown": lambda env, figures: env._(
-        "Matomo does not tell which currency site %s has, and nobody has confirmed it "
-        "here. Confirm the currency on the form of the Matomo site, or let the token "
-        "read the site.",
-        figures["idsite"],
-    ),
-    "ecommerce_off": lambda env, figures: env._(
-        "E-commerce is not enabled for this site in Matomo: reports will stay empty. "
-        "Enable it under Administration, Websites."
-    ),
-    "timezone_unknown": lambda env, figures: env._(
-        "Matomo does not tell the time zone of the site, or Odoo does not know it "
-        "(“%s”). Choose the time zone on the form of the Matomo site: its days are "
-        "those of the Daily Comparison.",
-        figures["timezone"],
-    ),
-    "superuser": lambda env, figures: env._(
-        "The token belongs to a superuser of Matomo: whoever gets hold of it rules the "
-        "whole Matomo. Use the token of a user who has write access to this site alone."
-    ),
     "report_refused": lambda env, figures: env._(
         "Matomo answered with an error when it was read: “%s”", figures["answer"]
     ),
@@ -340,83 +320,6 @@ def describe_change(env, change):
     return CHANGES[change.name](env, change.before, change.now)
 
 
-# {kind of alerts.Alert: the sentence}.
-ALERTS = {
-    "copy": lambda env, figures: env._(
-        "This database was copied, restored or moved to another server: nothing is "
-        "sent to Matomo. If it is the shop's own database, press “Send From This "
-        "Database” on the Matomo site. If it is a copy, archive the site here."
-    ),
-    "stopped": lambda env, figures: env._(
-        "Scheduled actions are switched off or do not run: %s. Until they run, orders "
-        "are not sent to Matomo, or nobody sees whether they arrived.",
-        figures["names"],
-    ),
-    "stalled": lambda env, figures: env._(
-        "Orders wait to be sent to Matomo since %s, and nothing sends them: Odoo's "
-        "scheduled actions do not run.",
-        figures["since"],
-    ),
-    "outage": lambda env, figures: env._(
-        "Matomo takes no orders since %s. They wait, and are sent when it works again.",
-        figures["since"],
-    ),
-    "refused": lambda env, figures: env._(
-        "Since %s Matomo's server fails on orders, although it accepts the token. "
-        "Often it is a firewall before Matomo: have it let POST requests to matomo.php "
-        "pass. The orders say what it answers, and are tried again for three days.",
-        figures["since"],
-    ),
-    "unread": lambda env, figures: env._(
-        "Matomo cannot be read since %s: orders are sent, but nobody sees whether they "
-        "arrived.",
-        figures["since"],
-    ),
-    "failed": lambda env, figures: env._(
-        "%s orders or refunds failed: each says why, and what to do before Retrack is "
-        "pressed.",
-        figures["count"],
-    ),
-    "tag": lambda env, figures: env._(
-        "%(count)s of %(total)s web shop orders of today were sent by a tag of the "
-        "website, too. Remove trackEcommerceOrder from the website's code or the tag "
-        "manager: this addon sends every order.",
-        count=figures["count"],
-        total=figures["total"],
-    ),
-    "addresses": lambda env, figures: env._(
-        "The %(total)s visitors who bought in the past week share %(count)s IP "
-        "addresses, which are probably those of a proxy. Matomo takes the visitors' "
-        "countries from them. Ask the administrator of Odoo's server to set "
-        "proxy_mode, and matomo_trusted_proxies if there are several proxies.",
-        count=figures["count"],
-        total=figures["total"],
-    ),
-    "different": lambda env, figures: env._(
-        "On %s days Odoo and Matomo differ, and it is not known why: see the Daily "
-        "Comparison.",
-        figures["count"],
-    ),
-}
-
-
-def describe_alerts(env, alerts, format_moment):
-    """Return the sentences of ``Alert`` objects in the language of ``env``.
-
-    :param format_moment: ``format_moment(env, moment)`` makes a text of a naive UTC one
-    """
-    return [
-        ALERTS[alert.kind](
-            env,
-            {
-                name: format_moment(env, value) if name == "since" else value
-                for name, value in alert.figures.items()
-            },
-        )
-        for alert in alerts
-    ]
-
-
 def describe_refused_address(env, kind, address):
     """Return why the token must not travel to an address, in the language of ``env``.
 
@@ -432,6 +335,13 @@ def describe_error(env, error):
 
 
 # === A SITE === #
+
+
+def describe_waiting(env, count):
+    """Return that nothing is lost, and how many orders wait; "" if none does."""
+    if not count:
+        return ""
+    return env._("%s orders wait, and none is lost.", count)
 
 
 def describe_unreadable(env, error):

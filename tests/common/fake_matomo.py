@@ -69,6 +69,12 @@ class FakeMatomo:
         # Whether every call of the reporting API is refused, as by a firewall.
         self.is_reporting_closed = False
         self.version = "5.3.1"
+        # Its plugins that are asked for.
+        self.plugins = set()
+        # Whether it shows single visits.
+        self.has_visits_log = True
+        # Addresses of its sites besides the main one.
+        self.more_urls = []
         # What it says of its sites, and otherwise of one of them: {idsite: values}.
         self.sites = {}
         self.site = {
@@ -170,6 +176,12 @@ class FakeMatomo:
             return FakeResponse(200, sorted(idsites))
         if data["method"] == "API.getMatomoVersion":
             return FakeResponse(200, {"value": self.version})
+        if data["method"] == "API.isPluginActivated":
+            return FakeResponse(200, {"value": data["pluginName"] in self.plugins})
+        if data["method"].startswith("SitesManager.getExcluded"):
+            # Only an administrator is told (docs/matomo.md section 16).
+            message = "You can't access this resource as it requires 'admin' access."
+            return FakeResponse(401, {"result": "error", "message": message})
         if not self.may_read or data["idSite"] not in self.idsites:
             message = "You can't access this resource as it requires 'view' access"
             return FakeResponse(401, {"result": "error", "message": message})
@@ -177,6 +189,11 @@ class FakeMatomo:
             return FakeResponse(
                 200, {**self.site, **self.sites.get(data["idSite"], {})}
             )
+        if data["method"] == "SitesManager.getSiteUrlsFromId":
+            site = {**self.site, **self.sites.get(data["idSite"], {})}
+            return FakeResponse(200, [site["main_url"], *self.more_urls])
+        if data["method"].startswith("Live.getLast") and data["date"] == "today":
+            return self._show_log()
         orders = [
             parameters
             for (idsite, _key), parameters in self.orders.items()
@@ -200,6 +217,12 @@ class FakeMatomo:
                 if f"eventName=={event['e_n']}" in data["segment"].split(",")
             ],
         )
+
+    def _show_log(self):
+        if self.has_visits_log:
+            return FakeResponse(200, [])
+        message = "Visits log is deactivated in website settings."
+        return FakeResponse(200, {"result": "error", "message": message})
 
     def _erase(self, data):
         """Answer what Matomo's GDPR tools ask (docs/matomo.md section 16)."""
