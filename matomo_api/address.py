@@ -131,6 +131,32 @@ def is_seen_from(url: str, host: str) -> bool:
     return matomo >= page
 
 
+def clean_pasted_address(text: str) -> str:
+    """Return the address of a Matomo as ``check_address`` wants it.
+
+    People paste what their browser shows: a page of Matomo, perhaps without "https".
+
+    :return: an address that ends with "/"; it is still to be checked
+    """
+    text = "".join(text.split())
+    if text and "://" not in text:
+        host = text.partition("/")[0].partition("?")[0]
+        name = host.rpartition(":")[0] or host
+        is_here = name in LOOPBACK_NAMES or name.startswith("127.")
+        text = f"{'http' if is_here else 'https'}://{text}"
+    scheme, _colon, rest = text.partition("://")
+    rest = re.split("[?#]", rest, maxsplit=1)[0]
+    host, _slash, path = rest.partition("/")
+    # A file of Matomo, or of its tag.
+    path = re.sub(
+        r"(?:^|(?<=/))[\w.-]+\.(?:php|js|html?)(?:/.*)?$", "", path, flags=re.A
+    )
+    path = path.strip("/")
+    if not host:
+        return text
+    return f"{scheme.lower()}://{host.lower()}/{path}{'/' if path else ''}"
+
+
 def _get_reach(url: str) -> int:
     """Return from where an address is seen: 0 this machine, 1 its network, 2 anywhere.
 

@@ -111,6 +111,8 @@ class Client:
     :param allow_private: whether Matomo may be on this machine or in a private
         network
     :param report_timeout: seconds until a report must be here
+    :param secrets: more parameters that go into the body of each request and must be
+        in no traceback, as passwords. The caller drops what Matomo answers to them
     """
 
     def __init__(
@@ -121,9 +123,11 @@ class Client:
         ca_bundle: str = "",
         allow_private: bool = True,
         report_timeout: float = REPORT_TIMEOUT,
+        secrets: Mapping[str, str] | None = None,
     ):
         self.url = url
         self._token = token
+        self._secrets = dict(secrets or {})
         self._secret = _secret_pattern(token)
         self._verify: str | bool = ca_bundle or True
         self._allow_private = allow_private
@@ -273,7 +277,7 @@ class Client:
         start = time.monotonic()
         try:
             check_address(self.url, self._allow_private)
-            content = {**content, "token_auth": self._token}
+            content = {**content, **self._secrets, "token_auth": self._token}
             with closing(
                 self._session.post(
                     url,

@@ -60,6 +60,19 @@ KINDS = {
     "no_token": "No token is set for the Matomo site {site}.",
     "copy": "This database is a copy: it sends nothing to Matomo until a manager "
     "confirms the site here.",
+    # Setting Matomo up.
+    "login_wrong": "Matomo refuses this login or its password.",
+    "code_needed": "Matomo asks for the code of two-factor authentication.",
+    "code_wrong": "Matomo refuses the code of two-factor authentication.",
+    "code_not_set_up": "Matomo requires two-factor authentication of every user.",
+    "locked_out": "Matomo has locked this server or this login out.",
+    "password_needed": "Matomo asks for the password to confirm a change.",
+    "user_exists": "There is a user {login} in Matomo already.",
+    "user_of_another": "The user {login} in Matomo is not one that was made here.",
+    "administration_off": "Users and websites cannot be changed in this Matomo.",
+    "no_right": "The login may not do this in Matomo.",
+    "setup_refused": "Matomo refuses this step, with HTTP status {status}.",
+    "maintenance": "Matomo is in maintenance.",
     # A fault of ours; the log has it.
     "unforeseen": "Something went wrong that nobody foresaw.",
 }

@@ -154,6 +154,59 @@ SENTENCES = {
         "This database is a copy: it sends nothing to Matomo until a manager confirms "
         "the site here."
     ),
+    "login_wrong": lambda env, figures: env._(
+        "Matomo refuses this login or its password. If you log in to Matomo by another "
+        "service (LDAP, OpenID, SAML, WordPress), Matomo has no password of yours: "
+        "enter a token instead."
+    ),
+    "code_needed": lambda env, figures: env._(
+        "This login uses two-factor authentication: enter the code that your "
+        "authenticator app shows now, too."
+    ),
+    "code_wrong": lambda env, figures: env._(
+        "Matomo refuses the two-factor code. Enter the one that your authenticator app "
+        "shows now; each code works once."
+    ),
+    "code_not_set_up": lambda env, figures: env._(
+        "This Matomo requires two-factor authentication of every user, and this user "
+        "has none. Log in to Matomo once and set it up there, or make a token in "
+        "Matomo (Administration, Personal, Security) and enter it here."
+    ),
+    "locked_out": lambda env, figures: env._(
+        "Matomo has locked Odoo's server or this login out, because of too many wrong "
+        "passwords or tokens. Wait an hour, or have a superuser unblock it in Matomo "
+        "under Administration, System, General settings, Brute Force Detection."
+    ),
+    "password_needed": lambda env, figures: env._(
+        "Matomo asks for your password to confirm this change. Log in here once more."
+    ),
+    "user_exists": lambda env, figures: env._(
+        "An earlier try has left the user “%s” in Matomo. Enter the password of the "
+        "Matomo login once more: Odoo takes this user up instead of making a second "
+        "one. Only a superuser of Matomo may do so; otherwise have the user deleted.",
+        figures["login"],
+    ),
+    "user_of_another": lambda env, figures: env._(
+        "There is a user “%s” in Matomo that Odoo has not made. Have it renamed or "
+        "deleted in Matomo, or enter a token.",
+        figures["login"],
+    ),
+    "administration_off": lambda env, figures: env._(
+        "This Matomo is set not to let users or websites be changed. Ask whoever "
+        "hosts it for a user with write access to the site, and enter its token."
+    ),
+    "no_right": lambda env, figures: env._(
+        "Your login may not do this in Matomo. Ask a superuser of Matomo, or use the "
+        "login of one."
+    ),
+    "setup_refused": lambda env, figures: env._(
+        "Matomo refuses this step and does not say why in a way that Odoo knows (HTTP "
+        "status %s). Make a user with write access in Matomo, and enter its token.",
+        figures["status"],
+    ),
+    "maintenance": lambda env, figures: env._(
+        "Matomo is in maintenance, perhaps for an update. Try again later."
+    ),
     "unforeseen": lambda env, figures: env._(
         "Something went wrong that nobody foresaw. Odoo's log says what: send it to "
         "whoever looks after this addon."
