@@ -19,6 +19,7 @@
         "data/ir_cron_data.xml",
         "data/mail_activity_type_data.xml",
         "data/base_automation_data.xml",
+        "wizard/matomo_connect_views.xml",
         "views/matomo_request_views.xml",
         "views/matomo_cart_update_views.xml",
         "views/matomo_reconciliation_views.xml",
@@ -32,6 +33,7 @@
         "views/matomo_order_tracking_menus.xml",
     ],
     "assets": {
+        "web.assets_backend": ["matomo_order_tracking/static/src/connect/**/*"],
         "web.assets_tests": ["matomo_order_tracking/static/tests/tours/**/*"],
     },
     "application": True,

@@ -50,3 +50,7 @@ class Verdict(NamedTuple):
 
     state: str
     reason: str | bool = False
+
+
+# The ID of a test order of the wizard, in Matomo, begins with it.
+TEST_ORDER_PREFIX = "ODOO-TEST-"

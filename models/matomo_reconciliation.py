@@ -5,7 +5,7 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
 
-from ..const import ACCEPTED_STATES
+from ..const import ACCEPTED_STATES, TEST_ORDER_PREFIX
 from ..matomo_api.tracking import order_ref_key
 from ..outbox import carts
 
@@ -363,18 +363,19 @@ class MatomoReconciliation(models.Model):
         )
         known = {order_ref_key(request.order_ref): request for request in known}
         for key, order in left.items():
-            kind = self._get_kind_of_other(site, known.get(key))
+            kind = self._get_kind_of_recorded(site, order.ref, known.get(key))
             causes.append(Cause(kind, order.ref, 1, order.revenue or Decimal(0)))
         return causes
 
     @api.model
-    def _get_kind_of_other(self, site, request):
+    def _get_kind_of_recorded(self, site, ref, request):
         """Return the kind of cause of an order that Matomo has and this day has not.
 
+        :param ref: its order ID in Matomo
         :param request: which has sent it, of any company; None if none has
         """
         if not request:
-            return "foreign"
+            return "test" if ref.startswith(TEST_ORDER_PREFIX) else "foreign"
         if request.site_id == site:
             return "late"
         return "company" if request.company_id != site.company_id else "site"
@@ -443,6 +444,7 @@ class MatomoReconciliation(models.Model):
             "company": env._("Of another company here"),
             "site": env._("Sent by another Matomo site of this company"),
             "foreign": env._("In Matomo, and not sent from here"),
+            "test": env._("Test orders that were sent when Matomo was connected"),
             "refused": env._(
                 "Not sent and not counted here, because the shopper refused"
             ),

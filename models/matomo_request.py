@@ -877,6 +877,7 @@ class MatomoRequest(models.Model):
             recorded_revenue=0,
             **values,
         )
+        self.site_id._tell_first_order(self)
 
     def _record_tag(self, recorded):
         """Write that a JavaScript tag told Matomo of this sale with other amounts."""

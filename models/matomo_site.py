@@ -474,6 +474,11 @@ class MatomoSite(models.Model):
     trouble_date = fields.Datetime(string="In Trouble Since", readonly=True, copy=False)
     unread_date = fields.Datetime(string="Unread Since", readonly=True, copy=False)
     alert_message = fields.Text(compute="_compute_alert_message")
+    tells_first_order = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="The managers are told when the first order is proven to be in Matomo.",
+    )
     told_alerts = fields.Char(
         readonly=True,
         copy=False,
@@ -898,14 +903,20 @@ class MatomoSite(models.Model):
             raise Misconfigured("copy")
         return self._open_client(token)
 
+    @api.model
+    def _get__client_for_setup(self, url, token="", **secrets):
+        """Return a client for a Matomo that is being connected.
+
+        :param url: its address
+        :param secrets: see ``Client``
+        :raise Misconfigured: in a neutralized copy
+        """
+        if self._is_neutralized():
+            raise Misconfigured("copy")
+        return _open_client(url, token, secrets=secrets)
+
     def _open_client(self, token, **options):
-        return Client(
-            self.url,
-            token,
-            ca_bundle=config.get("matomo_ca_bundle") or "",
-            allow_private=_allows_private_addresses(),
-            **options,
-        )
+        return _open_client(self.url, token, **options)
 
     def action_test_connection(self):
         """Ask Matomo about token and site, and answer in sentences."""
@@ -1331,6 +1342,28 @@ class MatomoSite(models.Model):
                 user_id=user.id,
             )
 
+    def _tell_first_order(self, request):
+        """Tell the managers, once, that an order is proven to be in Matomo.
+
+        :param request: of the order
+        """
+        if not self.tells_first_order:
+            return
+        env = self._get_message_env()
+        # sudo: whoever reads orders back need not see the managers; the field is
+        # readonly for everybody.
+        site = self.sudo()
+        site.tells_first_order = False
+        site.message_post(
+            subject=env._("The first order is in Matomo"),
+            body=env._(
+                "The first order is in Matomo: %s. It was read back, and nothing is "
+                "left to do.",
+                request.order_ref,
+            ),
+            partner_ids=site.company_id._get_matomo_managers().partner_id.ids,
+        )
+
     # === ALERTS === #
     #
     # Whatever stops the promise for hours is told to the managers, once.
@@ -1709,6 +1742,16 @@ def get_conversion(currency, rate, site_currency):
         return Conversion(rate, CENT)
     coin = round_cents(to_decimal(site_currency.rounding))
     return Conversion(rate, max(coin, CENT))
+
+
+def _open_client(url, token, **options):
+    return Client(
+        url,
+        token,
+        ca_bundle=config.get("matomo_ca_bundle") or "",
+        allow_private=_allows_private_addresses(),
+        **options,
+    )
 
 
 def _allows_private_addresses():

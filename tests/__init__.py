@@ -10,6 +10,7 @@ from . import (
     test_install,
     test_matomo_cart_update,
     test_matomo_cart_update_bounds,
+    test_matomo_connect,
     test_matomo_erasure,
     test_matomo_order_mixin_reports,
     test_matomo_order_mixin_verdict,

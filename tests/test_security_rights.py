@@ -30,6 +30,8 @@ RIGHTS = {
     "matomo.retrack": {},
     "matomo.cart.update": {"user": "r", "manager": "r", "admin": "r"},
     "matomo.erasure": {"manager": "crw", "admin": "crw"},
+    "matomo.connect": {"system": "crw", "admin": "crw"},
+    "matomo.connect.site": {"system": "crwd", "admin": "crwd"},
     "matomo.reconciliation": {"user": "r", "manager": "r", "admin": "r"},
 }
 OPERATIONS = {"c": "create", "r": "read", "w": "write", "d": "unlink"}

@@ -393,6 +393,66 @@ def describe_change(env, change):
     return CHANGES[change.name](env, change.before, change.now)
 
 
+# {stage of tools/proof.py: the sentence}.
+PROOFS = {
+    "no_order": lambda env, figures: env._(
+        "There is no order yet that could prove the connection. Matomo accepts orders "
+        "for this site: that was tested, and nothing was stored there. We tell you "
+        "when the first order is in Matomo."
+    ),
+    "ready": lambda env, figures: (
+        env._(
+            "Send %(name)s, the newest order, and read it back? The tracking start "
+            "moves to %(start)s: all orders since then are sent.",
+            **figures,
+        )
+        if figures["start"]
+        else env._("Send %s, the newest order, and read it back?", figures["name"])
+    ),
+    "sending": lambda env, figures: env._(
+        "%s waits for Odoo's scheduled action that sends orders. That takes some "
+        "seconds.",
+        figures["name"],
+    ),
+    "not_running": lambda env, figures: env._(
+        "%s still waits: Odoo's scheduled actions do not run, or are busy. An "
+        "administrator looks under Settings, Technical, Scheduled Actions, at those "
+        "whose names begin with Matomo. You can close this window: the order is sent "
+        "when they run.",
+        figures["name"],
+    ),
+    "deferred": lambda env, figures: env._(
+        "Matomo has not taken %(name)s yet; Odoo tries again by itself. %(trouble)s",
+        **figures,
+    ),
+    "reading": lambda env, figures: env._(
+        "Matomo has accepted %s. Odoo now asks whether it is really there.",
+        figures["name"],
+    ),
+    "verified": lambda env, figures: (
+        env._("%s is in Matomo: it was read back.", figures["name"])
+        if figures["seconds"] is None
+        else env._(
+            "%(name)s is in Matomo, %(seconds)s seconds after it was sent.", **figures
+        )
+    ),
+    "different": lambda env, figures: env._(
+        "%(name)s is in Matomo, and differs: %(reason)s", **figures
+    ),
+    "failed": lambda env, figures: env._(
+        "%(name)s is not in Matomo: %(reason)s", **figures
+    ),
+}
+
+
+def describe_proof(env, stage, figures):
+    """Return how far the proof of a connection is.
+
+    :param stage: see ``tools.proof.find_stage``
+    """
+    return PROOFS[stage](env, figures)
+
+
 # {kind of alerts.Alert: the sentence}.
 ALERTS = {
     "copy": lambda env, figures: env._(
