@@ -85,7 +85,7 @@ def prepare_sites(env, open_client, token, targets, keep):
 
 
 def make_user(env, open_client, token, user, idsites, password):
-    """Return the token of a user that writes to these sites, see ``setup.make_user``."""
+    """Return the token of a user that writes to these sites."""
     end_transaction(env)
     return setup.make_user(open_client, token, user, idsites, password)
 

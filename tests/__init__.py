@@ -74,6 +74,7 @@ if find_spec("hypothesis"):
 
 if find_spec("pymysql") and find_spec("playwright"):
     from .external import (
+        test_browser_connect,
         test_browser_policies,
         test_browser_scripts,
         test_browser_shopper,

@@ -1,3 +1,4 @@
+import math
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -353,7 +354,7 @@ class MatomoConnect(models.TransientModel):
                     "minutes; meanwhile log in to Matomo itself to be sure of the "
                     "password.",
                     count=len(recent),
-                    minutes=int(left.total_seconds() // 60) + 1,
+                    minutes=math.ceil(left.total_seconds() / 60),
                 )
             )
         self.try_dates = [*(self.try_dates or []), fields.Datetime.to_string(now)]
