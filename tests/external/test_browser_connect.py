@@ -58,6 +58,10 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
     def setUp(self):
         super().setUp()
         self.real = RealMatomo(currency=self.company.currency_id.name)
+        self.name = f"Wizard {self.real.idsite}"
+        self.real.call(
+            "SitesManager.updateSite", idSite=str(self.real.idsite), siteName=self.name
+        )
         self.addCleanup(self.real.unlock)
         self.addCleanup(self.forget_users)
         groups = f"base.group_system,{MODULE}.group_matomo_manager"
@@ -106,13 +110,13 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
         hand.fill("matomo_password", password or self.real.info["superuser_password"])
         hand.press("action_log_in")
 
-    def choose(self, hand, name="Test"):
-        """Choose a site by its name, unless it is chosen."""
+    def choose(self, hand):
+        """Choose the site of this test by its name."""
         page = hand.page
         page.wait_for_selector(f"{DIALOG} button[name='action_connect']:visible")
         hand.click(f"{DIALOG} [name='site_choice_id'] input")
-        page.fill(f"{DIALOG} [name='site_choice_id'] input", f"site {self.real.idsite}")
-        hand.click(".o-autocomplete--dropdown-item:not(:has-text('Search more'))")
+        page.fill(f"{DIALOG} [name='site_choice_id'] input", self.name)
+        hand.click(f".o-autocomplete--dropdown-item:has-text('{self.name} ')")
 
     def run_in(self, page, name):
         """Run a scheduled action, as Odoo's scheduler does while the page waits."""
