@@ -63,7 +63,7 @@ class MatomoConnect(models.TransientModel):
         default="login",
     )
     login = fields.Char()
-    # See matomo.erasure: fields that are not stored reach a button by its context.
+    # Not stored: static/src/connect/connect_form.js hands them over to a button.
     matomo_password = fields.Char(string="Password", store=False)
     matomo_code = fields.Char(string="Two-Factor Code", store=False)
     matomo_token_auth = fields.Char(string="Token", store=False)
