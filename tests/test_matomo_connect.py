@@ -10,16 +10,24 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import LOGGER, MODULE, TOKEN, FakeResponse, Login, MatomoCommon
+from .common import (
+    LOGGER,
+    MODULE,
+    TOKEN,
+    FakeResponse,
+    Login,
+    MatomoCommon,
+    MatomoPosCommon,
+)
 
 PASSWORD = "a-password-of-matomo"
 ADDRESS = "new.example.com/stats/index.php?module=CoreHome"
 URL = "https://new.example.com/stats/"
 
 
-@tagged("post_install", "-at_install")
-@freeze_time("2026-03-03 10:00:00")
-class TestConnect(MatomoCommon):
+class ConnectCommon(MatomoCommon):
+    """An administrator, a Matomo with a superuser, and the buttons of the wizard."""
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -83,6 +91,10 @@ class TestConnect(MatomoCommon):
         self.assertIn(words, message)
         self.assertNotIn(PASSWORD, message)
 
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestConnect(ConnectCommon):
     # === THE WAY === #
 
     def test_by_a_login(self):
@@ -258,3 +270,24 @@ class TestConnect(MatomoCommon):
         days = self.env["matomo.reconciliation"].sudo()
         self.assertEqual(days._get_kind_of_recorded(site, "ODOO-TEST-12", None), "test")
         self.assertEqual(days._get_kind_of_recorded(site, "S1", None), "foreign")
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestConnectTills(MatomoPosCommon, ConnectCommon):
+    """A company with tills."""
+
+    def test_tills_get_a_site_of_their_own(self):
+        wizard = self.log_in()
+        self.assertEqual(wizard.till_source, "own")
+        wizard.site_choice_id = wizard.line_ids.filtered(lambda each: each.idsite == 2)
+        wizard = self.press(wizard, "action_connect")
+        shop, tills = wizard.site_id.sudo(), wizard.till_site_id.sudo()
+        self.assertEqual((shop.idsite, tills.idsite), (2, 4))
+        self.assertEqual(shop._get__token(), tills._get__token())
+        configs = self.env["pos.config"].sudo()
+        configs = configs.search([("company_id", "=", self.company.id)])
+        self.assertTrue(configs)
+        self.assertEqual(configs.matomo_site_id, tills)
+        [name] = set(self.matomo.logins) - {"boss"}
+        self.assertEqual(self.matomo.logins[name].access, {"2", "4"})

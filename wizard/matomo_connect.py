@@ -4,6 +4,8 @@ from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
+import pytz
+
 from odoo import Command, api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Domain
@@ -13,7 +15,7 @@ from ..const import MANAGER_GROUP
 from ..matomo_api.address import address_key, clean_pasted_address
 from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.setup import Offer, choose_site, get_user, may_make_user
-from ..matomo_api.timezones import is_known
+from ..matomo_api.timezones import get_timezone, is_known
 from ..outbox import connect
 from ..outbox.transactions import run_in_transaction
 from ..tools.proof import LOOK_AFTER, WAITING, ProofFacts, find_stage
@@ -146,7 +148,8 @@ class MatomoConnect(models.TransientModel):
         if left.step == "choose":
             # The token of the login is gone.
             left.step = "login"
-        if left.step == "prove" and left.proof_stage in ("verified", "different"):
+        is_over = left.proof_stage in ("verified", "different") or not left.site_id
+        if left.step == "prove" and is_over:
             left = self.browse()
         return (left or self.create({}))._get_action()
 
@@ -349,10 +352,10 @@ class MatomoConnect(models.TransientModel):
             left = recent[-MAX_TRIES] + TRIES_WITHIN - now
             raise UserError(
                 self.env._(
-                    "That were %(count)s tries. After too many Matomo locks Odoo's "
-                    "server out, and takes no orders from it. Wait %(minutes)s "
-                    "minutes; meanwhile log in to Matomo itself to be sure of the "
-                    "password.",
+                    "You have tried %(count)s times. After too many wrong passwords "
+                    "Matomo locks Odoo's server out and takes no orders from it. Wait "
+                    "%(minutes)s minutes, and meanwhile log in to Matomo itself to be "
+                    "sure of the password.",
                     count=len(recent),
                     minutes=math.ceil(left.total_seconds() / 60),
                 )
@@ -600,7 +603,8 @@ class MatomoConnect(models.TransientModel):
 
     def _get_order(self):
         """Return the order of the proof in sudo, or None, see ``_find_order``."""
-        return self.order_ref.sudo() if self.order_ref else None
+        order = self.order_ref.sudo().exists() if self.order_ref else None
+        return order or None
 
     @api.depends("order_ref", "asked_date")
     @api.depends_context("lang")
@@ -646,10 +650,8 @@ class MatomoConnect(models.TransientModel):
 
     def _get_day(self, order, site):
         """Return the day of an order on the clock of its site."""
-        day = site.date_start
-        while site._get_day_bounds(day)[0] > order.date_order:
-            day -= timedelta(days=1)
-        return day
+        moment = pytz.utc.localize(order.date_order)
+        return moment.astimezone(get_timezone(site.timezone)).date()
 
     def action_prove(self):
         """Send the newest order the real way; what becomes of it is shown."""
