@@ -140,7 +140,7 @@ def connect(client, page, access, idsite):
         page.fill(f"[name='{name}']", value)
     page.click("form.oe_login_form button[type='submit']")
     page.click(".o_navbar_apps_menu button")
-    page.click(".o-app-menu-item:has-text('Matomo')")
+    page.click(".o_app:has-text('Matomo')")
     for name, value in {
         "url": access["url"],
         "login": access["superuser_login"],

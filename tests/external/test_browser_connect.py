@@ -114,7 +114,7 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
                 page.goto(f"/odoo/action-{MODULE}.matomo_connect_app_action")
             else:
                 page.click(".o_navbar_apps_menu button")
-                hand.click(".o-app-menu-item:has-text('Matomo')")
+                hand.click(".o_app:has-text('Matomo')")
             page.wait_for_selector(f"{DIALOG} [name='url']")
             yield hand
 
