@@ -326,7 +326,6 @@ class MatomoConnect(models.TransientModel):
             run_in_transaction(self.env, lambda: self._show_offer(offer))
             return self._get_action(token)
         if failure.kind not in TRIED_KINDS:
-            # It was no wrong password.
             run_in_transaction(self.env, self._forget_try)
         # Raised here, its traceback holds nothing of the request.
         raise UserError(describe_error(self.env, failure))
@@ -341,11 +340,12 @@ class MatomoConnect(models.TransientModel):
         now = fields.Datetime.now()
         key = address_key(self.url)
         wizards = self.search([("create_uid", "=", self.env.uid)])
+        # With the address: another one may be entered since.
         dates = [
             fields.Datetime.to_datetime(date)
             for wizard in wizards
-            if address_key(wizard.url or "") == key
-            for date in wizard.try_dates or []
+            for tried, date in wizard.try_dates or []
+            if tried == key
         ]
         recent = sorted(date for date in dates if date > now - TRIES_WITHIN)
         if len(recent) >= MAX_TRIES:
@@ -360,9 +360,11 @@ class MatomoConnect(models.TransientModel):
                     minutes=math.ceil(left.total_seconds() / 60),
                 )
             )
-        self.try_dates = [*(self.try_dates or []), fields.Datetime.to_string(now)]
+        entry = [key, fields.Datetime.to_string(now)]
+        self.try_dates = [*(self.try_dates or []), entry]
 
     def _forget_try(self):
+        """Take the last try back: it was no wrong password."""
         self.try_dates = (self.try_dates or [])[:-1]
 
     def _show_offer(self, offer):
