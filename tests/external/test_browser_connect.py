@@ -63,7 +63,7 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
         # It logs what a person is told.
         cls.enterClassContext(mute_logger("odoo.http"))
 
-    def _log(self, message):
+    def _log(self, message):  # pylint: disable=missing-return
         if MISSING not in message.text:
             super()._log(message)
 
