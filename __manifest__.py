@@ -1,7 +1,6 @@
 {
     "name": "Matomo Order Tracking",
-    "summary": "Every web shop order and till sale in Matomo, exactly once, "
-    "sent by the server and proven by reading it back",
+    "summary": "Shop and till orders in Matomo",
     "version": "19.0.0.2.0",
     "category": "Website/Website",
     "website": "https://github.com/matomo-order-tracking/matomo_order_tracking",
@@ -19,6 +18,7 @@
         "data/ir_cron_data.xml",
         "data/mail_activity_type_data.xml",
         "data/base_automation_data.xml",
+        "wizard/matomo_connect_views.xml",
         "views/matomo_request_views.xml",
         "views/matomo_cart_update_views.xml",
         "views/matomo_reconciliation_views.xml",
@@ -31,7 +31,18 @@
         "views/website_templates.xml",
         "views/matomo_order_tracking_menus.xml",
     ],
+    "images": [
+        "static/description/settings.png",
+        "static/description/order.png",
+        "static/description/comparison.png",
+        "static/description/matomo.png",
+    ],
     "assets": {
+        "web.assets_backend": [
+            "matomo_order_tracking/static/src/backend/**/*",
+            "matomo_order_tracking/static/src/js/optional_integer_field.js",
+            "matomo_order_tracking/static/src/connect/**/*",
+        ],
         "web.assets_tests": ["matomo_order_tracking/static/tests/tours/**/*"],
     },
     "application": True,

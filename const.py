@@ -41,6 +41,8 @@ SHOPPER_FIELDS = (
 )
 # To this route the tag of a site without cookies tells what the browser can show.
 FEATURES_ROUTE = "/matomo_order_tracking/browser"
+# To this route the tag tells that a page is shown which was prerendered.
+ARRIVAL_ROUTE = "/matomo_order_tracking/arrival"
 # What is older than the retention and this is anonymized, whatever waits for it.
 RETENTION_MARGIN = timedelta(days=30)
 
@@ -50,3 +52,7 @@ class Verdict(NamedTuple):
 
     state: str
     reason: str | bool = False
+
+
+# The ID of a test order of the wizard, in Matomo, begins with it.
+TEST_ORDER_PREFIX = "ODOO-TEST-"

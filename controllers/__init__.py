@@ -1,3 +1,4 @@
 from . import browser
+from . import health
 from . import portal
 from . import privacy

@@ -2,7 +2,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from odoo.http import Controller, request, route
 
-from ..const import FEATURES_ROUTE
+from ..const import ARRIVAL_ROUTE, FEATURES_ROUTE
+from ..matomo_api.arrival import MAX_ADDRESS_LENGTH
 from ..matomo_api.browser import MAX_BODY_LENGTH
 
 
@@ -28,4 +29,29 @@ class Browser(Controller):
         if (http.content_length or 0) > MAX_BODY_LENGTH:
             raise RequestEntityTooLarge()
         request.env["ir.http"]._keep_matomo_features(http.get_data())
+        return request.make_response("", status=204)
+
+    # csrf: a stranger's page has no session of the shopper's, and a link of theirs can
+    # name any campaign.
+    @route(
+        ARRIVAL_ROUTE,
+        type="http",
+        auth="public",
+        methods=["POST"],
+        website=True,
+        multilang=False,
+        sitemap=False,
+        csrf=False,
+    )
+    def keep_arrival(self):
+        """Keep where the shopper came from by a page that the browser has prerendered.
+
+        The body is JSON, see ``tools.shopper.read_shown_page``. The answer is always
+        the same: 204, without a body.
+        """
+        http = request.httprequest
+        # Two addresses, and what is around them.
+        if (http.content_length or 0) > 2 * MAX_ADDRESS_LENGTH + 100:
+            raise RequestEntityTooLarge()
+        request.env["ir.http"]._keep_matomo_shown_page(http.get_data())
         return request.make_response("", status=204)

@@ -413,6 +413,7 @@ def _answer(port):
         "idsite": 1,
         "token": users["odoo"]["token"],
         "write_login": "odoo",
+        "write_password": users["odoo"]["password"],
         "superuser_token": users["admin"]["token"],
         "superuser_login": "admin",
         "superuser_password": users["admin"]["password"],

@@ -55,6 +55,12 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\\]|\s")
 _HOST = re.compile(r"[\w.-]+")
 # Files of Matomo that people enter with its address; both trackers do the same.
 _OWN_FILES = ("matomo.php", "piwik.php", "index.php")
+# What follows one of these in a path is a page of Matomo, or one of its scripts.
+_PAGES = (*_OWN_FILES, "matomo.js", "piwik.js")
+# An address without its scheme, as people type it.
+_BARE = re.compile(
+    r"(?://)?((?:[\w-]+\.)*[\w-]+\.?|\[[0-9a-fA-F:.]+\])(:[0-9]+)?(/.*)?"
+)
 _PORTS = {"http": 80, "https": 443}
 # Some resolvers read such a host as an IP address: 127.1, 0x7f000001, 2130706433.
 _NUMERIC_HOST = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?")
@@ -84,6 +90,33 @@ class AddressRefused(ValueError):
         super().__init__(REFUSALS[kind].format(host=host))
         self.kind = kind
         self.host = str(host)
+
+
+def clean_address(text: str) -> str:
+    """Return the address of Matomo in what a person has typed or pasted.
+
+    People paste the address of one of Matomo's pages: blanks, the page and its query
+    string are left out. An address without a scheme gets the one it needs. What is no
+    address stays as it is: ``check_address`` refuses it.
+
+    :param text: as entered, e.g. ``matomo.example.com/index.php?module=CoreHome``
+    """
+    text = "".join(text.split())
+    url = re.split("[?#]", text, maxsplit=1)[0]
+    if "://" not in url and (bare := _BARE.fullmatch(url)):
+        host = bare[1].strip("[]")
+        if "." not in host and ":" not in host and _get_reach(f"http://{host}"):
+            # Any word would be an address.
+            return text
+        scheme = "https" if _get_reach(f"http://{bare[1]}") else "http"
+        url = f"{scheme}://{url.removeprefix('//')}"
+    start = url.find("/", url.find("://") + 3) if "://" in url else -1
+    if start < 0:
+        return url or text
+    folders = url[start:].split("/")
+    names = [folder.lower() for folder in folders]
+    page = next((n for n, name in enumerate(names) if name in _PAGES), None)
+    return url if page is None else "/".join([url[:start], *folders[1:page], ""])
 
 
 def address_key(url: str) -> str:

@@ -37,7 +37,7 @@ KEYWORD_PARAMETERS = (
 )
 # matomo.js takes no referrer from a page with one of these, set to 1.
 _IGNORE_PARAMETERS = ("ignore_referrer", "ignore_referer")
-_MAX_ADDRESS_LENGTH = 8192
+MAX_ADDRESS_LENGTH = 8192
 _MAX_PARAMETER_COUNT = 100
 
 
@@ -74,7 +74,7 @@ def get_host_name(address: str) -> str:
 
 def _read_parameters(address: str) -> dict[str, str]:
     """Return the first value of each parameter of an address."""
-    if len(address) > _MAX_ADDRESS_LENGTH:
+    if len(address) > MAX_ADDRESS_LENGTH:
         return {}
     try:
         query = urlsplit(address).query

@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -29,7 +29,12 @@ from .errors import (
 from .failures import explain
 from .texts import decode_entities, to_line
 from .tracking import NO_ADDRESS, api_url, tracker_url
-from .transport import MAX_ANSWER_BYTES, get_proxies, open_session
+from .transport import (
+    MAX_ANSWER_BYTES,
+    get_certificate_end,
+    get_proxies,
+    open_session,
+)
 
 USER_AGENT = "matomo-order-tracking/19.0 (Odoo)"
 MAX_TEXT_LENGTH = 500
@@ -111,6 +116,12 @@ class Client:
     :param allow_private: whether Matomo may be on this machine or in a private
         network
     :param report_timeout: seconds until a report must be here
+    :param secrets: more parameters that go into the body of each request and must be
+        in no traceback, as passwords. The caller drops what Matomo answers to them
+    :ivar certificate_end: until when the server's certificate is good (seconds since
+        1970), None if that is not known
+    :ivar clock_offset: by how many seconds the server's clock is ahead of ours, None if
+        its answers have no date
     """
 
     def __init__(
@@ -121,14 +132,18 @@ class Client:
         ca_bundle: str = "",
         allow_private: bool = True,
         report_timeout: float = REPORT_TIMEOUT,
+        secrets: Mapping[str, str] | None = None,
     ):
         self.url = url
         self._token = token
+        self._secrets = dict(secrets or {})
         self._secret = _secret_pattern(token)
         self._verify: str | bool = ca_bundle or True
         self._allow_private = allow_private
         self._report_timeout = report_timeout
         self._session = open_session(allow_private)
+        self.certificate_end: float | None = None
+        self.clock_offset: float | None = None
 
     def __repr__(self):
         return f"Client({self.url!r})"
@@ -273,7 +288,7 @@ class Client:
         start = time.monotonic()
         try:
             check_address(self.url, self._allow_private)
-            content = {**content, "token_auth": self._token}
+            content = {**content, **self._secrets, "token_auth": self._token}
             with closing(
                 self._session.post(
                     url,
@@ -291,6 +306,7 @@ class Client:
                     stream=True,
                 )
             ) as response:
+                self._note_server(response.headers)
                 body = b""
                 for chunk in response.iter_content(65_536):
                     body += chunk
@@ -313,6 +329,14 @@ class Client:
             _retry_after(response.headers),
             int((time.monotonic() - start) * 1000),
         )
+
+    # The clock is bound here, so that a test that freezes the time does not stop it.
+    def _note_server(self, headers, clock=time.time):
+        """Keep what an answer tells of the server: its certificate and its clock."""
+        self.certificate_end = get_certificate_end() or self.certificate_end
+        with suppress(TypeError, ValueError, OverflowError):
+            sent = parsedate_to_datetime(headers.get("Date", ""))
+            self.clock_offset = sent.timestamp() - clock()
 
     def _clean(self, text: str) -> str:
         """Return a sentence of Matomo as people may read it: without markup, cut."""

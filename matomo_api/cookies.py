@@ -30,7 +30,11 @@ _CLOCK_DIFFERENCE = 86_400
 
 
 def parse_visitor_id(
-    cookies: Mapping[str, str], idsite: int, host: str = "", path: str = "/"
+    cookies: Mapping[str, str],
+    idsite: int,
+    host: str = "",
+    path: str = "/",
+    is_of_host: bool = False,
 ) -> str:
     """Return the visitor ID that matomo.js gave this browser.
 
@@ -43,10 +47,12 @@ def parse_visitor_id(
     :param idsite: the ID of the site in Matomo
     :param host: of the page as in the browser, with or without port
     :param path: of the page
+    :param is_of_host: whether matomo.js keeps its cookies for the page's host alone, so
+        that those of a domain above are another Matomo's
     :return: 16 hex digits, of equally likely ones the newest; "" if there is none
     """
     found = []
-    for rank, value in _find(cookies, "id", idsite, host, path):
+    for rank, value in _find(cookies, "id", idsite, host, path, is_of_host):
         if match := _VISITOR.fullmatch(value):
             found.append((-rank, int(match[2] or 0), match[1]))
     return max(found)[2] if found else ""
@@ -58,6 +64,7 @@ def parse_attribution(
     now: float | None = None,
     host: str = "",
     path: str = "/",
+    is_of_host: bool = False,
 ) -> Attribution:
     """Return where the shopper came from, as matomo.js has stored it.
 
@@ -70,13 +77,14 @@ def parse_attribution(
         day later is dropped
     :param host: see ``parse_visitor_id``
     :param path: see ``parse_visitor_id``
+    :param is_of_host: see ``parse_visitor_id``
     :return: of several the one that matomo.js would use on this page, of equally likely
         ones the newest; an empty one if there is none
     """
     latest = (time.time() if now is None else now) + _CLOCK_DIFFERENCE
     found = [
         (rank, _parse_attribution(value, latest))
-        for rank, value in _find(cookies, "ref", idsite, host, path)
+        for rank, value in _find(cookies, "ref", idsite, host, path, is_of_host)
     ]
     _rank, attribution = max(
         found,
@@ -126,6 +134,19 @@ def _rank_hashes(host: str, path: str) -> dict[str, int]:
     return ranks
 
 
+def _get_hashes_above(host: str, path: str) -> set[str]:
+    """Return the hashes of cookies that were set for a domain above a page's host.
+
+    An unknown hash is not among them: a proxy may tell Odoo another host than the
+    browser has.
+    """
+    name = _clean_host(host)
+    _label, _dot, above = name.partition(".")
+    if not above or name.rpartition(".")[2].isdigit():
+        return set()
+    return _rank_hashes(above, path).keys() - {_hash(name, "/")}
+
+
 def _clean_host(host: str) -> str:
     """Return a host as matomo.js sees it, "" if the text is not a host."""
     try:
@@ -165,7 +186,12 @@ def consent(cookies: Mapping[str, str]) -> bool | None:
 
 
 def _find(
-    cookies: Mapping[str, str], name: str, idsite: int, host: str, path: str
+    cookies: Mapping[str, str],
+    name: str,
+    idsite: int,
+    host: str,
+    path: str,
+    is_of_host: bool,
 ) -> list[tuple[int, str]]:
     """Return rank and decoded value of the cookies ``<prefix><name>.<idsite>.<hash>``.
 
@@ -179,6 +205,9 @@ def _find(
         and len(value) <= _MAX_COOKIE_LENGTH
         and (match := wanted.fullmatch(key))
     ]
+    if is_of_host and found:
+        foreign = _get_hashes_above(host, path)
+        found = [each for each in found if each[0] not in foreign]
     # Most browsers have one at most, and dozens of hashes are made to rank several.
     ranks = _rank_hashes(host, path) if len(found) > 1 else {}
     return [

@@ -419,6 +419,14 @@ class Delivery:
                 return attempts
             yield Deferred(attempts, True, self._unreadable)
             return []
+        return (yield from self._tell_resolved(attempts, answer, found))
+
+    def _tell_resolved(self, attempts, answer: BulkAnswer | MatomoError, found: Found):
+        """Tell what Matomo has recorded of the attempts that it answered.
+
+        :return: what is to be sent again
+        """
+        is_error = isinstance(answer, MatomoError)
         owners = {
             each: self._get_owner(each, found.orders[each])
             for each in attempts
@@ -442,7 +450,7 @@ class Delivery:
                 yield self._tell_recorded(attempt, order, owners[attempt])
             elif attempt in found.unasked:
                 yield Deferred([attempt], True)
-            elif attempt in found.unseen and not is_safe:
+            elif attempt in found.unseen and self._policy.anonymises:
                 yield Unsure([attempt])
             else:
                 left.append(attempt)

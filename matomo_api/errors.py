@@ -46,11 +46,6 @@ KINDS = {
     "it: it is a superuser's, and only allows secure requests.",
     "site_hidden": "The token may not see site id {idsite}, or there is none.",
     "currency_inactive": "The currency of the site, {currency}, is not active in Odoo.",
-    "currency_unknown": "Nobody has said which currency site id {idsite} has.",
-    # What a person should change, although orders can be sent.
-    "ecommerce_off": "E-commerce is not enabled for the site.",
-    "timezone_unknown": "The time zone of the site, {timezone}, is not known here.",
-    "superuser": "The token is a superuser's.",
     # Matomo's reporting API.
     "report_refused": "Matomo answered a report with an error: {answer}",
     "no_visits_log": "Matomo shows no single visits of the site: its visits log or its "
@@ -60,6 +55,19 @@ KINDS = {
     "no_token": "No token is set for the Matomo site {site}.",
     "copy": "This database is a copy: it sends nothing to Matomo until a manager "
     "confirms the site here.",
+    # Setting Matomo up.
+    "login_wrong": "Matomo refuses this login or its password.",
+    "code_needed": "Matomo asks for the code of two-factor authentication.",
+    "code_wrong": "Matomo refuses the code of two-factor authentication.",
+    "code_not_set_up": "Matomo requires two-factor authentication of every user.",
+    "locked_out": "Matomo has locked this server or this login out.",
+    "password_needed": "Matomo asks for the password to confirm a change.",
+    "user_exists": "There is a user {login} in Matomo already.",
+    "user_of_another": "The user {login} in Matomo is not one that was made here.",
+    "administration_off": "Users and websites cannot be changed in this Matomo.",
+    "no_right": "The login may not do this in Matomo.",
+    "setup_refused": "Matomo refuses this step, with HTTP status {status}.",
+    "maintenance": "Matomo is in maintenance.",
     # A fault of ours; the log has it.
     "unforeseen": "Something went wrong that nobody foresaw.",
 }
@@ -137,10 +145,6 @@ class Misconfigured(MatomoError):
     """The token, the site id or the token's rights are wrong: a person must act."""
 
     may_be_recorded = False
-
-
-class Concern(MatomoError):
-    """Something that a person should change, although Matomo takes orders."""
 
 
 class ReportRefused(MatomoError):

@@ -1,24 +1,35 @@
 """What Matomo says of itself and of one site, and what that means."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from .client import Client
-from .errors import Concern, MatomoError, Misconfigured
+from .errors import MatomoError, Misconfigured, ReportRefused, Unreachable
 from .reading import (
     SiteDescription,
+    has_visits_log,
+    is_plugin_active,
     may_read,
+    read_global_exclusions,
     read_idsites,
     read_site,
+    read_site_urls,
     read_version,
 )
-from .timezones import is_known
 
+# With this status Matomo answers a token that it does not know (docs/matomo.md
+# section 10).
+NOT_AUTHENTICATED = 401
 # What every site has, empty or not.
 _SWITCHES = (
     *("is_ecommerce", "exclude_unknown_urls"),
     *("excluded_ips", "excluded_user_agents"),
+)
+# The token or its rights are wrong, and Matomo has answered.
+_TOKEN_REFUSALS = (
+    *("token_refused", "token_unknown", "no_write_access", "secure_only"),
+    "site_hidden",
 )
 
 
@@ -30,6 +41,14 @@ class Facts:
     :ivar is_superuser: whether the token is a superuser's
     :ivar may_read: whether the token may read the site
     :ivar read_error: why the site cannot be read
+    :ivar urls: all addresses of the site
+    :ivar has_visits_log: whether single visits of the site are shown
+    :ivar has_queue: whether the plugin QueuedTracking is switched on
+    :ivar has_spam_prevention: whether the plugin TrackingSpamPrevention is switched on
+    :ivar global_exclusions: the IP addresses and the browsers that are excluded on all
+        sites; an administrator's token alone is told
+    :ivar certificate_end: until when the certificate is good (seconds since 1970)
+    :ivar clock_offset: by how many seconds Matomo's clock is ahead of Odoo's
     """
 
     refusal: MatomoError | None = None
@@ -38,6 +57,18 @@ class Facts:
     read_error: MatomoError | None = None
     site: SiteDescription | None = None
     version: str = ""
+    urls: tuple[str, ...] | None = None
+    has_visits_log: bool | None = None
+    has_queue: bool | None = None
+    has_spam_prevention: bool | None = None
+    global_exclusions: tuple[str, str] | None = None
+    certificate_end: float | None = None
+    clock_offset: float | None = None
+
+    @property
+    def is_token_refused(self) -> bool:
+        """Whether Matomo is there and refuses the token."""
+        return bool(self.refusal) and self.refusal.kind in _TOKEN_REFUSALS
 
     def to_json(self) -> dict:
         """Return what a later reading is compared with."""
@@ -58,6 +89,29 @@ class Change(NamedTuple):
 # === ASKING === #
 
 
+class _Questions:
+    """Questions that spoil no other one if they are refused.
+
+    Once no answer has come at all, nothing more is asked: each question would wait.
+    """
+
+    def __init__(self):
+        self.error: MatomoError | None = None
+        self._is_silent = False
+
+    def ask(self, question: Callable, *args, default=None):
+        """Return the answer, or ``default``; ``error`` is why there is none."""
+        self.error = None
+        if self._is_silent:
+            return default
+        try:
+            return question(*args)
+        except MatomoError as error:
+            self._is_silent = isinstance(error, Unreachable)
+            self.error = error
+            return default
+
+
 def read_facts(client: Client, idsite: int, timeout: float) -> Facts:
     """Ask whether Matomo takes orders for a site, and what it says of the site.
 
@@ -69,26 +123,48 @@ def read_facts(client: Client, idsite: int, timeout: float) -> Facts:
     try:
         is_superuser = client.probe(idsite, timeout=timeout)
     except MatomoError as error:
-        return Facts(refusal=_explain_refusal(client, idsite, error))
-    try:
-        if not may_read(client, idsite):
-            return Facts(is_superuser=is_superuser, may_read=False)
-        site = read_site(client, idsite)
-    except MatomoError as error:
-        return Facts(is_superuser=is_superuser, read_error=error)
+        refusal = _explain_refusal(client, idsite, error)
+        return Facts(refusal=refusal, **_get_server(client))
+    site, urls = None, None
+    questions = _Questions()
+    is_readable = questions.ask(may_read, client, idsite)
+    read_error = questions.error
+    if is_readable:
+        site = questions.ask(read_site, client, idsite)
+        read_error = questions.error
+        urls = questions.ask(read_site_urls, client, idsite)
     return Facts(
         is_superuser=is_superuser,
-        may_read=True,
+        # A site that is not told is not known to be readable.
+        may_read=None if read_error else is_readable,
+        read_error=read_error,
         site=site,
-        version=_read_version(client),
+        urls=urls,
+        **_ask_installation(questions, client, idsite, is_readable),
+        **_get_server(client),
     )
 
 
-def _read_version(client):
-    try:
-        return read_version(client)
-    except MatomoError:
-        return ""
+def _ask_installation(questions, client, idsite, is_readable):
+    """Return what Matomo says beyond the site: a dict of fields of ``Facts``."""
+    if not is_readable:
+        return {}
+    ask = questions.ask
+    return {
+        "version": ask(read_version, client, default=""),
+        "has_visits_log": ask(has_visits_log, client, idsite),
+        "has_queue": ask(is_plugin_active, client, "QueuedTracking"),
+        "has_spam_prevention": ask(is_plugin_active, client, "TrackingSpamPrevention"),
+        "global_exclusions": ask(read_global_exclusions, client),
+    }
+
+
+def _get_server(client):
+    """Return what the connection has told: a dict of fields of ``Facts``."""
+    return {
+        "certificate_end": client.certificate_end,
+        "clock_offset": client.clock_offset,
+    }
 
 
 def _explain_refusal(client, idsite, error):
@@ -107,6 +183,10 @@ def _explain_refusal(client, idsite, error):
             kind = "secure_only"
         else:
             kind = "no_write_access"
+    except ReportRefused as reason:
+        if reason.status != NOT_AUTHENTICATED:
+            return error
+        kind = "token_unknown"
     except MatomoError:
         return error
     return Misconfigured(kind, idsite=idsite, text=error.text)
@@ -129,30 +209,6 @@ def find_trouble(facts: Facts, is_currency_confirmed: bool) -> MatomoError | Non
     if facts.site and facts.site.currency:
         return Misconfigured("currency_inactive", currency=facts.site.currency)
     return None
-
-
-def find_concerns(
-    facts: Facts, idsite: int, is_currency_active: bool, is_currency_confirmed: bool
-) -> list[Concern]:
-    """Return what a person should change, although orders can be sent.
-
-    :param is_currency_active: whether Odoo has the currency that Matomo names
-    :param is_currency_confirmed: see ``find_trouble``
-    """
-    concerns = []
-    has_currency = bool(facts.site and facts.site.currency)
-    if not has_currency and not is_currency_confirmed:
-        concerns.append(Concern("currency_unknown", idsite=idsite))
-    if facts.site:
-        if has_currency and not is_currency_active:
-            concerns.append(Concern("currency_inactive", currency=facts.site.currency))
-        if not facts.site.is_ecommerce:
-            concerns.append(Concern("ecommerce_off"))
-        if not is_known(facts.site.timezone):
-            concerns.append(Concern("timezone_unknown", timezone=facts.site.timezone))
-    if facts.is_superuser:
-        concerns.append(Concern("superuser"))
-    return concerns
 
 
 def find_changes(before: Mapping, site: SiteDescription) -> list[Change]:

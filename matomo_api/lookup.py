@@ -125,7 +125,6 @@ class Lookup:
         def ask(refs):
             return read_orders(self._client, self._policy.idsite, refs, *days)
 
-        is_log_read = True
         try:
             if self._is_refused_by_name():
                 read = self._read_unnamed(attempts[0], found)
@@ -133,26 +132,35 @@ class Lookup:
                 read = ask([each.ref for each in attempts])
                 self._has_answered = True
         except MatomoError as error:
-            if self._is_about_names(error, attempts, ask):
-                if len(attempts) > 1:
-                    half = (len(attempts) + 1) // 2
-                    self._find_some(attempts[:half], found)
-                    self._find_some(attempts[half:], found)
-                    return
+            if not self._is_about_names(error, attempts, ask):
+                self._check_log_is_off(error)
+                read = None
+            elif len(attempts) > 1:
+                half = (len(attempts) + 1) // 2
+                self._find_some(attempts[:half], found)
+                self._find_some(attempts[half:], found)
+                return
+            else:
                 self._refused_alone += 1
                 read = self._read_unnamed(attempts[0], found)
-            elif isinstance(error, ReportRefused) and (
-                error.is_log_off or self._policy.read_failure_count >= LOG_FAILURES
-            ):
-                read, is_log_read = ReadBack(is_complete=False), False
-            else:
-                raise
-        if is_log_read:
-            self._find_anonymised(
-                [each for each in attempts if each.ref not in read.candidates],
-                days,
-                found,
-            )
+        if read is not None:
+            seen = read.candidates
+            unseen = [each for each in attempts if each.ref not in seen]
+            self._find_anonymised(unseen, days, found)
+        self._take_found(attempts, read or ReadBack(is_complete=False), days, found)
+
+    def _check_log_is_off(self, error: MatomoError) -> None:
+        """Raise the error unless the report of orders is asked instead of the log."""
+        if not isinstance(error, ReportRefused) or not (
+            error.is_log_off or self._policy.read_failure_count >= LOG_FAILURES
+        ):
+            raise error
+
+    def _take_found(self, attempts, read: ReadBack, days, found: Found) -> None:
+        """Add to ``found`` what the log has shown, and what the report shows besides.
+
+        :param days: of the attempts, as ``get_days`` has returned them
+        """
         for attempt in attempts:
             if candidates := read.candidates.get(attempt.ref):
                 found.orders[attempt] = self._choose(attempt, candidates)

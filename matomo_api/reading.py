@@ -418,6 +418,63 @@ def read_version(client: Client) -> str:
     return str(answer.get("value") or "")[:MAX_VERSION_LENGTH]
 
 
+def read_site_urls(client: Client, idsite: int) -> tuple[str, ...]:
+    """Return all addresses of the site, the main one first.
+
+    :raise MatomoError: see :class:`Client`
+    """
+    urls = client.call_api("SitesManager.getSiteUrlsFromId", idSite=str(idsite))
+    if not isinstance(urls, list):
+        raise _not_a_report()
+    return tuple(filter(None, map(_address, urls)))
+
+
+def is_plugin_active(client: Client, name: str) -> bool:
+    """Return whether a plugin of Matomo is switched on.
+
+    :raise MatomoError: see :class:`Client`
+    """
+    answer = client.call_api("API.isPluginActivated", pluginName=name)
+    return str(_first_record(answer).get("value")).lower() in ("1", "true")
+
+
+def has_visits_log(client: Client, idsite: int) -> bool:
+    """Return whether Matomo shows single visits of the site.
+
+    :raise MatomoError: see :class:`Client`
+    """
+    try:
+        client.call_api(
+            "Live.getLastVisitsDetails",
+            idSite=str(idsite),
+            period="day",
+            date="today",
+            filter_limit="1",
+            doNotFetchActions="1",
+        )
+    except ReportRefused as error:
+        if error.is_log_off:
+            return False
+        raise
+    return True
+
+
+def read_global_exclusions(client: Client) -> tuple[str, str]:
+    """Return which IP addresses and browsers Matomo excludes on all sites.
+
+    Only an administrator of some site is told (docs/matomo.md section 16).
+
+    :raise MatomoError: see :class:`Client`
+    """
+
+    def read(name):
+        answer = _first_record(client.call_api(f"SitesManager.{name}"))
+        # Nothing that is set is false.
+        return _text(answer.get("value"))
+
+    return read("getExcludedIpsGlobal"), read("getExcludedUserAgentsGlobal")
+
+
 # === REPORTS === #
 
 

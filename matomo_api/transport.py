@@ -32,11 +32,14 @@ class _Exchange(threading.local):
     """The limits of the request that this thread is making.
 
     :ivar deadline: on the monotonic clock, in seconds
+    :ivar certificate_end: until when the certificate is good that the server has shown
+        (seconds since 1970), None if no connection was made with TLS
     """
 
     deadline = 0.0
     bytes_left = 0
     allow_private = True
+    certificate_end: float | None = None
 
 
 _exchange = _Exchange()
@@ -131,7 +134,11 @@ class _HTTPConnection(_Guarded, HTTPConnection):
 
 
 class _HTTPSConnection(_Guarded, HTTPSConnection):
-    pass
+    # The method of urllib3 returns nothing, either.
+    def connect(self):  # pylint: disable=missing-return
+        super().connect()
+        end = self.sock.getpeercert().get("notAfter")
+        _exchange.certificate_end = ssl.cert_time_to_seconds(end) if end else None
 
 
 class _HTTPPool(HTTPConnectionPool):
@@ -242,6 +249,7 @@ class _Transport(HTTPAdapter):
         _exchange.deadline = clock() + timeout
         _exchange.bytes_left = MAX_ANSWER_BYTES
         _exchange.allow_private = self._allow_private
+        _exchange.certificate_end = None
         return super().send(request, *args, timeout=timeout, **kwargs)
 
 
@@ -268,6 +276,14 @@ def open_session(allow_private: bool = True) -> requests.Session:
     session.mount("https://", transport)
     session.mount("http://", transport)
     return session
+
+
+def get_certificate_end() -> float | None:
+    """Return until when the certificate is good that the last request has seen.
+
+    :return: seconds since 1970; None without TLS, or if the connection was kept alive
+    """
+    return _exchange.certificate_end
 
 
 def get_proxies(url: str) -> dict[str, str]:

@@ -2,6 +2,7 @@ from . import account_move
 from . import ir_http
 from . import ir_model_fields
 from . import matomo_cart_update
+from . import matomo_check
 from . import matomo_order_mixin
 from . import matomo_reconciliation
 from . import matomo_request

@@ -192,15 +192,25 @@ class IrHttp(models.AbstractModel):
         website = order.env["website"].get_current_website()
         user_id = website._get_matomo_user_id(site)
         http_request = replace(http_request, user_id=user_id)
-        policy = site._get_shopper_policy()
+        policy = cls._get_matomo_policy(site)
         visit = shopper.read_visit(http_request, policy)
         values = order._register_matomo_visit(site, visit, is_changed)
         if order.website_id:
             is_news = "matomo_consent_info" in values
-            cls._follow_matomo_visitor(order, site, http_request, visit, is_news)
+            cls._follow_matomo_visitor(order, policy, http_request, visit, is_news)
             if shopper.may_keep_arrival(visit.consent, policy):
                 cls._set_matomo_arrival(shopper.continue_visit(http_request))
                 cls._ask_for_matomo_hints(http_request)
+
+    @classmethod
+    def _get_matomo_policy(cls, site):
+        """Return the ``tools.shopper.ShopperPolicy`` of a site on this website.
+
+        :param site: a ``matomo.site``, in sudo
+        """
+        website = site.env["website"].get_current_website()
+        has_own_tag = website.matomo_site_id == site and website._has_matomo_tag()
+        return replace(site._get_shopper_policy(), has_own_tag=has_own_tag)
 
     @classmethod
     def _get_matomo_http_request(cls, env):
@@ -239,10 +249,11 @@ class IrHttp(models.AbstractModel):
         )
 
     @classmethod
-    def _follow_matomo_visitor(cls, order, site, http_request, visit, is_news):
+    def _follow_matomo_visitor(cls, order, policy, http_request, visit, is_news):
         """Set the visitor cookie of matomo.js if matomo.js has not set it in time.
 
         :param order: the shopper's order, in sudo
+        :param policy: the ``tools.shopper.ShopperPolicy`` of its site
         :param http_request: a ``tools.shopper.HttpRequest``
         :param visit: what ``tools.shopper.read_visit`` has read from it
         :param is_news: whether the shopper has just answered the question for consent
@@ -254,7 +265,7 @@ class IrHttp(models.AbstractModel):
             session.get(UNKNOWN_SINCE),
             is_known=shopper.is_visitor_known(order.matomo_visitor_id, visit.consent),
             is_news=is_news,
-            may_set_cookie=site._get_shopper_policy().may_set_cookie,
+            may_set_cookie=policy.may_set_cookie,
             patience=schedule.VISITOR_PATIENCE,
         )
         if unknown_since is None:
@@ -262,6 +273,7 @@ class IrHttp(models.AbstractModel):
         else:
             session[UNKNOWN_SINCE] = unknown_since
         if is_cookie_due:
+            site = order._get_matomo_own_site()
             visitor_id = order._prepare_matomo_visitor(site).visitor_id
             # Odoo drops cookies of the type "optional" if the cookie bar was not
             # accepted. This one keeps the type "required": follow_visitor has checked
@@ -273,13 +285,25 @@ class IrHttp(models.AbstractModel):
     # === WHERE THE SHOPPER COMES FROM === #
 
     @classmethod
-    def _keep_matomo_arrival(cls):
+    def _keep_matomo_shown_page(cls, body):
+        """Remember where the shopper came from by a page that was prerendered.
+
+        :param body: what the tag has sent
+        """
+        told = shopper.read_shown_page(cls._get_matomo_plain_request(), body)
+        if told:
+            cls._keep_matomo_arrival(told)
+
+    @classmethod
+    def _keep_matomo_arrival(cls, plain=None):
         """Remember where the shopper of this request came from, if they have agreed.
 
         If they agree no longer, it is forgotten. A page to which the shopper came from
         another page of the shop costs no query.
+
+        :param plain: a ``tools.shopper.HttpRequest`` in place of this request
         """
-        plain = cls._get_matomo_plain_request()
+        plain = plain or cls._get_matomo_plain_request()
         arrival = shopper.follow_arrival(plain)
         is_doubtful = plain.arrival and cls._may_refuse_matomo()
         if arrival == plain.arrival and not is_doubtful:
@@ -290,7 +314,7 @@ class IrHttp(models.AbstractModel):
             site = request.website.sudo().matomo_site_id
             may_keep = False
             if site.active and request.env.uid and not request.env.user._is_internal():
-                policy = site._get_shopper_policy()
+                policy = cls._get_matomo_policy(site)
                 http_request = cls._get_matomo_http_request(request.env)
                 consent = shopper.read_consent(http_request, policy)
                 may_keep = shopper.may_keep_arrival(consent, policy)
@@ -368,8 +392,23 @@ class IrHttp(models.AbstractModel):
                 partner,
                 request.website.sudo(),
             )
+            if partner and cls._is_matomo_refusal(request.website.sudo()):
+                partner._object_to_matomo()
             if cls._withdraw_matomo_consent(orders) and len(orders) < USED_LIMIT:
                 session[REFUSED] = traces
+
+    @classmethod
+    def _is_matomo_refusal(cls, website):
+        """Return whether the shopper of this request has told the website no.
+
+        What a browser sends to every website is no word to the shop's tills.
+        """
+        if not website.matomo_site_id:
+            return False
+        http_request = cls._get_matomo_http_request(website.env)
+        policy = website.matomo_site_id._get_shopper_policy()
+        consent = shopper.read_consent(http_request, replace(policy, respect_dnt=False))
+        return consent.is_refusal
 
     @classmethod
     def _withdraw_matomo_consent(cls, orders):

@@ -404,7 +404,12 @@ class MatomoOrderMixin(models.AbstractModel):
                 # Confirmed again after it was cancelled before it was sent.
                 verdict, _site = order._get_matomo_verdict()
                 request._update_state(
-                    verdict.state, reason=verdict.reason, next_attempt_date=False
+                    verdict.state,
+                    reason=verdict.reason,
+                    next_attempt_date=False,
+                    # What Matomo's server answered before concerned another try.
+                    error_count=0,
+                    broken_date=False,
                 )
                 changed |= request
         if accepted := [
@@ -926,7 +931,16 @@ class MatomoOrderMixin(models.AbstractModel):
         A shopper's is stored with their consent. Of customers whom a cashier or a
         salesperson knows, the site decides.
         """
-        return self.matomo_user_id or site._get_customer_user_id(self.partner_id)
+        return self.matomo_user_id or site._get_customer_user_id(
+            self._get_matomo_known_customer()
+        )
+
+    def _get_matomo_known_customer(self):
+        """Return the customer whom Matomo may recognize, empty if they object to it."""
+        # sudo: whoever sells need not see what a customer has said.
+        customer = self.partner_id.sudo()
+        known = customer.filtered(lambda each: not each.matomo_is_objector)
+        return known.with_env(self.env)
 
     def _hash_matomo_visitor(self, key):
         """Return a visitor ID for what identifies a visitor."""

@@ -5,7 +5,7 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
 
-from ..const import ACCEPTED_STATES
+from ..const import ACCEPTED_STATES, TEST_ORDER_PREFIX
 from ..matomo_api.tracking import order_ref_key
 from ..outbox import carts
 
@@ -93,6 +93,13 @@ class MatomoReconciliation(models.Model):
         help="Of the carts that Matomo counts as abandoned on this day, so many became "
         "orders in a later visit. Matomo cannot take them back.",
     )
+    foreign_order_count = fields.Integer(
+        string="Orders From Elsewhere",
+        readonly=True,
+        aggregator=None,
+        help="Orders in Matomo that were not sent from here. They are counted on days "
+        "that differ.",
+    )
     checked_date = fields.Datetime(readonly=True)
 
     # The index also serves searches for the days of a site.
@@ -159,26 +166,11 @@ class MatomoReconciliation(models.Model):
             *self._get_day_sentences(site, counted, start, end),
             *self._get_cart_sentences(site, bought),
         ]
-        revenue = sum((now for _request, now in counted.values()), Decimal("0.00"))
-        differences = totals.orders - len(counted), totals.revenue - revenue
-        explained = sum(c.orders for c in causes), sum(c.revenue for c in causes)
-        is_explained = explained[0] == differences[0] and (
-            abs(explained[1] - differences[1]) <= _tolerance(revenue)
-        )
         values = {
-            "odoo_order_count": len(counted),
-            "odoo_revenue": float(revenue),
-            "matomo_order_count": totals.orders,
-            "matomo_revenue": float(totals.revenue),
-            "order_count_difference": differences[0],
-            "revenue_difference": float(differences[1]),
-            "state": "different"
-            if not is_explained
-            else "explained"
-            if causes
-            else "equal",
+            **self._prepare_figures(counted, causes, totals),
             "explanation": "\n".join(remarks) or False,
             "bought_cart_count": len(bought),
+            "foreign_order_count": sum(each.kind == "foreign" for each in causes),
             "checked_date": fields.Datetime.now(),
         }
         record = self.search([("site_id", "=", site.id), ("day", "=", day)])
@@ -186,6 +178,31 @@ class MatomoReconciliation(models.Model):
             record.write(values)
             return record
         return self.create({"site_id": site.id, "day": day, **values})
+
+    @api.model
+    def _prepare_figures(self, counted, causes, totals):
+        """Return a day's figures and their state, as values.
+
+        :param counted: see ``_get_counted_orders``
+        :param causes: list of ``Cause``, why Matomo has something else
+        :param Totals totals: the figures of Matomo's report
+        """
+        revenue = sum((now for _request, now in counted.values()), Decimal("0.00"))
+        differences = totals.orders - len(counted), totals.revenue - revenue
+        explained = sum(c.orders for c in causes), sum(c.revenue for c in causes)
+        is_explained = explained[0] == differences[0] and (
+            abs(explained[1] - differences[1]) <= _tolerance(revenue)
+        )
+        state = "explained" if causes else "equal"
+        return {
+            "odoo_order_count": len(counted),
+            "odoo_revenue": float(revenue),
+            "matomo_order_count": totals.orders,
+            "matomo_revenue": float(totals.revenue),
+            "order_count_difference": differences[0],
+            "revenue_difference": float(differences[1]),
+            "state": state if is_explained else "different",
+        }
 
     @api.model
     def _get_counted_orders(self, site, start, end):
@@ -363,18 +380,19 @@ class MatomoReconciliation(models.Model):
         )
         known = {order_ref_key(request.order_ref): request for request in known}
         for key, order in left.items():
-            kind = self._get_kind_of_other(site, known.get(key))
+            kind = self._get_kind_of_recorded(site, order.ref, known.get(key))
             causes.append(Cause(kind, order.ref, 1, order.revenue or Decimal(0)))
         return causes
 
     @api.model
-    def _get_kind_of_other(self, site, request):
+    def _get_kind_of_recorded(self, site, ref, request):
         """Return the kind of cause of an order that Matomo has and this day has not.
 
+        :param ref: its order ID in Matomo
         :param request: which has sent it, of any company; None if none has
         """
         if not request:
-            return "foreign"
+            return "test" if ref.startswith(TEST_ORDER_PREFIX) else "foreign"
         if request.site_id == site:
             return "late"
         return "company" if request.company_id != site.company_id else "site"
@@ -443,6 +461,7 @@ class MatomoReconciliation(models.Model):
             "company": env._("Of another company here"),
             "site": env._("Sent by another Matomo site of this company"),
             "foreign": env._("In Matomo, and not sent from here"),
+            "test": env._("Test orders that were sent when Matomo was connected"),
             "refused": env._(
                 "Not sent and not counted here, because the shopper refused"
             ),

@@ -877,6 +877,7 @@ class MatomoRequest(models.Model):
             recorded_revenue=0,
             **values,
         )
+        self.site_id._tell_first_order(self)
 
     def _record_tag(self, recorded):
         """Write that a JavaScript tag told Matomo of this sale with other amounts."""
@@ -1218,15 +1219,53 @@ class MatomoRequest(models.Model):
             Comparison(self.env).run()
 
     @api.model
+    def _get_stalled_domain(self):
+        """Return the domain of the requests that could be sent and were never tried."""
+        return [
+            ("state", "=", "pending"),
+            ("attempt_count", "=", 0),
+            ("next_attempt_date", "=", False),
+            ("is_backfill", "=", False),
+        ]
+
+    @api.model
+    def _count_by_site(self, sites, domain):
+        """Return how many requests of each site there are, and since when.
+
+        :return: ``{ID of a site: {"count": int, "since": naive UTC or None}}``
+        """
+        groups = self._read_group(
+            [("site_id", "in", sites.ids), *domain],
+            ["site_id"],
+            ["__count", "create_date:min"],
+        )
+        found = {
+            site.id: {"count": count, "since": since or None}
+            for site, count, since in groups
+        }
+        none = {"count": 0, "since": None}
+        return {site.id: found.get(site.id, none) for site in sites}
+
+    @api.model
     def _get_stopped_actions(self):
-        """Return the names of our scheduled actions that are off or do not run."""
+        """Return the names of our scheduled actions and rules that do not run."""
         late = fields.Datetime.now() - schedule.ACTION_PATIENCE
         names = []
-        for name in ("ir_cron_send", "ir_cron_verify", "ir_cron_sweep"):
+        for name in (
+            "ir_cron_send",
+            "ir_cron_verify",
+            "ir_cron_retrack",
+            "ir_cron_sweep",
+        ):
             cron = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
             # sudo: scheduled actions are the administrators'.
             if cron and (not cron.sudo().active or cron.sudo().nextcall < late):
                 names.append(cron.sudo().cron_name)
+        for name in ("base_automation_sale_order", "base_automation_pos_order"):
+            rule = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
+            # sudo: automation rules are the administrators', too.
+            if rule and not rule.sudo().active:
+                names.append(rule.sudo().name)
         return tuple(names)
 
     @api.model

@@ -314,8 +314,80 @@ class MatomoRetrack(models.Model):
             failure_type=False,
             next_attempt_date=False,
             missing_count=0,
+            # What Matomo's server answered before concerned another try.
+            error_count=0,
+            broken_date=False,
             **values,
         )
+
+    # === LEFT OUT BEFORE A SITE WAS SET === #
+
+    @api.model
+    def _get_left_out_domain(self, site, is_before_start=False):
+        """Return the domain of the requests that were left out without a site.
+
+        :param site: the ``matomo.site`` that their website, till or company has now
+        :param is_before_start: whether of the orders before the tracking start
+        """
+        orders_of_site = [
+            Domain(
+                orders._matomo_order_field, "any", orders._get_matomo_site_domain(site)
+            )
+            for orders in self.env["matomo.order.mixin"]._get_matomo_order_models()
+        ]
+        return (
+            Domain("state", "=", "excluded")
+            & Domain("kind", "=", "order")
+            & Domain("site_id", "=", False)
+            & Domain("company_id", "=", site.company_id.id)
+            & Domain("order_date", "<" if is_before_start else ">=", site._get_start())
+            & Domain.OR(orders_of_site)
+        )
+
+    @api.model
+    def _count_left_out(self, site, is_before_start=False):
+        """Return how many orders were left out without a site, and since which day.
+
+        :return: tuple of the count and the day of the first one, False without any
+        """
+        # sudo: whoever chooses a site need not see the orders.
+        [(count, first)] = (
+            self.env["matomo.request"]
+            .sudo()
+            ._read_group(
+                self._get_left_out_domain(site, is_before_start),
+                aggregates=["__count", "order_date:min"],
+            )
+        )
+        return count, first and fields.Datetime.context_timestamp(self, first).date()
+
+    @api.model
+    def _track_left_out(self, sites):
+        """Queue the orders that were left out without a site, for the current user.
+
+        :return: an action that shows a notification
+        :raise AccessError: if the user may not change these sites
+        """
+        sites.check_access("write")
+        # sudo: see _count_left_out.
+        requests = self.env["matomo.request"].sudo()
+        found = requests.union(
+            *(requests.search(self._get_left_out_domain(site)) for site in sites)
+        )
+        for orders in found._get_orders():
+            self._queue(orders, is_asked=True)
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "info",
+                "message": self.env._(
+                    "%s orders are queued to be tracked. Odoo notifies you when it is "
+                    "done.",
+                    len(found),
+                ),
+            },
+        }
 
     # === SWEEP === #
 

@@ -5,26 +5,27 @@ from contextlib import closing
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from datetime import datetime, time, timedelta
+from functools import partial
+from urllib.parse import urlsplit
 
 import pytz
 
 from odoo import api, fields, models
-from odoo.exceptions import AccessError, ValidationError
+from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Domain
-from odoo.tools import SQL, config, format_datetime, hmac, ormcache
+from odoo.tools import SQL, config, format_date, format_datetime, hmac, ormcache
 from odoo.tools.misc import str2bool
 
 from ..const import ACCEPTED_STATES
-from ..matomo_api.address import AddressRefused, address_key, check_address
+from ..matomo_api.address import (
+    AddressRefused,
+    address_key,
+    check_address,
+    clean_address,
+)
 from ..matomo_api.client import Client
 from ..matomo_api.errors import MatomoError, Misconfigured, Unreadable
-from ..matomo_api.facts import (
-    Facts,
-    find_changes,
-    find_concerns,
-    find_trouble,
-    read_facts,
-)
+from ..matomo_api.facts import Facts, find_changes, find_trouble, read_facts
 from ..matomo_api.items import CENT, Conversion, round_cents, to_decimal
 from ..matomo_api.outcomes import (
     Policy,
@@ -39,23 +40,27 @@ from ..matomo_api.timezones import NAMES, get_converter, get_timezone, is_known
 from ..matomo_api.tracking import get_visitor_id_of_user, order_ref_key
 from ..outbox import health, schedule
 from ..outbox.health import Health
-from ..tools.alerts import SiteFacts, find_alerts
+from ..outbox.transactions import guarded
+from ..tools import alerts
+from ..tools.alerts import Limits, SiteFacts
 from ..tools.copies import is_same_database
+from ..tools.doctor import WRONG_LEVELS
 from ..tools.fields import WriteOnlyChar
+from ..tools.findings import POINTS, describe_finding
 from ..tools.outside_token import find_token, get_name, get_old_name
 from ..tools.sentences import (
-    describe_alerts,
     describe_change,
     describe_error,
     describe_policy,
-    describe_read_refusal,
     describe_refused_address,
-    describe_unreadable,
+    describe_site,
+    describe_trouble,
     describe_visits,
+    describe_waiting,
     to_html,
 )
 from ..tools.shopper import ShopperPolicy
-from ..tools.user_id import KNOWN_KINDS, Person, choose_kind, get_user_id
+from ..tools.user_id import KNOWN_KINDS, PSEUDONYM, Person, choose_kind, get_user_id
 
 _logger = logging.getLogger(__name__)
 
@@ -63,6 +68,8 @@ MANAGER_ACTIVITY = "mail.mail_activity_data_warning"
 ALERT_ACTIVITY = "matomo_order_tracking.mail_activity_type_alert"
 CHANGE_ACTIVITY = "mail.mail_activity_data_todo"
 MAX_TOKEN_LENGTH = 255
+# Points that deserve a look and are said as soon as a connection is tested.
+SAID_AT_ONCE = ("currency", "reading")
 # What the tag on a page follows, whoever looks at it.
 TAG_FIELDS = {
     "active",
@@ -77,6 +84,8 @@ TAG_FIELDS = {
 RETENTION_DAYS = 180
 # How many orders of a site the autovacuum cleans at once.
 GC_BATCH = 500
+# What may use a site.
+HOLDERS = ("res.company", "website", "pos.config")
 # Of how many orders of a site it is told in whose visit they stand.
 MEASURED_ORDERS = 100
 
@@ -188,6 +197,29 @@ class MatomoSite(models.Model):
         "Privacy, Anonymize data). Older orders cannot be read back and are never "
         "sent a second time. 0: for ever.",
     )
+    is_raw_data_confirmed = fields.Boolean(
+        string="Looked Up in Matomo",
+        copy=False,
+        help="Matomo does not tell how long it keeps raw data. Tick this when you have "
+        "compared the number of days.",
+    )
+    token_end = fields.Date(
+        string="Token Expires On",
+        tracking=True,
+        copy=False,
+        help="Matomo does not tell when a token expires. Managers are told two weeks "
+        "before.",
+    )
+    is_token_endless = fields.Boolean(
+        string="Token Never Expires", tracking=True, copy=False
+    )
+    are_exclusions_confirmed = fields.Boolean(
+        string="No Shopper Excluded on All Sites",
+        copy=False,
+        help="Under Administration, Websites, Settings, Matomo excludes addresses and "
+        "browsers on all sites. It does not tell which ones. Tick this when you have "
+        "looked and no shopper is among them.",
+    )
     track_refunds = fields.Boolean(
         help="Send an event (category Ecommerce, action Refund) for each cancelled "
         "order, credit note and till refund. Matomo counts no refunds: orders and "
@@ -223,7 +255,7 @@ class MatomoSite(models.Model):
 
     consent_policy = fields.Selection(
         [
-            ("cookie_bar", "Follow the website's cookie bar"),
+            ("cookie_bar", "Follow the website's Cookies Bar"),
             ("matomo_cookie", "If Matomo's own cookie is in the browser"),
             ("elsewhere", "Consent is obtained elsewhere"),
             ("cookieless", "Without cookies"),
@@ -257,7 +289,7 @@ class MatomoSite(models.Model):
         "Matomo. Silence is no refusal.",
     )
     respect_dnt = fields.Boolean(
-        string="Honour Do Not Track",
+        string="Honor Do Not Track",
         tracking=True,
         default=True,
         help="A browser that sends Do Not Track or Global Privacy Control does not "
@@ -384,19 +416,20 @@ class MatomoSite(models.Model):
         tracking=True,
         aggregator=None,
         help="The number of the custom dimension (scope Visit) in Matomo that shows "
-        "whether a sale is the web shop's, a salesperson's or a till's. 0: none.",
+        "whether a sale is the web shop's, a salesperson's or a till's. Leave it empty "
+        "for none.",
     )
     till_dimension = fields.Integer(
         tracking=True,
         aggregator=None,
         help="The number of the custom dimension (scope Visit) in Matomo that shows "
-        "the till. 0: none.",
+        "the till. Leave it empty for none.",
     )
     salesperson_dimension = fields.Integer(
         tracking=True,
         aggregator=None,
         help="The number of the custom dimension (scope Visit) in Matomo that shows "
-        "the salesperson. 0: none.",
+        "the salesperson. Leave it empty for none.",
     )
 
     # === FIELDS: HEALTH === #
@@ -419,6 +452,67 @@ class MatomoSite(models.Model):
     failure_count = fields.Integer(
         string="Failures in a Row", readonly=True, copy=False, aggregator=None
     )
+
+    paused_date = fields.Datetime(string="Paused Since", readonly=True, copy=False)
+    paused_user_id = fields.Many2one(
+        "res.users", string="Paused By", readonly=True, copy=False
+    )
+    check_ids = fields.One2many("matomo.check", "site_id", readonly=True)
+
+    # === FIELDS: FROM WHERE ON MANAGERS ARE TOLD === #
+
+    outage_hours = fields.Integer(
+        string="Outage (hours)",
+        required=True,
+        default=2,
+        aggregator=None,
+        help="Managers are told when orders wait, or cannot be read back, for so long.",
+    )
+    unproven_hours = fields.Integer(
+        string="Proof of Orders (hours)",
+        required=True,
+        default=24,
+        aggregator=None,
+        help="After so many hours an order that was sent should be found in Matomo.",
+    )
+    unproven_limit = fields.Integer(
+        string="Orders Without Proof",
+        aggregator=None,
+        help="Managers are told when more orders than these are not found in time.",
+    )
+    failed_limit = fields.Integer(
+        string="Failed Orders",
+        aggregator=None,
+        help="Managers are told when more orders and refunds than these have failed.",
+    )
+    difference_orders = fields.Integer(
+        string="Difference of a Day (orders)",
+        aggregator=None,
+        help="Managers are told when Odoo and Matomo differ on a day by more orders, "
+        "or by more revenue, and it is not known why.",
+    )
+    difference_percent = fields.Float(
+        string="Difference of a Day (% of revenue)", aggregator=None
+    )
+
+    # === FIELDS: WHO USES IT === #
+
+    waiting_count = fields.Integer(
+        string="Orders That Wait", compute="_compute_waiting_count", aggregator=None
+    )
+    day_count = fields.Integer(
+        string="Days That Differ", compute="_compute_day_count", aggregator=None
+    )
+    website_count = fields.Integer(
+        string="Websites", compute="_compute_holder_counts", aggregator=None
+    )
+    till_count = fields.Integer(
+        string="Points of Sale", compute="_compute_holder_counts", aggregator=None
+    )
+    has_token = fields.Boolean(compute="_compute_has_token")
+    is_currency_told = fields.Boolean(compute="_compute_told")
+    is_timezone_told = fields.Boolean(compute="_compute_told")
+    is_address_told = fields.Boolean(compute="_compute_told")
 
     # === FIELDS: WHAT MATOMO SAYS OF ITSELF === #
 
@@ -473,7 +567,11 @@ class MatomoSite(models.Model):
     )
     trouble_date = fields.Datetime(string="In Trouble Since", readonly=True, copy=False)
     unread_date = fields.Datetime(string="Unread Since", readonly=True, copy=False)
-    alert_message = fields.Text(compute="_compute_alert_message")
+    tells_first_order = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="The managers are told when the first order is proven to be in Matomo.",
+    )
     told_alerts = fields.Char(
         readonly=True,
         copy=False,
@@ -512,6 +610,22 @@ class MatomoSite(models.Model):
     def _selection_timezone(self):
         return [(name, name) for name in NAMES]
 
+    @api.constrains(
+        *("outage_hours", "unproven_hours", "unproven_limit", "failed_limit"),
+        *("difference_orders", "difference_percent"),
+    )
+    def _check_alert_limits(self):
+        for site in self:
+            limits = [site.unproven_limit, site.failed_limit, site.difference_orders]
+            hours = [site.outage_hours, site.unproven_hours]
+            if min(*limits, site.difference_percent) < 0 or min(hours) < 1:
+                raise ValidationError(
+                    self.env._(
+                        "Managers are told after 1 hour or more, and no limit is less"
+                        " than 0."
+                    )
+                )
+
     @api.constrains("idsite", "order_timeout", "cart_timeout", "batch_size")
     def _check_limits(self):
         """No CHECK of the database: its error shows the row, token included."""
@@ -534,10 +648,8 @@ class MatomoSite(models.Model):
 
     @api.constrains("company_id")
     def _check_company_of_holders(self):
-        for model_name in ("res.company", "website", "pos.config"):
-            # sudo: whoever moves a site need not see all that uses it.
-            holders = self.env[model_name].sudo()
-            self._check_holders(holders.search([("matomo_site_id", "in", self.ids)]))
+        for model_name in HOLDERS:
+            self._check_holders(self._get_holders(model_name))
 
     @api.model
     def _check_holders(self, holders):
@@ -553,6 +665,41 @@ class MatomoSite(models.Model):
                         holder=holder.display_name,
                     )
                 )
+
+    # === WHO USES IT === #
+
+    def _compute_waiting_count(self):
+        # sudo: whoever sees the site need not see requests; this is a figure.
+        requests = self.env["matomo.request"].sudo()
+        for site in self:
+            site.waiting_count = requests.search_count(
+                [("site_id", "=", site.id), ("state", "=", "pending")],
+                # Millions may wait.
+                limit=schedule.MAX_REMAINING,
+            )
+
+    def _compute_day_count(self):
+        for site in self:
+            site.day_count = len(site._get_different_days())
+
+    def _compute_holder_counts(self):
+        for site in self:
+            site.website_count = len(site._get_holders("website"))
+            site.till_count = len(site._get_holders("pos.config"))
+
+    @api.depends("facts", "currency_id", "timezone", "page_url")
+    def _compute_told(self):
+        """Whether Matomo dictates what stands here, so that nobody changes it."""
+        for site in self:
+            facts = site.facts or {}
+            site.is_currency_told = facts.get("currency") == site.currency_id.name
+            site.is_timezone_told = facts.get("timezone") == site.timezone
+            site.is_address_told = facts.get("main_url") == (site.page_url or "")
+
+    @api.depends("token_auth")
+    def _compute_has_token(self):
+        for site in self:
+            site.has_token = bool(site._origin.id and site._origin._get__token())
 
     # === CRUD === #
 
@@ -593,6 +740,9 @@ class MatomoSite(models.Model):
         token = self._pop_token(vals)
         if vals.get("url") and not self.env.is_system():
             self._leave_address(vals["url"])
+        if has_token and not {"token_end", "is_token_endless"} & vals.keys():
+            # They were the other token's.
+            vals |= {"token_end": False, "is_token_endless": False}
         if vals.get("date_start"):
             self._reconsider(fields.Date.to_date(vals["date_start"]))
         unconfirmed = self.filtered(lambda site: not site.is_currency_confirmed)
@@ -604,6 +754,7 @@ class MatomoSite(models.Model):
                 stopped._resume()
         if has_token:
             self._set__token(token)
+            self._note_token(token)
         if has_token or {"url", "idsite"} & vals.keys():
             self._reset_health()
         if TAG_FIELDS & vals.keys():
@@ -631,7 +782,7 @@ class MatomoSite(models.Model):
 
     def _clean_values(self, vals):
         if vals.get("url"):
-            vals["url"] = "".join(vals["url"].split())
+            vals["url"] = clean_address(vals["url"])
         return vals
 
     def _reconsider(self, date_start):
@@ -701,6 +852,29 @@ class MatomoSite(models.Model):
         # sudo: readonly for everybody; pressing the button is the one way.
         self.sudo().is_currency_confirmed = True
 
+    def action_view_requests(self):
+        """Return an action that shows the orders of the site."""
+        return self._view("matomo_order_tracking.matomo_request_action", "site_id")
+
+    def action_view_days(self):
+        """Return an action that shows the Daily Comparison of the site."""
+        action = "matomo_order_tracking.matomo_reconciliation_action"
+        return self._view(action, "site_id")
+
+    def action_view_websites(self):
+        """Return an action that shows the websites that use the site."""
+        return self._view("website.action_website_list", "matomo_site_id")
+
+    def action_view_tills(self):
+        """Return an action that shows the tills that use the site."""
+        action = "point_of_sale.action_pos_config_tree"
+        return self._view(action, "matomo_site_id")
+
+    def _view(self, xmlid, field_name):
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(xmlid)
+        return {**action, "domain": [(field_name, "=", self.id)], "context": {}}
+
     def action_sweep(self):
         """Find orders without a verdict now; the scheduled action does it nightly."""
         self.check_access("write")
@@ -715,6 +889,38 @@ class MatomoSite(models.Model):
                     "for now. They appear under Requests."
                 ),
             },
+        }
+
+    # === HOLDERS === #
+
+    def _is_unused(self, holder):
+        """Return whether nothing was ever to be sent here, and nobody else sells here.
+
+        :param holder: the website or till that has the site
+        """
+        self.ensure_one()
+        # sudo: whoever sets up a website need not see the log, nor other websites.
+        env = self.with_context(active_test=False).sudo().env
+        logs = ("matomo.request", "matomo.cart.update", "matomo.reconciliation")
+        if any(env[name].search_count([("site_id", "=", self.id)], 1) for name in logs):
+            return False
+        mine = Domain("matomo_site_id", "=", self.id)
+        holders = [
+            *env["res.company"].search(mine),
+            *env["website"].search(mine),
+            *env["pos.config"].search(
+                mine & Domain("matomo_follows_website", "=", False)
+            ),
+        ]
+        return all(each == holder for each in holders)
+
+    def _get_form_action(self):
+        """Return the action that opens this site."""
+        return {
+            "type": "ir.actions.act_window",
+            "res_model": self._name,
+            "res_id": self.id,
+            "views": [(False, "form")],
         }
 
     # === WHAT IS SENT, AND WHEN === #
@@ -885,7 +1091,7 @@ class MatomoSite(models.Model):
             raise self._explain_missing_token()
         return self._open_client(token, **options)
 
-    def _get_client_of_admin(self, token):
+    def _get_client_of_admin(self, token, **options):
         """Return a client with a token that a person has entered for one action.
 
         Nothing keeps the token. An archived site may be asked, too: what Matomo has of
@@ -896,46 +1102,123 @@ class MatomoSite(models.Model):
         self.ensure_one()
         if self._is_silent():
             raise Misconfigured("copy")
-        return self._open_client(token)
+        return self._open_client(token, **options)
+
+    @api.model
+    def _get__client_for_setup(self, url, token="", **secrets):
+        """Return a client for a Matomo that is being connected.
+
+        :param url: its address
+        :param secrets: see ``Client``
+        :raise Misconfigured: in a neutralized copy
+        """
+        if self._is_neutralized():
+            raise Misconfigured("copy")
+        return _open_client(url, token, secrets=secrets)
 
     def _open_client(self, token, **options):
-        return Client(
-            self.url,
-            token,
-            ca_bundle=config.get("matomo_ca_bundle") or "",
-            allow_private=_allows_private_addresses(),
-            **options,
-        )
+        return _open_client(self.url, token, **options)
 
     def action_test_connection(self):
         """Ask Matomo about token and site, and answer in sentences."""
-        self.ensure_one()
-        self.check_access("write")
-        try:
-            with closing(
-                self._get__client(report_timeout=schedule.READ_TIMEOUT)
-            ) as client:
-                facts = read_facts(client, self.idsite, self.order_timeout)
-        except MatomoError as error:
-            facts = Facts(refusal=error)
-        trouble = self._apply_facts(facts, is_test=True)
-        is_ok = self.state == "ok"
+        result = self._test_connection()
         return {
             "type": "ir.actions.client",
             "tag": "display_notification",
             "params": {
-                "type": "danger" if trouble else "success" if is_ok else "warning",
-                "title": self.env._("The connection does not work yet.")
-                if trouble
-                else self.env._("Matomo accepts orders for this site."),
-                "message": "\n".join(
-                    self._describe_facts(self.env, facts, trouble)
-                    or [self._describe_connection(self.env, facts)]
-                ),
-                "sticky": not is_ok,
+                **result,
+                "sticky": result["type"] != "success",
                 "next": {"type": "ir.actions.act_window_close"},
             },
         }
+
+    def _test_connection(self):
+        """Ask Matomo about token and site, and write down what it says.
+
+        :return: see ``_describe_test``
+        """
+        self.ensure_one()
+        self.check_access("write")
+        facts = self._read_facts(self._get__client)
+        return self._describe_test(facts, *self._apply_test(facts))
+
+    def _apply_test(self, facts):
+        """Write down what Matomo has said to somebody who tests the connection.
+
+        :return: the ``MatomoError`` because of which no order can be sent, or None, and
+            a list of ``Finding``
+        """
+        trouble = self._apply_facts(facts, is_test=True)
+        checks = self.env["matomo.check"]
+        checks._watch(self)
+        # How orders do is said on the form.
+        told = self.check_ids.filtered(lambda check: check.kind not in alerts.KINDS)
+        return trouble, [check._get_finding() for check in told]
+
+    def _test_entered(self, token):
+        """Ask Matomo about a site that is not saved: a new record, which stays so.
+
+        :param token: as entered; nothing keeps it
+        :return: see ``_describe_test``
+        """
+        facts = self._read_facts(partial(self._get_client_of_admin, token))
+        currency = self._find_currency(facts.site.currency) if facts.site else False
+        if currency:
+            self.update({"currency_id": currency.id, "is_currency_confirmed": True})
+        trouble = find_trouble(facts, self.is_currency_confirmed)
+        findings = self.env["matomo.check"]._examine_entered(self, facts)
+        return self._describe_test(facts, trouble, findings)
+
+    def _read_facts(self, open_client):
+        """Return what Matomo says of this site, as ``Facts``."""
+        try:
+            client = open_client(report_timeout=schedule.READ_TIMEOUT)
+            with closing(client):
+                return read_facts(client, self.idsite, self.order_timeout)
+        except MatomoError as error:
+            return Facts(refusal=error)
+
+    def _describe_test(self, facts, trouble, findings):
+        """Return the result of a test: a dict with ``type``, ``title``, ``message``.
+
+        :param trouble: the ``MatomoError`` because of which no order can be sent
+        :param findings: list of ``Finding`` on what Matomo says of itself
+        """
+        if trouble:
+            return {
+                "type": "danger",
+                "title": describe_trouble(self.env, trouble),
+                "message": describe_error(self.env, trouble),
+            }
+        wrong = self._describe_wrong(findings)
+        sentences = [self._describe_connection(self.env, facts), *wrong]
+        if facts.site:
+            sentences.insert(1, describe_site(self.env, facts.site))
+        if self.id and (count := [each.level for each in findings].count("look")):
+            sentences.append(
+                self.env._("Points of this site that deserve a look: %s.", count)
+            )
+        return {
+            "type": "warning" if wrong else "success",
+            # Odoo puts a full stop behind it.
+            "title": self.env._("Matomo accepts orders for this site"),
+            "message": "\n".join(sentences),
+        }
+
+    def _describe_wrong(self, findings):
+        """Return what has to be changed although Matomo takes orders, a text for each.
+
+        :param findings: list of ``Finding``
+        """
+        return self._describe_findings(
+            self.env,
+            [
+                each
+                for each in findings
+                if each.level == "bad"
+                or (each.level == "look" and each.kind in SAID_AT_ONCE)
+            ],
+        )
 
     # === WHAT MATOMO SAYS OF ITSELF === #
 
@@ -955,6 +1238,10 @@ class MatomoSite(models.Model):
         self.ensure_one()
         if facts.site:
             self._follow(facts)
+        findings = []
+        # Whatever the doctor stumbles over, orders are sent.
+        with guarded(self.env.cr, "The doctor could not examine %s", self):
+            findings = self.env["matomo.check"]._examine(self, facts)
         trouble = find_trouble(facts, self.is_currency_confirmed)
         if trouble:
             if is_test:
@@ -963,9 +1250,8 @@ class MatomoSite(models.Model):
                 self._apply(SiteTrouble(trouble))
             return trouble
         env = self._get_message_env()
-        message = "\n".join(self._describe_concerns(env, facts)) or False
         # sudo: health is readonly for everybody.
-        self.sudo().settings_message = message
+        self.sudo().settings_message = self._describe_settings(env, findings)
         now = fields.Datetime.now()
         self._apply_change(health.succeed(self._get_health(), now))
         if facts.may_read is False:
@@ -992,6 +1278,8 @@ class MatomoSite(models.Model):
             before |= {"currency": self.currency_id.name, "timezone": self.timezone}
             before |= {"main_url": self.page_url} if self.page_url else {}
         values = {"facts": facts.to_json(), "facts_date": fields.Datetime.now()}
+        if site.name and self._has_given_name():
+            values["name"] = site.name
         if currency := self._find_currency(site.currency):
             values |= {"currency_id": currency.id, "is_currency_confirmed": True}
         elif site.currency and site.currency != (self.facts or {}).get(
@@ -1008,6 +1296,17 @@ class MatomoSite(models.Model):
         self.sudo().write(values)
         if changes := find_changes(before, site):
             self._tell_changes(changes)
+
+    def _get_first_name(self, url, idsite):
+        """Return how a site is called until Matomo tells its name."""
+        env = self._get_message_env()
+        host = urlsplit(url).hostname or url
+        return env._("%(host)s, site %(id)s", host=host, id=idsite)
+
+    def _has_given_name(self):
+        """Return whether the name is not a person's: Matomo's, or the first one."""
+        known = (self.facts or {}).get("name")
+        return self.name in (known, self._get_first_name(self.url, self.idsite))
 
     def _find_currency(self, name):
         return self.env["res.currency"].search([("name", "=", name)], limit=1)
@@ -1026,26 +1325,22 @@ class MatomoSite(models.Model):
                 describe_change(env, change) for change in changes
             )
 
-        site._schedule_activities(CHANGE_ACTIVITY, describe)
+        # The doctor tells of e-commerce, and when it is on again.
+        if any(change.name != "is_ecommerce" for change in changes):
+            site._schedule_activities(CHANGE_ACTIVITY, describe)
 
-    def _describe_concerns(self, env, facts):
-        """Return sentences on what to change in Matomo, in the language of ``env``."""
-        is_active = bool(facts.site and self._find_currency(facts.site.currency))
-        concerns = find_concerns(
-            facts, self.idsite, is_active, self.is_currency_confirmed
-        )
-        return [describe_error(env, each) for each in concerns]
+    def _describe_settings(self, env, findings):
+        """Return what is wrong although Matomo takes orders, in the language of env."""
+        # Whether orders can be read back is said by the site's health.
+        wrong = [e for e in findings if e.level == "bad" and e.kind != "reading"]
+        return "\n".join(self._describe_findings(env, wrong)) or False
 
-    def _describe_facts(self, env, facts, trouble):
-        """Return sentences on what is wrong, in the language of ``env``."""
-        if trouble:
-            return [describe_error(env, trouble)]
-        sentences = self._describe_concerns(env, facts)
-        if facts.may_read is False:
-            sentences.append(describe_read_refusal(env, self.idsite))
-        elif facts.read_error:
-            sentences.append(describe_unreadable(env, facts.read_error))
-        return sentences
+    def _describe_findings(self, env, findings):
+        """Return what is said of findings and what to do, a text for each."""
+        return [
+            " ".join(describe_finding(env, each, format_date, format_datetime))
+            for each in findings
+        ]
 
     def _describe_connection(self, env, facts):
         name = facts.site.name if facts.site else ""
@@ -1176,6 +1471,16 @@ class MatomoSite(models.Model):
             [token or None, self.ids],
         )
 
+    def _note_token(self, token):
+        """Note in the chatter who has entered or removed the token, not which one."""
+        for site in self:
+            # sudo: the author of the note stays the user.
+            site.sudo().message_post(
+                body=self.env._("The token was changed.")
+                if token
+                else self.env._("The token was removed.")
+            )
+
     def _copy__token(self, other):
         """Store the token in the column of another site of the same Matomo."""
         self._lock_rows()
@@ -1272,8 +1577,10 @@ class MatomoSite(models.Model):
         # sudo: health is readonly for everybody but the sender, and the activities are
         # the managers', whoever sees it mended.
         site = self.sudo()
-        if change.is_mended:
+        if change.is_mended and site.activity_search([MANAGER_ACTIVITY]):
             site.activity_unlink([MANAGER_ACTIVITY])
+            env = self._get_message_env()
+            self._note_health(env._("Matomo accepts orders again."))
         values = {name: value or False for name, value in change.values.items()}
         if change.message:
             values["state_message"] = change.message(self._get_message_env()) or False
@@ -1308,18 +1615,29 @@ class MatomoSite(models.Model):
         site = self.sudo()
         if site.activity_search([MANAGER_ACTIVITY]):
             return
+        count = site.waiting_count
 
         def describe(env):
             # A text of ours may name a site, a host or an order.
-            return env._("Matomo does not accept orders"), describe_error(env, error)
+            sentences = [describe_error(env, error), describe_waiting(env, count)]
+            return env._("Matomo does not accept orders"), "\n".join(sentences)
 
         site._schedule_activities(MANAGER_ACTIVITY, describe)
+        self._note_health(describe_error(self._get_message_env(), error))
+
+    def _note_health(self, text):
+        """Note in the chatter what has begun to go wrong, or is over."""
+        # sudo: whoever finds it may not write on the site.
+        self.sudo().message_post(body=to_html(text))
 
     def _schedule_activities(self, type_xmlid, describe):
         """Schedule an activity for each manager of the company, in their language.
 
         :param describe: turns an environment into summary and note, two texts
         """
+        # A site that nothing uses is nobody's trouble.
+        if not self._is_used():
+            return
         for user in self.company_id._get_matomo_managers():
             lang = user.lang or self.company_id._get_matomo_lang()
             translated = self.with_context(lang=lang)
@@ -1331,15 +1649,31 @@ class MatomoSite(models.Model):
                 user_id=user.id,
             )
 
+    def _tell_first_order(self, request):
+        """Tell the managers, once, that an order is proven to be in Matomo.
+
+        :param request: of the order
+        """
+        if not self.tells_first_order:
+            return
+        env = self._get_message_env()
+        # sudo: whoever reads orders back need not see the managers; the field is
+        # readonly for everybody.
+        site = self.sudo()
+        site.tells_first_order = False
+        site.message_post(
+            subject=env._("The first order is in Matomo"),
+            body=env._(
+                "The first order is in Matomo: %s. It was read back, and nothing is "
+                "left to do.",
+                request.order_ref,
+            ),
+            partner_ids=site.company_id._get_matomo_managers().partner_id.ids,
+        )
+
     # === ALERTS === #
     #
     # Whatever stops the promise for hours is told to the managers, once.
-
-    def _compute_alert_message(self):
-        for site in self:
-            alerts = find_alerts(site._get_facts()) if site._may_send() else []
-            sentences = describe_alerts(site.env, alerts, format_datetime)
-            site.alert_message = "\n".join(sentences) or False
 
     @api.model
     def _watch(self):
@@ -1347,7 +1681,23 @@ class MatomoSite(models.Model):
         if self._is_neutralized():
             return
         for site in self.search([("active", "=", True)]):
-            site._tell_alerts(find_alerts(site._get_facts()))
+            if site._is_used():
+                self.env["matomo.check"]._watch(site)
+
+    def _is_used(self):
+        """Return whether orders go to this site, or wait for it."""
+        self.ensure_one()
+        # sudo: whoever sees the site need not see requests.
+        pending = [("site_id", "=", self.id), ("state", "=", "pending")]
+        return any(self._get_holders(name) for name in HOLDERS) or bool(
+            self.env["matomo.request"].sudo().search_count(pending, limit=1)
+        )
+
+    def _get_holders(self, model_name):
+        """Return the websites, tills or companies that use these sites."""
+        # sudo: whoever handles a site need not see all that uses it.
+        holders = self.env[model_name].sudo()
+        return holders.search([("matomo_site_id", "in", self.ids)])
 
     def _get_facts(self):
         """Return how this site is doing, as ``SiteFacts``."""
@@ -1358,15 +1708,7 @@ class MatomoSite(models.Model):
         now = fields.Datetime.now()
         mine = [("site_id", "=", site.id)]
         waiting = requests.search(
-            [
-                *mine,
-                ("state", "=", "pending"),
-                ("attempt_count", "=", 0),
-                ("next_attempt_date", "=", False),
-                ("is_backfill", "=", False),
-            ],
-            order="create_date",
-            limit=1,
+            [*mine, *requests._get_stalled_domain()], order="create_date", limit=1
         )
         refused = requests.search(
             [
@@ -1389,18 +1731,47 @@ class MatomoSite(models.Model):
         return SiteFacts(
             now=now,
             is_copy=site.is_copy,
+            paused_date=site.paused_date or None,
             trouble_date=site.trouble_date or None,
             unread_date=site.unread_date or None,
             waiting_date=waiting.create_date or None,
+            waiting_count=site.waiting_count,
             refused_date=refused.broken_date or None,
             stopped_actions=requests._get_stopped_actions(),
             failed_count=requests.search_count([*mine, ("state", "=", "failed")]),
-            different_days=site.env["matomo.reconciliation"].search_count(
-                [*mine, ("state", "=", "different")]
-            ),
+            unproven_count=requests.search_count(site._get_unproven_domain()),
+            different_days=len(site._get_different_days()),
             tag_count=requests.search_count([*web, ("is_told_by_tag", "=", True)]),
             web_count=requests.search_count(web),
             **site._count_addresses(now),
+            limits=Limits(
+                **{each.name: site[each.name] for each in dataclass_fields(Limits)}
+            ),
+        )
+
+    def _get_unproven_domain(self):
+        """Return the domain of the orders that should have been found in Matomo."""
+        since = fields.Datetime.now() - timedelta(hours=self.unproven_hours)
+        return [
+            ("site_id", "=", self.id),
+            ("kind", "=", "order"),
+            ("state", "=", "sent"),
+            ("sent_date", "<", since),
+            # Matomo is not asked for what it may have deleted.
+            ("next_check_date", "!=", False),
+        ]
+
+    def _get_different_days(self):
+        """Return the days that differ by more than the limits of the site."""
+        # sudo: whoever sees the site need not see the Daily Comparison.
+        days = self.env["matomo.reconciliation"].sudo()
+        found = days.search([("site_id", "=", self.id), ("state", "=", "different")])
+        return found.filtered(
+            lambda day: (
+                abs(day.order_count_difference) > self.difference_orders
+                or abs(day.revenue_difference)
+                > abs(day.odoo_revenue) * self.difference_percent / 100
+            )
         )
 
     def _count_addresses(self, now):
@@ -1428,31 +1799,192 @@ class MatomoSite(models.Model):
         )
         return {"visitor_count": visitor_count, "address_count": address_count}
 
-    def _tell_alerts(self, alerts):
+    def _get_told(self):
+        """Return of what the managers have been told: ``{kind: level}``."""
+        pairs = (each.partition(":") for each in (self.told_alerts or "").split(","))
+        # Older versions kept kinds alone.
+        return {kind: level or "bad" for kind, _colon, level in pairs if kind}
+
+    def _tell_worse(self, checks, told):
         """Schedule one activity for each manager while there is something to say.
 
         Who has done with it is not told of the same again; what is over ends by itself.
 
-        :param alerts: list of ``Alert``
+        :param checks: the ``matomo.check`` records that people have to know
+        :param told: what they have been told, see ``_get_told``
         """
         # sudo: the activities are the managers', whoever finds the trouble.
         site = self.sudo()
-        kinds = {alert.kind for alert in alerts}
-        told = set((site.told_alerts or "").split(",")) - {""}
-        if kinds != told:
-            site.told_alerts = ",".join(sorted(kinds)) or False
-        if not kinds:
+        if not site._is_used():
+            return
+        if site.activity_search([MANAGER_ACTIVITY]):
+            # They know why already.
+            checks = checks.filtered(lambda each: each.kind != "outage")
+        now = {check.kind: check.level for check in checks}
+        if now == told:
+            return
+        site.told_alerts = ",".join(f"{kind}:{now[kind]}" for kind in sorted(now))
+        news = checks.filtered(
+            lambda each: told.get(each.kind) not in (each.level, "bad")
+        )
+        self._note_worse(news, told.keys() - now.keys())
+        if news or not now:
             site.activity_unlink([ALERT_ACTIVITY])
+        if not news:
             return
-        if kinds <= told:
-            return
-        site.activity_unlink([ALERT_ACTIVITY])
 
         def describe(env):
-            sentences = describe_alerts(env, alerts, format_datetime)
-            return env._("Orders and Matomo need you"), "\n".join(sentences)
+            lines = [" ".join(filter(None, check._describe(env))) for check in checks]
+            return env._("Orders and Matomo need you"), "\n".join(lines)
 
         site._schedule_activities(ALERT_ACTIVITY, describe)
+
+    def _note_worse(self, news, over):
+        """Note in the chatter what has begun and what is over.
+
+        :param news: ``matomo.check`` records
+        :param over: kinds of which the managers had been told
+        """
+        env = self._get_message_env()
+        lines = [check._describe(env)[0] for check in news]
+        # What is good again may have no record any more.
+        names = [POINTS[kind].name(env) for kind in sorted(over) if kind in POINTS]
+        lines += [env._("Good again: %s", name) for name in names]
+        if lines:
+            self._note_health("\n".join(lines))
+
+    # === FOR MONITORS === #
+
+    @api.model
+    def _report_health(self):
+        """Return how the sites are doing that the user may see, for a monitor.
+
+        It costs the same few queries for one site and for a hundred. What the checks
+        say may be an hour old; whether somebody works at all is asked now, or the
+        checks would stay good for ever.
+
+        :return: dict that can be written as JSON, without secrets and shoppers
+        """
+        self.check_access("read")
+        sites = self.search([("active", "=", True)])
+        # sudo: these are figures and names of scheduled actions.
+        requests = self.env["matomo.request"].sudo()
+        stopped = requests._get_stopped_actions()
+        waiting = requests._count_by_site(sites, [("state", "=", "pending")])
+        failed = requests._count_by_site(sites, [("state", "=", "failed")])
+        sent = requests._count_by_site(sites, [("state", "=", "sent")])
+        stalled = requests._count_by_site(sites, requests._get_stalled_domain())
+        used = set().union(
+            *(sites._get_holders(name).matomo_site_id.ids for name in HOLDERS)
+        )
+        reports = [
+            {
+                **site._prepare_report(),
+                "is_used": site.id in used or bool(waiting[site.id]["count"]),
+                "waiting": waiting[site.id],
+                "unproven": sent[site.id],
+                "failed": failed[site.id]["count"],
+            }
+            for site in sites
+        ]
+        is_bad = stopped or any(
+            report["state"] == "error"
+            or any(finding["level"] == "bad" for finding in report["findings"])
+            or site._has_waited_long(stalled[site.id]["since"])
+            for site, report in zip(sites, reports, strict=True)
+            # A site that nothing uses is nobody's trouble.
+            if report["is_used"]
+        )
+        return {
+            "status": "bad" if is_bad else "good",
+            "stopped": list(stopped),
+            "sites": reports,
+        }
+
+    def _prepare_report(self):
+        """Return what a monitor reads of the site itself and of its findings."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "state": self.state,
+            "paused_since": self.paused_date or None,
+            "last_success": self.last_success_date or None,
+            "findings": [
+                {
+                    "kind": check.kind,
+                    "level": check.level,
+                    "since": check.since,
+                    "message": check.sentence,
+                }
+                for check in self.check_ids
+                if check.level in WRONG_LEVELS
+            ],
+        }
+
+    def _has_waited_long(self, since):
+        """Return whether orders wait longer than managers are patient, unpaused."""
+        patience = timedelta(hours=self.outage_hours)
+        is_long = since and since < fields.Datetime.now() - patience
+        return bool(is_long) and not self.paused_date
+
+    # === PAUSE, RESUME, SEND NOW === #
+
+    def _may_run(self):
+        """Return whether scheduled actions may ask this Matomo anything now."""
+        self.ensure_one()
+        return not self.paused_date and self._may_send()
+
+    def action_pause(self):
+        """Send nothing and ask nothing until somebody resumes; orders wait."""
+        self.check_access("write")
+        # sudo: readonly for everybody; pressing the button is the one way.
+        sites = self.sudo().filtered(lambda site: not site.paused_date)
+        sites.write(
+            {"paused_date": fields.Datetime.now(), "paused_user_id": self.env.user.id}
+        )
+        for site in sites:
+            site.message_post(
+                body=self.env._(
+                    "The site is paused: orders wait, and nothing is sent to Matomo."
+                )
+            )
+
+    def action_resume(self):
+        """Send again, first of all what has waited."""
+        self.check_access("write")
+        # sudo: see action_pause.
+        sites = self.sudo().filtered("paused_date")
+        sites.write({"paused_date": False, "paused_user_id": False})
+        for site in sites:
+            site.message_post(body=self.env._("The site sends again."))
+            self.env["matomo.check"]._watch(site.sudo(False))
+        self.env["matomo.request"]._wake_sender()
+        self.env["matomo.request"]._wake_verifier()
+
+    def action_send_now(self):
+        """Send at once what waits, although the site may wait for Matomo.
+
+        :return: an action that shows a notification
+        """
+        self.ensure_one()
+        self.check_access("write")
+        if self.paused_date:
+            raise UserError(
+                self.env._("The site is paused. Press Resume to send what waits.")
+            )
+        count = self.waiting_count
+        self._resume()
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "info",
+                "message": self.env._("%s orders and refunds are sent now.", count)
+                if count
+                else self.env._("No order waits."),
+                "next": {"type": "ir.actions.act_window_close"},
+            },
+        }
 
     # === SHOPPERS === #
     #
@@ -1681,15 +2213,40 @@ class MatomoSite(models.Model):
 
         :param partners: ``res.partner`` records, which need not have bought anything
         """
-        if not self.send_user_id and self.tag_user_id not in KNOWN_KINDS:
-            return set()
+        kinds = self._get_used_user_id_kinds()
         user_ids = set()
-        for partner in partners:
+        for partner in partners if kinds else ():
             # sudo: see _get_customer_user_id.
-            for user in partner.sudo().user_ids:
-                user_ids.add(self._get_shopper_user_id(user, has_own_tag=True))
-            user_ids.add(self._get_customer_user_id(partner))
+            users = partner.sudo().user_ids
+            for person in [
+                self._prepare_person(partner, user) for user in users or [users]
+            ]:
+                user_ids |= {get_user_id(kind, person) for kind in kinds}
         return {get_visitor_id_of_user(user_id) for user_id in user_ids if user_id}
+
+    def _get_used_user_id_kinds(self):
+        """Return the kinds of user IDs by which Matomo may know customers: a set.
+
+        Matomo goes on to know the user IDs that were sent under earlier settings. The
+        chatter tells that a setting has been another one.
+        """
+        names = ("send_user_id", "tag_user_id")
+        # sudo: a user who may not see the chatter's values may delete a person.
+        changes = self.env["mail.tracking.value"].sudo()
+        changes = changes.search(
+            [
+                ("mail_message_id.model", "=", self._name),
+                ("mail_message_id.res_id", "=", self.id),
+                ("field_id.name", "in", names),
+            ]
+        )
+        changed = set(changes.field_id.mapped("name"))
+        kinds = {choose_kind(self.tag_user_id, is_wanted=False)} - {""}
+        if self.send_user_id or "send_user_id" in changed:
+            kinds.add(PSEUDONYM)
+        if "tag_user_id" in changed:
+            kinds |= set(KNOWN_KINDS)
+        return kinds
 
     def _without_salesperson(self, visitor):
         """Return a ``Visitor`` without the custom dimension of the salesperson."""
@@ -1709,6 +2266,16 @@ def get_conversion(currency, rate, site_currency):
         return Conversion(rate, CENT)
     coin = round_cents(to_decimal(site_currency.rounding))
     return Conversion(rate, max(coin, CENT))
+
+
+def _open_client(url, token, **options):
+    return Client(
+        url,
+        token,
+        ca_bundle=config.get("matomo_ca_bundle") or "",
+        allow_private=_allows_private_addresses(),
+        **options,
+    )
 
 
 def _allows_private_addresses():

@@ -114,8 +114,9 @@ class PosOrder(models.Model):
 
     def _get_matomo_visitor_key(self, site):
         """Override of `matomo.order.mixin`: a known customer, if the site wants it."""
-        if site.identify_customers and self.partner_id:
-            return self.partner_id._name, self.partner_id.id, site.id
+        customer = self._get_matomo_known_customer()
+        if site.identify_customers and customer:
+            return customer._name, customer.id, site.id
         return super()._get_matomo_visitor_key(site)
 
     def _prepare_matomo_visitor(self, site):

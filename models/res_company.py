@@ -8,7 +8,7 @@ class ResCompany(models.Model):
         "matomo.site",
         copy=False,
         groups="base.group_system,matomo_order_tracking.group_matomo_user",
-        help="Orders keyed in by salespeople are tracked on this Matomo site.",
+        help="Orders that salespeople enter are tracked on this Matomo site.",
     )
 
     @api.constrains("matomo_site_id")

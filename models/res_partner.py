@@ -1,8 +1,9 @@
 import logging
 
-from odoo import models
+from odoo import fields, models
 from odoo.fields import Domain
 
+from ..const import USER_GROUP
 from ..outbox.transactions import guarded
 
 _logger = logging.getLogger(__name__)
@@ -17,6 +18,16 @@ class ResPartner(models.Model):
     """
 
     _inherit = "res.partner"
+
+    matomo_is_objector = fields.Boolean(
+        string="Anonymous in Matomo",
+        copy=False,
+        groups=USER_GROUP,
+        help="What this customer buys at the till or from a salesperson is sent to "
+        "Matomo as nobody's. It is set when their personal data are deleted, and when "
+        "they refuse in the web shop while they are logged in. In the web shop their "
+        "own answer counts.",
+    )
 
     # === PLACE === #
 
@@ -72,7 +83,15 @@ class ResPartner(models.Model):
         orders = self._find_matomo_orders() if self else ()
         for each in orders:
             each._anonymize_matomo_data()
+        self._object_to_matomo()
         return sum(map(len, orders))
+
+    def _object_to_matomo(self):
+        """Let later sales to these customers be nobody's in Matomo."""
+        # sudo: whoever deletes a customer's data need not be able to write contacts,
+        # nor can a shopper who refuses.
+        customers = self.sudo().filtered(lambda each: not each.matomo_is_objector)
+        customers.matomo_is_objector = True
 
     def _find_matomo_orders(self, domain=Domain.TRUE):
         """Return the orders of these customers, now or when their request was made.

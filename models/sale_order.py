@@ -531,7 +531,7 @@ class SaleOrder(models.Model):
             return False
         sources = {
             (True, "cookie_bar"): self.env._(
-                "The shopper agreed in the website's cookie bar."
+                "The shopper agreed in the website's Cookies Bar."
             ),
             (True, "matomo_cookie"): self.env._(
                 "The shopper agreed by Matomo's own cookie."
@@ -547,7 +547,7 @@ class SaleOrder(models.Model):
                 "The shopper did not object: the Matomo site works without cookies."
             ),
             (False, "cookie_bar"): self.env._(
-                "The shopper refused in the website's cookie bar."
+                "The shopper refused in the website's Cookies Bar."
             ),
             (False, "matomo_cookie"): self.env._(
                 "The shopper refused by Matomo's own cookie."
@@ -559,14 +559,14 @@ class SaleOrder(models.Model):
                 "The Matomo site is set to store nothing of shoppers."
             ),
             (None, "not_answered"): self.env._(
-                "The shopper left the cookie bar unanswered."
+                "The shopper left the Cookies Bar unanswered."
             ),
             (None, "no_visitor_cookie"): self.env._(
                 "Matomo's visitor cookie is not in the shopper's browser: the "
                 "website's consent manager has not let Matomo run."
             ),
             (None, "not_asked"): self.env._(
-                "The shopper was not asked: the website's cookie bar is off."
+                "The shopper was not asked: the website's Cookies Bar is off."
             ),
         }
         kept = [name for name in SHOPPER_FIELDS if self[name]]

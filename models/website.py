@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 from odoo import api, fields, models
 from odoo.http import request
 
-from ..const import FEATURES_ROUTE
+from ..const import ARRIVAL_ROUTE, FEATURES_ROUTE
 from ..matomo_api.address import is_seen_from
 from ..matomo_api.items import MAX_NAME_LENGTH, choose_categories
 from ..matomo_api.tag import has_ecommerce_calls, has_tag, read_parameters
@@ -72,6 +72,8 @@ class Website(models.Model):
             # The tag may remember nothing: the session does. A page that Odoo has
             # cached may ask once more than needed.
             attributes["data-flags-url"] = FEATURES_ROUTE
+        if site.consent_policy != "cookieless":
+            attributes["data-arrival-url"] = ARRIVAL_ROUTE
         if site.tag_heartbeat:
             attributes["data-heartbeat"] = "1"
         names, _wrong = read_parameters(site.tag_parameters or "")

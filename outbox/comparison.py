@@ -36,7 +36,7 @@ class Comparison:
         for site in self.env["matomo.site"].search(
             [("can_read", "=", True), ("facts_date", "!=", False)]
         ):
-            if site._may_send() and site._get__token():
+            if site._may_run() and site._get__token():
                 self._guard(site, lambda s=site: self._compare_site(s))
 
     def _guard(self, site, step):

@@ -40,7 +40,7 @@ def read_site_facts(env, site, client):
 def read_all_facts(env):
     """Ask the Matomo of every site that may be asked now."""
     for site in env["matomo.site"].search([]):
-        if not site._may_send() or not site._get__token():
+        if not site._may_run() or not site._get__token():
             continue
         # A wrong token is not tried more often than the sender does.
         if site._is_waiting("next_attempt_date"):

@@ -27,6 +27,7 @@ from ..tools.sentences import (
     describe_dirt,
     describe_error,
     describe_read_refusal,
+    describe_unread,
     describe_unreadable,
 )
 from . import schedule
@@ -137,8 +138,9 @@ def succeed(health: Health, now: datetime) -> Change:
     """
     if health.state in ("error", "unknown") or health.failure_count:
         rest = _rest(health)
-        if health.read_failure_count:
-            rest = replace(rest, values={"state": "warning"})
+        message = _get_unread_message(health)
+        if message and not health.settings_message:
+            rest = replace(rest, values={"state": "warning"}, message=message)
         values = {
             **rest.values,
             "last_success_date": now,
@@ -151,6 +153,16 @@ def succeed(health: Health, now: datetime) -> Change:
     if not last or last < now - schedule.SUCCESS_INTERVAL:
         return Change({"last_success_date": now})
     return Change()
+
+
+def _get_unread_message(health: Health) -> Callable | None:
+    """Return what a site says that takes orders and is not read back, None if it is.
+
+    Why it could not be read was said before the site stopped, and is not stored.
+    """
+    if not health.can_read:
+        return partial(describe_read_refusal, idsite=health.idsite)
+    return describe_unread if health.read_failure_count else None
 
 
 def _grow(health: Health, count: int) -> Change:

@@ -56,7 +56,7 @@ class Sender:
             site
             for site in self.env["matomo.site"].search([])
             if not site._is_waiting("next_attempt_date")
-            and site._may_send()
+            and site._may_run()
             and any(
                 requests.search_count([*due, ("site_id", "=", site.id)], limit=1)
                 for requests in get_models(self.env)
@@ -72,7 +72,7 @@ class Sender:
         return sites.filtered(
             lambda site: site._needs_facts()
             and not site._is_waiting("next_attempt_date")
-            and site._may_send()
+            and site._may_run()
             and site._get__token()
         )
 
@@ -137,6 +137,9 @@ class Sender:
         """
 
         def claim():
+            if site.paused_date:
+                # Somebody has paused it since the last batch.
+                return None
             requests = kind.claim(self.env, site)
             if requests is None:
                 return None

@@ -36,7 +36,7 @@ class Verifier:
         """Read back the orders that Matomo has accepted, as long as there is time."""
         domain = self._get_domain()
         for (site,) in self.requests._read_group(domain, ["site_id"]):
-            if site._is_waiting("next_read_date") or not site._may_send():
+            if site._is_waiting("next_read_date") or not site._may_run():
                 continue
             # A wrong token is not tried more often than the sender does.
             if site.state == "error" and site._is_waiting("next_attempt_date"):
@@ -91,9 +91,10 @@ class Verifier:
             return True, False
 
         def claim():
-            due = self.requests.search(
-                domain, order="order_date, id", limit=VERIFY_BATCH
-            )
+            due = self.requests
+            # Somebody may have paused it since the last batch.
+            if not site.paused_date:
+                due = due.search(domain, order="order_date, id", limit=VERIFY_BATCH)
             return due._prepare_attempts(), site._get_policy()
 
         with closing(client):

@@ -7,9 +7,12 @@ has them all: there, a missing library is an error.
 from importlib.util import find_spec
 
 from . import (
+    test_health_address,
     test_install,
     test_matomo_cart_update,
     test_matomo_cart_update_bounds,
+    test_matomo_check,
+    test_matomo_connect,
     test_matomo_erasure,
     test_matomo_order_mixin_reports,
     test_matomo_order_mixin_verdict,
@@ -42,6 +45,7 @@ from . import (
     test_pos_order_sync,
     test_pos_order_visit,
     test_res_config_settings,
+    test_res_config_settings_connection,
     test_sale_goes_on,
     test_sale_order,
     test_sale_order_amounts,
@@ -73,8 +77,11 @@ if find_spec("hypothesis"):
 
 if find_spec("pymysql") and find_spec("playwright"):
     from .external import (
+        test_browser_connect,
+        test_browser_erasure,
         test_browser_policies,
         test_browser_scripts,
+        test_browser_settings,
         test_browser_shopper,
         test_chaos,
         test_matomo_api,
@@ -83,6 +90,7 @@ if find_spec("pymysql") and find_spec("playwright"):
         test_pos_screens,
         test_pos_tour,
         test_real_cookieless,
+        test_real_doctor,
         test_real_erasure,
         test_real_failures,
         test_real_field,

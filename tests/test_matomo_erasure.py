@@ -205,6 +205,26 @@ class TestErasure(ErasureCommon):
         self.run_vacuum()
         self.assertNotIn(user_id, str(self.find_payloads()))
 
+    def test_customer_with_a_user_id_of_before(self):
+        """Matomo goes on to know the user IDs of a setting that was switched off."""
+        site = self.site.sudo().with_context(mail_notrack=False)
+        site.send_user_id = True
+        sold = self.sync(self.make_sale(partner_id=self.customer.id))
+        self.run_sender()
+        visitor = self.recorded(sold)["cid"]
+        other = self.customer.copy()
+        self.assertTrue(self.open_wizard(other).visitors)
+        self.end_transaction()
+        site.send_user_id = False
+        self.end_transaction()
+        self.assertIn("Visitor ID", self.open_wizard(other).visitors)
+        self.assertIn(visitor, self.site.sudo()._get_visitor_ids_of(self.customer))
+        self.site.sudo().message_ids.unlink()
+        self.assertFalse(self.open_wizard(other).visitors)
+
+    def test_customer_of_a_site_without_user_ids(self):
+        self.assertFalse(self.open_wizard(self.customer.copy()).visitors)
+
     def find_payloads(self):
         self.env.flush_all()
         self.env.cr.execute("SELECT payload::text FROM matomo_request")

@@ -106,12 +106,13 @@ class TestBetween(OutcomeCommon):
                 self.run_sender()
         self.assertState(order, "pending")
         with self.at(hours=48):
-            self.assertIn("firewall before Matomo", self.site.alert_message)
+            self.run_cron("ir_cron_retrack")
+            self.assertIn("firewall before Matomo", self.get_check("refused").sentence)
             self.matomo._answer = type(self.matomo)._answer.__get__(self.matomo)
             self.run_sender()
         self.assertState(order, "sent")
-        self.site.invalidate_recordset(["alert_message"])
-        self.assertFalse(self.site.alert_message)
+        self.run_cron("ir_cron_retrack")
+        self.assertFalse(self.get_check("refused"))
 
     @mute_logger(LOGGER)
     def test_the_only_order_of_a_quiet_shop_fails_in_the_end(self):
@@ -409,7 +410,8 @@ class TestWhoseOrder(OutcomeCommon):
         self.assertTrue(order.matomo_tracked)
         self.assertEqual(len(self.matomo.orders), 1)
         self.assertEqual(self.get_request(order).recorded_revenue, 100)
-        self.assertIn("1 of 1 web shop orders", self.site.alert_message)
+        self.run_cron("ir_cron_retrack")
+        self.assertIn("1 of 1 web shop orders", self.get_check("tag").sentence)
         # A person knows better.
         user = self.make_user("matomo_user", "matomo_order_tracking.group_matomo_user")
         self.get_request(order).with_user(user).action_send_as_other()

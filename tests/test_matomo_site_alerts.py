@@ -42,11 +42,11 @@ class TestAlerts(MatomoCommon):
             # Who has done with it is not told of the same again.
             activity.with_user(self.manager).action_done()
             self.assertFalse(self.watch())
-            self.assertIn("takes no orders", self.site.alert_message)
+            self.assertIn("takes no orders", self.get_check("outage").sentence)
             self.run_sender()
             self.assertState(order, "sent")
             self.assertFalse(self.watch())
-            self.assertFalse(self.site.alert_message)
+            self.assertFalse(self.get_check("outage"))
         self.assertFalse(self.site.told_alerts)
 
     @mute_logger(LOGGER)
@@ -107,7 +107,8 @@ class TestAlerts(MatomoCommon):
         self.assertFalse(self.watch())
         self.site.sudo().ip_mask = "0"
         with self.at(days=8):
-            self.assertNotIn("visitors", self.site.alert_message or "")
+            self.watch()
+            self.assertFalse(self.get_check("addresses"))
 
     def test_managers_of_other_companies_are_not_told(self):
         other = self.make_user(

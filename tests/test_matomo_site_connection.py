@@ -9,8 +9,10 @@ from ..models.matomo_site import MANAGER_ACTIVITY
 from .common import LOGGER, TOKEN, FakeResponse, MatomoCommon
 
 NOW = "2026-03-03 10:00:00"
-WORKS = "Matomo accepts orders for this site."
-FAILS = "The connection does not work yet."
+WORKS = "Matomo accepts orders for this site"
+FAILS = "The connection does not work yet"
+UNREACHABLE = "Matomo cannot be reached"
+ADDRESS = "Check the address of Matomo"
 
 
 class ConnectionCommon(MatomoCommon):
@@ -60,28 +62,32 @@ class TestConnection(ConnectionCommon):
 
     def test_nothing_that_answers(self):
         """The title was "Matomo accepts orders for this site." when nobody answered."""
-        for fault, words in (
-            (requests.ConnectionError("no route"), "The connection to Matomo failed."),
-            (requests.Timeout("silence"), "did not answer within"),
-            (FakeResponse(200, b"<html>A shop</html>"), "does not look like Matomo's"),
-            (FakeResponse(404, b"<html>Nothing</html>"), "HTTP status 404"),
-            (FakeResponse(302, b""), "a redirect"),
+        shop = FakeResponse(200, b"<html>A shop</html>")
+        nothing = FakeResponse(404, b"<html>Nothing</html>")
+        for fault, title, words in (
+            (requests.ConnectionError("no route"), UNREACHABLE, "Matomo failed."),
+            (requests.Timeout("silence"), UNREACHABLE, "did not answer within"),
+            (shop, ADDRESS, "does not look like Matomo's"),
+            (nothing, ADDRESS, "HTTP status 404"),
+            (FakeResponse(302, b""), ADDRESS, "a redirect"),
         ):
             with self.subTest(words):
                 self.matomo.faults = [fault]
-                self.assertAnswer(FAILS, "danger", words)
+                self.assertAnswer(title, "danger", words)
                 self.assertIn(words, self.site.state_message)
                 self.assertGoesOn()
                 self.assertEqual(self.site.state, "ok")
 
     def test_why_the_token_is_refused(self):
         self.matomo.may_write = False
-        self.assertAnswer(FAILS, "danger", "has no write access")
+        access = "Check the access of the token's user"
+        self.assertAnswer(access, "danger", "has no write access")
         self.matomo.may_write = True
         self.matomo.idsites = {"2"}
-        self.assertAnswer(FAILS, "danger", "no access to site 1, or there is no such")
+        site = "Check the site ID"
+        self.assertAnswer(site, "danger", "no access to site 1, or there is no such")
         self.matomo.token = "f" * 32
-        self.assertAnswer(FAILS, "danger", "the token is wrong")
+        self.assertAnswer("Check the token", "danger", "does not know the token")
         self.assertEqual(self.site.state, "error")
         self.assertFalse(self.site.next_attempt_date)
         # Corrected in Matomo: the sender finds out by itself.
@@ -94,7 +100,9 @@ class TestConnection(ConnectionCommon):
         self.confirm(self.make_order())
         with mute_logger(LOGGER):
             self.run_sender()
-        self.assertEqual(len(self.get_notes()), 1)
+        [note] = self.get_notes()
+        self.assertIn("has no write access", note)
+        self.assertIn("Orders that wait: 1. None is lost", note)
 
     def test_only_the_reporting_api_is_closed(self):
         """Orders waited for an hour, because somebody had pressed Test Connection."""
@@ -321,12 +329,16 @@ class TestEveryNight(ConnectionCommon):
     def test_ecommerce_is_switched_off(self):
         self.matomo.site["ecommerce"] = "0"
         self.run_night()
-        self.assertIn("E-commerce was disabled", self.get_notes()[0])
+        [note] = self.get_notes()
+        self.assertIn("E-commerce is not enabled", note)
+        self.assertIn("Enable it under Administration, Websites.", note)
         self.assertEqual(self.site.state, "warning")
         self.assertIn("E-commerce is not enabled", self.site.state_message)
         self.matomo.site["ecommerce"] = "1"
         self.run_night()
         self.assertEqual(self.site.state, "ok")
+        self.assertFalse(self.get_notes())
+        self.assertIn("Good again: E-commerce", self.site.sudo().message_ids[0].body)
 
     def test_the_main_address(self):
         self.matomo.site["main_url"] = "https://new.example.com"

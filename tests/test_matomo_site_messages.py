@@ -60,10 +60,10 @@ class TestLanguages(MatomoCommon):
         self.startPatcher(patch.dict(known, translations))
 
     def get_activities(self):
-        """Return what each person is asked to do: ``{user: (summary, note)}``."""
-        activities = self.site.sudo().activity_ids
+        """Return what each person is asked to do: ``{user: (summary, sentence)}``."""
         return {
-            each.user_id: (each.summary, each.note.striptags()) for each in activities
+            each.user_id: (each.summary, each.note.partition("<br")[0].striptags())
+            for each in self.site.sudo().activity_ids
         }
 
     def press_test(self, user):
@@ -145,9 +145,9 @@ class TestLanguages(MatomoCommon):
 
     def test_who_presses_a_button_is_answered_in_their_language(self):
         name = "Fake shop"
-        self.assertEqual(self.press_test(self.german), de(CONNECTED, name))
+        self.assertIn(de(CONNECTED, name), self.press_test(self.german).splitlines())
         self.assertEqual(self.site.state_message, fr(CONNECTED, name))
-        self.assertEqual(self.press_test(self.english), CONNECTED % name)
+        self.assertIn(CONNECTED % name, self.press_test(self.english).splitlines())
 
     @mute_logger(LOGGER)
     def test_who_presses_a_button_reads_the_trouble_in_their_language(self):

@@ -74,6 +74,23 @@ class TestPosVisit(MatomoPosCommon):
         self.run_sender()
         self.assertRecorded(desk, uid=first["uid"], cid=first["cid"])
 
+    def test_customer_who_objects(self):
+        """Whoever was erased was the same visitor again with the next sale."""
+        self.site.sudo().write({"send_user_id": True, "identify_customers": True})
+        before = self.sell(partner_id=self.customer.id)
+        waiting = self.sync(self.make_sale(partner_id=self.customer.id))
+        self.erase(self.customer, self.make_manager())
+        self.run_sender()
+        later = self.sell(partner_id=self.customer.id)
+        desk = self.confirm(self.make_order())
+        self.run_sender()
+        for sale in (self.recorded(waiting), later, self.recorded(desk)):
+            self.assertNotIn("uid", sale)
+            self.assertNotEqual(sale["cid"], before["cid"])
+        # An employee may allow it again, if the customer asks for it.
+        self.customer.sudo().matomo_is_objector = False
+        self.assertEqual(self.sell(partner_id=self.customer.id)["uid"], before["uid"])
+
     # === WHERE === #
 
     def test_sale_is_where_the_shop_is(self):

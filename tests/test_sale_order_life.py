@@ -1,7 +1,8 @@
 from odoo import Command
 from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
 
-from .common import AmountsCommon
+from .common import LOGGER, AmountsCommon
 
 
 @tagged("post_install", "-at_install")
@@ -48,6 +49,24 @@ class TestOrderLife(AmountsCommon):
         self.assertState(order, "pending")
         self.run_sender()
         self.assertExact(order, revenue="115.00")
+
+    @mute_logger(LOGGER)
+    def test_confirmed_again_it_is_tried_as_often_as_any_other(self):
+        """Answers of Matomo's server to the first confirmation counted on."""
+        order = self.confirm(self.make_order((self.chair, 1)))
+        self.matomo.breaks = lambda sent: sent.get("ec_id") == order.name
+        self.run_sender()
+        request = self.get_request(order)
+        self.assertTrue(request.error_count and request.broken_date)
+        request.next_attempt_date = False
+        order._action_cancel()
+        self.end_transaction()
+        self.run_sender()
+        self.assertState(order, "cancelled")
+        order.action_draft()
+        self.confirm(order)
+        self.assertState(order, "pending")
+        self.assertFalse(request.error_count or request.broken_date)
 
     def test_cancelled_after_it_was_sent_is_explained(self):
         order = self.make_order((self.chair, 1))

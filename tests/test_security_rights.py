@@ -29,7 +29,10 @@ RIGHTS = {
     "matomo.request": {"user": "r", "manager": "r", "admin": "r"},
     "matomo.retrack": {},
     "matomo.cart.update": {"user": "r", "manager": "r", "admin": "r"},
+    "matomo.check": {"user": "r", "manager": "r", "system": "r", "admin": "r"},
     "matomo.erasure": {"manager": "crw", "admin": "crw"},
+    "matomo.connect": {"system": "crw", "admin": "crw"},
+    "matomo.connect.site": {"system": "crwd", "admin": "crwd"},
     "matomo.reconciliation": {"user": "r", "manager": "r", "admin": "r"},
 }
 OPERATIONS = {"c": "create", "r": "read", "w": "write", "d": "unlink"}

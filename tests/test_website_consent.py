@@ -1,4 +1,5 @@
 from datetime import timedelta
+from hashlib import sha1
 from unittest.mock import patch
 
 import requests
@@ -38,7 +39,7 @@ class TestConsent(ShopperCommon):
         self.accept_cookies()
         cart = self.add(self.chair)
         self.assertConsent(cart, True, "cookie_bar")
-        self.assertIn("agreed in the website's cookie bar", cart.matomo_consent)
+        self.assertIn("agreed in the website's Cookies Bar", cart.matomo_consent)
         self.assertIn("Visitor ID", cart.matomo_consent)
 
     def test_cookie_bar_refused(self):
@@ -315,6 +316,20 @@ class TestMatomoCookie(ShopperCommon):
         self.assertNotEqual(other, cart)
         self.assertStored(other, None, "no_visitor_cookie", False)
 
+    def test_another_matomo_of_the_domain_is_no_consent(self):
+        """Where the addon's tag runs, a cookie of the domain above is another's."""
+        website = self.website.sudo()
+        website.write({"matomo_tag": True, "domain": "http://shop.example.com"})
+        self.opener.headers["Host"] = "shop.example.com"
+        digest = sha1(b".example.com/").hexdigest()[:4]
+        self.set_cookie(f"_pk_id.1.{digest}", f"{VISITOR}.1763000000.")
+        cart = self.add(self.chair)
+        self.assertStored(cart, None, "no_visitor_cookie", False)
+        # A tag of the shop's own may use a cookie of the domain above.
+        website.matomo_tag = False
+        self.open("/shop/cart")
+        self.assertStored(cart, True, "visitor_cookie", True)
+
     def test_refused_later(self):
         """A consent manager that calls matomo.js says a certain no."""
         self.run_matomo_js()
@@ -497,6 +512,17 @@ class TestWithdrawal(CheckoutCommon):
         self.open("/shop")
         self.assertForgotten(own, "cookie_bar")
         self.assertTrue(self.find_traces(other))
+        # The shop's tills know it, too.
+        self.assertTrue(user.partner_id.sudo().matomo_is_objector)
+        self.assertFalse(others.sudo().matomo_is_objector)
+
+    def test_browser_that_objects_everywhere_is_no_word_to_the_tills(self):
+        user = self.make_user("shopper", "base.group_portal")
+        user.sudo().password = "shopper-shopper"
+        self.authenticate("shopper", "shopper-shopper")
+        self.refuse("DNT")
+        self.open("/shop")
+        self.assertFalse(user.partner_id.sudo().matomo_is_objector)
 
     def test_signals_that_the_site_ignores_take_nothing_away(self):
         self.site.sudo().respect_dnt = False

@@ -324,6 +324,36 @@ class TestArrival(ShopperCommon):
         self.accept_cookies()
         self.assertFalse(self.get_info(self.add(self.chair)))
 
+    def test_a_landing_page_that_was_prerendered(self):
+        """Chromium shows it without asking again: campaign and referrer were lost."""
+        self.accept_cookies()
+        headers = {"Referer": "https://news.example.org/"}
+        prefetch = {"Sec-Purpose": "prefetch;prerender"}
+        self.open(self.LANDING, headers={**headers, **prefetch})
+        told = {
+            "url": self.base_url() + self.LANDING,
+            "referrer": "https://news.example.org/",
+        }
+        answer = self.url_open(
+            "/matomo_order_tracking/arrival",
+            json=told,
+            headers={"Referer": told["url"], "Sec-Fetch-Dest": "empty"},
+        )
+        self.assertEqual((answer.status_code, answer.text), (204, ""))
+        info = self.get_info(self.add(self.chair))
+        self.assertEqual(info["campaign"], "spring")
+        self.assertEqual(info["referrer"], "https://news.example.org/")
+
+    def test_nothing_is_kept_of_what_strangers_tell(self):
+        route = "/matomo_order_tracking/arrival"
+        told = {"url": self.base_url() + self.LANDING, "referrer": ""}
+        self.assertEqual(self.url_open(route, json=told).status_code, 204)
+        self.accept_cookies()
+        other = {**told, "url": "https://x.example.com/?utm_campaign=spring"}
+        self.assertEqual(self.url_open(route, json=other).status_code, 204)
+        self.assertFalse(self.get_info(self.add(self.chair)))
+        self.assertEqual(self.url_open(route, data=b"x" * 20_000).status_code, 413)
+
     def test_a_page_within_the_shop_asks_nothing(self):
         """Only an arrival asks the site's settings, and only once."""
         site = type(self.site)

@@ -85,7 +85,10 @@ SENTENCES = {
         "not exist, or its user has no write access to it.",
         figures["idsite"],
     ),
-    "token_unknown": lambda env, figures: env._("Matomo does not know the token."),
+    "token_unknown": lambda env, figures: env._(
+        "Matomo does not know the token: it is mistyped, was deleted or has expired. "
+        "Create a new one in Matomo under Personal, Security, and enter it."
+    ),
     "no_write_access": lambda env, figures: env._(
         "The token's user may see site %s in Matomo, but has no write access to it. "
         "Give it write access under Administration, Users.",
@@ -106,26 +109,6 @@ SENTENCES = {
         "The currency of the site in Matomo, %s, is not active in Odoo. Activate it "
         "and enter its rates, or choose another currency in Matomo.",
         figures["currency"] or "?",
-    ),
-    "currency_unknown": lambda env, figures: env._(
-        "Matomo does not tell which currency site %s has, and nobody has confirmed it "
-        "here. Confirm the currency on the form of the Matomo site, or let the token "
-        "read the site.",
-        figures["idsite"],
-    ),
-    "ecommerce_off": lambda env, figures: env._(
-        "E-commerce is not enabled for this site in Matomo: reports will stay empty. "
-        "Enable it under Administration, Websites."
-    ),
-    "timezone_unknown": lambda env, figures: env._(
-        "Matomo does not tell the time zone of the site, or Odoo does not know it "
-        "(“%s”). Choose the time zone on the form of the Matomo site: its days are "
-        "those of the Daily Comparison.",
-        figures["timezone"],
-    ),
-    "superuser": lambda env, figures: env._(
-        "The token belongs to a superuser of Matomo: whoever gets hold of it rules the "
-        "whole Matomo. Use the token of a user who has write access to this site alone."
     ),
     "report_refused": lambda env, figures: env._(
         "Matomo answered with an error when it was read: “%s”", figures["answer"]
@@ -153,6 +136,59 @@ SENTENCES = {
     "copy": lambda env, figures: env._(
         "This database is a copy: it sends nothing to Matomo until a manager confirms "
         "the site here."
+    ),
+    "login_wrong": lambda env, figures: env._(
+        "Matomo refuses this login or its password. If you log in to Matomo by another "
+        "service (LDAP, OpenID, SAML, WordPress), Matomo has no password of yours: "
+        "enter a token instead."
+    ),
+    "code_needed": lambda env, figures: env._(
+        "This login uses two-factor authentication: enter the code that your "
+        "authenticator app shows now, too."
+    ),
+    "code_wrong": lambda env, figures: env._(
+        "Matomo refuses the two-factor code. Enter the one that your authenticator app "
+        "shows now; each code works once."
+    ),
+    "code_not_set_up": lambda env, figures: env._(
+        "This Matomo requires two-factor authentication of every user, and this user "
+        "has none. Log in to Matomo once and set it up there, or make a token in "
+        "Matomo (Administration, Personal, Security) and enter it here."
+    ),
+    "locked_out": lambda env, figures: env._(
+        "Matomo has locked Odoo's server or this login out, because of too many wrong "
+        "passwords or tokens. Wait an hour, or have a superuser unblock it in Matomo "
+        "under Administration, System, General settings, Brute Force Detection."
+    ),
+    "password_needed": lambda env, figures: env._(
+        "Matomo asks for your password to confirm this change. Log in here once more."
+    ),
+    "user_exists": lambda env, figures: env._(
+        "An earlier try has left the user “%s” in Matomo. Enter the password of the "
+        "Matomo login once more: Odoo takes this user up instead of making a second "
+        "one. Only a superuser of Matomo may do so; otherwise have the user deleted.",
+        figures["login"],
+    ),
+    "user_of_another": lambda env, figures: env._(
+        "There is a user “%s” in Matomo that Odoo has not made. Have it renamed or "
+        "deleted in Matomo, or enter a token.",
+        figures["login"],
+    ),
+    "administration_off": lambda env, figures: env._(
+        "This Matomo is set not to let users or websites be changed. Ask whoever "
+        "hosts it for a user with write access to the site, and enter its token."
+    ),
+    "no_right": lambda env, figures: env._(
+        "Your login may not do this in Matomo. Ask a superuser of Matomo, or use the "
+        "login of one."
+    ),
+    "setup_refused": lambda env, figures: env._(
+        "Matomo refuses this step and does not say why in a way that Odoo knows (HTTP "
+        "status %s). Make a user with write access in Matomo, and enter its token.",
+        figures["status"],
+    ),
+    "maintenance": lambda env, figures: env._(
+        "Matomo is in maintenance, perhaps for an update. Try again later."
     ),
     "unforeseen": lambda env, figures: env._(
         "Something went wrong that nobody foresaw. Odoo's log says what: send it to "
@@ -234,7 +270,7 @@ CHANGES = {
 # {consent policy of a site: what it means, and what a lawyer will ask}.
 POLICIES = {
     "cookie_bar": lambda env: env._(
-        "The shopper's answer in the website's cookie bar decides: after a yes, the "
+        "The shopper's answer in the website's Cookies Bar decides: after a yes, the "
         "visitor ID, campaign, IP address and browser are kept with the order, and "
         "where the tag is blocked the server sets Matomo's visitor cookie. Your lawyer "
         "will ask whether the bar names Matomo and its cookies before anybody agrees, "
@@ -340,81 +376,90 @@ def describe_change(env, change):
     return CHANGES[change.name](env, change.before, change.now)
 
 
-# {kind of alerts.Alert: the sentence}.
-ALERTS = {
-    "copy": lambda env, figures: env._(
-        "This database was copied, restored or moved to another server: nothing is "
-        "sent to Matomo. If it is the shop's own database, press “Send From This "
-        "Database” on the Matomo site. If it is a copy, archive the site here."
+# {stage of tools/proof.py: the sentence}.
+PROOFS = {
+    "no_order": lambda env, figures: env._(
+        "There is no order yet that could prove the connection. Matomo accepts orders "
+        "for this site: that was tested, and nothing was stored there. We tell you "
+        "when the first order is in Matomo."
     ),
-    "stopped": lambda env, figures: env._(
-        "Scheduled actions are switched off or do not run: %s. Until they run, orders "
-        "are not sent to Matomo, or nobody sees whether they arrived.",
-        figures["names"],
+    "ready": lambda env, figures: (
+        env._(
+            "Send %(name)s, the newest order, and read it back? The tracking start "
+            "moves to %(start)s: all orders since then are sent.",
+            **figures,
+        )
+        if figures["start"]
+        else env._("Send %s, the newest order, and read it back?", figures["name"])
     ),
-    "stalled": lambda env, figures: env._(
-        "Orders wait to be sent to Matomo since %s, and nothing sends them: Odoo's "
-        "scheduled actions do not run.",
-        figures["since"],
+    "sending": lambda env, figures: env._(
+        "%s waits for Odoo's scheduled action that sends orders. That takes some "
+        "seconds.",
+        figures["name"],
     ),
-    "outage": lambda env, figures: env._(
-        "Matomo takes no orders since %s. They wait, and are sent when it works again.",
-        figures["since"],
+    "not_running": lambda env, figures: env._(
+        "%s still waits: Odoo's scheduled actions do not run, or are busy. An "
+        "administrator looks under Settings, Technical, Scheduled Actions, at those "
+        "whose names begin with Matomo. You can close this window: the order is sent "
+        "when they run.",
+        figures["name"],
     ),
-    "refused": lambda env, figures: env._(
-        "Since %s Matomo's server fails on orders, although it accepts the token. "
-        "Often it is a firewall before Matomo: have it let POST requests to matomo.php "
-        "pass. The orders say what it answers, and are tried again for three days.",
-        figures["since"],
+    "deferred": lambda env, figures: env._(
+        "Matomo has not taken %(name)s yet; Odoo tries again by itself. %(trouble)s",
+        **figures,
     ),
-    "unread": lambda env, figures: env._(
-        "Matomo cannot be read since %s: orders are sent, but nobody sees whether they "
-        "arrived.",
-        figures["since"],
+    "reading": lambda env, figures: env._(
+        "Matomo has accepted %s. Odoo now asks whether it is really there.",
+        figures["name"],
     ),
-    "failed": lambda env, figures: env._(
-        "%s orders or refunds failed: each says why, and what to do before Retrack is "
-        "pressed.",
-        figures["count"],
-    ),
-    "tag": lambda env, figures: env._(
-        "%(count)s of %(total)s web shop orders of today were sent by a tag of the "
-        "website, too. Remove trackEcommerceOrder from the website's code or the tag "
-        "manager: this addon sends every order.",
-        count=figures["count"],
-        total=figures["total"],
-    ),
-    "addresses": lambda env, figures: env._(
-        "The %(total)s visitors who bought in the past week share %(count)s IP "
-        "addresses, which are probably those of a proxy. Matomo takes the visitors' "
-        "countries from them. Ask the administrator of Odoo's server to set "
-        "proxy_mode, and matomo_trusted_proxies if there are several proxies.",
-        count=figures["count"],
-        total=figures["total"],
+    "verified": lambda env, figures: (
+        env._("%s is in Matomo: it was read back.", figures["name"])
+        if figures["seconds"] is None
+        else env._(
+            "%(name)s is in Matomo, %(seconds)s seconds after it was sent.", **figures
+        )
     ),
     "different": lambda env, figures: env._(
-        "On %s days Odoo and Matomo differ, and it is not known why: see the Daily "
-        "Comparison.",
-        figures["count"],
+        "%(name)s is in Matomo, and differs: %(reason)s", **figures
+    ),
+    "failed": lambda env, figures: env._(
+        "%(name)s is not in Matomo: %(reason)s", **figures
     ),
 }
 
 
-def describe_alerts(env, alerts, format_moment):
-    """Return the sentences of ``Alert`` objects in the language of ``env``.
+def describe_proof(env, stage, figures):
+    """Return how far the proof of a connection is.
 
-    :param format_moment: ``format_moment(env, moment)`` makes a text of a naive UTC one
+    :param stage: see ``tools.proof.find_stage``
     """
-    return [
-        ALERTS[alert.kind](
-            env,
-            {
-                name: format_moment(env, value) if name == "since" else value
-                for name, value in alert.figures.items()
-            },
-        )
-        for alert in alerts
-    ]
+    return PROOFS[stage](env, figures)
+
+
+# {kind of matomo_api.errors: what a person looks at first}, the title of a failed test.
+_UNREACHABLE = (
+    *("timeout", "name_unknown", "connection_refused", "proxy", "unreachable"),
+    *("certificate_expired", "certificate_of_another", "certificate_untrusted", "tls"),
+)
+_OTHER_ANSWERS = (
+    *("redirect", "not_matomo", "status", "compressed", "too_long", "address"),
+)
+TROUBLES = {
+    **dict.fromkeys(_UNREACHABLE, lambda env: env._("Matomo cannot be reached")),
+    **dict.fromkeys(_OTHER_ANSWERS, lambda env: env._("Check the address of Matomo")),
+    "token_unknown": lambda env: env._("Check the token"),
+    "secure_only": lambda env: env._("Check the token"),
+    "site_hidden": lambda env: env._("Check the site ID"),
+    "no_write_access": lambda env: env._("Check the access of the token's user"),
+}
+
+
+def describe_trouble(env, error):
+    """Return in a few words where to look after a test that has failed."""
+    if error.kind == "status" and error.status >= 500:
+        return env._("Matomo's server cannot answer now")
+    describe = TROUBLES.get(error.kind)
+    return describe(env) if describe else env._("The connection does not work yet")
 
 
 def describe_refused_address(env, kind, address):
@@ -434,6 +479,30 @@ def describe_error(env, error):
 # === A SITE === #
 
 
+def describe_waiting(env, count):
+    """Return where to mend a connection, and that nothing is lost meanwhile.
+
+    :param count: of the orders that wait
+    """
+    place = env._(
+        "Correct the connection under Website or Point of Sale, Configuration, "
+        "Settings, Matomo, and press Test Connection there."
+    )
+    if not count:
+        return place
+    waiting = env._("Orders that wait: %s. None is lost.", count)
+    return f"{waiting} {place}"
+
+
+def describe_site(env, site):
+    """Return what a ``SiteDescription`` of Matomo tells and Odoo follows."""
+    return env._(
+        "Currency: %(currency)s, time zone: %(timezone)s.",
+        currency=site.currency or "?",
+        timezone=site.timezone or "?",
+    )
+
+
 def describe_unreadable(env, error):
     """Return why a site's orders cannot be read back.
 
@@ -441,6 +510,14 @@ def describe_unreadable(env, error):
     """
     return env._(
         "Orders are accepted; they cannot be read back: %s", describe_error(env, error)
+    )
+
+
+def describe_unread(env):
+    """Return that orders are sent again to a site that could not be read before."""
+    return env._(
+        "Orders are accepted again; they cannot be read back yet. Odoo goes on trying. "
+        "Test the connection to see what is wrong."
     )
 
 

@@ -12,7 +12,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
@@ -78,7 +78,8 @@ class HttpRequest:
     :ivar routing_type: the type of the route that answers, e.g. ``http``, ``jsonrpc``
     :ivar has_cookie_bar: whether the website shows Odoo's cookie bar
     :ivar clicked: what the shopper clicked there; None: nothing yet
-    :ivar user_id: by which Matomo knows a shopper who is logged in; "": they are not
+    :ivar user_id: by which Matomo knows a shopper who is logged in; "": they are not,
+        or the site sends none
     """
 
     headers: Mapping[str, str]
@@ -125,6 +126,8 @@ class ShopperPolicy:
     :ivar ip_mask: how many bytes of an IP address are masked, 0 to 3
     :ivar set_cookie: whether the server may set a visitor cookie where consent is
         obtained elsewhere
+    :ivar has_own_tag: whether the tag on the pages is the addon's, which keeps its
+        cookies for the page's host alone
     """
 
     idsite: int
@@ -132,6 +135,7 @@ class ShopperPolicy:
     respect_dnt: bool = True
     ip_mask: int = 0
     set_cookie: bool = False
+    has_own_tag: bool = False
 
     @property
     def may_set_cookie(self) -> bool:
@@ -240,12 +244,9 @@ def read_consent(request: HttpRequest, policy: ShopperPolicy) -> Consent:
     if policy.consent == "cookieless":
         return Consent(True, "cookieless")
     if policy.consent == "matomo_cookie":
-        has_visitor_id = cookies.parse_visitor_id(
-            request.cookies, policy.idsite, request.host, request.path
-        )
         return (
             Consent(True, "visitor_cookie")
-            if has_visitor_id
+            if _read_visitor_id(request, policy)
             else Consent(None, "no_visitor_cookie")
         )
     if told:
@@ -293,15 +294,14 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
     headers = request.headers
     visitor_id, attribution = "", Attribution()
     if policy.uses_storage:
-        visitor_id = cookies.parse_visitor_id(
-            request.cookies, policy.idsite, request.host, request.path
-        )
+        visitor_id = _read_visitor_id(request, policy)
         attribution = cookies.parse_attribution(
             request.cookies,
             policy.idsite,
             request.time,
             request.host,
             request.path,
+            policy.has_own_tag,
         )
         if attribution == Attribution():
             attribution = _read_kept_arrival(request)
@@ -318,8 +318,7 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
         "matomo_client_hints": _read_client_hints(headers),
         "matomo_browser_flags": _read_kept_features(request, policy),
         "matomo_visitor_id": visitor_id or False,
-        # Without cookies nobody is followed from one device to another.
-        "matomo_user_id": (policy.uses_storage and request.user_id) or False,
+        "matomo_user_id": request.user_id or False,
         "matomo_attribution_info": attribution != Attribution()
         and {
             "campaign": attribution.campaign,
@@ -328,6 +327,17 @@ def read_metadata(request: HttpRequest, policy: ShopperPolicy) -> dict[str, obje
             "referrer": attribution.referrer,
         },
     }
+
+
+def _read_visitor_id(request: HttpRequest, policy: ShopperPolicy) -> str:
+    """Return the visitor ID that matomo.js gave this browser, "" without one."""
+    return cookies.parse_visitor_id(
+        request.cookies,
+        policy.idsite,
+        request.host,
+        request.path,
+        policy.has_own_tag,
+    )
 
 
 def _read_address(text: str | None, ip_mask: int) -> str | bool:
@@ -560,6 +570,29 @@ def _read_kept_arrival(request: HttpRequest) -> Attribution:
         timestamp=timestamp,
         referrer=arrival["referrer"],
     )
+
+
+def read_shown_page(request: HttpRequest, body: bytes) -> HttpRequest | None:
+    """Return the request of a page that a browser has shown without asking again.
+
+    A browser may have prerendered it (Speculation Rules), long before somebody wanted
+    to see it. The tag tells when it is shown.
+
+    :param request: by which the tag tells it
+    :param body: JSON: ``url`` of the page, and the page before it as ``referrer``
+    :return: the request as if the browser had asked for the page now, None if the body
+        tells no page of this host
+    """
+    try:
+        told = json.loads(body)
+        url, referrer = told["url"], told["referrer"]
+        is_own = get_host_name(url) == get_host_name(f"//{request.host}")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+    if not is_own or not isinstance(referrer, str):
+        return None
+    headers = {"Referer": referrer, "Sec-Fetch-Dest": "document"}
+    return replace(request, headers=headers, method="GET", url=url)
 
 
 # === BROWSERS WITHOUT COOKIES === #

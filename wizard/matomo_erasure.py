@@ -388,6 +388,7 @@ class MatomoErasure(models.TransientModel):
         for each in orders:
             each._anonymize_matomo_data()
         partners._anonymize_matomo_sales(self.env.user._get_matomo_companies_domain())
+        partners._get_matomo_family()._object_to_matomo()
         if gone:
             gone._anonymize_when_done()
             gone._reconsider_erased()

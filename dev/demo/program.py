@@ -39,7 +39,12 @@ def set_up():
         [company] = client.read("res.company", ["currency_id"])
         currency = company["currency_id"][1]
         idsite = new_matomo_site(access, client.url, currency)
-        connect(client, till, access, idsite)
+    with (
+        step("Connect Odoo to Matomo by the wizard"),
+        chromium() as browser,
+        new_page(browser, client.url) as page,
+    ):
+        connect(client, page, access, idsite)
     return access, Shop(client, idsite, till, products)
 
 

@@ -7,7 +7,7 @@ libraries that Odoo does without.
 from .amounts import AmountsCommon, cents
 from .canary import CANARY, holds
 from .copies import CopyCase
-from .fake_matomo import TOKEN, FakeMatomo, FakeResponse, lose
+from .fake_matomo import TOKEN, FakeMatomo, FakeResponse, Login, lose
 from .comparison import ComparisonCommon
 from .failures import everything_fails
 from .loggers import LOGGER

@@ -35,17 +35,27 @@ class BrowserCase(HttpCase):
             args=["--disable-gpu", f"--host-resolver-rules={RESOLVER}"],
         )
 
+    def make_context(self, **options):
+        """Return Playwright's context: a browser that keeps its cookies.
+
+        :param options: of Playwright's ``new_context``, e.g. another ``user_agent``
+        """
+        context = self._chromium.new_context(
+            **{"base_url": self.base_url(), "user_agent": BROWSER, **options}
+        )
+        self.addCleanup(context.close)
+        return context
+
     @contextmanager
-    def browse(self, **options):
+    def browse(self, context=None, **options):
         """Yield Playwright's page: a private window on the shop.
 
-        :param options: of Playwright's ``new_page``, e.g. another ``user_agent``
+        :param context: what ``make_context`` has returned, to open the page there
+        :param options: see ``make_context``
         """
         self.cr.flush()
         self.cr.clear()
-        page = self._chromium.new_page(
-            **{"base_url": self.base_url(), "user_agent": BROWSER, **options}
-        )
+        page = (context or self.make_context(**options)).new_page()
         page.set_default_timeout(60_000)
         page.on("console", self._log)
         page.on("pageerror", self._log_error)

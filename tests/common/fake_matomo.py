@@ -6,6 +6,7 @@ its ``post``, so that everything above the socket is the addon's own.
 
 import html
 import json
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from hashlib import sha1
 from urllib.parse import unquote
@@ -35,6 +36,25 @@ class FakeResponse:
 def lose(answer):
     """Record the request and lose the answer on its way: a fault of ``FakeMatomo``."""
     raise requests.ConnectionError("connection reset")
+
+
+@dataclass
+class Login:
+    """Somebody who may log in to a Matomo.
+
+    :ivar code: of two-factor authentication, "" without it
+    :ivar access: numbers of sites to which they may write, as texts
+    """
+
+    password: str
+    is_superuser: bool = False
+    email: str = ""
+    code: str = ""
+    access: set = field(default_factory=set)
+
+
+def _refuse(message, status=200):
+    return FakeResponse(status, {"result": "error", "message": message})
 
 
 class FakeMatomo:
@@ -69,6 +89,12 @@ class FakeMatomo:
         # Whether every call of the reporting API is refused, as by a firewall.
         self.is_reporting_closed = False
         self.version = "5.3.1"
+        # Its plugins that are asked for.
+        self.plugins = set()
+        # Whether it shows single visits.
+        self.has_visits_log = True
+        # Addresses of its sites besides the main one.
+        self.more_urls = []
         # What it says of its sites, and otherwise of one of them: {idsite: values}.
         self.sites = {}
         self.site = {
@@ -89,6 +115,11 @@ class FakeMatomo:
         self.breaks = lambda parameters: False
         # A test of one set of parameters: true if they are refused.
         self.refuses = lambda parameters: False
+
+        # Who may log in: {login: Login}.
+        self.logins = {}
+        # Tokens that were made: {token: login}.
+        self.made_tokens = {}
 
     def post(self, url, data=None, **options):
         """Answer in the place of ``requests.Session.post``."""
@@ -127,6 +158,9 @@ class FakeMatomo:
 
     def _track(self, parameters, token):
         """Record a request. Return whether it counts as tracked."""
+        made_for = self.logins.get(self.made_tokens.get(token))
+        if made_for and parameters["idsite"] in made_for.access:
+            token = self.token
         if token != self.token or parameters["idsite"] not in self.idsites:
             return False
         if not self.may_write:
@@ -160,6 +194,8 @@ class FakeMatomo:
             return FakeResponse(403, b"<html>Forbidden</html>")
         if data["method"].startswith(("PrivacyManager.", "Live.isVisitor")):
             return self._erase(data)
+        if self.logins and (answer := self._set_up(data)):
+            return answer
         if data["token_auth"] != self.token:
             return FakeResponse(401, b"<!DOCTYPE html><html>unknown token</html>")
         if data["method"] == "SitesManager.getSitesIdWithAtLeastViewAccess":
@@ -170,6 +206,12 @@ class FakeMatomo:
             return FakeResponse(200, sorted(idsites))
         if data["method"] == "API.getMatomoVersion":
             return FakeResponse(200, {"value": self.version})
+        if data["method"] == "API.isPluginActivated":
+            return FakeResponse(200, {"value": data["pluginName"] in self.plugins})
+        if data["method"].startswith("SitesManager.getExcluded"):
+            # Only an administrator is told (docs/matomo.md section 16).
+            message = "You can't access this resource as it requires 'admin' access."
+            return FakeResponse(401, {"result": "error", "message": message})
         if not self.may_read or data["idSite"] not in self.idsites:
             message = "You can't access this resource as it requires 'view' access"
             return FakeResponse(401, {"result": "error", "message": message})
@@ -177,6 +219,11 @@ class FakeMatomo:
             return FakeResponse(
                 200, {**self.site, **self.sites.get(data["idSite"], {})}
             )
+        if data["method"] == "SitesManager.getSiteUrlsFromId":
+            site = {**self.site, **self.sites.get(data["idSite"], {})}
+            return FakeResponse(200, [site["main_url"], *self.more_urls])
+        if data["method"].startswith("Live.getLast") and data["date"] == "today":
+            return self._show_log()
         orders = [
             parameters
             for (idsite, _key), parameters in self.orders.items()
@@ -200,6 +247,107 @@ class FakeMatomo:
                 if f"eventName=={event['e_n']}" in data["segment"].split(",")
             ],
         )
+
+    def _show_log(self):
+        if self.has_visits_log:
+            return FakeResponse(200, [])
+        message = "Visits log is deactivated in website settings."
+        return FakeResponse(200, {"result": "error", "message": message})
+
+    # === SETTING UP === #
+
+    def _set_up(self, data):
+        """Answer what sets Matomo up (docs/matomo.md section 16), None to all else."""
+        method = data["method"].partition(".")[2]
+        if method == "createAppSpecificTokenAuth":
+            return self._make_token(data)
+        login = self.logins.get(self.made_tokens.get(data["token_auth"]))
+        if not login:
+            return None
+        if method == "addSite" and login.is_superuser:
+            idsite = str(max(map(int, self.idsites)) + 1)
+            self.idsites.add(idsite)
+            self.sites[idsite] = {
+                "name": data["siteName"],
+                "main_url": data.get("urls[0]", ""),
+                "currency": data["currency"],
+                "timezone": data["timezone"],
+                "ecommerce": data["ecommerce"],
+            }
+            return FakeResponse(200, {"value": int(idsite)})
+        answers = {
+            "addUser": self._add_user,
+            "updateUser": self._update_user,
+            "setUserAccess": self._give_access,
+            "updateSite": self._update_site,
+        }
+        if method in answers:
+            if not login.is_superuser:
+                return _refuse("it requires a 'superuser' access.", 401)
+            return answers[method](data)
+        return self._tell(method, login, data)
+
+    def _make_token(self, data):
+        login = self.logins.get(data["userLogin"])
+        if not login or login.password != data["passwordConfirmation"]:
+            return _refuse("The current password you entered is not correct.")
+        if login.code and not data.get("authCode"):
+            return _refuse("Please specify a two-factor authentication code.", 401)
+        if login.code and login.code != data["authCode"]:
+            return _refuse("Incorrect two-factor authentication code.", 401)
+        token = sha1(f"token {len(self.made_tokens)}".encode()).hexdigest()[:32]
+        self.made_tokens[token] = data["userLogin"]
+        return FakeResponse(200, {"value": token})
+
+    def _add_user(self, data):
+        if data["userLogin"] in self.logins:
+            return _refuse("Username: Username 'x' already exists.")
+        self.logins[data["userLogin"]] = Login(data["password"], email=data["email"])
+        return FakeResponse(200, {"result": "success", "message": "ok"})
+
+    def _update_user(self, data):
+        by = self.logins[self.made_tokens[data["token_auth"]]]
+        if data.get("passwordConfirmation") != by.password:
+            return _refuse("Please enter your password to confirm this change.")
+        self.logins[data["userLogin"]].password = data["password"]
+        return FakeResponse(200, {"result": "success", "message": "ok"})
+
+    def _give_access(self, data):
+        self.logins[data["userLogin"]].access.add(data["idSites"])
+        return FakeResponse(200, {"result": "success", "message": "ok"})
+
+    def _update_site(self, data):
+        self.sites.setdefault(data["idSite"], {})["ecommerce"] = data["ecommerce"]
+        return FakeResponse(200, {"result": "success", "message": "ok"})
+
+    def _tell(self, method, login, data):
+        """Answer what a login asks of itself and of its sites."""
+        mine = self.idsites if login.is_superuser else login.access & self.idsites
+        numbers = sorted(map(int, mine))
+        admin = numbers if login.is_superuser else []
+        rows = [
+            {**self.site, **self.sites.get(str(number), {}), "idsite": number}
+            for number in numbers
+        ]
+        answers = {
+            "hasSuperUserAccess": {"value": login.is_superuser},
+            "isPluginActivated": {"value": True},
+            "getSitesWithAtLeastViewAccess": rows,
+            "getSitesIdWithAdminAccess": admin,
+            "getSitesIdWithWriteAccess": [] if login.is_superuser else numbers,
+            "getSitesIdWithAtLeastViewAccess": numbers,
+        }
+        if method in answers:
+            return FakeResponse(200, answers[method])
+        if method == "getUser":
+            user = self.logins[data["userLogin"]]
+            return FakeResponse(
+                200,
+                {"email": user.email, "superuser_access": int(user.is_superuser)},
+            )
+        # What the site's own token may read.
+        data["token_auth"] = self.token
+        return None
 
     def _erase(self, data):
         """Answer what Matomo's GDPR tools ask (docs/matomo.md section 16)."""

@@ -205,6 +205,14 @@ class MatomoCommon(AccountTestInvoicingCommon):
 
     # === LOOKING === #
 
+    def get_check(self, kind):
+        """Return what is kept of one point of the site, in sudo."""
+        return self.site.sudo().check_ids.filtered(lambda each: each.kind == kind)
+
+    def get_level(self, kind):
+        """Return how one point of the site is, None if nothing is said of it."""
+        return self.get_check(kind).level or None
+
     def get_request(self, order):
         """Return the requests of kind "order" of these orders, in sudo."""
         requests = order.sudo().matomo_request_ids

@@ -61,6 +61,8 @@ for cron in env["ir.cron"].with_context(active_test=False).search(
 ):
     cron.method_direct_trigger()
 facts["still"] = order.matomo_state
+# The scheduled actions have written on the site.
+env.cr.commit()
 facts["answer"] = site.action_test_connection()["params"]["message"]
 facts["tag"] = site._has_tag()
 facts["reached"] = reached

@@ -226,7 +226,7 @@ class TestRealMatomo(MatomoPosCommon):
         with mute_logger(LOGGER):
             answer = site.action_test_connection()
         self.assertEqual(answer["params"]["type"], "danger")
-        self.assertIn("refuses the token", answer["params"]["message"])
+        self.assertIn("does not know the token", answer["params"]["message"])
 
     def test_tokens_that_only_allow_secure_requests(self):
         """Matomo recommends them, and its tracker knows those of superusers not."""

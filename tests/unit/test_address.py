@@ -9,6 +9,7 @@ from matomo_order_tracking.matomo_api.address import (
     address_key,
     check_address,
     check_ip,
+    clean_address,
     is_seen_from,
 )
 
@@ -36,6 +37,47 @@ from matomo_order_tracking.matomo_api.address import (
 )
 def test_allowed(url):
     check_address(url)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://matomo.example.com", "https://matomo.example.com"),
+        (" https://matomo.example.com/ \n", "https://matomo.example.com/"),
+        ("matomo.example.com", "https://matomo.example.com"),
+        ("//matomo.example.com/stats", "https://matomo.example.com/stats"),
+        ("matomo.example.com:8443/x", "https://matomo.example.com:8443/x"),
+        ("localhost:8080/", "http://localhost:8080/"),
+        ("localhost", "http://localhost"),
+        ("127.0.0.1", "http://127.0.0.1"),
+        ("[::1]/m/", "http://[::1]/m/"),
+        ("10.1.2.3", "https://10.1.2.3"),
+        ("https://m.example.com/index.php?module=Login#?a=1", "https://m.example.com/"),
+        ("https://m.example.com?idSite=1", "https://m.example.com"),
+        ("https://example.com/stats/index.php/x", "https://example.com/stats/"),
+        ("https://example.com/Stats/PIWIK.php", "https://example.com/Stats/"),
+        ("https://example.com/stats/matomo.js", "https://example.com/stats/"),
+        # A tracker with a name of its own.
+        ("https://example.com/js/own.php", "https://example.com/js/own.php"),
+        # What is no address stays as it is, and is refused.
+        ("matomo", "matomo"),
+        ("javascript:alert(1)", "javascript:alert(1)"),
+        ("mailto:me@example.com", "mailto:me@example.com"),
+        ("https://a:b@m.example.com/?c", "https://a:b@m.example.com/"),
+        ("?idSite=1", "?idSite=1"),
+        ("https://", "https://"),
+        ("", ""),
+    ],
+)
+def test_what_people_paste(text, url):
+    assert clean_address(text) == url
+    assert clean_address(url) == url
+
+
+@given(st.text())
+def test_any_text_is_cleaned_once(text):
+    url = clean_address(text)
+    assert clean_address(url) == url
 
 
 REFUSED = {

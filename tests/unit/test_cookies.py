@@ -87,6 +87,31 @@ def test_the_cookie_that_matomo_js_uses_on_this_page(host, path, used, others):
     assert parse_visitor_id(broken, 1, host, path) == "f" * 16
 
 
+@pytest.mark.parametrize(
+    ("host", "cookie", "is_used"),
+    [
+        ("shop.example.com", "shop.example.com/", True),
+        ("shop.example.com", ".shop.example.com/", True),
+        ("shop.example.com", ".example.com/", False),
+        ("shop.example.com", "example.com/", False),
+        ("a.shop.example.com:8069", ".example.com/", False),
+        # A proxy has told Odoo another host than the browser has.
+        ("odoo.internal", "shop.example.com/", True),
+        ("localhost:8069", "localhost/", True),
+        ("127.0.0.1", ".0.0.1/", True),
+        ("[::1]:8069", "shop.example.com/", True),
+    ],
+)
+def test_another_matomo_of_the_domain(host, cookie, is_used):
+    """Its cookie counted as consent, where the addon's own tag had set none."""
+    cookies = {make_name(cookie): f"{ID}.1762178400."}
+    assert parse_visitor_id(cookies, 1, host, "/shop", True) == ID * is_used
+    assert parse_visitor_id(cookies, 1, host, "/shop") == ID
+    sent = {name.replace("_id", "_ref"): REFERRER for name in cookies}
+    found = parse_attribution(sent, 1, NOW, host, "/shop", True)
+    assert found == (SPRING if is_used else Attribution())
+
+
 def test_of_unknown_cookies_the_newest():
     cookies = {
         "_pk_id.1.aaaa": f"{'f' * 16}.1762178400.",

@@ -19,6 +19,7 @@ from matomo_order_tracking.tools.sentences import (
 )
 
 FIGURES = {
+    "login": "odoo-shop",
     "seconds": 7.5,
     "host": "matomo.example.com",
     "port": 8443,

@@ -13,7 +13,6 @@ from matomo_order_tracking.matomo_api.facts import (
     Change,
     Facts,
     find_changes,
-    find_concerns,
     find_trouble,
     read_facts,
 )
@@ -21,14 +20,23 @@ from matomo_order_tracking.matomo_api.reading import SiteDescription
 
 SITE = SiteDescription("Shop", "https://shop.example.com", "EUR", "UTC+5.5", True)
 DENIED = ReportRefused("report_refused", answer="no", status=401)
+FORBIDDEN = ReportRefused("report_refused", answer="no", status=403)
 ILL = ReportRefused("report_refused", answer="MySQL has gone away", status=200)
 CLOSED = Unreachable("timeout", seconds=10)
 REFUSED = Misconfigured("token_refused", idsite=1)
-SITES, ADMIN_SITES, DESCRIPTION, VERSION = (
+SITES, ADMIN_SITES, DESCRIPTION, URLS, VERSION, LOG, PLUGIN, IPS, AGENTS = (
     "SitesManager.getSitesIdWithAtLeastViewAccess",
     "SitesManager.getSitesIdWithAdminAccess",
     "SitesManager.getSiteFromId",
+    "SitesManager.getSiteUrlsFromId",
     "API.getMatomoVersion",
+    "Live.getLastVisitsDetails",
+    "API.isPluginActivated",
+    "SitesManager.getExcludedIpsGlobal",
+    "SitesManager.getExcludedUserAgentsGlobal",
+)
+LOG_OFF = ReportRefused(
+    "report_refused", answer="no", text="Visits log is deactivated globally."
 )
 FINE = {
     SITES: [1, 2],
@@ -40,12 +48,34 @@ FINE = {
         "timezone": "UTC+5.5",
         "ecommerce": "1",
     },
+    URLS: ["https://shop.example.com", "https://www.example.com"],
     VERSION: {"value": "5.3.1"},
+    LOG: [],
+    PLUGIN: {"value": False},
+    IPS: DENIED,
+    AGENTS: DENIED,
 }
+# What is known of a Matomo that answers all that a token with write access may ask.
+KNOWN = Facts(
+    may_read=True,
+    site=SITE,
+    urls=("https://shop.example.com", "https://www.example.com"),
+    version="5.3.1",
+    has_visits_log=True,
+    has_queue=False,
+    has_spam_prevention=False,
+    certificate_end=2e9,
+    clock_offset=0.5,
+)
+# What the connection tells by itself.
+SERVER = Facts(certificate_end=2e9, clock_offset=0.5)
 
 
 class FakeClient:
     """Answers each method, and the probe, with a value or an error."""
+
+    certificate_end = 2e9
+    clock_offset = 0.5
 
     def __init__(self, probe=False, **answers):
         self.answers = {"probe": probe, **FINE, **answers}
@@ -65,18 +95,30 @@ class FakeClient:
 @pytest.mark.parametrize(
     ("answers", "facts"),
     [
-        ({}, Facts(may_read=True, site=SITE, version="5.3.1")),
-        (
-            {"probe": True},
-            Facts(is_superuser=True, may_read=True, site=SITE, version="5.3.1"),
-        ),
-        ({SITES: [2]}, Facts(may_read=False)),
-        ({SITES: DENIED}, Facts(may_read=False)),
+        ({}, KNOWN),
+        ({"probe": True}, replace(KNOWN, is_superuser=True)),
+        ({SITES: [2]}, replace(SERVER, may_read=False)),
+        ({SITES: DENIED}, replace(SERVER, may_read=False)),
         # Any other error concerns that call alone.
-        ({SITES: ILL}, Facts(read_error=ILL)),
-        ({SITES: CLOSED}, Facts(read_error=CLOSED)),
-        ({DESCRIPTION: DENIED}, Facts(read_error=DENIED)),
-        ({VERSION: DENIED}, Facts(may_read=True, site=SITE)),
+        ({SITES: ILL}, replace(SERVER, read_error=ILL)),
+        ({SITES: CLOSED}, replace(SERVER, read_error=CLOSED)),
+        (
+            {DESCRIPTION: DENIED},
+            replace(KNOWN, site=None, may_read=None, read_error=DENIED),
+        ),
+        ({URLS: DENIED}, replace(KNOWN, urls=None)),
+        ({VERSION: DENIED}, replace(KNOWN, version="")),
+        ({LOG: LOG_OFF}, replace(KNOWN, has_visits_log=False)),
+        ({LOG: ILL}, replace(KNOWN, has_visits_log=None)),
+        (
+            {PLUGIN: {"value": True}},
+            replace(KNOWN, has_queue=True, has_spam_prevention=True),
+        ),
+        ({PLUGIN: ILL}, replace(KNOWN, has_queue=None, has_spam_prevention=None)),
+        (
+            {IPS: {"value": "10.0.0.*"}, AGENTS: {"value": False}},
+            replace(KNOWN, global_exclusions=("10.0.0.*", "")),
+        ),
     ],
 )
 def test_what_is_read(answers, facts):
@@ -91,8 +133,9 @@ def test_what_is_read(answers, facts):
         ({ADMIN_SITES: [1, 2]}, "secure_only"),
         ({ADMIN_SITES: ILL}, "token_refused"),
         ({SITES: [2]}, "site_hidden"),
-        # A wrong token, or a server that lets nobody read.
-        ({SITES: DENIED}, "token_refused"),
+        ({SITES: DENIED}, "token_unknown"),
+        # A server that lets nobody read.
+        ({SITES: FORBIDDEN}, "token_refused"),
         ({SITES: CLOSED}, "token_refused"),
     ],
 )
@@ -101,7 +144,10 @@ def test_why_a_token_is_refused(answers, kind):
     facts = read_facts(client, 1, timeout=7)
     assert (facts.refusal.kind, type(facts.refusal)) == (kind, Misconfigured)
     # More questions with a wrong token would lock the sender out.
-    is_wrong = kind in ("token_refused", "site_hidden") and ADMIN_SITES not in answers
+    is_wrong = (
+        kind in ("token_refused", "token_unknown", "site_hidden")
+        and ADMIN_SITES not in answers
+    )
     assert client.asked == ["probe", SITES] + ([] if is_wrong else [ADMIN_SITES])
 
 
@@ -110,7 +156,7 @@ def test_why_a_token_is_refused(answers, kind):
 )
 def test_a_matomo_that_is_not_there_is_asked_once(error):
     client = FakeClient(probe=error)
-    assert read_facts(client, 1, timeout=7) == Facts(refusal=error)
+    assert read_facts(client, 1, timeout=7) == replace(SERVER, refusal=error)
     assert client.asked == ["probe"]
 
 
@@ -135,30 +181,11 @@ def test_trouble(facts, is_confirmed, kind):
     assert (trouble and trouble.kind) == kind
 
 
-@pytest.mark.parametrize(
-    ("facts", "is_active", "kinds"),
-    [
-        (Facts(site=SITE), True, []),
-        (Facts(may_read=False), True, []),
-        (Facts(may_read=False), False, ["currency_unknown"]),
-        (Facts(read_error=CLOSED), False, ["currency_unknown"]),
-        (Facts(site=SITE), False, ["currency_inactive"]),
-        (Facts(site=replace(SITE, is_ecommerce=False)), True, ["ecommerce_off"]),
-        (Facts(site=replace(SITE, timezone="Mars/Base")), True, ["timezone_unknown"]),
-        # What is not told is unknown, and not fine.
-        (Facts(site=replace(SITE, timezone="")), True, ["timezone_unknown"]),
-        (Facts(is_superuser=True), True, ["superuser"]),
-        (
-            Facts(is_superuser=True, site=replace(SITE, is_ecommerce=False)),
-            True,
-            ["ecommerce_off", "superuser"],
-        ),
-    ],
-)
-def test_concerns(facts, is_active, kinds):
-    assert [
-        each.kind for each in find_concerns(facts, 1, is_active, is_active)
-    ] == kinds
+def test_after_a_silence_nothing_more_is_asked():
+    client = FakeClient(**{URLS: CLOSED})
+    facts = read_facts(client, 1, timeout=7)
+    assert client.asked == ["probe", SITES, DESCRIPTION, URLS]
+    assert (facts.site, facts.urls, facts.version) == (SITE, None, "")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,19 @@ CASES = {
         replace(STOPPED, read_failure_count=2),
         SiteWorks(1),
         {"state": "warning", **ENDED},
-        "",
+        "they cannot be read back yet",
+    ),
+    "it works again, with e-commerce off, and is still not read": (
+        replace(STOPPED, read_failure_count=2, settings_message="E-commerce is off."),
+        SiteWorks(1),
+        {"state": "warning", **ENDED},
+        "E-commerce is off.",
+    ),
+    "it works again, and the token may not read": (
+        replace(STOPPED, can_read=False),
+        SiteWorks(1),
+        {"state": "warning", **ENDED},
+        "view access to site 1",
     ),
     "a limit was reached": (
         replace(FINE, bulk_limit=8),

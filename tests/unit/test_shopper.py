@@ -14,6 +14,7 @@ from matomo_order_tracking.tools.shopper import (
     HttpRequest,
     ShopperPolicy,
     Visit,
+    follow_arrival,
     follow_visitor,
     is_cookie_bar_answered,
     is_visitor_known,
@@ -22,6 +23,7 @@ from matomo_order_tracking.tools.shopper import (
     prepare_visitor_cookie,
     read_consent,
     read_metadata,
+    read_shown_page,
     read_visit,
 )
 
@@ -384,6 +386,45 @@ def test_visit():
 def test_a_shopper_who_is_logged_in():
     request = make_request(user_id="7")
     assert read_metadata(request, POLICY) == EMPTY | {"matomo_user_id": "7"}
+
+
+# A page that was prerendered, as the tag tells it when it is shown.
+SHOWN = {
+    "url": "https://shop.example.com/shop?utm_campaign=x",
+    "referrer": "https://n.org/",
+}
+
+
+def test_a_page_that_was_prerendered():
+    request = make_request(
+        method="POST", host="shop.example.com", headers={"Sec-Fetch-Dest": "empty"}
+    )
+    told = read_shown_page(request, json.dumps(SHOWN).encode())
+    arrival = follow_arrival(told)
+    assert (arrival["campaign"], arrival["referrer"]) == ("x", "https://n.org/")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"[" * 20_000,
+        b"\xff",
+        json.dumps({"url": SHOWN["url"]}).encode(),
+        json.dumps({**SHOWN, "referrer": None}).encode(),
+        json.dumps({**SHOWN, "url": 7}).encode(),
+        json.dumps({**SHOWN, "url": ["https://shop.example.com/"]}).encode(),
+        json.dumps(
+            {**SHOWN, "url": "https://other.example.com/?pk_campaign=x"}
+        ).encode(),
+    ],
+)
+def test_no_page_that_was_prerendered(body):
+    request = make_request(method="POST", host="shop.example.com")
+    assert read_shown_page(request, body) is None
 
 
 def test_a_request_that_says_nothing():

@@ -70,6 +70,8 @@
     ]);
     // What matomo.js tells of a browser's plugins, and of its screen.
     const FLAGS = ["pdf", "qt", "realp", "wma", "fla", "java", "ag", "cookie", "res"];
+    // For so long a consent manager may load (milliseconds).
+    const PATIENCE = 10000;
     const settings = document.currentScript.dataset;
     const parameters = new Set((settings.parameters || "").split(" ").filter(Boolean));
     // Calls a method of our tracker, once there is one: name, values.
@@ -251,13 +253,7 @@
         const sent = [...new URLSearchParams(request)];
         const flags = sent.filter(([name]) => FLAGS.includes(name));
         if (success && flags.length) {
-            fetch(settings.flagsUrl, {
-                method: "POST",
-                headers: {"Content-Type": "application/json"},
-                body: JSON.stringify(Object.fromEntries(flags)),
-                credentials: "same-origin",
-                keepalive: true,
-            }).catch(() => {});
+            send(settings.flagsUrl, Object.fromEntries(flags));
         }
     }
 
@@ -301,6 +297,9 @@
     /** End the tag on this page; the next one does not start it. */
     function stop() {
         isEnded = true;
+        if (!call) {
+            endCookies();
+        }
         // Removes its cookies, too. Without the second call matomo.js would go on
         // without cookies on this page.
         call?.("disableCookies");
@@ -311,17 +310,61 @@
      * Follow the consent manager of the shop, whichever it is.
      *
      * It does not know this tag. It pushes its answer into the queue of matomo.js on each
-     * page, as Matomo's guides for consent managers say, or has matomo.js remember it.
+     * page, as Matomo's guides for consent managers say, or has matomo.js remember it. A
+     * visitor ID is no answer: it stays when a shopper withdraws, and another Matomo of
+     * the domain may have set it.
      */
     function followManager() {
         const isRemembered =
             !hasCookie("mtm_consent_removed") &&
-            (hasCookie("mtm_consent") ||
-                hasCookie("mtm_cookie_consent") ||
-                hasCookie(`[\\w-]*id\\.${settings.site}\\.[0-9a-f]+`));
-        if (watchQueue() ?? isRemembered) {
-            start();
+            (hasCookie("mtm_consent") || hasCookie("mtm_cookie_consent"));
+        const answer = watchQueue() ?? (isRemembered || undefined);
+        if (answer === undefined) {
+            setTimeout(endCookies, PATIENCE);
+        } else {
+            (answer ? start : stop)();
         }
+    }
+
+    /**
+     * End the cookies of an earlier yes that a consent manager no longer gives.
+     *
+     * Orders take the visitor ID for a yes. Only the cookies of this host are ended, as
+     * matomo.js sets them for this tag, and none that another tag uses on this page.
+     */
+    function endCookies() {
+        if (call || isTracked()) {
+            return;
+        }
+        const name = new RegExp(`^_pk_(id|ref|ses)\\.${settings.site}\\.[0-9a-f]+$`);
+        document.cookie
+            .split("; ")
+            .map((each) => each.split("=")[0])
+            .filter((each) => name.test(each))
+            .forEach((each) => {
+                document.cookie = `${each}=; path=/; max-age=0`;
+            });
+    }
+
+    /**
+     * Tell the shop where the shopper comes from, once a prerendered page is shown.
+     *
+     * The browser asks for it only once, when nobody may ever look at it.
+     */
+    function tellArrival() {
+        const told = {url: withoutSecrets(location.href), referrer: getReferrer()};
+        send(settings.arrivalUrl, told);
+    }
+
+    /** Tell the shop something, as JSON. */
+    function send(address, content) {
+        fetch(address, {
+            method: "POST",
+            headers: {"Content-Type": "application/json"},
+            body: JSON.stringify(content),
+            credentials: "same-origin",
+            keepalive: true,
+        }).catch(() => {});
     }
 
     /** Watch the queue of matomo.js from now on. Return the answer that is in it. */
@@ -349,6 +392,9 @@
 
     if (isPrivate(location.pathname) || isObjected()) {
         return;
+    }
+    if (document.prerendering && settings.arrivalUrl) {
+        document.addEventListener("prerenderingchange", tellArrival, {once: true});
     }
     document.addEventListener("click", followLink, true);
     document.addEventListener("auxclick", followLink, true);

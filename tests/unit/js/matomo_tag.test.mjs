@@ -208,6 +208,7 @@ describe("the cookie bar", () => {
 describe("a consent manager", () => {
     const settings = {consent: "matomo_cookie"};
     const ID = "_pk_id.1.1fff=0123456789abcdef.1763000000.";
+    const YES = "mtm_consent=1763000000";
 
     it("is waited for, and nothing is loaded", () => {
         assert.deepEqual(prepare({settings}).run().scripts, []);
@@ -215,11 +216,7 @@ describe("a consent manager", () => {
         assert.deepEqual(prepare({cookie, settings}).run().scripts, []);
     });
 
-    for (const cookie of [
-        "mtm_consent=1763000000",
-        "mtm_cookie_consent=1763000000",
-        ID,
-    ]) {
+    for (const cookie of ["mtm_consent=1763000000", "mtm_cookie_consent=1763000000"]) {
         it(`had matomo.js remember a yes: ${cookie}`, () => {
             const page = open({cookie: `a=b; ${cookie}`, settings});
             assert.equal(page.told("trackPageView").length, 1);
@@ -258,21 +255,21 @@ describe("a consent manager", () => {
     }
 
     it("withdraws while matomo.js loads", () => {
-        const page = prepare({cookie: ID, settings}).run();
+        const page = prepare({cookie: YES, settings}).run();
         page.window._paq.push(["forgetCookieConsentGiven"], ["forgetConsentGiven"]);
         page.loadMatomo();
         assert.deepEqual(page.told("trackPageView"), []);
     });
 
     it("withdraws after matomo.js has loaded", () => {
-        const page = open({cookie: ID, settings});
+        const page = open({cookie: YES, settings});
         page.window._paq.push(["forgetConsentGiven"]);
         assert.equal(page.told("disableCookies").length, 1);
         assert.equal(page.told("requireConsent").length, 1);
     });
 
     it("is heard by matomo.js, which has loaded with an empty queue", () => {
-        const page = open({cookie: ID, settings});
+        const page = open({cookie: YES, settings});
         assert.equal(page.told("trackPageView").length, 1);
         page.window._paq.push(["forgetConsentGiven"]);
         // matomo.js keeps the no for later pages.
@@ -300,10 +297,71 @@ describe("a consent manager", () => {
         assert.equal(page.told("trackPageView").length, 1);
     });
 
+    it("is not the cookie that an earlier yes has left", () => {
+        const page = prepare({cookie: `a=b; ${ID}; _pk_ses.1.1fff=1`, settings}).run();
+        assert.deepEqual(page.scripts, []);
+        assert.ok(page.document.cookie.includes("_pk_id"));
+        page.wait();
+        assert.equal(page.document.cookie, "a=b");
+    });
+
+    it("may come late, and the visitor stays the same", () => {
+        const page = prepare({cookie: ID, settings}).run();
+        page.window._paq.push(["setConsentGiven"]);
+        page.wait();
+        page.loadMatomo();
+        assert.ok(page.document.cookie.includes("_pk_id"));
+        assert.equal(page.told("trackPageView").length, 1);
+    });
+
+    it("ends the cookies on the page on which it says no", () => {
+        const queue = [["forgetConsentGiven"]];
+        assert.equal(prepare({cookie: ID, queue, settings}).run().document.cookie, "");
+        const page = prepare({cookie: ID, settings}).run();
+        page.window._paq.push(["forgetConsentGiven"]);
+        assert.equal(page.document.cookie, "");
+    });
+
+    it("may have a tag of its own, whose cookies stay", () => {
+        const page = prepare({cookie: ID, settings}).run();
+        page.window._paq.push(
+            ["setTrackerUrl", "https://matomo.example.com/matomo.php"],
+            ["setSiteId", "1"]
+        );
+        page.wait();
+        assert.equal(page.document.cookie, ID);
+    });
+
     it("cannot allow what the browser forbids", () => {
         const queue = [["setConsentGiven"]];
         const page = prepare({navigator: {doNotTrack: "1"}, queue, settings}).run();
         assert.deepEqual(page.scripts, []);
+    });
+});
+
+describe("a prerendered page", () => {
+    const settings = {arrivalUrl: "/matomo_order_tracking/arrival"};
+    const address = "https://shop.example.com/shop?mtm_campaign=x&access_token=secret";
+    const referrer = "https://news.example.com/article?id=1";
+
+    it("tells where the shopper comes from, when it is shown", () => {
+        const page = open({address, prerendering: true, referrer, settings});
+        assert.deepEqual(page.fetched, []);
+        page.dispatch("prerenderingchange");
+        const [[url, {body, method}]] = page.fetched;
+        assert.deepEqual([url, method], [settings.arrivalUrl, "POST"]);
+        assert.deepEqual(JSON.parse(body), {
+            url: "https://shop.example.com/shop?mtm_campaign=x",
+            referrer: "https://news.example.com/article",
+        });
+    });
+
+    it("is as any other where nothing may be kept, or it was asked for", () => {
+        for (const options of [{prerendering: true}, {settings}]) {
+            const page = open({address, ...options});
+            page.dispatch("prerenderingchange");
+            assert.deepEqual(page.fetched, []);
+        }
     });
 });
 

@@ -40,6 +40,7 @@ class Page {
         cookie = "",
         elements = {},
         navigator = {},
+        prerendering = false,
         queue = null,
         referrer = "",
         settings = {},
@@ -49,11 +50,12 @@ class Page {
         this.fetched = [];
         this.listeners = {};
         this.scripts = [];
+        this.timers = [];
         this.document = {
             addEventListener: (name, listener) => {
                 (this.listeners[name] ??= []).push(listener);
             },
-            cookie,
+            prerendering,
             createElement: () => {
                 const script = {listeners: []};
                 script.addEventListener = (_name, then) => script.listeners.push(then);
@@ -64,6 +66,7 @@ class Page {
             querySelector: (selector) => elements[selector] || null,
             referrer,
         };
+        this.keepCookies(cookie);
         this.window = {
             URL,
             URLSearchParams,
@@ -71,12 +74,34 @@ class Page {
             fetch: async (...request) => this.fetched.push(request),
             location,
             navigator,
+            setTimeout: (then) => this.timers.push(then),
         };
         this.window.window = this.window;
         if (queue) {
             this.window._paq = queue;
         }
         createContext(this.window);
+    }
+
+    /** Have the document keep cookies as a browser does. */
+    keepCookies(text) {
+        const pairs = text ? text.split("; ").map((each) => each.split(/=(.*)/)) : [];
+        const cookies = new Map(pairs);
+        Object.defineProperty(this.document, "cookie", {
+            get: () =>
+                [...cookies].map(([name, value]) => `${name}=${value}`).join("; "),
+            set: (line) => {
+                const [name, value] = line.split("; ")[0].split(/=(.*)/);
+                /max-age=0/.test(line)
+                    ? cookies.delete(name)
+                    : cookies.set(name, value);
+            },
+        });
+    }
+
+    /** Let the time pass for which the tag waits. */
+    wait() {
+        this.timers.splice(0).forEach((then) => then());
     }
 
     /** Run the tag. Return the page. */

@@ -1,0 +1,266 @@
+# The clicks and fields are printed for people to read. pylint: disable=print-used
+import base64
+import hashlib
+import hmac
+import os
+import struct
+import time
+from contextlib import contextmanager
+
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from ..common import MODULE
+from ..common.browser import BrowserCase
+from ..common.real_matomo import RealMatomo
+from ..common.shop import CheckoutCommon
+
+MAX_CLICKS, MAX_FIELDS = 12, 6
+ADMIN = "connect_admin"
+MISSING = "selfie_segmentation.js"
+SECRET = "JBSWY3DPEHPK3PXP"
+DIALOG = ".modal:has(.o_form_view)"
+
+
+def totp(secret):
+    """Return the code that an authenticator app shows now."""
+    counter = struct.pack(">Q", int(time.time()) // 30)
+    digest = hmac.digest(base64.b32decode(secret), counter, hashlib.sha1)
+    at = digest[-1] & 15
+    number = struct.unpack(">I", digest[at : at + 4])[0] & 0x7FFFFFFF
+    return f"{number % 1_000_000:06}"
+
+
+class Hand:
+    """A person before the browser, whose clicks and fields are counted."""
+
+    def __init__(self, page):
+        self.page = page
+        self.clicks = self.fields = 0
+
+    def click(self, selector):
+        self.clicks += 1
+        self.page.click(selector)
+
+    def fill(self, name, value):
+        self.fields += 1
+        self.page.fill(f"{DIALOG} [name='{name}'] input", value)
+
+    def press(self, name):
+        self.click(f"{DIALOG} button[name='{name}']:visible")
+
+
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
+class TestBrowserConnect(CheckoutCommon, BrowserCase):
+    """An administrator connects a shop to a real Matomo in a real Chromium."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Once for all tests. Debian's Odoo has not all libraries of its video calls.
+        with mute_logger("odoo.addons.base.models.assetsbundle"):
+            cls.env["ir.qweb"].sudo()._get_asset_bundle("web.assets_web").js()
+        # It logs what a person is told.
+        cls.enterClassContext(mute_logger("odoo.http"))
+
+    def _log(self, message):  # pylint: disable=missing-return
+        if MISSING not in message.text:
+            super()._log(message)
+
+    def startPatch(self, matomo):
+        """Do not replace the network: requests reach the real Matomo."""
+
+    def setUp(self):
+        super().setUp()
+        self.real = RealMatomo(currency=self.company.currency_id.name)
+        self.name = f"Wizard {self.real.idsite}"
+        self.real.call(
+            "SitesManager.updateSite", idSite=str(self.real.idsite), siteName=self.name
+        )
+        self.real.query("UPDATE matomo_user SET twofactor_secret = ''")
+        self.real.unlock()
+        self.addCleanup(self.real.unlock)
+        self.addCleanup(self.forget_users)
+        groups = f"base.group_system,{MODULE}.group_matomo_manager"
+        user = self.make_user(ADMIN, groups)
+        user.sudo().write({"password": f"{ADMIN}-password", "tz": "Europe/Brussels"})
+        # As after the installation: no site, and an order of before.
+        self.site.sudo().unlink()
+        self.order = self.make_order()
+        self.order.action_confirm()
+        self.end_transaction()
+        names = ("ir_cron_send", "ir_cron_verify")
+        self.crons = {name: self.env.ref(f"{MODULE}.{name}").id for name in names}
+        self.end_transaction()
+
+    def forget_users(self):
+        """Delete the users that were made in Matomo: other tests share it."""
+        for table in ("user_token_auth", "access", "user"):
+            self.real.query(f"DELETE FROM matomo_{table} WHERE login LIKE 'odoo-%%'")
+
+    # === THE HAND === #
+
+    @contextmanager
+    def start(self, width=1400):
+        """Yield a ``Hand`` on the wizard, which the app opens on its first start."""
+        size = {"width": width, "height": 900}
+        with self.browse(viewport=size) as page:
+            page.goto("/web/login?redirect=/odoo")
+            page.fill("[name='login']", ADMIN)
+            page.fill("[name='password']", f"{ADMIN}-password")
+            page.click("form.oe_login_form button[type='submit']")
+            page.wait_for_selector(".o_navbar")
+            hand = Hand(page)
+            if width < 700:
+                hand.clicks += 1
+                page.goto(f"/odoo/action-{MODULE}.matomo_connect_app_action")
+            else:
+                page.click(".o_navbar_apps_menu button")
+                hand.click(".o_app:has-text('Matomo')")
+            page.wait_for_selector(f"{DIALOG} [name='url']")
+            yield hand
+
+    def take_picture(self, hand, name):
+        if folder := os.environ.get("MATOMO_PICTURES"):
+            hand.page.wait_for_timeout(400)
+            hand.page.screenshot(path=f"{folder}/{name}.png")
+
+    def log_in(self, hand, password=None, login=None):
+        hand.fill("url", f"{self.real.url}index.php?module=Login")
+        hand.fill("login", login or self.real.info["superuser_login"])
+        hand.fill("matomo_password", password or self.real.info["superuser_password"])
+        hand.press("action_log_in")
+
+    def choose(self, hand):
+        """Choose the site of this test by its name."""
+        page = hand.page
+        page.wait_for_selector(f"{DIALOG} button[name='action_connect']:visible")
+        hand.click(f"{DIALOG} [name='site_choice_id'] input")
+        if page.viewport_size["width"] < 700:
+            # On a telephone Odoo shows what can be chosen in a dialog.
+            hand.click(f".o_kanban_record:has-text('{self.name} ')")
+            return
+        page.fill(f"{DIALOG} [name='site_choice_id'] input", self.name)
+        hand.click(f".o-autocomplete--dropdown-item:has-text('{self.name} ')")
+
+    def run_in(self, page, name):
+        """Run a scheduled action, as Odoo's scheduler does while the page waits."""
+        answer = page.evaluate(
+            """([id]) => fetch("/web/dataset/call_kw/ir.cron/method_direct_trigger", {
+                method: "POST",
+                headers: {"Content-Type": "application/json"},
+                body: JSON.stringify({jsonrpc: "2.0", method: "call", params: {
+                    model: "ir.cron", method: "method_direct_trigger",
+                    args: [[id]], kwargs: {}}}),
+            }).then((answer) => answer.json())""",
+            [self.crons[name]],
+        )
+        self.assertNotIn("error", answer)
+
+    def read_refusal(self, hand):
+        """Return what a refusal says, and close it."""
+        selector = ".o_error_dialog, .modal:has-text('Invalid Operation')"
+        hand.page.wait_for_selector(selector)
+        text = hand.page.inner_text(selector)
+        hand.page.click(f"{selector} >> button:has-text('Close')")
+        hand.page.wait_for_selector(selector, state="detached")
+        return text
+
+    # === FROM NOTHING TO A PROVEN ORDER === #
+
+    def connect_and_prove(self, width):
+        name = self.order.name
+        with self.start(width) as hand:
+            self.take_picture(hand, f"1-login-{width}")
+            self.log_in(hand)
+            self.choose(hand)
+            self.take_picture(hand, f"2-choose-{width}")
+            hand.press("action_connect")
+            hand.page.wait_for_selector(f"{DIALOG} button[name='action_prove']:visible")
+            self.take_picture(hand, f"3-prove-{width}")
+            hand.press("action_prove")
+            hand.page.wait_for_selector(f"{DIALOG} .fa-spinner")
+            self.take_picture(hand, f"4-waiting-{width}")
+            self.run_in(hand.page, "ir_cron_send")
+            hand.page.wait_for_selector(f"{DIALOG} >> text=has accepted {name}")
+            hand.page.wait_for_timeout(5000)
+            self.run_in(hand.page, "ir_cron_verify")
+            hand.page.wait_for_selector(f"{DIALOG} >> text={name} is in Matomo")
+            self.take_picture(hand, f"5-proven-{width}")
+            hand.press("action_done")
+            hand.page.wait_for_selector(".o_form_view [name='idsite']")
+        print(f"{hand.clicks} clicks, {hand.fields} fields at {width}")
+        self.assertLessEqual(hand.clicks, MAX_CLICKS)
+        self.assertLessEqual(hand.fields, MAX_FIELDS)
+        self.assertIn(name, self.real.orders())
+        site = self.website.sudo().matomo_site_id
+        self.assertEqual(self.company.sudo().matomo_site_id, site)
+        self.assertEqual((site.idsite, site.state), (self.real.idsite, "ok"))
+
+    def test_from_nothing_to_a_proven_order(self):
+        self.connect_and_prove(1400)
+
+    def test_on_a_telephone(self):
+        self.connect_and_prove(390)
+
+    # === REFUSALS === #
+
+    def test_three_wrong_passwords(self):
+        with self.start() as hand:
+            self.log_in(hand, "a-wrong-password")
+            self.assertIn("refuses this login", self.read_refusal(hand))
+            for _try in range(2):
+                hand.press("action_log_in")
+                self.assertIn("refuses this login", self.read_refusal(hand))
+            hand.press("action_log_in")
+            self.take_picture(hand, "6-pause")
+            self.assertIn("tried 3 times", self.read_refusal(hand))
+        (row,) = self.real.query("SELECT COUNT(*) AS n FROM matomo_brute_force_log")
+        self.assertEqual(row["n"], 3)
+
+    def test_two_factor(self):
+        statement = "UPDATE matomo_user SET twofactor_secret = %s WHERE login = %s"
+        login = self.real.info["superuser_login"]
+        self.addCleanup(self.real.query, statement, "", login)
+        self.real.query(statement, SECRET, login)
+        with self.start() as hand:
+            self.log_in(hand)
+            self.assertIn("two-factor", self.read_refusal(hand))
+            hand.fill("matomo_code", "000000")
+            hand.press("action_log_in")
+            self.assertIn("two-factor", self.read_refusal(hand))
+            hand.fill("matomo_code", totp(SECRET))
+            hand.press("action_log_in")
+            hand.page.wait_for_selector(f"{DIALOG} [name='site_choice_id']:visible")
+
+    def test_no_rights(self):
+        with self.start() as hand:
+            self.log_in(hand, self.real.info["write_password"], "odoo")
+            self.choose(hand)
+            hand.page.wait_for_selector(f"{DIALOG} >> text=may not make users")
+            self.take_picture(hand, "7-no-rights")
+            hand.press("action_connect")
+            self.assertIn("Follow the steps", self.read_refusal(hand))
+            hand.fill("matomo_token_auth", self.real.token)
+            hand.press("action_connect")
+            hand.page.wait_for_selector(f"{DIALOG} button[name='action_prove']:visible")
+
+    def test_ecommerce_off(self):
+        site = {"idSite": str(self.real.idsite)}
+        self.real.call("SitesManager.updateSite", **site, ecommerce="0")
+        with self.start() as hand:
+            self.log_in(hand)
+            self.choose(hand)
+            hand.page.wait_for_selector(f"{DIALOG} >> text=E-commerce is switched on")
+            hand.press("action_connect")
+            hand.page.wait_for_selector(f"{DIALOG} button[name='action_prove']:visible")
+        described = self.real.call("SitesManager.getSiteFromId", **site)
+        self.assertEqual(str(described["ecommerce"]), "1")
+
+    def test_unreachable(self):
+        with self.start() as hand:
+            hand.fill("url", "127.0.0.1:9")
+            hand.fill("login", "somebody")
+            hand.fill("matomo_password", "a-password")
+            hand.press("action_log_in")
+            self.assertIn("refuses connections", self.read_refusal(hand))

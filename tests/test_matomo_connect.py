@@ -1,0 +1,293 @@
+"""An administrator connects a shop to Matomo by the wizard."""
+
+import logging
+from datetime import timedelta
+
+import requests
+
+from odoo import fields
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
+
+from .common import (
+    LOGGER,
+    MODULE,
+    TOKEN,
+    FakeResponse,
+    Login,
+    MatomoCommon,
+    MatomoPosCommon,
+)
+
+PASSWORD = "a-password-of-matomo"
+ADDRESS = "new.example.com/stats/index.php?module=CoreHome"
+URL = "https://new.example.com/stats/"
+
+
+class ConnectCommon(MatomoCommon):
+    """An administrator, a Matomo with a superuser, and the buttons of the wizard."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        groups = f"base.group_system,{MODULE}.group_matomo_manager"
+        cls.admin = cls.make_user("matomo_admin", groups)
+        cls.company.sudo().matomo_site_id = False
+
+    def setUp(self):
+        super().setUp()
+        self.matomo.logins["boss"] = Login(
+            PASSWORD, is_superuser=True, email="boss@example.com"
+        )
+        self.matomo.site["currency"] = self.company.currency_id.name
+
+    # === PRESSING === #
+
+    def open_wizard(self):
+        action = self.env["matomo.connect"].with_user(self.admin).action_open()
+        return self.follow(action)
+
+    def follow(self, action):
+        wizard = self.env[action["res_model"]].with_user(self.admin)
+        return wizard.browse(action["res_id"]).with_context(**action["context"])
+
+    def press(self, wizard, name, **context):
+        """Press a button as the web client does, in a transaction of its own."""
+        self.env.flush_all()
+        with self.enter_registry_test_mode(), self.registry.cursor() as cr:
+            wizard = wizard.with_env(wizard.env(cr=cr)).with_context(**context)
+            action = getattr(wizard, name)()
+        self.env.invalidate_all()
+        return self.follow(action) if action.get("context") is not None else action
+
+    def log_in(self, password=PASSWORD, wizard=None, login="boss", code=""):
+        wizard = wizard or self.open_wizard()
+        wizard.write({"url": ADDRESS, "login": login})
+        return self.press(
+            wizard, "action_log_in", matomo_password=password, matomo_code=code
+        )
+
+    def choose(self, wizard, idsite):
+        """Choose a site; 0 is the shop's new one."""
+        lines = wizard.line_ids.filtered(lambda line: line.idsite == idsite)
+        wizard.site_choice_id = lines[:1]
+        wizard.till_source = "none"
+
+    def connect(self, idsite=2, **values):
+        wizard = self.log_in()
+        self.choose(wizard, idsite)
+        wizard.write(values)
+        return self.press(wizard, "action_connect")
+
+    def assertRefused(self, words, step, *args, **options):
+        # Not assertRaises: it would take back what was committed before.
+        message = ""
+        try:
+            step(*args, **options)
+        except UserError as error:
+            message = str(error)
+        self.env.invalidate_all()
+        self.assertIn(words, message)
+        self.assertNotIn(PASSWORD, message)
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestConnect(ConnectCommon):
+    # === THE WAY === #
+
+    def test_by_a_login(self):
+        wizard = self.log_in()
+        self.assertEqual((wizard.step, wizard.url), ("choose", URL))
+        self.assertEqual(len(wizard.line_ids), 5)
+        self.choose(wizard, 2)
+        self.assertIn("odoo-", wizard.plan)
+        wizard = self.press(wizard, "action_connect")
+        site = wizard.site_id.sudo()
+        self.assertEqual((site.url, site.idsite, site.state), (URL, 2, "ok"))
+        self.assertTrue(site.is_currency_confirmed)
+        self.assertEqual(self.company.sudo().matomo_site_id, site)
+        # The token that is kept is that of Odoo's own user.
+        [name] = set(self.matomo.logins) - {"boss"}
+        self.assertEqual(self.matomo.made_tokens[site._get__token()], name)
+        self.assertEqual(self.matomo.logins[name].access, {"2"})
+        self.assertFalse(self.matomo.logins[name].is_superuser)
+
+    def test_a_new_site(self):
+        wizard = self.connect(0)
+        site = wizard.site_id.sudo()
+        self.assertEqual(site.idsite, 4)
+        self.assertEqual(self.matomo.sites["4"]["ecommerce"], "1")
+
+    def test_ecommerce_is_switched_on(self):
+        self.matomo.sites["2"] = {"ecommerce": "0"}
+        wizard = self.log_in()
+        self.choose(wizard, 2)
+        self.assertIn("E-commerce is switched on", wizard.plan)
+        self.press(wizard, "action_connect")
+        self.assertEqual(self.matomo.sites["2"]["ecommerce"], "1")
+
+    def test_no_secret_is_stored(self):
+        wizard = self.log_in()
+        self.choose(wizard, 2)
+        temporary = wizard.env.context["matomo_setup_token_auth"]
+        wizard = self.press(wizard, "action_connect")
+        self.env.flush_all()
+        kept = wizard.site_id.sudo()._get__token()
+        for table in ("matomo_connect", "matomo_connect_site"):
+            self.env.cr.execute(f"SELECT * FROM {table}")
+            text = str(self.env.cr.fetchall())
+            for secret in (PASSWORD, temporary, kept):
+                self.assertNotIn(secret, text)
+
+    def test_calls_with_secrets_are_not_logged(self):
+        logger = logging.getLogger("odoo.service.model")
+        for key in ("matomo_password", "matomo_own_token_auth"):
+            record = logger.makeRecord("x", 10, "f", 1, "%s", ({key: "s3cret"},), None)
+            for each in logger.filters:
+                each.filter(record)
+            self.assertNotIn("s3cret", record.getMessage())
+
+    # === REFUSALS === #
+
+    def test_three_tries(self):
+        wizard = self.open_wizard()
+        for _try in range(3):
+            self.assertRefused("login or its password", self.log_in, "wrong", wizard)
+        asked = len(self.matomo.requests)
+        self.assertRefused("Wait 10 minutes", self.log_in, PASSWORD, wizard)
+        other = self.env["matomo.connect"].with_user(self.admin).create({})
+        self.assertRefused("Wait 10 minutes", self.log_in, PASSWORD, other)
+        self.assertEqual(len(self.matomo.requests), asked)
+        with freeze_time(fields.Datetime.now() + timedelta(minutes=11)):
+            self.assertEqual(self.log_in(PASSWORD, wizard).step, "choose")
+
+    def test_two_factor(self):
+        self.matomo.logins["boss"].code = "123456"
+        wizard = self.open_wizard()
+        self.assertRefused("two-factor", self.log_in, PASSWORD, wizard)
+        self.assertRefused("two-factor", self.log_in, PASSWORD, wizard, code="000000")
+        self.assertEqual(self.log_in(PASSWORD, wizard, code="123 456").step, "choose")
+
+    @mute_logger(LOGGER)
+    def test_unreachable(self):
+        self.matomo.faults = [requests.ConnectionError("x")] * 9
+        wizard = self.open_wizard()
+        for _try in range(5):
+            # It is no wrong password.
+            self.assertRefused(
+                "The connection to Matomo", self.log_in, PASSWORD, wizard
+            )
+
+    def test_not_a_matomo(self):
+        self.matomo.faults = [FakeResponse(200, b"<html>Hello</html>")]
+        self.assertRefused("does not look like Matomo", self.log_in)
+
+    def test_no_rights(self):
+        self.matomo.logins["nora"] = Login(PASSWORD, access={"2"})
+        wizard = self.log_in(login="nora")
+        self.choose(wizard, 2)
+        self.assertTrue(wizard.needs_token)
+        self.assertRefused("Follow the steps", self.press, wizard, "action_connect")
+        wizard = self.press(wizard, "action_connect", matomo_own_token_auth=TOKEN)
+        self.assertEqual(wizard.site_id.sudo()._get__token(), TOKEN)
+
+    def test_who_is_no_administrator(self):
+        for user in (self.make_manager(), self.make_user("s", "base.group_system")):
+            with self.assertRaises(AccessError):
+                self.env["matomo.connect"].with_user(user).action_open()
+
+    # === NOTHING IS HALF SET UP === #
+
+    def test_what_was_left_is_taken_up(self):
+        wizard = self.log_in()
+        self.choose(wizard, 0)
+        count = len(self.matomo.requests)
+
+        self.matomo.faults = [None, None, FakeResponse(500, b"")]
+        self.assertRefused("500", self.press, wizard, "action_connect")
+        self.assertGreater(len(self.matomo.requests), count)
+        self.assertFalse(wizard.site_id)
+        self.assertEqual(wizard.site_choice_id.idsite, 4)
+        wizard = self.press(wizard, "action_connect")
+        self.assertTrue(wizard.needs_password)
+        wizard = self.press(wizard, "action_connect", matomo_password=PASSWORD)
+        self.assertEqual(wizard.site_id.idsite, 4)
+        self.assertEqual(len(self.matomo.logins), 2)
+        self.assertEqual(self.matomo.idsites, {"1", "2", "3", "4"})
+
+    def test_it_is_opened_where_it_was_left(self):
+        wizard = self.log_in()
+        again = self.open_wizard()
+        self.assertEqual(again, wizard)
+        self.assertEqual((again.step, again.url), ("login", URL))
+        self.assertEqual(again.login, "boss")
+
+    # === THE PROOF === #
+
+    def test_the_newest_order_proves_it(self):
+        order = self.make_order()
+        order.action_confirm()
+        order.date_order = "2026-03-01 12:00:00"
+        self.end_transaction()
+        wizard = self.connect()
+        self.assertEqual(wizard.proof_stage, "ready")
+        self.assertIn(order.name, wizard.proof_message)
+        self.assertIn("03/01/2026", wizard.proof_message)
+        wizard.action_prove()
+        self.assertEqual(wizard.proof_stage, "sending")
+        self.run_sender()
+        self.assertEqual(wizard.proof_stage, "reading")
+        with freeze_time("2026-03-03 10:00:12"):
+            wizard.action_refresh()
+            self.run_cron("ir_cron_verify")
+            self.assertEqual(wizard.proof_stage, "verified")
+            self.assertIn("12 seconds after it was sent", wizard.proof_message)
+
+    def test_no_order_yet(self):
+        wizard = self.connect()
+        self.assertEqual(wizard.proof_stage, "no_order")
+        self.assertFalse(self.matomo.orders)
+        site = wizard.site_id.sudo()
+        self.assertTrue(site.tells_first_order)
+        order = self.confirm(self.make_order())
+        self.run_sender()
+        self.run_verifier()
+        self.assertState(order, "verified")
+        self.assertFalse(site.tells_first_order)
+        told = site.message_ids.filtered(lambda each: order.name in (each.body or ""))
+        self.assertIn(self.admin.partner_id, told.notified_partner_ids)
+
+    def test_a_test_order_stays_and_is_known(self):
+        wizard = self.connect()
+        self.assertRefused("Tick", self.press, wizard, "action_send_test")
+        wizard.wants_test_order = True
+        wizard = self.press(wizard, "action_send_test")
+        [(_idsite, key)] = self.matomo.orders
+        self.assertIn(key.upper(), wizard.test_message.upper())
+        site = wizard.site_id.sudo()
+        days = self.env["matomo.reconciliation"].sudo()
+        self.assertEqual(days._get_kind_of_recorded(site, "ODOO-TEST-12", None), "test")
+        self.assertEqual(days._get_kind_of_recorded(site, "S1", None), "foreign")
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
+class TestConnectTills(MatomoPosCommon, ConnectCommon):
+    """A company with tills."""
+
+    def test_tills_get_a_site_of_their_own(self):
+        wizard = self.log_in()
+        self.assertEqual(wizard.till_source, "own")
+        wizard.site_choice_id = wizard.line_ids.filtered(lambda each: each.idsite == 2)
+        wizard = self.press(wizard, "action_connect")
+        shop, tills = wizard.site_id.sudo(), wizard.till_site_id.sudo()
+        self.assertEqual((shop.idsite, tills.idsite), (2, 4))
+        self.assertEqual(shop._get__token(), tills._get__token())
+        configs = self.env["pos.config"].sudo()
+        configs = configs.search([("company_id", "=", self.company.id)])
+        self.assertTrue(configs)
+        self.assertEqual(configs.matomo_site_id, tills)
+        [name] = set(self.matomo.logins) - {"boss"}
+        self.assertEqual(self.matomo.logins[name].access, {"2", "4"})
