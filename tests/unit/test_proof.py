@@ -3,8 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-
-from tools.proof import ProofFacts, find_stage
+from matomo_order_tracking.tools.proof import ProofFacts, find_stage
 
 NOW = datetime(2026, 3, 3, 10)
 AGO = NOW - timedelta(seconds=5)

@@ -3,10 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from matomo_api import setup
-from matomo_api.errors import MatomoError, Misconfigured, ReportRefused, ServerTrouble
-from matomo_api.setup import NewSite, NewUser, Offer, OfferedSite
+from matomo_order_tracking.matomo_api import setup
+from matomo_order_tracking.matomo_api.errors import (
+    MatomoError,
+    Misconfigured,
+    ReportRefused,
+    ServerTrouble,
+)
+from matomo_order_tracking.matomo_api.setup import NewSite, NewUser, Offer, OfferedSite
 
 TOKEN = "0123456789abcdef" * 2
 PASSWORD = "correct horse"
