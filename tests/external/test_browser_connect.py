@@ -188,7 +188,7 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
             hand.page.wait_for_selector(f"{DIALOG} >> text={name} is in Matomo")
             self.take_picture(hand, f"5-proven-{width}")
             hand.press("action_done")
-            hand.page.wait_for_selector(".o_form_view [name='idsite']")
+            hand.page.wait_for_selector(".o_form_view [name='check_ids']")
         print(f"{hand.clicks} clicks, {hand.fields} fields at {width}")
         self.assertLessEqual(hand.clicks, MAX_CLICKS)
         self.assertLessEqual(hand.fields, MAX_FIELDS)
