@@ -38,11 +38,7 @@
         "static/description/matomo.png",
     ],
     "assets": {
-        "web.assets_backend": [
-            "matomo_order_tracking/static/src/backend/**/*",
-            "matomo_order_tracking/static/src/js/optional_integer_field.js",
-            "matomo_order_tracking/static/src/connect/**/*",
-        ],
+        "web.assets_backend": ["matomo_order_tracking/static/src/backend/**/*"],
         "web.assets_tests": ["matomo_order_tracking/static/tests/tours/**/*"],
     },
     "application": True,
