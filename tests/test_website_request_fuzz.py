@@ -95,6 +95,7 @@ class TestFuzz(ShopperCommon):
     def test_cookies_and_headers(self, cookies, headers):
         with MockRequest(self.env, website=self.website, cookies=cookies) as request:
             request.httprequest.headers = SimpleNamespace(get=headers.get)
+            request.httprequest.url = "https://shop.example.com/shop/cart"
             http_request = self.env["ir.http"]._get_matomo_http_request(self.env)
             policy = self.site.sudo()._get_shopper_policy()
             consent = read_consent(http_request, policy)

@@ -214,7 +214,7 @@ class TestRealDoctor(RealDoctorCommon):
 
     def test_a_wrong_token(self):
         wrong = self.token("0" * 32)
-        self.assertWrong(wrong, "token", "bad", "the token is wrong")
+        self.assertWrong(wrong, "token", "bad", "does not know the token")
 
     def test_a_token_without_write_access(self):
         self.assertWrong(self.access("view"), "token", "bad", "no write access")

@@ -80,7 +80,7 @@ sent = sell()
 run("ir_cron_send")
 assert sent.matomo_state == "sent", sent.matomo_reason
 # One of the faults is silence.
-site.order_timeout = 1
+site.order_timeout = 3
 for fault in %(faults)r:
     site.url = "%(url)s" + fault + "/"
     env.flush_all()

@@ -18,6 +18,8 @@ export class MatomoConnectController extends FormController {
 
     /** Saving empties these fields, also if the button is refused and pressed again. */
     async beforeExecuteActionButton(clickParams) {
+        // What was entered last is not in the record yet.
+        await this.model.root.isDirty();
         for (const [field, key] of Object.entries(SECRETS)) {
             const value = this.model.root.data[field];
             if (value) {

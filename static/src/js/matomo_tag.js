@@ -70,8 +70,6 @@
     ]);
     // What matomo.js tells of a browser's plugins, and of its screen.
     const FLAGS = ["pdf", "qt", "realp", "wma", "fla", "java", "ag", "cookie", "res"];
-    // For so long a consent manager may load (milliseconds).
-    const PATIENCE = 10000;
     const settings = document.currentScript.dataset;
     const parameters = new Set((settings.parameters || "").split(" ").filter(Boolean));
     // Calls a method of our tracker, once there is one: name, values.
@@ -311,29 +309,30 @@
      *
      * It does not know this tag. It pushes its answer into the queue of matomo.js on each
      * page, as Matomo's guides for consent managers say, or has matomo.js remember it. A
-     * visitor ID is no answer: it stays when a shopper withdraws, and another Matomo of
-     * the domain may have set it.
+     * visitor ID means that it has let the tag run before.
      */
     function followManager() {
         const isRemembered =
             !hasCookie("mtm_consent_removed") &&
-            (hasCookie("mtm_consent") || hasCookie("mtm_cookie_consent"));
-        const answer = watchQueue() ?? (isRemembered || undefined);
-        if (answer === undefined) {
-            setTimeout(endCookies, PATIENCE);
-        } else {
-            (answer ? start : stop)();
+            (hasCookie("mtm_consent") ||
+                hasCookie("mtm_cookie_consent") ||
+                hasCookie(`[\\w-]*id\\.${settings.site}\\.[0-9a-f]+`));
+        const answer = watchQueue();
+        if (answer ?? isRemembered) {
+            start();
+        } else if (answer === false) {
+            stop();
         }
     }
 
     /**
-     * End the cookies of an earlier yes that a consent manager no longer gives.
+     * End the cookies of an earlier yes, once a consent manager says no.
      *
      * Orders take the visitor ID for a yes. Only the cookies of this host are ended, as
      * matomo.js sets them for this tag, and none that another tag uses on this page.
      */
     function endCookies() {
-        if (call || isTracked()) {
+        if (isTracked()) {
             return;
         }
         const name = new RegExp(`^_pk_(id|ref|ses)\\.${settings.site}\\.[0-9a-f]+$`);

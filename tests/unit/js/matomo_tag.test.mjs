@@ -297,39 +297,9 @@ describe("a consent manager", () => {
         assert.equal(page.told("trackPageView").length, 1);
     });
 
-    it("is not the cookie that an earlier yes has left", () => {
-        const page = prepare({cookie: `a=b; ${ID}; _pk_ses.1.1fff=1`, settings}).run();
-        assert.deepEqual(page.scripts, []);
-        assert.ok(page.document.cookie.includes("_pk_id"));
-        page.wait();
-        assert.equal(page.document.cookie, "a=b");
-    });
-
-    it("may come late, and the visitor stays the same", () => {
-        const page = prepare({cookie: ID, settings}).run();
-        page.window._paq.push(["setConsentGiven"]);
-        page.wait();
-        page.loadMatomo();
-        assert.ok(page.document.cookie.includes("_pk_id"));
-        assert.equal(page.told("trackPageView").length, 1);
-    });
-
     it("ends the cookies on the page on which it says no", () => {
         const queue = [["forgetConsentGiven"]];
         assert.equal(prepare({cookie: ID, queue, settings}).run().document.cookie, "");
-        const page = prepare({cookie: ID, settings}).run();
-        page.window._paq.push(["forgetConsentGiven"]);
-        assert.equal(page.document.cookie, "");
-    });
-
-    it("may have a tag of its own, whose cookies stay", () => {
-        const page = prepare({cookie: ID, settings}).run();
-        page.window._paq.push(
-            ["setTrackerUrl", "https://matomo.example.com/matomo.php"],
-            ["setSiteId", "1"]
-        );
-        page.wait();
-        assert.equal(page.document.cookie, ID);
     });
 
     it("cannot allow what the browser forbids", () => {

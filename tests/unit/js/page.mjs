@@ -50,7 +50,6 @@ class Page {
         this.fetched = [];
         this.listeners = {};
         this.scripts = [];
-        this.timers = [];
         this.document = {
             addEventListener: (name, listener) => {
                 (this.listeners[name] ??= []).push(listener);
@@ -74,7 +73,6 @@ class Page {
             fetch: async (...request) => this.fetched.push(request),
             location,
             navigator,
-            setTimeout: (then) => this.timers.push(then),
         };
         this.window.window = this.window;
         if (queue) {
@@ -97,11 +95,6 @@ class Page {
                     : cookies.set(name, value);
             },
         });
-    }
-
-    /** Let the time pass for which the tag waits. */
-    wait() {
-        this.timers.splice(0).forEach((then) => then());
     }
 
     /** Run the tag. Return the page. */
