@@ -377,7 +377,7 @@ class MatomoConnect(models.TransientModel):
         host = urlsplit(websites[:1].get_base_url()).netloc
         likely = choose_site(offer.sites, host)
         lines = [
-            {**asdict(site), "sequence": 0 if site == likely else 1}
+            {**asdict(site), "sequence": 0 if site == likely else 3}
             for site in offer.sites
             if site.access != "view"
         ]

@@ -9,7 +9,8 @@ class MatomoConnectSite(models.TransientModel):
 
     _name = "matomo.connect.site"
     _description = "Matomo Site to Choose"
-    _order = "sequence, id"
+    # The likely one, what may be made, then all others.
+    _order = "sequence, name, id"
 
     connect_id = fields.Many2one("matomo.connect", required=True, ondelete="cascade")
     sequence = fields.Integer()
