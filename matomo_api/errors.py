@@ -44,7 +44,7 @@ KINDS = {
     "no_write_access": "The token may read site id {idsite}, and not write to it.",
     "secure_only": "The token may administrate site id {idsite}, and not record for "
     "it: it is a superuser's, and only allows secure requests.",
-    "site_hidden": "The token may not see site id {idsite}, or there is none.",
+    "site_hidden": "The token may not see site id {idsite}, or there is no such site.",
     "currency_inactive": "The currency of the site, {currency}, is not active in Odoo.",
     # Matomo's reporting API.
     "report_refused": "Matomo answered a report with an error: {answer}",
