@@ -9,7 +9,7 @@ from itertools import islice
 
 from .client import Client
 from .errors import ServerTrouble
-from .reading import segment_values
+from .reading import read_flag, segment_values
 
 # So many conditions are asked for at once.
 CONDITIONS = 20
@@ -32,8 +32,7 @@ def delete_visits(
     :raise ServerTrouble: Matomo shows no visits at all, or does not come to an end
     :raise Unreachable: no answer
     """
-    enabled = client.call_api("Live.isVisitorProfileEnabled", idSite=str(idsite))
-    if not (isinstance(enabled, Mapping) and enabled.get("value") in (True, 1, "1")):
+    if not read_flag(client, "Live.isVisitorProfileEnabled", idSite=str(idsite)):
         raise ServerTrouble("no_visits_log")
     conditions = iter(
         [

@@ -100,7 +100,7 @@ class _Questions:
         self._is_silent = False
 
     def ask(self, question: Callable, *args, default=None):
-        """Return the answer, or ``default``; ``error`` is why there is none."""
+        """Return the answer, or ``default``; ``error`` is why it is missing."""
         self.error = None
         if self._is_silent:
             return default

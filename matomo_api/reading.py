@@ -133,7 +133,7 @@ def may_read(client: Client, idsite: int) -> bool:
 def read_idsites(client: Client, access: str = "AtLeastView") -> set[str]:
     """Return the IDs of the sites that the token may read.
 
-    :param access: ``AtLeastView`` or ``Admin``: what it may do there
+    :param access: ``AtLeastView``, ``Write`` or ``Admin``: what it may do there
     :raise MatomoError: see :class:`Client`
     """
     idsites = client.call_api(
@@ -429,6 +429,18 @@ def read_site_urls(client: Client, idsite: int) -> tuple[str, ...]:
     return tuple(filter(None, map(_address, urls)))
 
 
+def read_flag(
+    client: Client, method: str, default: bool = False, **parameters: str
+) -> bool:
+    """Return a switch that Matomo tells, or ``default`` if it tells no value.
+
+    :raise MatomoError: see :class:`Client`
+    """
+    answer = client.call_api(method, **parameters)
+    value = answer.get("value") if isinstance(answer, Mapping) else None
+    return default if value is None else value in (True, 1, "1")
+
+
 def is_plugin_active(client: Client, name: str) -> bool:
     """Return whether a plugin of Matomo is switched on.
 
@@ -546,7 +558,7 @@ def _text(value) -> str:
 
 
 def _address(value) -> str:
-    """Return an address of the web, "" if it is none."""
+    """Return an address of the web, "" if the value is no such address."""
     text = _text(value).strip()
     return text if _ADDRESS.fullmatch(text) else ""
 

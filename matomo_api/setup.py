@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from .client import Client
 from .errors import MatomoError, Misconfigured, ReportRefused, ServerTrouble
+from .reading import read_flag, read_idsites
 from .texts import clean_text
 
 MAX_LOGIN_LENGTH = 90
@@ -178,12 +179,12 @@ def read_offer(client: Client, login: str = "") -> Offer:
     :raise MatomoError: see ``Client.call_api``
     """
     try:
-        is_superuser = _read_flag(client, "UsersManager.hasSuperUserAccess")
+        is_superuser = read_flag(client, "UsersManager.hasSuperUserAccess")
         rows = client.call_api(
             "SitesManager.getSitesWithAtLeastViewAccess", filter_limit="-1"
         )
-        admin = _read_numbers(client, "SitesManager.getSitesIdWithAdminAccess")
-        write = _read_numbers(client, "SitesManager.getSitesIdWithWriteAccess")
+        admin = read_idsites(client, "Admin")
+        write = read_idsites(client, "Write")
     except ReportRefused as error:
         raise _explain(error, is_of_token=True) from None
     if not isinstance(rows, list):
@@ -197,7 +198,7 @@ def read_offer(client: Client, login: str = "") -> Offer:
         tuple(sites),
         is_superuser,
         _read_email(client, login),
-        _read_flag(
+        read_flag(
             client, "API.isPluginActivated", default=True, pluginName="Ecommerce"
         ),
     )
@@ -216,10 +217,10 @@ def _read_site(row, admin, write, is_superuser) -> OfferedSite | None:
     }
     if not _CURRENCY.fullmatch(texts["currency"]):
         texts["currency"] = ""
-    if is_superuser or idsite in admin:
+    if is_superuser or str(idsite) in admin:
         access = "admin"
     else:
-        access = "write" if idsite in write else "view"
+        access = "write" if str(idsite) in write else "view"
     return OfferedSite(
         idsite=idsite,
         is_ecommerce=str(row.get("ecommerce")) == "1",
@@ -229,24 +230,11 @@ def _read_site(row, admin, write, is_superuser) -> OfferedSite | None:
 
 
 def _read_number(value) -> int:
-    """Return the number of a site, 0 if it is none."""
+    """Return the number of a site, 0 if the value is no number of a site."""
     text = str(value) if isinstance(value, (int, str)) else ""
     if not text.isascii() or not text.isdigit() or len(text) > 10:
         return 0
     return int(text) if int(text) <= MAX_IDSITE else 0
-
-
-def _read_numbers(client, method) -> set[int]:
-    answer = client.call_api(method, filter_limit="-1")
-    if not isinstance(answer, list):
-        raise ServerTrouble("not_a_report")
-    return {number for value in answer if (number := _read_number(value))}
-
-
-def _read_flag(client, method, default=False, **parameters) -> bool:
-    answer = client.call_api(method, **parameters)
-    value = answer.get("value") if isinstance(answer, Mapping) else None
-    return default if value is None else value in (True, 1, "1")
 
 
 def _read_email(client, login) -> str:

@@ -900,19 +900,18 @@ class MatomoSite(models.Model):
         """
         self.ensure_one()
         # sudo: whoever sets up a website need not see the log, nor other websites.
-        env = self.with_context(active_test=False).sudo().env
+        site = self.with_context(active_test=False).sudo()
+        mine = [("site_id", "=", site.id)]
         logs = ("matomo.request", "matomo.cart.update", "matomo.reconciliation")
-        if any(env[name].search_count([("site_id", "=", self.id)], 1) for name in logs):
+        if any(site.env[name].search_count(mine, limit=1) for name in logs):
             return False
-        mine = Domain("matomo_site_id", "=", self.id)
-        holders = [
-            *env["res.company"].search(mine),
-            *env["website"].search(mine),
-            *env["pos.config"].search(
-                mine & Domain("matomo_follows_website", "=", False)
-            ),
-        ]
-        return all(each == holder for each in holders)
+        return all(
+            each == holder
+            for name in HOLDERS
+            for each in site._get_holders(name)
+            # A till that follows its website has no site of its own.
+            if name != "pos.config" or not each.matomo_follows_website
+        )
 
     def _get_form_action(self):
         """Return the action that opens this site."""
