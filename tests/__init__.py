@@ -17,6 +17,7 @@ from . import (
     test_matomo_order_mixin_reports,
     test_matomo_order_mixin_verdict,
     test_matomo_order_mixin_visit,
+    test_matomo_overview,
     test_matomo_reconciliation,
     test_matomo_request_crons,
     test_matomo_request_isolation,
@@ -79,6 +80,7 @@ if find_spec("pymysql") and find_spec("playwright"):
     from .external import (
         test_browser_connect,
         test_browser_erasure,
+        test_browser_overview,
         test_browser_policies,
         test_browser_scripts,
         test_browser_settings,

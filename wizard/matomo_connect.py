@@ -160,7 +160,7 @@ class MatomoConnect(models.TransientModel):
         may_connect = self.env.user.has_group(MANAGER_GROUP) and self.env.is_system()
         if may_connect and not self.env["matomo.site"].search_count([], limit=1):
             return self.action_open()
-        name = "matomo_order_tracking.matomo_request_action"
+        name = "matomo_order_tracking.matomo_overview_action"
         return self.env["ir.actions.act_window"]._for_xml_id(name)
 
     @api.model
