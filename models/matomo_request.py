@@ -407,6 +407,8 @@ class MatomoRequest(models.Model):
     _checkout_index = models.Index(
         "(site_id, checkout_date) WHERE checkout_date IS NOT NULL"
     )
+    # The Overview's query: how many orders of a site's last days are in each state.
+    _overview_index = models.Index("(site_id, order_date, state) WHERE kind = 'order'")
     # All refunds of an order.
     _refunded_index = models.Index("(refunded_id) WHERE kind = 'refund'")
     # The last orders of a site that were seen in a visit.
