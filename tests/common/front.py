@@ -23,19 +23,22 @@ OWN_HEADERS = ("date", "content-length", "transfer-encoding", "connection")
 
 
 @contextmanager
-def front(url, *, days=90, clock=0, changed=(b"", b"")):
+def front(url, *, days=90, clock=0, changed=(b"", b""), refused=None):
     """Serve a Matomo with TLS until the block ends.
 
     :param url: the address of Matomo, without TLS
     :param days: until the certificate ends
     :param clock: seconds by which the front's clock is ahead
     :param changed: what is replaced in the answers, and by what
+    :param refused: what a firewall refuses in a body; None: nothing
     :return: its address, and the path of its certificate
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "front.pem")
         path.write_bytes(make_certificate(days))
-        server = ThreadingHTTPServer((HOST, 0), make_handler(url, clock, changed))
+        server = ThreadingHTTPServer(
+            (HOST, 0), make_handler(url, clock, changed, refused)
+        )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -71,13 +74,16 @@ def make_certificate(days):
     return key.private_bytes(pem, *plain) + certificate.public_bytes(pem)
 
 
-def make_handler(url, clock, changed):
-    """Return a request handler that passes all on to Matomo."""
+def make_handler(url, clock, changed, refused):
+    """Return a request handler that passes on to Matomo what it does not refuse."""
     target = urlsplit(url).netloc
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if refused and refused in body:
+                self.send_error(403)
+                return
             headers = {**dict(self.headers), "Host": target}
             connection = http.client.HTTPConnection(target, timeout=60)
             connection.request("POST", self.path, body, headers)

@@ -6,11 +6,12 @@ import os
 import struct
 import time
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 
-from odoo.tests import tagged
+from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from ..common import MODULE
+from ..common import LOGGER, MODULE
 from ..common.browser import BrowserCase
 from ..common.real_matomo import RealMatomo
 from ..common.shop import CheckoutCommon
@@ -132,17 +133,17 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
         hand.fill("matomo_password", password or self.real.info["superuser_password"])
         hand.press("action_log_in")
 
-    def choose(self, hand):
-        """Choose the site of this test by its name."""
-        page = hand.page
+    def choose(self, hand, field="site_choice_id", name=None):
+        """Choose a site by its name: the one of this test, or another."""
+        page, name = hand.page, name or self.name
         page.wait_for_selector(f"{DIALOG} button[name='action_connect']:visible")
-        hand.click(f"{DIALOG} [name='site_choice_id'] input")
+        hand.click(f"{DIALOG} [name='{field}'] input")
         if page.viewport_size["width"] < 700:
             # On a telephone Odoo shows what can be chosen in a dialog.
-            hand.click(f".o_kanban_record:has-text('{self.name} ')")
+            hand.click(f".o_kanban_record:has-text('{name} ')")
             return
-        page.fill(f"{DIALOG} [name='site_choice_id'] input", self.name)
-        hand.click(f".o-autocomplete--dropdown-item:has-text('{self.name} ')")
+        page.fill(f"{DIALOG} [name='{field}'] input", name)
+        hand.click(f".o-autocomplete--dropdown-item:has-text('{name} ')")
 
     def run_in(self, page, name):
         """Run a scheduled action, as Odoo's scheduler does while the page waits."""
@@ -203,6 +204,80 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
 
     def test_on_a_telephone(self):
         self.connect_and_prove(390)
+
+    # === OTHER WAYS === #
+
+    def test_tills_on_a_site_of_their_own(self):
+        till = (
+            self.env["pos.config"]
+            .sudo()
+            .create({"name": "Bakery", "company_id": self.company.id})
+        )
+        tills = RealMatomo(currency=self.company.currency_id.name)
+        name = f"B Tills {tills.idsite}"
+        self.real.call(
+            "SitesManager.updateSite", idSite=str(tills.idsite), siteName=name
+        )
+        with self.start() as hand:
+            self.log_in(hand)
+            self.choose(hand)
+            self.choose(hand, "till_choice_id", name)
+            self.take_picture(hand, "8-tills")
+            hand.press("action_connect")
+            hand.page.wait_for_selector(f"{DIALOG} button[name='action_prove']:visible")
+        site, till_site = self.website.sudo().matomo_site_id, till.sudo().matomo_site_id
+        self.assertEqual(site.idsite, self.real.idsite)
+        self.assertEqual(till_site.idsite, tills.idsite)
+        # One user in Matomo has access to both.
+        for each in (site, till_site):
+            self.assertEqual(each._test_connection()["type"], "success")
+
+    def connect_without_orders(self, hand):
+        self.log_in(hand)
+        self.choose(hand)
+        hand.press("action_connect")
+        hand.page.wait_for_selector(f"{DIALOG} [name='wants_test_order']:visible")
+
+    def test_the_first_sale_is_told(self):
+        self.cancel(self.order)
+        with self.start() as hand:
+            self.connect_without_orders(hand)
+            self.assertIn("first", hand.page.inner_text(f"{DIALOG} [name='proof']"))
+            self.take_picture(hand, "9-no-order")
+            hand.press("action_done")
+            hand.page.wait_for_selector(".o_form_view [name='check_ids']")
+        site = self.website.sudo().matomo_site_id
+        order = self.confirm(self.make_order(website_id=self.website.id))
+        self.run_sender()
+        self.assertNotIn(order.name, "".join(site.message_ids.mapped("body")))
+        self.run_verifier()
+        told = site.message_ids.filtered(lambda each: order.name in each.body)
+        self.assertIn("The first order is in Matomo", told.body)
+        manager = self.env["res.users"].search([("login", "=", ADMIN)])
+        self.assertIn(manager.partner_id, told.sudo().notified_partner_ids)
+
+    def test_a_test_order(self):
+        self.cancel(self.order)
+        with self.start() as hand:
+            self.connect_without_orders(hand)
+            self.assertFalse(hand.page.is_visible("button[name='action_send_test']"))
+            hand.click(f"{DIALOG} [name='wants_test_order'] input")
+            hand.press("action_send_test")
+            hand.page.wait_for_selector(f"{DIALOG} >> text=The test order ODOO-TEST-")
+            self.take_picture(hand, "10-test-order")
+            hand.press("action_done")
+            hand.page.wait_for_selector(".o_form_view [name='check_ids']")
+        [ref] = self.real.orders()
+        self.assertTrue(ref.startswith("ODOO-TEST-"))
+        # Tomorrow the Daily Comparison knows whose it is.
+        with freeze_time(datetime.now() + timedelta(days=1)), mute_logger(LOGGER):
+            self.run_cron("ir_cron_sweep")
+        site = self.website.sudo().matomo_site_id
+        days = self.env["matomo.reconciliation"].sudo()
+        day = days.search([("site_id", "=", site.id)], limit=1)
+        self.assertEqual((day.matomo_order_count, day.state), (1, "explained"))
+        self.assertIn("Test orders", day.explanation)
+        self.assertIn(ref, day.explanation)
 
     # === REFUSALS === #
 

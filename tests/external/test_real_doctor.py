@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
@@ -99,6 +99,15 @@ class RealDoctorCommon(RealOrdersCommon):
             if is_there:
                 folder.mkdir()
 
+    def without_visits_log(self):
+        """Switch the visits log of the site off until the block ends."""
+
+        def settings(value):
+            prefix = "settingValues[Live][0]"
+            return {f"{prefix}[name]": "disable_visitor_log", f"{prefix}[value]": value}
+
+        return self.changed(settings("1"), settings("0"))
+
     def run_console(self, *arguments):
         done = subprocess.run(
             [*self.real.info["console"], *arguments], capture_output=True, text=True
@@ -132,6 +141,25 @@ class RealDoctorCommon(RealOrdersCommon):
                 }
             )
         )
+
+    def track_elsewhere(self, ref, **values):
+        """Send an order of yesterday as another shop does, or with other values."""
+        answer = requests.post(
+            f"{self.real.url}matomo.php",
+            data={
+                "idsite": self.real.idsite,
+                "rec": 1,
+                "idgoal": 0,
+                "ec_id": ref,
+                "revenue": 12,
+                "cdt": str(yesterday()),
+                "cip": "203.0.113.77",
+                "token_auth": self.real.token,
+                **values,
+            },
+            timeout=60,
+        )
+        self.assertEqual(answer.status_code, 200)
 
     # === THE DOCTOR === #
 
@@ -370,11 +398,7 @@ class TestRealDoctor(RealDoctorCommon):
         self.assertWrong(wrong, "spam_prevention", "look", "TrackingSpamPrevention")
 
     def test_visits_log(self):
-        def settings(value):
-            prefix = "settingValues[Live][0]"
-            return {f"{prefix}[name]": "disable_visitor_log", f"{prefix}[value]": value}
-
-        wrong = self.changed(settings("1"), settings("0"))
+        wrong = self.without_visits_log()
         self.assertWrong(wrong, "visits_log", "look", "switched off")
 
     @mute_logger(LOGGER)
@@ -413,24 +437,6 @@ class TestRealDoctor(RealDoctorCommon):
         self.assertFound("selling_tag", "bad", "Shop")
         website.custom_code_footer = False
         self.assertFound("selling_tag", "good")
-
-    def track_elsewhere(self, ref):
-        """Send an order of yesterday as another shop does."""
-        answer = requests.post(
-            f"{self.real.url}matomo.php",
-            data={
-                "idsite": self.real.idsite,
-                "rec": 1,
-                "idgoal": 0,
-                "ec_id": ref,
-                "revenue": 12,
-                "cdt": str(yesterday()),
-                "cip": "203.0.113.77",
-                "token_auth": self.real.token,
-            },
-            timeout=60,
-        )
-        self.assertEqual(answer.status_code, 200)
 
     def test_orders_from_elsewhere(self):
         self.site.sudo().date_start = yesterday().date() - timedelta(days=2)
@@ -547,6 +553,46 @@ class TestRealOrdersInTrouble(RealDoctorCommon):
                 }
             )
         self.assertWatched("addresses", "look", "20 visitors")
+
+    @mute_logger(LOGGER)
+    def test_a_tag_that_sends_orders(self):
+        website = self.make_website()
+        order = self.confirm_many("TAG-1", website_id=website.id)
+        order.date_order = datetime.now()
+        # A tag knows neither a token nor taxes.
+        self.track_elsewhere("TAG-1", revenue=100, cdt="", cip="", token_auth="")
+        self.run_sender()
+        self.run_verifier()
+        self.assertStates(order, "different")
+        self.assertWatched("tag", "bad", "1 of 1 web shop orders")
+
+    @mute_logger(LOGGER)
+    def test_a_firewall_that_refuses_an_order(self):
+        with self.fronted(refused=b"REFUSED-1"):
+            order = self.confirm_many("REFUSED-1")
+            for hours in range(4):
+                with self.later(hours=hours):
+                    self.run_sender()
+            self.assertStates(order, "pending")
+            with self.later(hours=4):
+                self.assertWatched("refused", "bad")
+        with self.later(hours=12):
+            self.run_sender()
+            self.assertAllThereOnce(order)
+            self.watch()
+            self.assertFalse(self.get_check("refused"))
+
+    @mute_logger(LOGGER)
+    def test_a_day_that_nobody_can_explain(self):
+        self.site.sudo().date_start = yesterday().date() - timedelta(days=2)
+        self.track_elsewhere("NOBODY-1")
+        # Without it nobody can see whose orders Matomo has.
+        with self.without_visits_log():
+            self.run_cron("ir_cron_sweep")
+        self.assertWatched("different", "look")
+        self.run_cron("ir_cron_sweep")
+        self.watch()
+        self.assertEqual(self.get_level("different"), "good")
 
     @mute_logger(LOGGER)
     def test_an_outage_and_its_end(self):
