@@ -400,7 +400,7 @@ class MatomoOrderMixin(models.AbstractModel):
         )
         for order in orders - new:
             request = existing[order.id]
-            if request.state == "cancelled":
+            if request.state == "cancelled" and not request.is_left_out:
                 # Confirmed again after it was cancelled before it was sent.
                 verdict, _site = order._get_matomo_verdict()
                 request._update_state(

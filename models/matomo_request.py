@@ -53,7 +53,7 @@ from ..matomo_api.privacy import (
     withdraw_shopper,
 )
 from ..matomo_api.tracking import get_visitor_id, order_ref_key, tracking_url
-from ..outbox import schedule
+from ..outbox import actions, schedule
 from ..outbox.comparison import Comparison
 from ..outbox.facts import read_all_facts
 from ..outbox.kinds import describe_answer
@@ -61,6 +61,14 @@ from ..outbox.orders import get_secret_order_ref
 from ..outbox.sender import Sender
 from ..outbox.transactions import guarded
 from ..outbox.verifier import Verifier
+from ..tools.actions import (
+    ACCEPT,
+    ACTIONS,
+    CANCEL,
+    RETRY,
+    SEND_AS_OTHER,
+    get_possible,
+)
 from ..tools.sentences import (
     describe_difference,
     describe_failures,
@@ -288,6 +296,17 @@ class MatomoRequest(models.Model):
     next_check_date = fields.Datetime(
         readonly=True, help="When Matomo is asked for the order."
     )
+    # Equal to the date of the next attempt as long as a sender works on the request.
+    lease_date = fields.Datetime(readonly=True)
+    is_left_out = fields.Boolean(
+        string="Cancelled by a Person",
+        readonly=True,
+        help="It is not sent until somebody retries it, whatever becomes of the order.",
+    )
+    can_retry = fields.Boolean(compute="_compute_can")
+    can_cancel = fields.Boolean(compute="_compute_can")
+    can_send_as_other = fields.Boolean(compute="_compute_can")
+    can_accept = fields.Boolean(compute="_compute_can")
 
     # === FIELDS: WHAT WAS SENT, AND ANSWERED === #
 
@@ -507,9 +526,11 @@ class MatomoRequest(models.Model):
 
     def _get_recorded_revenue(self):
         """Return the revenue that Matomo has, in this request's currency."""
-        if self.state != "different":
-            return self._get_sent_revenue()
-        return Decimal(f"{self.recorded_revenue:.2f}")
+        if self.state == "different" or (
+            self.state == "elsewhere" and self.recorded_revenue
+        ):
+            return Decimal(f"{self.recorded_revenue:.2f}")
+        return self._get_sent_revenue()
 
     def _get_refunds_of(self, originals):
         """Return the requests that give something back of any of these orders.
@@ -554,30 +575,51 @@ class MatomoRequest(models.Model):
 
     # === ACTIONS === #
 
+    @api.depends("state", "kind", "next_attempt_date", "lease_date", "is_left_out")
+    def _compute_can(self):
+        for request in self:
+            possible = get_possible(actions.get_situation(request))
+            for action in ACTIONS:
+                request[f"can_{action}"] = action in possible
+
+    def action_retry(self):
+        """Try failed requests again, and those that wait for a later attempt, now."""
+        return self._act(RETRY)
+
+    def action_cancel(self):
+        """Do not send requests that wait or have failed."""
+        return self._act(CANCEL)
+
     def action_send_as_other(self):
         """Send an order under another ID, for a person who knows it is another sale."""
+        return self._act(SEND_AS_OTHER)
+
+    def action_accept(self):
+        """Send nothing of orders that Matomo has from another system."""
+        return self._act(ACCEPT)
+
+    def _act(self, action):
+        """Do what a user asks with the requests with which it is possible.
+
+        :return: an action that shows a notification with the answer
+        :raise AccessError: if the user may not act upon these requests
+        """
         self.check_access("read")
         if not self.env.user.has_group(USER_GROUP):
             raise AccessError(
-                self.env._("Only users of Matomo Order Tracking may send orders again.")
+                self.env._("Only users of Matomo Order Tracking may change the log.")
             )
-        # sudo: nobody may write the log; pressing the button is the one way.
-        for request in self.sudo().filtered(
-            lambda each: each.kind == "order" and each.state == "different"
-        ):
-            request._update_state(
-                "pending",
-                payload=False,
-                tracking_url=False,
-                reason=False,
-                is_told_by_tag=False,
-                unconfirmed_count=0,
-                next_attempt_date=False,
-                next_check_date=False,
-                **get_secret_order_ref(request),
-            )
-        self._wake_sender()
-        return True
+        # sudo: nobody may write the log; pressing a button is the one way.
+        message = actions.run(self.sudo(), action, self.env.user)
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "info",
+                "message": message,
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
 
     # === STATES === #
 
@@ -619,7 +661,8 @@ class MatomoRequest(models.Model):
 
         :param state: of these requests from now on
         """
-        orders = self.sale_order_id
+        # No till counts instead what a person keeps from Matomo.
+        orders = self.filtered(lambda each: not each.is_left_out).sale_order_id
         if state not in UNCOUNTED_STATES:
             if state != "failed":
                 return
@@ -687,6 +730,7 @@ class MatomoRequest(models.Model):
         self._update_state(
             "pending",
             next_attempt_date=until,
+            lease_date=until,
             attempt_count=self.attempt_count + 1,
             unconfirmed_count=self.unconfirmed_count + 1,
             look_up_first=self.look_up_first or self._may_count_twice(),
@@ -1474,6 +1518,7 @@ class MatomoRequest(models.Model):
         return (
             self.kind == "order"
             and self.state in ACCEPTED_STATES
+            and self.state != "elsewhere"
             and self.site_id.can_read
             and self.site_id._may_send()
             and self.site_id._has_raw_data(self.order_date)

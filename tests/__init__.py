@@ -18,6 +18,7 @@ from . import (
     test_matomo_order_mixin_verdict,
     test_matomo_order_mixin_visit,
     test_matomo_reconciliation,
+    test_matomo_request_actions,
     test_matomo_request_crons,
     test_matomo_request_isolation,
     test_matomo_request_lanes,
