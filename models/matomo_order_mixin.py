@@ -207,6 +207,8 @@ class MatomoOrderMixin(models.AbstractModel):
                 order.matomo_tracked_date = request.sent_date
                 order.matomo_order_ref = request.order_ref
                 order.matomo_reason = request.reason
+                if request and not request.reason:
+                    order.matomo_reason = request._get_waiting_reason()
                 if not request:
                     with caught(NOT_SHOWN, "matomo_reason", order):
                         order.matomo_reason = order._get_matomo_missing_reason()

@@ -22,6 +22,7 @@ from . import (
     test_matomo_request_crons,
     test_matomo_request_isolation,
     test_matomo_request_lanes,
+    test_matomo_request_list,
     test_matomo_request_order_ref,
     test_matomo_request_outcomes,
     test_matomo_request_privacy,
@@ -34,6 +35,7 @@ from . import (
     test_matomo_request_retention,
     test_matomo_request_retrack,
     test_matomo_request_schedule,
+    test_matomo_request_screen,
     test_matomo_request_send,
     test_matomo_site_alerts,
     test_matomo_site_connection,
@@ -80,6 +82,7 @@ if find_spec("pymysql") and find_spec("playwright"):
     from .external import (
         test_browser_connect,
         test_browser_erasure,
+        test_browser_log,
         test_browser_policies,
         test_browser_scripts,
         test_browser_settings,
