@@ -5,7 +5,7 @@ from contextlib import contextmanager, nullcontext
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from ..common import LOGGER, MODULE, VerdictsCommon, open_page
+from ..common import LOGGER, MODULE, VerdictsCommon
 from ..common.browser import BrowserCase
 
 PASSWORD = "mia-the-matomo-user"
@@ -20,6 +20,8 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        # The name belongs to the browser's session from here on.
+        cls.till_session, cls.session = cls.session, None
         cls.mia = cls.make_user("mia", f"{MODULE}.group_matomo_user")
         # OdooBot would open a window over the form of a telephone.
         cls.mia.sudo().write(
@@ -39,12 +41,9 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
 
     @contextmanager
     def open_log(self, **options):
+        session = self.authenticate(self.mia.login, PASSWORD)
         with mute_logger(LOGGER, BUNDLES), self.browse(**options) as page:
-            open_page(page, "/web/login")
-            page.fill("[name='login']", self.mia.login)
-            page.fill("[name='password']", PASSWORD)
-            page.click("form.oe_login_form button[type='submit']")
-            page.wait_for_selector(".o_main_navbar")
+            self.add_cookie("session_id", session.sid)
             page.goto(LOG)
             yield page
 
@@ -66,7 +65,7 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
             # A selection is retried: of what is verified, nothing.
             page.click(f"{ROW.format(self.verified.name)} .o_list_record_selector")
             page.click(f"{ROW.format(self.retried.name)} .o_list_record_selector")
-            page.click(".o_control_panel button:text-is('Retry')")
+            page.click(".o_control_panel button[name='action_retry']:visible")
             answer = page.wait_for_selector(".o_notification").inner_text()
             self.assertIn("1 of 2 are tried again now. 1 are verified already.", answer)
             page.wait_for_selector(
