@@ -38,6 +38,9 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
         self.run_sender()
         self.run_verifier()
         self.retried, self.cancelled = self.make_failed(), self.make_failed()
+        orders = self.verified, self.retried, self.cancelled
+        # Read beforehand: the browser's requests share the cursor of the test.
+        self.request_ids = {order: self.get_request(order).id for order in orders}
 
     @contextmanager
     def open_log(self, **options):
@@ -54,8 +57,7 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
         page.click(".o_searchview_dropdown_toggler")
 
     def open_form(self, page, order):
-        request = self.get_request(order)
-        page.goto(f"{LOG}/{request.id}")
+        page.goto(f"{LOG}/{self.request_ids[order]}")
         page.wait_for_selector(f".o_form_view h1 >> text={order.name}")
 
     def test_use_of_the_log(self):
