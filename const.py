@@ -12,20 +12,39 @@ STATES = [
     ("sent", "Sent"),
     ("verified", "Verified"),
     ("different", "Different in Matomo"),
+    # A person has said so: Odoo sends nothing, and does not look for it.
+    ("elsewhere", "From Another System"),
     ("failed", "Failed"),
     ("cancelled", "Cancelled"),
 ]
-# What Matomo has accepted.
-ACCEPTED_STATES = ("sent", "verified", "different")
+# What Matomo has.
+ACCEPTED_STATES = ("sent", "verified", "different", "elsewhere")
 # A sales order whose request is in one of these states counts nowhere.
 UNCOUNTED_STATES = ("excluded", "cancelled")
 ALLOWED_STATES = {
     "excluded": {"pending"},
-    "pending": {"excluded", "sent", "verified", "different", "failed", "cancelled"},
+    "pending": {
+        "excluded",
+        "sent",
+        "verified",
+        "different",
+        "elsewhere",
+        "failed",
+        "cancelled",
+    },
     "sent": {"pending", "verified", "different", "failed"},
     "verified": {"pending", "different", "failed"},
-    "different": {"pending", "verified", "failed"},
-    "failed": {"excluded", "pending", "sent", "verified", "different", "cancelled"},
+    "different": {"pending", "verified", "elsewhere", "failed"},
+    "elsewhere": {"pending"},
+    "failed": {
+        "excluded",
+        "pending",
+        "sent",
+        "verified",
+        "different",
+        "elsewhere",
+        "cancelled",
+    },
     "cancelled": {"excluded", "pending"},
 }
 # The metadata of the guide, as stored on the order.

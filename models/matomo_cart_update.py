@@ -95,8 +95,11 @@ class MatomoCartUpdate(models.Model):
         groups="matomo_order_tracking.group_matomo_user",
         help="What was sent, as a web address. The token is masked.",
     )
+    # Each update of a cart has all of it: a sum would count it many times.
     revenue = fields.Monetary(
-        readonly=True, help="The amount sent, in the currency of the Matomo site."
+        readonly=True,
+        aggregator=None,
+        help="The amount sent, in the currency of the Matomo site.",
     )
     currency_id = fields.Many2one("res.currency", readonly=True)
     sent_date = fields.Datetime(readonly=True)
@@ -116,6 +119,15 @@ class MatomoCartUpdate(models.Model):
         for update in self:
             # sudo: a shopper has no right to their own cart.
             update.partner_id = update.sudo().sale_order_id.partner_id
+
+    @api.model
+    def get_empty_list_help(self, help_message):
+        """Override: a filter that finds nothing is no empty log."""
+        if self.search_count([], limit=1):
+            help_message = self.env["ir.qweb"]._render(
+                "matomo_order_tracking.nothing_found"
+            )
+        return super().get_empty_list_help(help_message)
 
     # === ATTEMPTS === #
 

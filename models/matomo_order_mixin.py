@@ -207,6 +207,8 @@ class MatomoOrderMixin(models.AbstractModel):
                 order.matomo_tracked_date = request.sent_date
                 order.matomo_order_ref = request.order_ref
                 order.matomo_reason = request.reason
+                if request and not request.reason:
+                    order.matomo_reason = request._get_waiting_reason()
                 if not request:
                     with caught(NOT_SHOWN, "matomo_reason", order):
                         order.matomo_reason = order._get_matomo_missing_reason()
@@ -400,7 +402,7 @@ class MatomoOrderMixin(models.AbstractModel):
         )
         for order in orders - new:
             request = existing[order.id]
-            if request.state == "cancelled":
+            if request.state == "cancelled" and not request.is_left_out:
                 # Confirmed again after it was cancelled before it was sent.
                 verdict, _site = order._get_matomo_verdict()
                 request._update_state(

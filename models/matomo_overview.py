@@ -58,7 +58,7 @@ class MatomoOverview(models.Model):
         compute="_compute_orders",
         digits=(4, 1),
         aggregator=None,
-        help="How many of the orders of 30 days that belong into Matomo were found "
+        help="How many of the orders of 30 days that Odoo sends to Matomo were found "
         "there.",
     )
     waiting_count = fields.Integer(related="site_id.waiting_count")

@@ -299,7 +299,7 @@ class MatomoReconciliation(models.Model):
         return requests.filtered(
             lambda request: (
                 request.attempt_count
-                and request.state == "pending"
+                and (request.state == "pending" or request.is_left_out)
                 and order_ref_key(request.order_ref) in keys
             )
         )
@@ -317,8 +317,11 @@ class MatomoReconciliation(models.Model):
         accepted_ids = set(accepted._ids)
         for order, (request, revenue) in counted.items():
             if request.id not in accepted_ids:
-                is_accepted = request.state in ACCEPTED_STATES
-                kind = "moved" if is_accepted else request.state
+                kind = request.state
+                if kind in ACCEPTED_STATES:
+                    kind = "moved"
+                elif request.is_left_out:
+                    kind = "left_out"
                 name = order._get_matomo_order_name()
                 causes.append(Cause(kind, name, -1, -revenue))
                 continue
@@ -351,7 +354,8 @@ class MatomoReconciliation(models.Model):
         causes = []
         missing = accepted.browse()
         left = {order_ref_key(order.ref): order for order in recorded}
-        for request in accepted:
+        elsewhere = accepted.filtered(lambda request: request.state == "elsewhere")
+        for request in accepted - elsewhere:
             sent = request._get_recorded_revenue()
             ref = request.order_ref
             order = left.pop(order_ref_key(ref), None)
@@ -379,10 +383,42 @@ class MatomoReconciliation(models.Model):
             ]
         )
         known = {order_ref_key(request.order_ref): request for request in known}
+        for request in elsewhere:
+            causes += self._get_causes_of_elsewhere(request, left, known)
         for key, order in left.items():
             kind = self._get_kind_of_recorded(site, order.ref, known.get(key))
             causes.append(Cause(kind, order.ref, 1, order.revenue or Decimal(0)))
         return causes
+
+    @api.model
+    def _get_causes_of_elsewhere(self, request, left, known):
+        """Return the causes of an order that Matomo has from another system.
+
+        It may have another ID there: then its revenue tells which one it is.
+
+        :param left: ``{key: RecordedOrder}``, what no request has explained. The one
+            that is found is taken out
+        :param known: ``{key: request}``, those that Odoo has sent on another day
+        """
+        sent = request._get_recorded_revenue()
+        key = order_ref_key(request.order_ref)
+        if key not in left:
+            key = next(
+                (
+                    each
+                    for each, order in left.items()
+                    if each not in known
+                    and order.revenue is not None
+                    and abs(order.revenue - sent) <= _tolerance(sent)
+                ),
+                None,
+            )
+        if key is None:
+            return [Cause("elsewhere", request.order_ref, -1, -sent)]
+        revenue = left.pop(key).revenue
+        if revenue is None or abs(revenue - sent) <= _tolerance(sent):
+            return []
+        return [Cause("recorded", request.order_ref, 0, revenue - sent)]
 
     @api.model
     def _get_kind_of_recorded(self, site, ref, request):
@@ -449,6 +485,8 @@ class MatomoReconciliation(models.Model):
             "pending": env._("Waiting to be sent"),
             "failed": env._("Failed"),
             "cancelled": env._("Cancelled, and confirmed again"),
+            "left_out": env._("Not sent, because a person has cancelled it"),
+            "elsewhere": env._("Said to be from another system, and not found there"),
             "moved": env._("Sent for another day"),
             "gone": env._("In Matomo, and no longer counted in Odoo on this day"),
             "changed": env._("Changed in Odoo after they were sent"),

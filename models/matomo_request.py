@@ -2,12 +2,10 @@ import logging
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
-from secrets import token_hex
 
 from odoo import SUPERUSER_ID, api, fields, models
-from odoo.exceptions import AccessError
 from odoo.fields import Domain
-from odoo.tools import SQL, format_amount
+from odoo.tools import format_amount
 
 from ..const import (
     ACCEPTED_STATES,
@@ -45,15 +43,9 @@ from ..matomo_api.outcomes import (
 )
 from ..matomo_api.privacy import (
     ANONYMIZED,
-    anonymize_parameters,
-    anonymize_url,
-    shorten_url,
-    withdraw_everybody,
-    withdraw_salesperson,
-    withdraw_shopper,
 )
-from ..matomo_api.tracking import get_visitor_id, order_ref_key, tracking_url
-from ..outbox import schedule
+from ..matomo_api.tracking import order_ref_key
+from ..outbox import schedule, waking
 from ..outbox.comparison import Comparison
 from ..outbox.facts import read_all_facts
 from ..outbox.kinds import describe_answer
@@ -61,6 +53,7 @@ from ..outbox.orders import get_secret_order_ref
 from ..outbox.sender import Sender
 from ..outbox.transactions import guarded
 from ..outbox.verifier import Verifier
+from ..tools import attempts
 from ..tools.sentences import (
     describe_difference,
     describe_failures,
@@ -74,11 +67,6 @@ _logger = logging.getLogger(__name__)
 MODULE = "matomo_order_tracking"
 # Key of cr.precommit.data: {model name: ids of orders to be tracked}.
 SCHEDULED = "matomo_order_tracking.scheduled"
-# Key of cr.postcommit.data, which lasts as long as a transaction: {XML ids of
-# scheduled actions: the triggers that will run them}.
-WOKEN = "matomo_order_tracking.woken"
-# The scheduled actions that send; most shops need one.
-SENDER_LANES = ("ir_cron_send", "ir_cron_send_2", "ir_cron_send_3", "ir_cron_send_4")
 # What a request whose order was found in Matomo no longer has to wait for.
 NOTHING_LEFT = {
     "next_check_date": False,
@@ -106,6 +94,7 @@ class MatomoRequest(models.Model):
     """
 
     _name = "matomo.request"
+    _inherit = ["matomo.request.screen", "matomo.request.privacy"]
     _description = "Matomo Request"
     _order = "order_date desc, id desc"
     _rec_name = "order_ref"
@@ -196,9 +185,7 @@ class MatomoRequest(models.Model):
 
     # === FIELDS: THE VERDICT === #
 
-    state = fields.Selection(
-        STATES, required=True, default="pending", readonly=True, index=True
-    )
+    state = fields.Selection(STATES, required=True, default="pending", readonly=True)
     reason = fields.Text(
         readonly=True, help="Why the order is not in Matomo, in plain words."
     )
@@ -288,6 +275,13 @@ class MatomoRequest(models.Model):
     next_check_date = fields.Datetime(
         readonly=True, help="When Matomo is asked for the order."
     )
+    # Equal to the date of the next attempt as long as a sender works on the request.
+    lease_date = fields.Datetime(readonly=True)
+    is_left_out = fields.Boolean(
+        string="Cancelled by a Person",
+        readonly=True,
+        help="It is not sent until somebody retries it, whatever becomes of the order.",
+    )
 
     # === FIELDS: WHAT WAS SENT, AND ANSWERED === #
 
@@ -311,11 +305,15 @@ class MatomoRequest(models.Model):
         help="A GET address equal to what was sent, its token masked.",
     )
     revenue = fields.Monetary(
-        readonly=True, help="The amount sent, in the currency of the Matomo site."
+        string="Amount Sent",
+        readonly=True,
+        aggregator=None,
+        help="The amount sent, in the currency of the Matomo site.",
     )
     recorded_revenue = fields.Monetary(
         string="Revenue in Matomo",
         readonly=True,
+        aggregator=None,
         help="What Matomo has instead, in the currency of the Matomo site.",
     )
     currency_id = fields.Many2one("res.currency", readonly=True)
@@ -323,6 +321,7 @@ class MatomoRequest(models.Model):
         string="Revenue of the Order",
         currency_field="order_currency_id",
         readonly=True,
+        aggregator=None,
         help="The amount sent, in the currency of the order.",
     )
     order_currency_id = fields.Many2one(
@@ -343,34 +342,45 @@ class MatomoRequest(models.Model):
     )
     answer_status = fields.Integer(string="HTTP Status", readonly=True, aggregator=None)
     answer_text = fields.Text(string="Answer", readonly=True, prefetch=False)
+    attempts = fields.Json(
+        string="Last Attempts",
+        readonly=True,
+        help="What became of the last attempts, see tools/attempts.py.",
+    )
 
-    # === FIELDS: PRIVACY === #
+    # === FIELDS: THE LOG === #
 
-    is_anonymized = fields.Boolean(
-        string="Personal Data Deleted",
-        readonly=True,
-        default=False,
-        help="IP address, browser, visitor and campaign were taken out of what was "
-        "sent.",
+    order_name = fields.Char(
+        string="Order", compute="_compute_order_name", search="_search_order_name"
     )
-    is_refused = fields.Boolean(
-        string="Shopper Refused",
-        readonly=True,
-        default=False,
-        help="The shopper of an order that Matomo does not have refused. It is noted "
-        "here when their answer is deleted: no retrack may send the order.",
+    # A refund gives back: in every sum it counts as negative.
+    signed_revenue = fields.Monetary(
+        string="Revenue",
+        compute="_compute_signed_revenue",
+        aggregator="sum",
+        help="The amount sent, in the currency of the Matomo site. What a refund gives "
+        "back is negative.",
     )
-    to_anonymize = fields.Boolean(
-        readonly=True,
-        default=False,
-        help="Personal data are deleted as soon as the request does not need them.",
+    needs_attention = fields.Boolean(
+        compute="_compute_needs_attention", search="_search_needs_attention"
     )
-    is_salesperson_deleted = fields.Boolean(
-        string="Salesperson Deleted",
-        readonly=True,
-        default=False,
-        help="If the row is sent again, it is sent without the salesperson.",
+    waiting_reason = fields.Char(string="Waits", compute="_compute_waiting_reason")
+    explanation = fields.Char(string="Reason to Show", compute="_compute_explanation")
+    sent_html = fields.Html(
+        string="What Was Sent",
+        compute="_compute_sent_html",
+        sanitize=False,
+        groups=USER_GROUP,
     )
+    attempts_html = fields.Html(
+        string="Every Attempt", compute="_compute_attempts_html", sanitize=False
+    )
+    refund_count = fields.Integer(compute="_compute_refund_count")
+    can_open_order = fields.Boolean(compute="_compute_can_open_order")
+    can_retry = fields.Boolean(compute="_compute_can")
+    can_cancel = fields.Boolean(compute="_compute_can")
+    can_send_as_other = fields.Boolean(compute="_compute_can")
+    can_accept = fields.Boolean(compute="_compute_can")
 
     # === INDEXES AND CONSTRAINTS === #
 
@@ -395,6 +405,9 @@ class MatomoRequest(models.Model):
         "CHECK(num_nonnulls(sale_order_id, pos_order_id) <= 1)",
         "A Matomo request is about exactly one order.",
     )
+    # The log's queries: its first page, of all states, and of one or some of them.
+    _date_index = models.Index("(order_date DESC, id DESC)")
+    _state_index = models.Index("(state, order_date DESC, id DESC)")
     # The sender's query: the requests of a site that are due, in order of sale time.
     _due_index = models.Index(
         "(site_id, is_backfill, order_date, id) WHERE state = 'pending'"
@@ -509,9 +522,11 @@ class MatomoRequest(models.Model):
 
     def _get_recorded_revenue(self):
         """Return the revenue that Matomo has, in this request's currency."""
-        if self.state != "different":
-            return self._get_sent_revenue()
-        return Decimal(f"{self.recorded_revenue:.2f}")
+        if self.state == "different" or (
+            self.state == "elsewhere" and self.recorded_revenue
+        ):
+            return Decimal(f"{self.recorded_revenue:.2f}")
+        return self._get_sent_revenue()
 
     def _get_refunds_of(self, originals):
         """Return the requests that give something back of any of these orders.
@@ -554,33 +569,6 @@ class MatomoRequest(models.Model):
             for model_name, ids in scheduled.items():
                 self.env[model_name].browse(sorted(ids)).exists()._matomo_enqueue()
 
-    # === ACTIONS === #
-
-    def action_send_as_other(self):
-        """Send an order under another ID, for a person who knows it is another sale."""
-        self.check_access("read")
-        if not self.env.user.has_group(USER_GROUP):
-            raise AccessError(
-                self.env._("Only users of Matomo Order Tracking may send orders again.")
-            )
-        # sudo: nobody may write the log; pressing the button is the one way.
-        for request in self.sudo().filtered(
-            lambda each: each.kind == "order" and each.state == "different"
-        ):
-            request._update_state(
-                "pending",
-                payload=False,
-                tracking_url=False,
-                reason=False,
-                is_told_by_tag=False,
-                unconfirmed_count=0,
-                next_attempt_date=False,
-                next_check_date=False,
-                **get_secret_order_ref(request),
-            )
-        self._wake_sender()
-        return True
-
     # === STATES === #
 
     def _update_state(self, state, **values):
@@ -621,7 +609,8 @@ class MatomoRequest(models.Model):
 
         :param state: of these requests from now on
         """
-        orders = self.sale_order_id
+        # No till counts instead what a person keeps from Matomo.
+        orders = self.filtered(lambda each: not each.is_left_out).sale_order_id
         if state not in UNCOUNTED_STATES:
             if state != "failed":
                 return
@@ -689,6 +678,7 @@ class MatomoRequest(models.Model):
         self._update_state(
             "pending",
             next_attempt_date=until,
+            lease_date=until,
             attempt_count=self.attempt_count + 1,
             unconfirmed_count=self.unconfirmed_count + 1,
             look_up_first=self.look_up_first or self._may_count_twice(),
@@ -772,6 +762,7 @@ class MatomoRequest(models.Model):
 
     def _apply(self, outcome):
         """Write down what became of an attempt to send or verify these requests."""
+        self._keep_attempt(outcome)
         match outcome:
             case Accepted(answer=answer, refused_count=refused_count):
                 self._accept(answer, refused_count)
@@ -807,6 +798,16 @@ class MatomoRequest(models.Model):
                 self._requeue(error)
             case Unverifiable():
                 self.write({"next_check_date": False})
+
+    def _keep_attempt(self, outcome):
+        """Keep what became of an attempt, for people who look at the log.
+
+        Nothing is flushed until the outcome is written, too: it is one UPDATE, see
+        ``_start_attempt``.
+        """
+        now = fields.Datetime.to_string(fields.Datetime.now())
+        for request in self:
+            request.attempts = attempts.add(request.attempts, outcome, now)
 
     def _accept(self, answer, refused_count):
         """Write that Matomo has accepted the requests; orders are soon looked for.
@@ -1249,251 +1250,26 @@ class MatomoRequest(models.Model):
         return {site.id: found.get(site.id, none) for site in sites}
 
     @api.model
-    def _get_stopped_actions(self):
-        """Return the names of our scheduled actions and rules that do not run."""
-        late = fields.Datetime.now() - schedule.ACTION_PATIENCE
-        names = []
-        for name in (
-            "ir_cron_send",
-            "ir_cron_verify",
-            "ir_cron_retrack",
-            "ir_cron_sweep",
-        ):
-            cron = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
-            # sudo: scheduled actions are the administrators'.
-            if cron and (not cron.sudo().active or cron.sudo().nextcall < late):
-                names.append(cron.sudo().cron_name)
-        for name in ("base_automation_sale_order", "base_automation_pos_order"):
-            rule = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
-            # sudo: automation rules are the administrators', too.
-            if rule and not rule.sudo().active:
-                names.append(rule.sudo().name)
-        return tuple(names)
-
-    @api.model
     def _wake_sender(self, at=None):
         """Run the sender's lanes after this transaction, or at a moment in UTC."""
-        self._wake(SENDER_LANES, at)
+        waking.wake(self.env, waking.SENDER_LANES, at)
 
     @api.model
     def _wake_verifier(self, at=None):
         """Run the verifier after this transaction, or at a moment in UTC."""
-        self._wake(("ir_cron_verify",), at)
+        waking.wake(self.env, ("ir_cron_verify",), at)
 
     @api.model
     def _wake_sweep(self):
         """Run the sweep after this transaction."""
-        self._wake(("ir_cron_sweep",))
+        waking.wake(self.env, ("ir_cron_sweep",))
 
     @api.model
     def _wake_retrack(self):
         """Look at what is queued for a retrack after this transaction."""
-        self._wake(("ir_cron_retrack",))
-
-    @api.model
-    def _wake(self, names, at=None):
-        """Run scheduled actions of ours; at once is once a transaction.
-
-        A till that syncs a hundred sales comes here with each of them, and each
-        trigger costs a connection when the transaction is committed.
-
-        :param names: XML ids without the module; those of actions that were deleted or
-            switched off are passed over
-        """
-        woken = self.env.cr.postcommit.data.setdefault(WOKEN, {})
-        # A savepoint that was rolled back took its triggers with it.
-        if not at and names in woken and woken[names].exists():
-            return
-        data = self.env["ir.model.data"]
-        ids = (
-            data._xmlid_to_res_id(f"{MODULE}.{name}", raise_if_not_found=False)
-            for name in names
-        )
-        # sudo: a shopper or a cashier wakes the sender without any right to it.
-        crons = self.env["ir.cron"].sudo().browse(filter(None, ids))
-        triggers = self.env["ir.cron.trigger"].sudo()
-        for cron in crons.filtered("active"):
-            triggers |= cron._trigger(at)
-        if not at:
-            woken[names] = triggers
+        waking.wake(self.env, ("ir_cron_retrack",))
 
     # === PRIVACY === #
-
-    def _prepare_visitor(self, order):
-        """Return the ``Visitor`` of an order, nobody's if this request forgets it.
-
-        :param order: of this request
-        """
-        if self._forgets_shopper():
-            return order._prepare_matomo_nobody(self.site_id)
-        visitor = order._prepare_matomo_visitor(self.site_id)
-        if self.is_salesperson_deleted:
-            return self.site_id._without_salesperson(visitor)
-        return visitor
-
-    def _get_told_parameters(self):
-        """Return what Matomo was told of the order and may be told again."""
-        return {} if self._forgets_shopper() else self.payload or {}
-
-    def _forgets_shopper(self):
-        return self.is_anonymized or self.to_anonymize
-
-    def _anonymize(self):
-        """Take the person out of what was sent; verdict and amounts stay for ever."""
-        for request in self:
-            request.write(
-                {
-                    "payload": request.payload
-                    and anonymize_parameters(request.payload),
-                    "tracking_url": request.tracking_url
-                    and anonymize_url(request.tracking_url),
-                    "answer_text": False,
-                    "partner_id": False,
-                    "is_anonymized": True,
-                }
-            )
-
-    @api.model
-    def _get_done_domain(self):
-        """Return the domain of requests that no longer need their visitor."""
-        return [("state", "!=", "pending"), ("next_check_date", "=", False)]
-
-    def _anonymize_when_done(self):
-        """Anonymize these requests now, or as soon as they do not need the visitor."""
-        done = self.filtered_domain(self._get_done_domain())
-        for request in (self - done).filtered("payload"):
-            # What is yet to be sent must not join the shopper's visits. What was sent
-            # keeps its visitor until the verifier has found it.
-            is_waiting = request.state == "pending" and request._has_payload()
-            request._replace_payload(
-                withdraw_shopper(request.payload, token_hex(8) if is_waiting else None)
-            )
-        (self - done).write({"to_anonymize": True, "partner_id": False})
-        done._anonymize()
-
-    def _anonymize_at_last(self):
-        """Anonymize requests that have waited longer than anything may.
-
-        What may still be sent is sent as nobody's. What Matomo has accepted is not read
-        back any more.
-        """
-        for request in self.filtered(lambda each: each.state == "pending"):
-            if request.payload:
-                # Matomo knows an order by its ID, so that another visitor may have it.
-                request._replace_payload(
-                    withdraw_everybody(request.payload, token_hex(8))
-                )
-            request.write(
-                {"answer_text": False, "partner_id": False, "is_anonymized": True}
-            )
-        ended = self.filtered(lambda each: each.state != "pending")
-        for request in ended.filtered("next_check_date"):
-            values = {"next_check_date": False}
-            if request.state == "sent":
-                values["reason"] = request._get_message_env()._(
-                    "Matomo accepted this order. Its personal data were deleted before "
-                    "Matomo showed whether it has recorded it. Retrack looks for it "
-                    "again."
-                )
-            request.write(values)
-        ended._anonymize()
-
-    def _anonymize_salesperson(self, name):
-        """Take the salesperson out of these requests; who bought stays.
-
-        :param name: of the salesperson
-        """
-        for request in self.filtered("payload"):
-            number = request.site_id.salesperson_dimension
-            payload = withdraw_salesperson(request.payload, name, number)
-            if payload != request.payload:
-                request._replace_payload(payload)
-        self.write({"is_salesperson_deleted": True})
-
-    def _replace_payload(self, payload):
-        self.ensure_one()
-        url = self.tracking_url and tracking_url(
-            self.tracking_url.partition("?")[0], payload
-        )
-        self.write({"payload": payload, "tracking_url": url})
-
-    def _delete_personal_data(self):
-        """Delete what Odoo's privacy lookup has found; the verdict stays.
-
-        Without it, the order would be sent a second time, or the sweep would note its
-        customer anew. Requests that wait are sent as nobody's.
-        """
-        for orders in self._get_orders():
-            orders._anonymize_matomo_data()
-
-    def _get_visitor_id(self):
-        """Return the visitor that the order was sent with, "" if it was not."""
-        return get_visitor_id(self.payload or {})
-
-    def _get_url_for_log(self):
-        """Return the audit URL without the person: a log file knows no retention."""
-        return self.tracking_url and shorten_url(anonymize_url(self.tracking_url))
-
-    def _export_data(self, with_shopper=True):
-        """Return these requests for somebody who asks what is kept of them, as JSON.
-
-        :param with_shopper: whether with what was sent, which tells who it was
-        """
-        names = ("kind", "state", "reason", "order_ref", "revenue", "order_date")
-        names += ("sent_date", "verified_date")
-        if with_shopper:
-            names += ("payload", "tracking_url")
-        return [
-            {
-                "site": request.site_id.name or None,
-                "currency": request.currency_id.name or None,
-                **{name: request[name] or None for name in names},
-            }
-            for request in self
-        ]
-
-    @api.model
-    def _find_by_visitor(self, visitor_ids, domain=Domain.TRUE):
-        """Return the requests that were sent to these visitors.
-
-        No index helps: this is for a person who asks, not for a scheduled action.
-
-        :param visitor_ids: 16 hex digits each
-        """
-        payload = self._fields["payload"]
-
-        def condition(model, alias, query):
-            return SQL(
-                "COALESCE(%(payload)s ->> 'cid', %(payload)s ->> '_id') = ANY(%(ids)s)",
-                payload=SQL.identifier(alias, "payload", to_flush=payload),
-                ids=list(visitor_ids),
-            )
-
-        return self.search(Domain.custom(to_sql=condition) & domain)
-
-    def _can_come_back(self):
-        """Return whether an order that is deleted in Matomo is sent again."""
-        return (
-            self.kind == "order"
-            and self.state in ACCEPTED_STATES
-            and self.site_id.can_read
-            and self.site_id._may_send()
-            and self.site_id._has_raw_data(self.order_date)
-            and not self.site_id.is_order_id_anonymised
-        )
-
-    def _reconsider_erased(self):
-        """Look for orders that were deleted in Matomo, to send them anonymously.
-
-        The verifier sends what is missing once more, see ``_resend_missing``.
-
-        :return: the requests that can be looked for
-        """
-        found = self.filtered(lambda request: request._can_come_back())
-        found.write({"next_check_date": fields.Datetime.now(), "missing_count": 0})
-        if found:
-            self._wake_verifier()
-        return found
 
     @api.autovacuum
     def _gc_requests(self):

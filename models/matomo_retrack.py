@@ -238,6 +238,9 @@ class MatomoRetrack(models.Model):
             a new verdict
         :return: a sentence that says what happens with the request now
         """
+        if request.is_left_out or request.state == "elsewhere":
+            # A person has decided so in the log, and takes it back there.
+            return request.reason or ""
         if request.state in ACCEPTED_STATES:
             return self._verify_again(request)
         order = request._get_order()

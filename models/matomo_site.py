@@ -41,6 +41,7 @@ from ..matomo_api.tracking import get_visitor_id_of_user, order_ref_key
 from ..outbox import health, schedule
 from ..outbox.health import Health
 from ..outbox.transactions import guarded
+from ..outbox.waking import get_stopped_actions
 from ..tools import alerts
 from ..tools.alerts import Limits, SiteFacts
 from ..tools.copies import is_same_database
@@ -1736,7 +1737,7 @@ class MatomoSite(models.Model):
             waiting_date=waiting.create_date or None,
             waiting_count=site.waiting_count,
             refused_date=refused.broken_date or None,
-            stopped_actions=requests._get_stopped_actions(),
+            stopped_actions=get_stopped_actions(self.env),
             failed_count=requests.search_count([*mine, ("state", "=", "failed")]),
             unproven_count=requests.search_count(site._get_unproven_domain()),
             different_days=len(site._get_different_days()),
@@ -1868,7 +1869,7 @@ class MatomoSite(models.Model):
         sites = self.search([("active", "=", True)])
         # sudo: these are figures and names of scheduled actions.
         requests = self.env["matomo.request"].sudo()
-        stopped = requests._get_stopped_actions()
+        stopped = get_stopped_actions(self.env)
         waiting = requests._count_by_site(sites, [("state", "=", "pending")])
         failed = requests._count_by_site(sites, [("state", "=", "failed")])
         sent = requests._count_by_site(sites, [("state", "=", "sent")])
@@ -1925,6 +1926,35 @@ class MatomoSite(models.Model):
         patience = timedelta(hours=self.outage_hours)
         is_long = since and since < fields.Datetime.now() - patience
         return bool(is_long) and not self.paused_date
+
+    def _get_waiting_reason(self, env):
+        """Return why the orders of this site wait, and until when; "" if they do not.
+
+        :param env: in the language and time zone of the reader
+        """
+        if not self:
+            return ""
+        if self.paused_date:
+            return env._(
+                "Nothing is sent, because the site %s is paused. It waits until "
+                "somebody presses Resume there.",
+                self.name,
+            )
+        if not self._may_send():
+            return env._(
+                "Nothing is sent, because this database is a copy, or the site %s is "
+                "archived.",
+                self.name,
+            )
+        if self.state not in ("warning", "error") or not self._is_waiting(
+            "next_attempt_date"
+        ):
+            return ""
+        return env._(
+            "%(trouble)s Nothing is lost: the next attempt is at %(time)s.",
+            trouble=self.state_message or "",
+            time=format_datetime(env, self.next_attempt_date),
+        ).strip()
 
     # === PAUSE, RESUME, SEND NOW === #
 

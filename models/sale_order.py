@@ -255,6 +255,7 @@ class SaleOrder(models.Model):
                 is_in_matomo=order_request._is_in_matomo(),
                 is_cancelled=self.state == "cancel",
                 is_refused=self._get_matomo_refusal_verdict() is not None,
+                is_left_out=order_request.is_left_out,
             )
         )
 

@@ -171,7 +171,11 @@ def _build(update):
     """
     order, site = update.sale_order_id, update.site_id
     if not order._is_matomo_cart():
-        update._cancel(update.env._("The cart has become an order or was cancelled."))
+        update._cancel(
+            update.env._(
+                "It is not sent: the cart has become an order, or is cancelled."
+            )
+        )
         return False
     if order._has_matomo_refusal():
         # The shopper has said no since the update was queued.

@@ -69,7 +69,7 @@ def queue(env, refunds):
             continue
         if refund.replacement and not request.replacement_move_id:
             request.replacement_move_id = refund.replacement
-        if request.state == "cancelled":
+        if request.state == "cancelled" and not request.is_left_out:
             # It was withdrawn, or its order was not in Matomo then.
             changed |= request._update_state(
                 "pending",
@@ -324,6 +324,7 @@ def _queue_rest(request, recorded, amount):
         lambda each: each.is_credit_note
         and each.id < request.id
         and each.state == "cancelled"
+        and not each.is_left_out
         and not _is_withdrawn(each)
     )
     others._update_state("pending", reason=False, next_attempt_date=False)

@@ -19,11 +19,12 @@ BAR_STATES = (
     "pending",
     "different",
     "failed",
+    "elsewhere",
     "excluded",
     "cancelled",
 )
-# The orders that belong into Matomo.
-COUNTED_STATES = BAR_STATES[:5]
+# The orders that Odoo sends to Matomo.
+COUNTED_STATES = ("verified", "sent", "pending", "different", "failed")
 # The states in which an order waits for a person.
 ATTENTION_STATES = ("failed", "different")
 
@@ -55,7 +56,7 @@ def get_segments(counts: Mapping[str, int]) -> list[Segment]:
 
 
 def get_proven_share(counts: Mapping[str, int]) -> float | None:
-    """Return how many of the orders that belong into Matomo were found there.
+    """Return how many of the orders that Odoo sends to Matomo were found there.
 
     It is rounded down: one order of ten thousand that is missing is not 100 %.
 

@@ -684,3 +684,29 @@ def describe_difference(env, difference):
         "sent": difference.sent,
     }
     return DIFFERENCES[difference.name](env, figures)
+
+
+def get_sent_labels(env):
+    """Return what people call the amounts and the visitor's data of a request.
+
+    :return: ``{name of matomo_api.sent: label}``
+    """
+    return {
+        "subtotal": env._("Subtotal"),
+        "tax": env._("Taxes"),
+        "shipping": env._("Shipping"),
+        "discount": env._("Discount"),
+        "revenue": env._("Revenue"),
+        "refund": env._("Refunded"),
+        "visitor": env._("Visitor ID"),
+        "user": env._("User ID"),
+        "ip_address": env._("IP Address"),
+        "browser": env._("Browser"),
+        "languages": env._("Languages"),
+        "campaign": env._("Campaign"),
+        "keyword": env._("Keyword"),
+        "referrer": env._("Referrer"),
+        "country": env._("Country"),
+        "region": env._("Region"),
+        "city": env._("City"),
+    }

@@ -63,12 +63,14 @@ class SalesOrder:
     :ivar is_in_matomo: whether Matomo has it, or it may be on its way
     :ivar is_cancelled: whether it is cancelled in Odoo
     :ivar is_refused: whether its shopper refused, and its site gets nothing of them
+    :ivar is_left_out: whether a person keeps it from Matomo
     """
 
     state: str
     is_in_matomo: bool = False
     is_cancelled: bool = False
     is_refused: bool = False
+    is_left_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,9 @@ def counts_itself(order: SalesOrder) -> bool:
     """Return whether a sales order is left to itself: Matomo has it, or will have it.
 
     Matomo forgets nothing: a cancellation after that is reported as a refund. An order
-    that its shopper keeps from Matomo counts nowhere, and no till counts it instead.
+    that its shopper or a person keeps from Matomo counts nowhere: no till counts it.
     """
-    if order.is_in_matomo or order.is_refused:
+    if order.is_in_matomo or order.is_refused or order.is_left_out:
         return True
     return not order.is_cancelled and order.state not in UNCOUNTED_STATES
 

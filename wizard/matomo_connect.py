@@ -19,6 +19,7 @@ from ..matomo_api.timezones import get_timezone, is_known
 from ..matomo_api.tracking import api_url
 from ..outbox import connect
 from ..outbox.transactions import run_in_transaction
+from ..outbox.waking import get_stopped_actions
 from ..tools.proof import LOOK_AFTER, WAITING, ProofFacts, find_stage
 from ..tools.sentences import describe_error, describe_policy, describe_proof
 
@@ -629,7 +630,6 @@ class MatomoConnect(models.TransientModel):
             )
 
     def _get_proof_facts(self, order, request):
-        requests = self.env["matomo.request"]
         return ProofFacts(
             now=fields.Datetime.now(),
             has_order=bool(order),
@@ -638,7 +638,7 @@ class MatomoConnect(models.TransientModel):
             is_tried=bool(
                 request and request.attempt_count and request.site_id.state != "ok"
             ),
-            is_off=bool(requests._get_stopped_actions()),
+            is_off=bool(get_stopped_actions(self.env)),
             sent=(request.sent_date or None) if request else None,
         )
 

@@ -121,9 +121,11 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
             page.click("button[name='action_matomo_retrack']")
             page.wait_for_selector(".o_notification")
             self.assertFalse(page.evaluate("window.hacked"))
-            self.assertShown(page, "/odoo/matomo-requests", "Ref", "Site")
+            self.assertShown(page, "/odoo/matomo-requests", "Reason")
             requests = f"/odoo/matomo-requests/{request.id}"
-            self.assertShown(page, requests, "Errorpage", "Note")
+            self.assertShown(page, requests, "Note", "Chair", "Ref")
+            page.click(".o_notebook .nav-link[name='technical']")
+            page.wait_for_selector("[name='answer_text']:visible >> text=Errorpage")
             self.assertShown(
                 page, f"/odoo/matomo-sites/{self.site.id}", "Site", "Message", "Trouble"
             )
@@ -190,6 +192,8 @@ class TestBrowserScriptsOfShoppers(CheckoutCommon, ScreensCase):
             self.log_in(page, session)
             self.assertShown(page, f"/odoo/sales/{order.id}", "Shopper")
             self.assertTabShown(page, "Browser", "Platform", "Campaign", "Keyword")
-            self.assertShown(page, f"/odoo/matomo-requests/{request.id}", "Errorpage")
+            self.assertShown(page, f"/odoo/matomo-requests/{request.id}", "Campaign")
+            page.click(".o_notebook .nav-link[name='technical']")
+            page.wait_for_selector("[name='answer_text']:visible >> text=Errorpage")
             settings = "/odoo/action-website.action_website_configuration"
             self.assertShown(page, settings, "Website", "Site")

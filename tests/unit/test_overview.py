@@ -33,7 +33,7 @@ def test_no_orders_are_no_bar():
         ({}, None),
         # Orders that belong into no report are no part of it.
         ({"excluded": 5, "cancelled": 2}, None),
-        ({"verified": 3, "excluded": 5}, 100.0),
+        ({"verified": 3, "excluded": 5, "elsewhere": 1}, 100.0),
         ({"verified": 1, "sent": 1}, 50.0),
         ({"verified": 1, "pending": 1}, 50.0),
         ({"verified": 2, "different": 1}, 66.6),

@@ -61,6 +61,10 @@ def test_no_till_counts_an_order_whose_shopper_refused(is_cancelled):
     assert counts_itself(order)
 
 
+def test_no_till_counts_an_order_that_a_person_left_out():
+    assert counts_itself(SalesOrder("cancelled", is_left_out=True))
+
+
 # Which sales order counts itself, and with which one Matomo has this POS order.
 NOBODY, ITSELF, RECORDED = ((), ()), ((), (ORDER,)), ((ORDER,), ())
 BOTH, ANOTHER = ((ORDER,), (ORDER,)), ((OTHER,), (ORDER,))

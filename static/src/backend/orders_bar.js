@@ -11,6 +11,7 @@ const COLORS = {
     pending: "bg-primary",
     different: "bg-warning",
     failed: "bg-danger",
+    elsewhere: "bg-info bg-opacity-50",
     excluded: "bg-secondary",
     cancelled: "bg-secondary bg-opacity-50",
 };

@@ -1,0 +1,323 @@
+import pytz
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError
+from odoo.fields import Domain
+from odoo.tools import SQL, format_amount, format_datetime
+
+from ..const import USER_GROUP
+from ..matomo_api.links import order_url
+from ..matomo_api.sent import read_sent
+from ..matomo_api.timezones import get_timezone
+from ..outbox import actions
+from ..tools import attempts
+from ..tools.actions import (
+    ACCEPT,
+    ACTIONS,
+    CANCEL,
+    RETRY,
+    SEND_AS_OTHER,
+    get_possible,
+)
+from ..tools.sentences import get_sent_labels
+
+# People cannot search or group by what only the sender needs.
+INTERNAL = (
+    *("order_ref_key", "look_up_first", "to_anonymize", "lease_date", "payload"),
+    *("unconfirmed_count", "missing_count", "unseen_count", "taken_count"),
+    *("error_count", "broken_date", "attempts", "counted_order_ids", "is_refused"),
+    *("is_credit_note", "order_rate", "next_check_date", "tracking_url"),
+    *("answer_text", "answer_status", "is_salesperson_deleted", "recorded_revenue"),
+    *("order_revenue", "order_currency_id", "revenue", "duration_ms", "attempt_count"),
+    *("replacement_move_id", "refunded_id", "is_left_out"),
+)
+
+
+class MatomoRequestScreen(models.AbstractModel):
+    """What people see of requests in the log, and what they do with them.
+
+    A part of ``matomo.request``.
+    """
+
+    _name = "matomo.request.screen"
+    _description = "Log of a Matomo Request"
+
+    # === WHAT IS SHOWN === #
+
+    @api.depends(lambda self: self._get_order_fields())
+    def _compute_order_name(self):
+        for request in self:
+            # sudo: the name of the order a visible request is about.
+            order = request.sudo()._get_order()
+            request.order_name = order and order._get_matomo_order_name()
+
+    def _search_order_name(self, operator, value):
+        # sudo: whoever sees requests need not see the orders, only their names.
+        found = [Domain("order_ref", operator, value)]
+        for name in self._get_order_fields():
+            orders = self.env[self._fields[name].comodel_name].sudo()
+            domain = Domain("name", operator, value)
+            if "pos_reference" in orders._fields:
+                domain |= Domain("pos_reference", operator, value)
+            found.append(Domain(name, "in", orders._search(domain)))
+        return Domain.OR(found)
+
+    @api.depends("kind", "revenue")
+    def _compute_signed_revenue(self):
+        for request in self:
+            is_refund = request.kind == "refund"
+            request.signed_revenue = -request.revenue if is_refund else request.revenue
+
+    def _field_to_sql(self, alias, field_expr, query=None):
+        if field_expr == "signed_revenue":
+            return SQL(
+                "CASE WHEN %(kind)s = 'refund' THEN -%(revenue)s ELSE %(revenue)s END",
+                kind=super()._field_to_sql(alias, "kind", query),
+                revenue=super()._field_to_sql(alias, "revenue", query),
+            )
+        return super()._field_to_sql(alias, field_expr, query)
+
+    @api.depends("state", "is_backfill", "create_date", "site_id")
+    def _compute_needs_attention(self):
+        found = self.filtered_domain(self._get_attention_domain())
+        found.needs_attention = True
+        (self - found).needs_attention = False
+
+    def _search_needs_attention(self, operator, value):
+        if operator != "in" or set(value) != {True}:
+            return NotImplemented
+        return self._get_attention_domain()
+
+    @api.model
+    def _get_attention_domain(self):
+        """Return the domain of what a person should look at.
+
+        That is what failed or differs, what waits longer than its site's limit, and
+        what waits for a site that needs a person.
+        """
+        domain = Domain("state", "in", ("failed", "different"))
+        # sudo: only the limits.
+        sites = self.env["matomo.site"].sudo().search([("active", "=", True)])
+        for hours, some in sites.grouped("outage_hours").items():
+            since = fields.Datetime.subtract(fields.Datetime.now(), hours=hours)
+            domain |= (
+                Domain("state", "=", "pending")
+                & Domain("is_backfill", "=", False)
+                & Domain("create_date", "<", since)
+                & Domain("site_id", "in", some.ids)
+            )
+        # Such a site waits for a person.
+        stuck = sites.filtered(lambda site: site.state == "error")
+        return domain | (
+            Domain("state", "=", "pending") & Domain("site_id", "in", stuck.ids)
+        )
+
+    @api.depends("state", "reason", "next_attempt_date", "lease_date", "site_id")
+    def _compute_waiting_reason(self):
+        for request in self:
+            request.waiting_reason = request._get_waiting_reason()
+
+    def _get_waiting_reason(self):
+        """Return why a request waits, and until when; "" if it does not."""
+        self.ensure_one()
+        if self.state != "pending":
+            return ""
+        # sudo: an employee sees why an order waits, and not the site.
+        if reason := self.sudo().site_id._get_waiting_reason(self.env):
+            return reason
+        date = self.next_attempt_date
+        if self.reason or not date or date <= fields.Datetime.now():
+            return ""
+        if self.lease_date == date:
+            return self.env._("It is being sent at this moment.")
+        return self.env._("The next attempt is at %s.", format_datetime(self.env, date))
+
+    @api.depends("reason", "waiting_reason")
+    def _compute_explanation(self):
+        for request in self:
+            reason = request.waiting_reason or request.reason or ""
+            request.explanation = " ".join(reason.splitlines())
+
+    @api.depends("payload")
+    def _compute_sent_html(self):
+        for request in self:
+            sent = read_sent(request.payload)
+            request.sent_html = self.env["ir.qweb"]._render(
+                "matomo_order_tracking.sent_request",
+                {
+                    "sent": sent,
+                    "time": format_datetime(self.env, request.order_date),
+                    "labels": get_sent_labels(self.env),
+                    "amount": lambda value, currency=request.currency_id: (
+                        format_amount(self.env, float(value), currency)
+                        if currency
+                        else f"{value:.2f}"
+                    ),
+                },
+            )
+
+    @api.depends("attempts")
+    def _compute_attempts_html(self):
+        for request in self:
+            request.attempts_html = self.env["ir.qweb"]._render(
+                "matomo_order_tracking.request_attempts",
+                {"attempts": request._describe_attempts()},
+            )
+
+    def _describe_attempts(self):
+        """Return what became of the last attempts, the newest first."""
+        stored = self.attempts if isinstance(self.attempts, list) else []
+        return [
+            {
+                "at": format_datetime(self.env, entry.get("at")),
+                "what": attempts.describe(self.env, entry),
+                "status": entry.get("status"),
+                "ms": entry.get("ms"),
+            }
+            for entry in reversed(stored)
+            if isinstance(entry, dict)
+        ]
+
+    @api.depends("kind")
+    def _compute_refund_count(self):
+        for request in self:
+            request.refund_count = request.kind == "order" and self.search_count(
+                request._get_refund_domain()
+            )
+
+    def _get_refund_domain(self):
+        # sudo: which order it is.
+        order = self.sudo()._get_order()
+        return [
+            ("kind", "=", "refund"),
+            ("refunded_id", "=", f"{order._name},{order.id}"),
+        ]
+
+    @api.depends_context("uid")
+    @api.depends(lambda self: self._get_order_fields())
+    def _compute_can_open_order(self):
+        for request in self:
+            order = request.sudo()._get_order().sudo(False)
+            request.can_open_order = bool(order) and order.has_access("read")
+
+    @api.depends("state", "kind", "next_attempt_date", "lease_date", "is_left_out")
+    def _compute_can(self):
+        for request in self:
+            possible = get_possible(actions.get_situation(request))
+            for action in ACTIONS:
+                request[f"can_{action}"] = action in possible
+
+    # === WHAT PEOPLE SEARCH BY === #
+
+    @api.model
+    def fields_get(self, allfields=None, attributes=None):
+        """Override: people are not offered what only the sender needs."""
+        result = super().fields_get(allfields, attributes)
+        for name in INTERNAL:
+            for attribute in ("searchable", "groupable", "sortable"):
+                if attribute in result.get(name, ()):
+                    result[name][attribute] = False
+        return result
+
+    @api.model
+    def get_empty_list_help(self, help_message):
+        """Override: a filter that finds nothing is no empty log."""
+        if self.env.context.get("search_default_attention"):
+            return super().get_empty_list_help(help_message)
+        if not self.search_count([], limit=1):
+            return super().get_empty_list_help(help_message)
+        return super().get_empty_list_help(
+            self.env["ir.qweb"]._render("matomo_order_tracking.nothing_found")
+        )
+
+    @api.model
+    def _has_several_sites(self):
+        # sudo: how many there are.
+        return self.env["matomo.site"].sudo().search_count([], limit=2) > 1
+
+    @api.model
+    def _get_view_cache_key(self, view_id=None, view_type="form", **options):
+        key = super()._get_view_cache_key(view_id, view_type, **options)
+        return (*key, self._has_several_sites())
+
+    @api.model
+    def _get_view(self, view_id=None, view_type="form", **options):
+        """Override: a single site needs no column."""
+        arch, view = super()._get_view(view_id, view_type, **options)
+        if view_type == "list" and not self._has_several_sites():
+            for node in arch.xpath("//field[@name='site_id']"):
+                node.set("column_invisible", "True")
+        return arch, view
+
+    # === ACTIONS === #
+
+    def action_retry(self):
+        """Try failed requests again, and those that wait for a later attempt, now."""
+        return self._act(RETRY)
+
+    def action_cancel(self):
+        """Do not send requests that wait or have failed."""
+        return self._act(CANCEL)
+
+    def action_send_as_other(self):
+        """Send an order under another ID, for a person who knows it is another sale."""
+        return self._act(SEND_AS_OTHER)
+
+    def action_accept(self):
+        """Send nothing of orders that Matomo has from another system."""
+        return self._act(ACCEPT)
+
+    def _act(self, action):
+        """Do what a user asks with the requests with which it is possible.
+
+        :return: an action that shows a notification with the answer
+        :raise AccessError: if the user may not act upon these requests
+        """
+        self.check_access("read")
+        if not self.env.user.has_group(USER_GROUP):
+            raise AccessError(
+                self.env._("Only users of Matomo Order Tracking may change the log.")
+            )
+        # sudo: nobody may write the log; pressing a button is the one way.
+        message = actions.run(self.sudo(), action, self.env.user)
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "info",
+                "message": message,
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
+
+    def action_open_order(self):
+        """Return an action that shows the order of the request."""
+        self.ensure_one()
+        # sudo: which order it is; whether the user may see it, Odoo decides.
+        order = self.sudo()._get_order().sudo(False)
+        return {
+            "type": "ir.actions.act_window",
+            "res_model": order._name,
+            "res_id": order.id,
+            "views": [(False, "form")],
+        }
+
+    def action_view_refunds(self):
+        """Return an action that shows what was refunded of the order."""
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "matomo_order_tracking.matomo_request_action"
+        )
+        return {**action, "domain": self._get_refund_domain(), "context": {}}
+
+    def action_open_matomo(self):
+        """Return an action that opens the order on Matomo's own screens."""
+        self.ensure_one()
+        self.check_access("read")
+        site = self.site_id
+        moment = pytz.utc.localize(self.order_date)
+        day = moment.astimezone(get_timezone(site.timezone)).date()
+        url = order_url(
+            site.url, site.idsite, day, self.order_ref or "", self._get_visitor_id()
+        )
+        return {"type": "ir.actions.act_url", "url": url, "target": "new"}

@@ -1,0 +1,92 @@
+"""What a person may do with a request: the whole table, and the answers."""
+
+import pytest
+from matomo_order_tracking.const import STATES
+from matomo_order_tracking.tools.actions import (
+    ACCEPT,
+    ACTIONS,
+    CANCEL,
+    LEFT_ALONE,
+    POSSIBLE,
+    RETRY,
+    SEND_AS_OTHER,
+    Situation,
+    describe_result,
+    get_obstacle,
+    get_possible,
+)
+
+WAITS = Situation("pending", is_later=True)
+
+
+class English:
+    """An environment that translates nothing."""
+
+    def _(self, text, *arguments, **names):
+        return text % (arguments or names)
+
+
+CASES = {
+    "not tracked": (Situation("excluded"), {RETRY}),
+    "due": (Situation("pending"), {CANCEL, ACCEPT}),
+    "waits for a later try": (WAITS, {RETRY, CANCEL, ACCEPT}),
+    "a sender works on it": (WAITS._replace(is_busy=True), set()),
+    "sent": (Situation("sent"), set()),
+    "verified": (Situation("verified"), set()),
+    "different": (Situation("different"), {SEND_AS_OTHER, ACCEPT}),
+    "from another system": (Situation("elsewhere"), {RETRY, SEND_AS_OTHER}),
+    "failed": (Situation("failed"), {RETRY, CANCEL, ACCEPT}),
+    "cancelled with its order": (Situation("cancelled"), set()),
+    "cancelled by a person": (Situation("cancelled", is_left_out=True), {RETRY}),
+    "a refund that waits": (WAITS._replace(kind="refund"), {RETRY, CANCEL}),
+    "a failed refund": (Situation("failed", "refund"), {RETRY, CANCEL}),
+    "a sent refund": (Situation("sent", "refund"), set()),
+    # Its order was cancelled after a person had cancelled and retried it.
+    "no longer cancelled": (Situation("sent", is_left_out=True), set()),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_possible(name):
+    situation, possible = CASES[name]
+    assert get_possible(situation) == possible
+
+
+def test_the_table_knows_every_state():
+    states = {state for state, _label in STATES}
+    assert set(POSSIBLE) == states
+    assert states <= set(LEFT_ALONE)
+
+
+@pytest.mark.parametrize(
+    ("action", "situation", "obstacle"),
+    [
+        (RETRY, Situation("pending"), "due"),
+        (RETRY, Situation("verified"), "verified"),
+        (CANCEL, WAITS._replace(is_busy=True), "busy"),
+        (ACCEPT, Situation("failed", "refund"), "refund"),
+        (ACCEPT, Situation("sent", "refund"), "sent"),
+        (RETRY, Situation("failed"), None),
+    ],
+)
+def test_obstacle(action, situation, obstacle):
+    assert get_obstacle(action, situation) == obstacle
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_action_has_an_answer(action):
+    assert describe_result(English(), action, 1, []).startswith("1 of 1 ")
+
+
+def test_answer():
+    answer = describe_result(English(), RETRY, 2, ["verified"] * 3)
+    assert answer == "2 of 5 are tried again now. 3 are verified already."
+
+
+def test_answer_to_a_cancellation_names_what_matomo_may_have():
+    answer = describe_result(English(), CANCEL, 2, ["busy"], unsure=1)
+    assert answer == (
+        "2 of 3 are cancelled: they are not sent to Matomo. 1 are being sent at this "
+        "moment. Try again in a few minutes. Matomo may have 1 of them: they were "
+        "sent, and the answer was lost. Look for them there."
+    )

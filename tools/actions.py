@@ -1,0 +1,139 @@
+"""What a person may do with a request in the log, and what Odoo answers.
+
+The one table of it: the views hide buttons by it, the methods refuse by it, and the
+answer says by it what was not done.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+RETRY, CANCEL = "retry", "cancel"
+SEND_AS_OTHER, ACCEPT = "send_as_other", "accept"
+
+ACTIONS = (RETRY, CANCEL, SEND_AS_OTHER, ACCEPT)
+# {state of a request: what a person may do with it}
+POSSIBLE = {
+    "excluded": {RETRY},
+    "pending": {RETRY, CANCEL, ACCEPT},
+    "sent": set(),
+    "verified": set(),
+    "different": {SEND_AS_OTHER, ACCEPT},
+    "elsewhere": {RETRY, SEND_AS_OTHER},
+    "failed": {RETRY, CANCEL, ACCEPT},
+    "cancelled": set(),
+}
+# The same of a request that a person has cancelled.
+POSSIBLE_OF_LEFT_OUT = {RETRY}
+# Matomo takes the event of a refund from nobody but Odoo, and it has no number.
+POSSIBLE_OF_REFUNDS = {RETRY, CANCEL}
+
+
+class Situation(NamedTuple):
+    """What decides which actions are possible.
+
+    :ivar state: of the request
+    :ivar kind: "order" or "refund"
+    :ivar is_busy: whether a sender works on it at this moment
+    :ivar is_later: whether it waits for a later attempt
+    :ivar is_left_out: whether a person has cancelled it
+    """
+
+    state: str
+    kind: str = "order"
+    is_busy: bool = False
+    is_later: bool = False
+    is_left_out: bool = False
+
+
+def get_obstacle(action: str, situation: Situation) -> str | None:
+    """Return why an action is not possible, None if it is.
+
+    :return: "busy", "due", "refund", or the state of the request
+    """
+    if situation.is_busy:
+        return "busy"
+    possible = POSSIBLE[situation.state]
+    if situation.is_left_out and situation.state == "cancelled":
+        possible = POSSIBLE_OF_LEFT_OUT
+    if action not in possible:
+        return situation.state
+    if situation.kind == "refund" and action not in POSSIBLE_OF_REFUNDS:
+        return "refund"
+    if action == RETRY and situation.state == "pending" and not situation.is_later:
+        return "due"
+    return None
+
+
+def get_possible(situation: Situation) -> set[str]:
+    """Return the actions that are possible."""
+    return {each for each in ACTIONS if get_obstacle(each, situation) is None}
+
+
+# === THE ANSWER === #
+
+DONE = {
+    RETRY: lambda env, done, count: env._(
+        "%(done)s of %(count)s are tried again now.", done=done, count=count
+    ),
+    CANCEL: lambda env, done, count: env._(
+        "%(done)s of %(count)s are cancelled: they are not sent to Matomo.",
+        done=done,
+        count=count,
+    ),
+    SEND_AS_OTHER: lambda env, done, count: env._(
+        "%(done)s of %(count)s are sent under another number.", done=done, count=count
+    ),
+    ACCEPT: lambda env, done, count: env._(
+        "%(done)s of %(count)s count as already in Matomo: they are not sent.",
+        done=done,
+        count=count,
+    ),
+}
+# {why not: the sentence}
+LEFT_ALONE = {
+    "busy": lambda env, count: env._(
+        "%s are being sent at this moment. Try again in a few minutes.", count
+    ),
+    "due": lambda env, count: env._("%s are sent within a minute anyway.", count),
+    "refund": lambda env, count: env._("%s are refunds, which have no number.", count),
+    "excluded": lambda env, count: env._(
+        "%s are not tracked. The reason stands on each.", count
+    ),
+    "pending": lambda env, count: env._("%s wait to be sent.", count),
+    "sent": lambda env, count: env._("%s are sent already.", count),
+    "verified": lambda env, count: env._("%s are verified already.", count),
+    "different": lambda env, count: env._(
+        "%s are in Matomo already, with differences.", count
+    ),
+    "elsewhere": lambda env, count: env._(
+        "%s are in Matomo already, from another system.", count
+    ),
+    "failed": lambda env, count: env._(
+        "%s cannot be sent. The reason stands on each.", count
+    ),
+    "cancelled": lambda env, count: env._("%s are cancelled.", count),
+}
+
+
+def describe_result(env, action, done: int, obstacles: list[str], unsure: int = 0):
+    """Return the answer to a person who has asked for an action.
+
+    :param done: how many requests it was done with
+    :param obstacles: why not, of each of the others
+    :param unsure: how many of the cancelled ones Matomo may have
+    """
+    count = done + len(obstacles)
+    sentences = [DONE[action](env, done, count)]
+    counts = Counter(obstacles)
+    sentences += [
+        LEFT_ALONE[kind](env, counts[kind]) for kind in LEFT_ALONE if counts[kind]
+    ]
+    if unsure:
+        sentences.append(
+            env._(
+                "Matomo may have %s of them: they were sent, and the answer was lost. "
+                "Look for them there.",
+                unsure,
+            )
+        )
+    return " ".join(sentences)
