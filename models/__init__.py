@@ -6,6 +6,7 @@ from . import matomo_check
 from . import matomo_order_mixin
 from . import matomo_overview
 from . import matomo_reconciliation
+from . import matomo_reconciliation_cause
 from . import matomo_request
 from . import matomo_retrack
 from . import matomo_site

@@ -245,7 +245,11 @@ class MatomoOverview(models.Model):
 
     def _get_days_domain(self, first):
         """Return the domain of the days of this site that were compared."""
-        return Domain("site_id", "=", self.site_id.id) & Domain("day", ">=", first)
+        return (
+            Domain("site_id", "=", self.site_id.id)
+            & Domain("day", ">=", first)
+            & Domain("state", "!=", "unfinished")
+        )
 
     def _prepare_lines(self, days, rows):
         """Return the two lines of the graph, as JSON in a text.

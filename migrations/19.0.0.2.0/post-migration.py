@@ -32,6 +32,15 @@ def migrate(cr, version):
          WHERE is_anonymized AND payload::text LIKE '%"dimension%'
         """
     )
+    # Why these days differ was a text, and is one row for each order now: they are
+    # compared again, as far as Matomo still has their raw data.
+    cr.execute(
+        """
+        UPDATE matomo_reconciliation
+           SET is_explained = state != 'different', is_outdated = state != 'equal',
+               net_revenue = odoo_revenue
+        """
+    )
     _guard_rules(cr)
 
 

@@ -46,11 +46,9 @@ class TestRealReconciliation(ComparisonCommon):
             days[day],
             (2, 230.0),
             (2, 127.5),
-            "explained",
-            "Accepted by Matomo, but not recorded (1, ",
-            lost.name,
-            "In Matomo, and not sent from here (1, ",
-            "TAG-1",
+            "different",
+            ("missing", lost.name, -1, -115.0),
+            ("foreign", "TAG-1", 1, 12.5),
         )
         before = str((noon - timedelta(days=1)).date())
         self.assertDay(days[before], (1, 115.0), (1, 115.0), "equal")
