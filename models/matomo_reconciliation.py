@@ -197,10 +197,13 @@ class MatomoReconciliation(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "matomo_order_tracking.matomo_request_action"
         )
+        name = self.env._("Orders of %s", format_date(self.env, self.day))
         # The filters that the menu opens with would hide some of what was counted.
         return {
             **action,
-            "name": self.env._("Orders of %s", format_date(self.env, self.day)),
+            "name": name,
+            # The client prefers it to the name.
+            "display_name": name,
             "domain": self._get_requests_domain(self.site_id, self.day),
             "context": {},
         }

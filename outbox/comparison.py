@@ -40,6 +40,7 @@ class Comparison:
             (site, day)
             for site in self._get_sites()
             for day in [site._get_today(), *self._get_outdated(site)]
+            if day >= site.date_start
         ]
         for left, (site, day) in zip(reversed(range(len(due))), due, strict=True):
             self._guard(site, lambda s=site, d=day: self.compare(s, d, d))
