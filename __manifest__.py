@@ -24,6 +24,7 @@
         "views/matomo_request_views.xml",
         "views/matomo_cart_update_views.xml",
         "views/matomo_reconciliation_views.xml",
+        "views/matomo_reconciliation_cause_views.xml",
         "views/matomo_site_views.xml",
         "views/matomo_overview_views.xml",
         "views/digest_digest_views.xml",

@@ -8,7 +8,7 @@ None, and never stops the rest.
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
@@ -106,10 +106,20 @@ class SiteDescription:
 
 @dataclass(frozen=True)
 class Totals:
-    """What Matomo's report says of some orders, in the site's currency."""
+    """What some orders come to, in the site's currency.
+
+    :ivar revenue: with tax and shipping, less the discount
+    :ivar shipping: before tax
+    :ivar discount: before tax, positive
+    :ivar items: how many pieces were bought
+    """
 
     orders: int = 0
     revenue: Decimal = Decimal("0.00")
+    tax: Decimal = Decimal("0.00")
+    shipping: Decimal = Decimal("0.00")
+    discount: Decimal = Decimal("0.00")
+    items: int = 0
 
 
 # === RIGHTS === #
@@ -519,10 +529,17 @@ def day_totals(
         if day.isoformat() not in report:
             raise _not_a_report()
         row = _first_record(report[day.isoformat()] or {})
-        orders, revenue = _count(row.get("nb_conversions")), _amount(row.get("revenue"))
-        if orders is None or revenue is None:
+        figures = Totals(
+            orders=_count(row.get("nb_conversions")),
+            revenue=_amount(row.get("revenue")),
+            tax=_amount(row.get("revenue_tax")),
+            shipping=_amount(row.get("revenue_shipping")),
+            discount=_amount(row.get("revenue_discount")),
+            items=_count(row.get("items")),
+        )
+        if None in astuple(figures):
             raise _not_a_report()
-        totals[day] = Totals(orders, revenue)
+        totals[day] = figures
     return totals
 
 

@@ -7,6 +7,7 @@ from . import matomo_check
 from . import matomo_order_mixin
 from . import matomo_overview
 from . import matomo_reconciliation
+from . import matomo_reconciliation_cause
 from . import matomo_request_privacy
 from . import matomo_request_screen
 from . import matomo_request

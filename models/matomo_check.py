@@ -237,7 +237,8 @@ class MatomoCheck(models.Model):
         orders = recent.sale_order_id
         proven = [*domain, ("state", "=", "verified"), ("is_anonymized", "=", False)]
         days = site.env["matomo.reconciliation"].search(
-            [("site_id", "=", site.id)], limit=FOREIGN_DAYS
+            [("site_id", "=", site.id), ("state", "!=", "unfinished")],
+            limit=FOREIGN_DAYS,
         )
         return {
             "ip_addresses": orders.mapped("matomo_ip_address"),

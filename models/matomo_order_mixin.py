@@ -8,6 +8,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, format_date, hmac
 
 from ..const import ACCEPTED_STATES, SHOPPER_FIELDS, STATES, USER_GROUP, Verdict
+from ..matomo_api import reading
 from ..matomo_api.browser import FEATURES
 from ..matomo_api.items import (
     MAX_AMOUNT,
@@ -287,6 +288,43 @@ class MatomoOrderMixin(models.AbstractModel):
             return self._prepare_matomo_amounts(request.site_id).revenue
         revenue, _tax = self._get_matomo_totals(self._get_matomo_counted_amounts())
         return conversion.convert(revenue)
+
+    def _is_matomo_revenue_as_sent(self, request):
+        """Return whether the order's revenue is what was sent of it.
+
+        :param request: the order's request
+        """
+        return bool(request._get_conversion(self.currency_id)) and (
+            self._get_matomo_revenue(request) == request._get_sent_revenue()
+        )
+
+    def _get_matomo_totals_now(self, request):
+        """Return what the order comes to now, as ``reading.Totals``.
+
+        :param request: the order's request
+        """
+        amounts = self._get_matomo_amounts_now(request)
+        return reading.Totals(
+            orders=1,
+            revenue=amounts.revenue,
+            tax=amounts.tax,
+            shipping=amounts.shipping,
+            discount=amounts.discount,
+            items=sum(each.item.quantity for each in amounts.items),
+        )
+
+    def _get_matomo_amounts_now(self, request):
+        """Return the order's ``Amounts`` as they are now, in the currency of its site.
+
+        See ``_get_matomo_revenue`` for the rate.
+
+        :param request: the order's request
+        """
+        site = request.site_id
+        conversion = request._get_conversion(self.currency_id)
+        return self._convert_matomo_amounts(
+            site, conversion or self._get_matomo_conversion(site)
+        )
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_tracking_url(self):
@@ -851,11 +889,7 @@ class MatomoOrderMixin(models.AbstractModel):
         if not (payload := request.payload):
             return []
         has = [Item(*item) for item in json.loads(payload["ec_items"])]
-        conversion = request._get_conversion(
-            self.currency_id
-        ) or self._get_matomo_conversion(request.site_id)
-        amounts = self._convert_matomo_amounts(request.site_id, conversion)
-        now = [each.item for each in amounts.items]
+        now = [each.item for each in self._get_matomo_amounts_now(request).items]
         only_there, only_here = _describe_rest(has, now), _describe_rest(now, has)
         if not only_there and not only_here:
             return []

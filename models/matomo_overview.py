@@ -245,7 +245,11 @@ class MatomoOverview(models.Model):
 
     def _get_days_domain(self, first):
         """Return the domain of the days of this site that were compared."""
-        return Domain("site_id", "=", self.site_id.id) & Domain("day", ">=", first)
+        return (
+            Domain("site_id", "=", self.site_id.id)
+            & Domain("day", ">=", first)
+            & Domain("state", "!=", "unfinished")
+        )
 
     def _prepare_lines(self, days, rows):
         """Return the two lines of the graph, as JSON in a text.
@@ -317,5 +321,7 @@ class MatomoOverview(models.Model):
     def _view(self, xmlid, name, domain):
         self.ensure_one()
         action = self.env["ir.actions.act_window"]._for_xml_id(f"{MODULE}.{xmlid}")
-        # The filters that a menu opens with would hide some of what was counted.
-        return {**action, "name": name, "domain": list(domain), "context": {}}
+        # The filters that a menu opens with would hide some of what was counted. The
+        # web client shows the second name first.
+        names = {"name": name, "display_name": name}
+        return {**action, **names, "domain": list(domain), "context": {}}

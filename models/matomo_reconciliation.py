@@ -1,36 +1,25 @@
-from decimal import Decimal
-from typing import NamedTuple
-
 from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
 
-from ..const import ACCEPTED_STATES, TEST_ORDER_PREFIX
-from ..matomo_api.tracking import order_ref_key
+from ..const import ACCEPTED_STATES
+from ..matomo_api.items import to_decimal
+from ..matomo_api.tracking import api_url, order_ref_key
 from ..outbox import carts
+from ..tools import reconciliation
+from ..tools.reconciliation import Cause
+from ..tools.sentences import describe_day, describe_rest
 
-# The explanation names at most this many orders for one cause.
-NAMED = 20
-HALF_CENT = Decimal("0.005")
-# The relative error of a revenue in Matomo, which stores it in single precision
-# (docs/matomo.md section 7).
-PRECISION = Decimal("1e-6")
-
-
-class Cause(NamedTuple):
-    """One order that Odoo and Matomo do not count in the same way, and why.
-
-    :ivar kind: the reason, a key of the labels in ``_get_sentences``
-    :ivar name: the name of the order, or its order ID in Matomo
-    :ivar orders: how many more orders Matomo counts: 1, 0 or -1
-    :ivar revenue: how much more revenue Matomo counts, perhaps negative, in the
-        currency of the site
-    """
-
-    kind: str
-    name: str
-    orders: int
-    revenue: Decimal
+# The day's e-commerce report in Matomo.
+MATOMO_DAY = (
+    "module=CoreHome&action=index&idSite={idsite}&period=day&date={day}"
+    "#?idSite={idsite}&period=day&date={day}&category=Goals_Ecommerce"
+    "&subcategory=General_Overview"
+)
+# A day lists so many causes one by one, and sums up the others.
+MAX_CAUSES = 1000
+# Orders that a retrack may bring to Matomo.
+RETRACKED_KINDS = ("missing", "failed")
 
 
 class MatomoReconciliation(models.Model):
@@ -39,7 +28,8 @@ class MatomoReconciliation(models.Model):
     On screens this is the Daily Comparison. Odoo's figures are the sums of the orders
     as they are now; Matomo's figures come from its own report. A day is a day of the
     site's time zone. Both sides count bought lines with tax, in the site's currency.
-    ``outbox/comparison.py`` asks Matomo; this model compares and stores the result.
+    ``outbox/comparison.py`` asks Matomo; ``tools/reconciliation.py`` decides why the
+    two differ; this model reads the orders and stores the result.
     """
 
     _name = "matomo.reconciliation"
@@ -47,24 +37,61 @@ class MatomoReconciliation(models.Model):
     _order = "day desc, site_id"
     _rec_name = "day"
 
+    # === FIELDS: THE DAY === #
+
     site_id = fields.Many2one(
         "matomo.site", required=True, readonly=True, ondelete="cascade"
     )
     company_id = fields.Many2one(related="site_id.company_id", store=True, index=True)
     currency_id = fields.Many2one(related="site_id.currency_id", store=True)
+    timezone = fields.Selection(related="site_id.timezone", string="Time Zone")
     day = fields.Date(
         required=True,
         readonly=True,
         help="A day of the time zone of the Matomo site.",
     )
+    state = fields.Selection(
+        [
+            ("equal", "Equal"),
+            ("explained", "Explained"),
+            ("different", "Needs a Look"),
+            ("unfinished", "Unfinished"),
+        ],
+        required=True,
+        readonly=True,
+        help="Explained: harmless causes add up to the difference. Needs a Look: an "
+        "order is missing, failed, comes from elsewhere or has another amount in "
+        "Matomo, or the causes do not add up. Unfinished: the day has not ended yet.",
+    )
+    is_explained = fields.Boolean(
+        readonly=True, help="The listed causes add up to the difference."
+    )
+    checked_date = fields.Datetime(string="As Of", readonly=True)
+    is_outdated = fields.Boolean(
+        string="Outdated",
+        readonly=True,
+        help="An order of this day was sent after the day was compared, or somebody "
+        "wants it to be compared again: that is done within the hour.",
+    )
+
+    # === FIELDS: BOTH SIDES === #
+
     odoo_order_count = fields.Integer(string="Orders in Odoo", readonly=True)
     odoo_revenue = fields.Monetary(
         string="Revenue in Odoo",
         readonly=True,
         help="Total including taxes of the orders that should be in Matomo.",
     )
+    odoo_tax = fields.Monetary(string="Tax in Odoo", readonly=True)
+    odoo_shipping = fields.Monetary(string="Shipping in Odoo", readonly=True)
+    odoo_discount = fields.Monetary(string="Discount in Odoo", readonly=True)
+    odoo_item_count = fields.Integer(string="Items in Odoo", readonly=True)
     matomo_order_count = fields.Integer(string="Orders in Matomo", readonly=True)
     matomo_revenue = fields.Monetary(string="Revenue in Matomo", readonly=True)
+    matomo_tax = fields.Monetary(string="Tax in Matomo", readonly=True)
+    matomo_shipping = fields.Monetary(string="Shipping in Matomo", readonly=True)
+    matomo_discount = fields.Monetary(string="Discount in Matomo", readonly=True)
+    matomo_item_count = fields.Integer(string="Items in Matomo", readonly=True)
     order_count_difference = fields.Integer(
         string="Order Difference",
         readonly=True,
@@ -74,18 +101,40 @@ class MatomoReconciliation(models.Model):
         readonly=True,
         help="Revenue in Matomo minus revenue in Odoo.",
     )
-    state = fields.Selection(
-        [
-            ("equal", "Equal"),
-            ("explained", "Explained"),
-            ("different", "Different"),
-        ],
-        required=True,
-        readonly=True,
-        help="Explained: the listed reasons add up to the difference.",
+    tax_difference = fields.Monetary(compute="_compute_differences")
+    shipping_difference = fields.Monetary(compute="_compute_differences")
+    discount_difference = fields.Monetary(compute="_compute_differences")
+    item_count_difference = fields.Integer(
+        string="Item Difference", compute="_compute_differences"
     )
-    explanation = fields.Text(
-        readonly=True, help="Why Odoo and Matomo differ, and which orders cause it."
+    difference = fields.Char(compute="_compute_difference")
+
+    # === FIELDS: REFUNDS === #
+
+    refund_count = fields.Integer(
+        string="Refund Events",
+        readonly=True,
+        help="Refunds of this day that Matomo has as events. Its orders and revenue "
+        "stay as they are.",
+    )
+    refunded = fields.Monetary(readonly=True, help="The amount of these refunds.")
+    net_revenue = fields.Monetary(
+        readonly=True, help="Revenue in Odoo, less what was refunded on this day."
+    )
+
+    # === FIELDS: CAUSES === #
+
+    cause_ids = fields.One2many(
+        "matomo.reconciliation.cause",
+        "reconciliation_id",
+        string="Causes of the Difference",
+        readonly=True,
+    )
+    missing_count = fields.Integer(
+        string="Orders to Retrack",
+        readonly=True,
+        help="Orders that could not be sent, or that Matomo accepted and does not "
+        "have.",
     )
     bought_cart_count = fields.Integer(
         string="Abandoned Carts Bought Later",
@@ -100,16 +149,45 @@ class MatomoReconciliation(models.Model):
         help="Orders in Matomo that were not sent from here. They are counted on days "
         "that differ.",
     )
-    checked_date = fields.Datetime(readonly=True)
 
     # The index also serves searches for the days of a site.
     _site_day_unique = models.UniqueIndex("(site_id, day)")
+    # The search for the days that are to be compared again.
+    _outdated_index = models.Index("(site_id, day) WHERE is_outdated")
+
+    # === COMPUTE === #
 
     @api.depends("site_id", "day")
     def _compute_display_name(self):
         for record in self:
             day = format_date(self.env, record.day)
             record.display_name = f"{record.site_id.display_name}, {day}"
+
+    @api.depends(
+        *(
+            f"{side}_{name}"
+            for side in ("odoo", "matomo")
+            for name in ("tax", "shipping", "discount", "item_count")
+        )
+    )
+    def _compute_differences(self):
+        for record in self:
+            for name in ("tax", "shipping", "discount", "item_count"):
+                record[f"{name}_difference"] = (
+                    record[f"matomo_{name}"] - record[f"odoo_{name}"]
+                )
+
+    @api.depends("order_count_difference", "revenue_difference")
+    @api.depends_context("lang")
+    def _compute_difference(self):
+        for record in self:
+            revenue = record.currency_id.round(record.revenue_difference)
+            record.difference = describe_day(
+                self.env,
+                record.order_count_difference,
+                revenue,
+                format_amount(self.env, abs(revenue), record.currency_id),
+            )
 
     # === ACTIONS === #
 
@@ -119,15 +197,55 @@ class MatomoReconciliation(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "matomo_order_tracking.matomo_request_action"
         )
-        start, end = self.site_id._get_day_bounds(self.day)
+        name = self.env._("Orders of %s", format_date(self.env, self.day))
+        # The filters that the menu opens with would hide some of what was counted.
         return {
             **action,
-            "domain": [
-                ("site_id", "=", self.site_id.id),
-                ("order_date", ">=", start),
-                ("order_date", "<", end),
-            ],
+            "name": name,
+            # The client prefers it to the name.
+            "display_name": name,
+            "domain": self._get_requests_domain(self.site_id, self.day),
+            "context": {},
         }
+
+    def action_open_in_matomo(self):
+        """Open the e-commerce report of the day in Matomo."""
+        self.ensure_one()
+        query = MATOMO_DAY.format(idsite=self.site_id.idsite, day=self.day)
+        return {
+            "type": "ir.actions.act_url",
+            "url": f"{api_url(self.site_id.url)}?{query}",
+            "target": "new",
+        }
+
+    def action_compare_again(self):
+        """Have these days compared again, in the background."""
+        self.check_access("read")
+        # sudo: nobody may write what was compared; pressing the button is the one way.
+        self.sudo().is_outdated = True
+        self.env["matomo.request"]._wake_comparison()
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "info",
+                "message": self.env._(
+                    "Matomo is asked again within a minute. Then open the day anew."
+                ),
+            },
+        }
+
+    def action_retrack_missing(self):
+        """Retrack the orders that are missing in Matomo, and no others."""
+        causes = self.cause_ids.filtered(lambda each: each.kind in RETRACKED_KINDS)
+        actions = [
+            orders.action_matomo_retrack() for orders in causes.request_id._get_orders()
+        ]
+        if not actions:
+            return False
+        messages = [action["params"]["message"] for action in actions]
+        actions[-1]["params"]["message"] = "\n".join(messages)
+        return actions[-1]
 
     # === COMPARING === #
 
@@ -139,82 +257,154 @@ class MatomoReconciliation(models.Model):
         :param Totals totals: the figures of Matomo's report
         :param recorded: list of ``RecordedOrder``, the day's orders in Matomo; None if
             Matomo has not been asked for them
-        :return: the record of that day. Its state is "different" if the causes that are
-            known do not add up to the difference
+        :return: the record of that day
         """
-        start, end = site._get_day_bounds(day)
-        counted = self._get_counted_orders(site, start, end)
-        accepted = self.env["matomo.request"].search(
-            [
-                ("kind", "=", "order"),
-                ("site_id", "=", site.id),
-                ("state", "in", ACCEPTED_STATES),
-                ("order_date", ">=", start),
-                ("order_date", "<", end),
-            ]
-        )
+        counted = self._get_counted_orders(site, day)
+        amounts = self._get_amounts(site, counted)
+        sales = self._prepare_sales(site, day, counted, amounts, recorded)
+        odoo = reconciliation.add_up(amounts.values())
+        causes = reconciliation.find_known_causes(sales)
         if recorded is not None:
-            accepted |= self._get_arrived_requests(counted, recorded)
-        causes = self._get_causes(site, counted, accepted)
-        if recorded is not None:
-            causes += self._get_recorded_causes(site, accepted, recorded)
-        bought = carts.get_bought_later(self.env, site, start, end)
-        remarks = [
-            *self._get_sentences(
-                site, causes + self._get_refused_orders(site, start, end)
-            ),
-            *self._get_day_sentences(site, counted, start, end),
-            *self._get_cart_sentences(site, bought),
-        ]
+            causes += self._find_recorded_causes(site, sales, recorded)
+            causes += reconciliation.find_unarchived(totals, recorded)
+        notes = self._find_notes(site, day, counted)
+        is_explained = reconciliation.is_explained(odoo, totals, causes)
+        is_over = day < site._get_today()
         values = {
-            **self._prepare_figures(counted, causes, totals),
-            "explanation": "\n".join(remarks) or False,
-            "bought_cart_count": len(bought),
-            "foreign_order_count": sum(each.kind == "foreign" for each in causes),
+            **self._prepare_figures(odoo, totals),
+            **self._prepare_refunds(site, day, odoo),
+            **self._prepare_counts(causes + notes),
+            "is_explained": is_explained,
+            "state": reconciliation.get_state(is_explained, causes, is_over),
+            "is_outdated": False,
             "checked_date": fields.Datetime.now(),
         }
-        record = self.search([("site_id", "=", site.id), ("day", "=", day)])
-        if record:
-            record.write(values)
-            return record
-        return self.create({"site_id": site.id, "day": day, **values})
+        return self._store(site, day, values, causes + notes)
 
     @api.model
-    def _prepare_figures(self, counted, causes, totals):
-        """Return a day's figures and their state, as values.
-
-        :param counted: see ``_get_counted_orders``
-        :param causes: list of ``Cause``, why Matomo has something else
-        :param Totals totals: the figures of Matomo's report
-        """
-        revenue = sum((now for _request, now in counted.values()), Decimal("0.00"))
-        differences = totals.orders - len(counted), totals.revenue - revenue
-        explained = sum(c.orders for c in causes), sum(c.revenue for c in causes)
-        is_explained = explained[0] == differences[0] and (
-            abs(explained[1] - differences[1]) <= _tolerance(revenue)
+    def _store(self, site, day, values, causes):
+        """Create or update the record of a day, with these causes alone."""
+        record = self.search([("site_id", "=", site.id), ("day", "=", day)])
+        if record:
+            record.cause_ids.unlink()
+            record.write(values)
+        else:
+            record = self.create({"site_id": site.id, "day": day, **values})
+        env = site._get_message_env()
+        self.env["matomo.reconciliation.cause"].create(
+            [
+                {
+                    "reconciliation_id": record.id,
+                    "kind": cause.kind,
+                    "name": cause.name or describe_rest(env, cause.count),
+                    "request_id": cause.request_id,
+                    "order_count_difference": cause.orders,
+                    "revenue_difference": float(cause.revenue),
+                    "count": cause.count,
+                }
+                for cause in reconciliation.bound(causes, MAX_CAUSES)
+            ]
         )
-        state = "explained" if causes else "equal"
+        return record
+
+    @api.model
+    def _prepare_figures(self, odoo, matomo):
+        """Return the figures of both sides as values.
+
+        :param Totals odoo: what Odoo counts
+        :param Totals matomo: the figures of Matomo's report
+        """
+        values = {
+            "order_count_difference": matomo.orders - odoo.orders,
+            "revenue_difference": float(matomo.revenue - odoo.revenue),
+        }
+        for side, totals in (("odoo", odoo), ("matomo", matomo)):
+            values |= {
+                f"{side}_order_count": totals.orders,
+                f"{side}_revenue": float(totals.revenue),
+                f"{side}_tax": float(totals.tax),
+                f"{side}_shipping": float(totals.shipping),
+                f"{side}_discount": float(totals.discount),
+                f"{side}_item_count": totals.items,
+            }
+        return values
+
+    @api.model
+    def _prepare_refunds(self, site, day, odoo):
+        """Return the figures of the day's refunds as values.
+
+        :param Totals odoo: what Odoo counts
+        """
+        [(count, refunded)] = self.env["matomo.request"]._read_group(
+            [
+                *self._get_requests_domain(site, day),
+                ("kind", "=", "refund"),
+                ("state", "in", ACCEPTED_STATES),
+                ("currency_id", "=", site.currency_id.id),
+            ],
+            aggregates=["__count", "revenue:sum"],
+        )
         return {
-            "odoo_order_count": len(counted),
-            "odoo_revenue": float(revenue),
-            "matomo_order_count": totals.orders,
-            "matomo_revenue": float(totals.revenue),
-            "order_count_difference": differences[0],
-            "revenue_difference": float(differences[1]),
-            "state": state if is_explained else "different",
+            "refund_count": count,
+            "refunded": refunded or 0,
+            "net_revenue": float(odoo.revenue) - (refunded or 0),
         }
 
     @api.model
-    def _get_counted_orders(self, site, start, end):
+    def _prepare_counts(self, causes):
+        """Return how many causes of some kinds there are, as values."""
+
+        def count(*kinds):
+            return sum(each.kind in kinds for each in causes)
+
+        return {
+            "missing_count": count(*RETRACKED_KINDS),
+            "bought_cart_count": count("cart"),
+            "foreign_order_count": count("foreign"),
+        }
+
+    @api.model
+    def _outdate(self, requests):
+        """Have the days compared again for which Matomo has accepted these requests.
+
+        Nothing is read for orders of today: the sender comes here with each batch.
+
+        :param requests: requests that were just accepted
+        """
+        for site, same in requests.grouped("site_id").items():
+            start, end = site._get_start(), site._get_day_bounds(site._get_today())[0]
+            # Not of others: the last day of all is on no clock east of Greenwich.
+            late = {each for each in same.mapped("order_date") if start <= each < end}
+            if late:
+                self.search(
+                    [
+                        ("site_id", "=", site.id),
+                        ("day", "in", [*{site._get_day(each) for each in late}]),
+                        ("is_outdated", "!=", True),
+                    ]
+                ).is_outdated = True
+
+    # === ODOO'S SIDE === #
+
+    @api.model
+    def _get_requests_domain(self, site, day):
+        """Return the domain of the requests that are sent as of a day."""
+        start, end = site._get_day_bounds(day)
+        return [
+            ("site_id", "=", site.id),
+            ("order_date", ">=", start),
+            ("order_date", "<", end),
+        ]
+
+    @api.model
+    def _get_counted_orders(self, site, day):
         """Return the orders in Odoo that should be in Matomo.
 
         They are of the day that Matomo got: an order's own, or that of its checkout.
 
-        :param start: naive UTC, inclusive
-        :param end: naive UTC, exclusive
-        :return: ``{order: (its request, its revenue now)}``; the revenue is a
-            ``Decimal`` in the site's currency
+        :return: ``{order: its request}``
         """
+        start, end = site._get_day_bounds(day)
         counted = {}
         checked_out = self.env["matomo.request"].search(
             [
@@ -245,289 +435,177 @@ class MatomoReconciliation(models.Model):
                     continue
                 moment = request.checkout_date or order.date_order
                 if start <= moment < end and request.state != "excluded":
-                    counted[order] = request, order._get_matomo_revenue(request)
+                    counted[order] = request
         return counted
 
     @api.model
-    def _get_refused_orders(self, site, start, end):
-        """Return the orders that are not sent because their shoppers refused.
+    def _get_amounts(self, site, counted):
+        """Return what each order comes to now, in the site's currency.
 
-        Neither side counts them: they explain nothing, and are named all the same.
+        What was sent of an order is not computed again, unless its revenue is another
+        one now.
 
-        :param start: naive UTC, inclusive
-        :param end: naive UTC, exclusive
-        :return: list of ``Cause``
+        :param counted: of ``_get_counted_orders``
+        :return: ``{order: Totals}``
         """
-        if not site.exclude_refused:
-            return []
-        requests = self.env["matomo.request"].search(
+        requests = self.env["matomo.request"].union(*counted.values())
+        sent = requests._get_sent_totals()
+        amounts = {}
+        for order, request in counted.items():
+            totals = sent.get(request.id)
+            if not totals or not order._is_matomo_revenue_as_sent(request):
+                totals = order._get_matomo_totals_now(request)
+            amounts[order] = totals
+        return amounts
+
+    @api.model
+    def _prepare_sales(self, site, day, counted, amounts, recorded):
+        """Return the orders of the day, as ``Sale`` objects.
+
+        :param counted: of ``_get_counted_orders``
+        :param amounts: of ``_get_amounts``
+        :param recorded: see ``_compare_day``
+        """
+        requests = self.env["matomo.request"]
+        accepted = requests.search(
             [
-                ("site_id", "=", site.id),
-                ("state", "=", "excluded"),
-                ("sale_order_id", "!=", False),
-                ("order_date", ">=", start),
-                ("order_date", "<", end),
+                *self._get_requests_domain(site, day),
+                ("kind", "=", "order"),
+                ("state", "in", ACCEPTED_STATES),
             ]
         )
-        refused = requests.sale_order_id.filtered(
-            lambda order: order._get_matomo_refusal_verdict()
-        )
-        return [
-            Cause(
-                "refused",
-                order._get_matomo_order_name(),
-                0,
-                order._prepare_matomo_amounts(site).revenue,
+        counting = requests.union(*counted.values())
+        accepted |= self._get_arrived_requests(counting, recorded or ())
+        accepted_ids = set(accepted.ids)
+        sales = [
+            request._prepare_sale(
+                order,
+                revenue=amounts[order].revenue,
+                is_counted=True,
+                is_accepted=request.id in accepted_ids,
             )
-            for order in refused
+            for order, request in counted.items()
+        ]
+        return sales + [
+            request._prepare_sale(request._get_order(), is_accepted=True)
+            for request in accepted - counting
         ]
 
     @api.model
-    def _get_arrived_requests(self, counted, recorded):
+    def _get_arrived_requests(self, requests, recorded):
         """Return the requests that still wait here although Matomo has their orders.
 
         The answer to them was lost: they are looked for in Matomo before they are sent
         again.
 
-        :param counted: the orders of the day, see ``_get_counted_orders``
+        :param requests: of the orders of the day
         :param recorded: list of ``RecordedOrder``, the orders of the day in Matomo
         """
         keys = {order_ref_key(order.ref) for order in recorded}
-        requests = self.env["matomo.request"].union(
-            *(request for request, _revenue in counted.values())
-        )
         return requests.filtered(
             lambda request: (
                 request.attempt_count
-                and (request.state == "pending" or request.is_left_out)
+                and request.state == "pending"
                 and order_ref_key(request.order_ref) in keys
             )
         )
 
-    @api.model
-    def _get_causes(self, site, counted, accepted):
-        """Return the causes of a difference that Odoo knows without asking Matomo.
-
-        :param site: the ``matomo.site``
-        :param counted: the orders of the day, see ``_get_counted_orders``
-        :param accepted: the requests of the day that Matomo has accepted
-        :return: list of ``Cause``
-        """
-        causes = []
-        accepted_ids = set(accepted._ids)
-        for order, (request, revenue) in counted.items():
-            if request.id not in accepted_ids:
-                kind = request.state
-                if kind in ACCEPTED_STATES:
-                    kind = "moved"
-                elif request.is_left_out:
-                    kind = "left_out"
-                name = order._get_matomo_order_name()
-                causes.append(Cause(kind, name, -1, -revenue))
-                continue
-            has = request._get_recorded_revenue()
-            sent = request._get_sent_revenue()
-            if sent != revenue:
-                # Matomo converts nothing when its site gets another currency.
-                is_converted = request.currency_id == site.currency_id
-                kind = "changed" if is_converted else "currency"
-                causes.append(Cause(kind, request.order_ref, 0, sent - revenue))
-            if abs(has - sent) > _tolerance(sent):
-                causes.append(Cause("recorded", request.order_ref, 0, has - sent))
-        for request in accepted:
-            if request._get_order() not in counted:
-                has = request._get_recorded_revenue()
-                causes.append(Cause("gone", request.order_ref, 1, has))
-        return causes
+    # === CAUSES === #
 
     @api.model
-    def _get_recorded_causes(self, site, accepted, recorded):
+    def _find_recorded_causes(self, site, sales, recorded):
         """Return the causes of a difference that only Matomo's orders show.
 
         Wake the verifier for accepted orders that Matomo does not have: it decides
         whether they are sent again.
 
-        :param accepted: the requests of the day that Matomo has accepted
+        :param sales: of ``_prepare_sales``
         :param recorded: list of ``RecordedOrder``, the orders of the day in Matomo
         :return: list of ``Cause``
         """
-        causes = []
-        missing = accepted.browse()
-        left = {order_ref_key(order.ref): order for order in recorded}
-        elsewhere = accepted.filtered(lambda request: request.state == "elsewhere")
-        for request in accepted - elsewhere:
-            sent = request._get_recorded_revenue()
-            ref = request.order_ref
-            order = left.pop(order_ref_key(ref), None)
-            if not order and site.is_order_id_anonymised:
-                keys = (key for key, each in left.items() if request._is_ours(each))
-                order = left.pop(next(keys, None), None)
-            if not order:
-                missing |= request
-                causes.append(Cause("missing", ref, -1, -sent))
-            elif order.revenue is None:
-                # Matomo tells no legible amount: no cause is known of a difference.
-                continue
-            elif abs(order.revenue - sent) > _tolerance(sent):
-                causes.append(Cause("recorded", ref, 0, order.revenue - sent))
-        if missing:
+        requests = self.env["matomo.request"]
+        is_ours = None
+        if site.is_order_id_anonymised:
+            # All in one set: what was sent is read for many of them at once.
+            by_id = {
+                each.id: each for each in requests.browse(s.request_id for s in sales)
+            }
+
+            def is_ours(id_, order):
+                return by_id[id_]._is_ours(order)
+
+        found = reconciliation.compare_orders(sales, recorded, is_ours)
+        if found.missing:
+            missing = requests.browse(found.missing)
             missing.write({"next_check_date": fields.Datetime.now()})
             missing._wake_verifier()
-        known = self.env["matomo.request"].search(
-            [
-                (
-                    "order_ref_key",
-                    "in",
-                    [site._get_order_ref_key(order.ref) for order in left.values()],
-                )
-            ]
-        )
-        known = {order_ref_key(request.order_ref): request for request in known}
-        for request in elsewhere:
-            causes += self._get_causes_of_elsewhere(request, left, known)
-        for key, order in left.items():
-            kind = self._get_kind_of_recorded(site, order.ref, known.get(key))
-            causes.append(Cause(kind, order.ref, 1, order.revenue or Decimal(0)))
-        return causes
+        keys = {
+            key: site._get_order_ref_key(order.ref) for key, order in found.left.items()
+        }
+        known = requests.search([("order_ref_key", "in", list(keys.values()))])
+        senders = {request.order_ref_key: request for request in known}
+        sent = {key for key in found.left if keys[key] in senders}
+        causes = found.causes + reconciliation.find_elsewhere(sales, found.left, sent)
+        return causes + [
+            self._prepare_cause(site, order, senders.get(keys[key], requests))
+            for key, order in found.left.items()
+        ]
 
     @api.model
-    def _get_causes_of_elsewhere(self, request, left, known):
-        """Return the causes of an order that Matomo has from another system.
+    def _prepare_cause(self, site, recorded, request):
+        """Return the ``Cause`` of an order that Matomo has and this day has not.
 
-        It may have another ID there: then its revenue tells which one it is.
-
-        :param left: ``{key: RecordedOrder}``, what no request has explained. The one
-            that is found is taken out
-        :param known: ``{key: request}``, those that Odoo has sent on another day
+        :param recorded: a ``RecordedOrder``
+        :param request: which has sent it, of any company; empty if none has
         """
-        sent = request._get_recorded_revenue()
-        key = order_ref_key(request.order_ref)
-        if key not in left:
-            key = next(
-                (
-                    each
-                    for each, order in left.items()
-                    if each not in known
-                    and order.revenue is not None
-                    and abs(order.revenue - sent) <= _tolerance(sent)
-                ),
-                None,
-            )
-        if key is None:
-            return [Cause("elsewhere", request.order_ref, -1, -sent)]
-        revenue = left.pop(key).revenue
-        if revenue is None or abs(revenue - sent) <= _tolerance(sent):
-            return []
-        return [Cause("recorded", request.order_ref, 0, revenue - sent)]
+        sender = None
+        if request:
+            sender = "here" if request.site_id == site else "site"
+            if request.company_id != site.company_id:
+                sender = "company"
+        kind = reconciliation.get_kind_of_recorded(recorded.ref, sender)
+        revenue = recorded.revenue or to_decimal(0)
+        # An order of another company is not shown here.
+        id_ = request.id if sender in ("here", "site") else 0
+        return Cause(kind, recorded.ref, 1, revenue, id_)
 
     @api.model
-    def _get_kind_of_recorded(self, site, ref, request):
-        """Return the kind of cause of an order that Matomo has and this day has not.
+    def _find_notes(self, site, day, counted):
+        """Return what is good to know of a day and makes no difference.
 
-        :param ref: its order ID in Matomo
-        :param request: which has sent it, of any company; None if none has
+        :param counted: of ``_get_counted_orders``
+        :return: list of ``Cause``
         """
-        if not request:
-            return "test" if ref.startswith(TEST_ORDER_PREFIX) else "foreign"
-        if request.site_id == site:
-            return "late"
-        return "company" if request.company_id != site.company_id else "site"
-
-    @api.model
-    def _get_day_sentences(self, site, counted, start, end):
-        """Return a sentence on the orders that Odoo's reports have on another day.
-
-        :param counted: the orders of the day, see ``_get_counted_orders``
-        """
-        names = [
-            order._get_matomo_order_name()
-            for order in counted
+        start, end = site._get_day_bounds(day)
+        notes = [
+            Cause("refused", request.sale_order_id.name, request_id=request.id)
+            for request in self._get_refused_requests(site, day)
+        ]
+        notes += [
+            Cause("checkout", order._get_matomo_order_name(), request_id=request.id)
+            for order, request in counted.items()
             if not start <= order.date_order < end
         ]
-        if not names:
-            return []
-        env = site._get_message_env()
-        return [
-            env._(
-                "Counted on the day of the checkout, in Odoo's reports on another day "
-                "(%(count)s): %(names)s",
-                count=len(names),
-                names=_name_some(names),
-            )
+        bought = carts.get_bought_later(self.env, site, start, end).sale_order_id
+        requests = bought._get_matomo_requests()
+        return notes + [
+            Cause("cart", order.name, request_id=requests[order.id].id)
+            for order in bought
         ]
 
     @api.model
-    def _get_cart_sentences(self, site, bought):
-        """Return a sentence on the abandoned carts of the day that became orders.
+    def _get_refused_requests(self, site, day):
+        """Return the requests of orders that are not sent: their shoppers refused.
 
-        :param bought: of ``carts.get_bought_later``
+        Neither side counts them.
         """
-        if not bought:
-            return []
-        env = site._get_message_env()
-        return [
-            env._(
-                "Matomo counts as abandoned and cannot take back, bought in a later "
-                "visit (%(count)s): %(names)s",
-                count=len(bought),
-                names=_name_some(bought.sale_order_id.mapped("name")),
-            )
-        ]
-
-    @api.model
-    def _get_sentences(self, site, causes):
-        """Return a sentence for each kind of cause, with figures and order names.
-
-        :return: list of texts in the language of the site's messages
-        """
-        env = site._get_message_env()
-        kinds = {
-            "pending": env._("Waiting to be sent"),
-            "failed": env._("Failed"),
-            "cancelled": env._("Cancelled, and confirmed again"),
-            "left_out": env._("Not sent, because a person has cancelled it"),
-            "elsewhere": env._("Said to be from another system, and not found there"),
-            "moved": env._("Sent for another day"),
-            "gone": env._("In Matomo, and no longer counted in Odoo on this day"),
-            "changed": env._("Changed in Odoo after they were sent"),
-            "currency": env._(
-                "Sent in another currency, before the one of the site was changed"
-            ),
-            "missing": env._("Accepted by Matomo, but not recorded"),
-            "recorded": env._("Recorded by Matomo with another amount"),
-            "late": env._("Booked by Matomo on this day, not on their own"),
-            "company": env._("Of another company here"),
-            "site": env._("Sent by another Matomo site of this company"),
-            "foreign": env._("In Matomo, and not sent from here"),
-            "test": env._("Test orders that were sent when Matomo was connected"),
-            "refused": env._(
-                "Not sent and not counted here, because the shopper refused"
-            ),
-        }
-        sentences = []
-        for kind, label in kinds.items():
-            same = [cause for cause in causes if cause.kind == kind]
-            if not same:
-                continue
-            revenue = float(sum(cause.revenue for cause in same))
-            sentences.append(
-                env._(
-                    "%(cause)s (%(count)s, %(revenue)s): %(names)s",
-                    cause=label,
-                    count=len(same),
-                    revenue=format_amount(env, revenue, site.currency_id),
-                    names=_name_some([cause.name for cause in same]),
-                )
-            )
-        return sentences
-
-
-def _name_some(names):
-    """Return the first of these names as a text."""
-    text = ", ".join(names[:NAMED])
-    return text if len(names) <= NAMED else f"{text} …"
-
-
-def _tolerance(revenue):
-    """Return by how much Matomo may miss a revenue only by rounding, a ``Decimal``."""
-    return HALF_CENT + abs(revenue) * PRECISION
+        requests = self.env["matomo.request"]
+        if not site.exclude_refused:
+            return requests
+        return requests.search(
+            [
+                *self._get_requests_domain(site, day),
+                ("state", "=", "excluded"),
+                ("sale_order_id", "!=", False),
+            ]
+        ).filtered(lambda each: each.sale_order_id._get_matomo_refusal_verdict())

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.fields import Domain
-from odoo.tools import format_amount
+from odoo.tools import SQL, format_amount
 
 from ..const import (
     ACCEPTED_STATES,
@@ -44,6 +44,7 @@ from ..matomo_api.outcomes import (
 from ..matomo_api.privacy import (
     ANONYMIZED,
 )
+from ..matomo_api.reading import Totals
 from ..matomo_api.tracking import order_ref_key
 from ..outbox import schedule, waking
 from ..outbox.comparison import Comparison
@@ -54,6 +55,7 @@ from ..outbox.sender import Sender
 from ..outbox.transactions import guarded
 from ..outbox.verifier import Verifier
 from ..tools import attempts
+from ..tools.reconciliation import Sale
 from ..tools.sentences import (
     describe_difference,
     describe_failures,
@@ -483,6 +485,53 @@ class MatomoRequest(models.Model):
         """Return the revenue this request has sent, in its currency; 0 of none."""
         return Decimal(f"{self.revenue:.2f}")
 
+    def _get_sent_totals(self):
+        """Return what these requests have sent, as far as it is known.
+
+        :return: ``{request id: Totals}`` of those that have what was sent; in the
+            currency in which they were sent
+        """
+        self.flush_recordset(["revenue", "payload"])
+        self.env.cr.execute(
+            SQL(
+                """
+                SELECT id, payload->>'ec_tx', payload->>'ec_sh', payload->>'ec_dt',
+                       (SELECT SUM((item->>4)::numeric)
+                          FROM jsonb_array_elements((payload->>'ec_items')::jsonb) item)
+                  FROM matomo_request
+                 WHERE id = ANY(%s) AND payload ? 'ec_items'
+                """,
+                self.ids,
+            )
+        )
+        return {
+            id_: Totals(
+                1,
+                self.browse(id_)._get_sent_revenue(),
+                *(Decimal(amount or 0) for amount in amounts),
+                items=int(items or 0),
+            )
+            for id_, *amounts, items in self.env.cr.fetchall()
+        }
+
+    def _prepare_sale(self, order, **facts):
+        """Return this request and its order as a ``Sale`` of the Daily Comparison.
+
+        :param facts: what the comparison knows of it
+        """
+        return Sale(
+            **{"revenue": Decimal(0), "is_counted": False, **facts},
+            request_id=self.id,
+            name=order._get_matomo_order_name(),
+            ref=self.order_ref,
+            state=self.state,
+            sent=self._get_sent_revenue(),
+            recorded=self._get_recorded_revenue(),
+            is_sale=order._is_matomo_sale(),
+            is_same_currency=self.currency_id == self.site_id.currency_id,
+            is_left_out=self.is_left_out,
+        )
+
     def _get_conversion(self, currency):
         """Return the ``Conversion`` by which an order in ``currency`` was sent.
 
@@ -841,6 +890,7 @@ class MatomoRequest(models.Model):
             )
             for request in accepted:
                 request._log_accepted()
+        self.env["matomo.reconciliation"]._outdate(self)
         if orders:
             self._wake_verifier(at=check_date + schedule.VERIFIER_SLACK)
 
@@ -1222,6 +1272,12 @@ class MatomoRequest(models.Model):
             Comparison(self.env).run()
 
     @api.model
+    def _cron_compare(self):
+        """Compare today so far, and the past days on which something has changed."""
+        if self.env.registry.ready:
+            Comparison(self.env).run_due()
+
+    @api.model
     def _get_stalled_domain(self):
         """Return the domain of the requests that could be sent and were never tried."""
         return [
@@ -1263,6 +1319,11 @@ class MatomoRequest(models.Model):
     def _wake_sweep(self):
         """Run the sweep after this transaction."""
         waking.wake(self.env, ("ir_cron_sweep",))
+
+    @api.model
+    def _wake_comparison(self):
+        """Compare the days that are outdated after this transaction."""
+        waking.wake(self.env, ("ir_cron_compare",))
 
     @api.model
     def _wake_retrack(self):

@@ -953,9 +953,13 @@ class MatomoSite(models.Model):
 
     def _get_today(self):
         """Return the day it is in the site's time zone."""
+        return self._get_day(fields.Datetime.now())
+
+    def _get_day(self, moment):
+        """Return the day of the site's time zone on which a naive UTC moment is."""
         self.ensure_one()
-        now = pytz.utc.localize(fields.Datetime.now())
-        return now.astimezone(get_timezone(self.timezone)).date()
+        moment = pytz.utc.localize(moment)
+        return moment.astimezone(get_timezone(self.timezone)).date()
 
     def _get_day_bounds(self, day):
         """Start and end (which is not part of it) of a day of the site, naive UTC."""
@@ -1765,7 +1769,13 @@ class MatomoSite(models.Model):
         """Return the days that differ by more than the limits of the site."""
         # sudo: whoever sees the site need not see the Daily Comparison.
         days = self.env["matomo.reconciliation"].sudo()
-        found = days.search([("site_id", "=", self.id), ("state", "=", "different")])
+        found = days.search(
+            [
+                ("site_id", "=", self.id),
+                ("state", "=", "different"),
+                ("is_explained", "=", False),
+            ]
+        )
         return found.filtered(
             lambda day: (
                 abs(day.order_count_difference) > self.difference_orders

@@ -29,15 +29,49 @@ class Comparison:
         self.days = env["matomo.reconciliation"]
 
     def run(self):
-        """Compare the past days of every site whose token can read reports.
+        """Compare the past days of every site."""
+        for site in self._get_sites():
+            first, last = self._get_period(site)
+            self._guard(site, lambda s=site, f=first, t=last: self.compare(s, f, t))
+
+    def run_due(self):
+        """Compare today so far, and the past days that are outdated."""
+        due = [
+            (site, day)
+            for site in self._get_sites()
+            for day in [site._get_today(), *self._get_outdated(site)]
+            if day >= site.date_start
+        ]
+        for left, (site, day) in zip(reversed(range(len(due))), due, strict=True):
+            self._guard(site, lambda s=site, d=day: self.compare(s, d, d))
+            if not self.env["ir.cron"]._commit_progress(1, remaining=left):
+                return
+
+    def _get_sites(self):
+        """Return the sites whose token can read reports.
 
         A site waits until Matomo has told its time zone: its days are Matomo's days.
         """
-        for site in self.env["matomo.site"].search(
+        sites = self.env["matomo.site"].search(
             [("can_read", "=", True), ("facts_date", "!=", False)]
-        ):
-            if site._may_run() and site._get__token():
-                self._guard(site, lambda s=site: self._compare_site(s))
+        )
+        return sites.filtered(lambda site: site._may_run() and site._get__token())
+
+    def _get_outdated(self, site):
+        """Return the past days of a site that are to be compared again."""
+        found = self.days.search(
+            [
+                ("site_id", "=", site.id),
+                ("is_outdated", "=", True),
+                ("day", "<", site._get_today()),
+            ],
+            order="day",
+        )
+        return [
+            day
+            for day in found.mapped("day")
+            if site._has_raw_data(site._get_day_bounds(day)[0])
+        ]
 
     def _guard(self, site, step):
         """Run a step; what nobody foresaw ends no other day and no other site."""
@@ -64,8 +98,10 @@ class Comparison:
         count = min(DAYS, site.raw_data_days or DAYS)
         return max(site.date_start, last - timedelta(days=count - 1)), last
 
-    def _compare_site(self, site):
-        """Compare the past days of one site.
+    def compare(self, site, first, last):
+        """Compare some days of one site.
+
+        A job that compares a long time calls this for one day after the other.
 
         No transaction is open while Matomo answers. If Matomo cannot be asked, the
         Daily Comparison keeps its rows, and the log says so. The sender reports the
@@ -73,8 +109,10 @@ class Comparison:
 
         All days are compared before Matomo is asked for the orders of those that
         differ: it may have a report of totals, and no visits log.
+
+        :param first: a date in the site's time zone
+        :param last: the last date, included; today at the latest
         """
-        first, last = self._get_period(site)
         idsite = site.idsite
         end_transaction(self.env)
         if last < first:
@@ -111,7 +149,9 @@ class Comparison:
         compared = run_in_transaction(
             self.env, lambda: self.days._compare_day(site, day, totals)
         )
-        return {day: totals} if compared.state == "different" else {}
+        # Of a day that has not ended Matomo's report is older than its orders.
+        is_clear = compared.is_explained or compared.state == "unfinished"
+        return {} if is_clear else {day: totals}
 
     def _explain_day(self, site, client, idsite, day, totals):
         """Compare one day by its orders.
@@ -131,5 +171,5 @@ class Comparison:
                 self.env,
                 lambda t=totals, r=recorded: self.days._compare_day(site, day, t, r),
             )
-            if compared.state != "different" or totals == before:
+            if compared.is_explained or totals == before:
                 return

@@ -16,6 +16,7 @@ NEEDED_ACTIONS = (
     "ir_cron_verify",
     "ir_cron_retrack",
     "ir_cron_sweep",
+    "ir_cron_compare",
 )
 NEEDED_RULES = ("base_automation_sale_order", "base_automation_pos_order")
 

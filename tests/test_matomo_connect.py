@@ -10,6 +10,7 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
+from ..tools.reconciliation import get_kind_of_recorded
 from .common import (
     LOGGER,
     MODULE,
@@ -266,10 +267,7 @@ class TestConnect(ConnectCommon):
         wizard = self.press(wizard, "action_send_test")
         [(_idsite, key)] = self.matomo.orders
         self.assertIn(key.upper(), wizard.test_message.upper())
-        site = wizard.site_id.sudo()
-        days = self.env["matomo.reconciliation"].sudo()
-        self.assertEqual(days._get_kind_of_recorded(site, "ODOO-TEST-12", None), "test")
-        self.assertEqual(days._get_kind_of_recorded(site, "S1", None), "foreign")
+        self.assertEqual(get_kind_of_recorded("ODOO-TEST-12", None), "test")
 
 
 @tagged("post_install", "-at_install")

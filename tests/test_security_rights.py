@@ -33,7 +33,9 @@ RIGHTS = {
     "matomo.erasure": {"manager": "crw", "admin": "crw"},
     "matomo.connect": {"system": "crw", "admin": "crw"},
     "matomo.connect.site": {"system": "crwd", "admin": "crwd"},
+    "matomo.overview": {"user": "r", "manager": "r", "admin": "r"},
     "matomo.reconciliation": {"user": "r", "manager": "r", "admin": "r"},
+    "matomo.reconciliation.cause": {"user": "r", "manager": "r", "admin": "r"},
 }
 OPERATIONS = {"c": "create", "r": "read", "w": "write", "d": "unlink"}
 EMPLOYEES = {*GROUPS} - {"portal", "public"}

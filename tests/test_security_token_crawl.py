@@ -2,6 +2,7 @@
 
 import re
 
+from odoo import Command
 from odoo.service.model import call_kw
 from odoo.tests import tagged
 from odoo.tools import mute_logger
@@ -49,6 +50,7 @@ ACTIONS = (
     "matomo_request_action",
     "matomo_request_action_failed",
     "matomo_reconciliation_action",
+    "matomo_reconciliation_cause_action",
     "matomo_site_action",
 )
 BUNDLES = {
@@ -102,7 +104,7 @@ class TestTokenCrawl(MatomoPosCommon, ShopperCommon):
                 "site_id": self.site.id,
                 "day": "2026-03-03",
                 "state": "different",
-                "explanation": BAIT,
+                "cause_ids": [Command.create({"kind": "foreign", "name": BAIT})],
             }
         )
         self.website.sudo().write({"name": f"Shop {BAIT}", "matomo_tag": True})

@@ -240,11 +240,11 @@ class TestExcludeRefused(CheckoutCommon):
         self.end_transaction()
         self.run_cron("ir_cron_sweep")
         rows = self.env["matomo.reconciliation"].search([])
-        (row,) = rows.filtered("explanation")
+        (row,) = rows.filtered("cause_ids")
         self.assertEqual(row.odoo_order_count, 0)
         self.assertEqual(row.state, "equal")
-        self.assertIn("the shopper refused", row.explanation)
-        self.assertIn(order.name, row.explanation)
+        self.assertEqual(row.cause_ids.kind, "refused")
+        self.assertEqual(row.cause_ids.name, order.name)
 
 
 @tagged("post_install", "-at_install")

@@ -7,6 +7,37 @@ from markupsafe import Markup
 
 from ..matomo_api.errors import ServerTrouble
 
+# {which side of a day has more orders, more revenue: the sentence}; 1 is Matomo.
+DAYS = {
+    (0, 0): lambda env, f: env._("The same in Matomo"),
+    (0, 1): lambda env, f: env._("Matomo has %s more", f["revenue"]),
+    (0, -1): lambda env, f: env._("Matomo has %s less", f["revenue"]),
+    (1, 0): lambda env, f: env._("Matomo has %s orders more", f["count"]),
+    (-1, 0): lambda env, f: env._("Matomo has %s orders fewer", f["count"]),
+    (1, 1): lambda env, f: env._(
+        "Matomo has %(count)s orders and %(revenue)s more", **f
+    ),
+    (-1, -1): lambda env, f: env._(
+        "Matomo has %(count)s orders and %(revenue)s less", **f
+    ),
+    (1, -1): lambda env, f: env._(
+        "Matomo has %(count)s orders more, and %(revenue)s less", **f
+    ),
+    (-1, 1): lambda env, f: env._(
+        "Matomo has %(count)s orders fewer, and %(revenue)s more", **f
+    ),
+}
+# The same of a single order.
+DAYS_OF_ONE = {
+    (1, 0): lambda env, f: env._("Matomo has 1 order more"),
+    (-1, 0): lambda env, f: env._("Matomo has 1 order fewer"),
+    (1, 1): lambda env, f: env._("Matomo has 1 order and %s more", f["revenue"]),
+    (-1, -1): lambda env, f: env._("Matomo has 1 order and %s less", f["revenue"]),
+    (1, -1): lambda env, f: env._("Matomo has 1 order more, and %s less", f["revenue"]),
+    (-1, 1): lambda env, f: env._(
+        "Matomo has 1 order fewer, and %s more", f["revenue"]
+    ),
+}
 # {kind of matomo_api.errors: the sentence}. Each names what to do, where a person can
 # do something.
 SENTENCES = {
@@ -302,6 +333,23 @@ POLICIES = {
         "little: an order's number, products and amounts are all that is sent."
     ),
 }
+
+
+def describe_day(env, orders, revenue, amount):
+    """Return by how much the two sides of a day differ.
+
+    :param orders: how many more orders Matomo has, perhaps negative
+    :param revenue: how much more revenue it has, perhaps negative
+    :param amount: that revenue without its sign, as a text
+    """
+    sides = (orders > 0) - (orders < 0), (revenue > 0) - (revenue < 0)
+    sentence = DAYS_OF_ONE[sides] if abs(orders) == 1 else DAYS[sides]
+    return sentence(env, {"count": abs(orders), "revenue": amount})
+
+
+def describe_rest(env, count):
+    """Return what stands in place of the names of orders that are summed up."""
+    return env._("%s orders that are not listed one by one", f"{count:,}")
 
 
 def describe_visits(env, counts, *, can_read, anonymises, masks):

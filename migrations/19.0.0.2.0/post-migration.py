@@ -34,6 +34,15 @@ def migrate(cr, version):
     )
     # Odoo keeps an index that a field no longer asks for. Another one has its place.
     cr.execute("DROP INDEX IF EXISTS matomo_request__state_index")
+    # Why these days differ was a text, and is one row for each order now: they are
+    # compared again, as far as Matomo still has their raw data.
+    cr.execute(
+        """
+        UPDATE matomo_reconciliation
+           SET is_explained = state != 'different', is_outdated = state != 'equal',
+               net_revenue = odoo_revenue
+        """
+    )
     _guard_rules(cr)
 
 

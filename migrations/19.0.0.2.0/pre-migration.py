@@ -76,6 +76,8 @@ def _rename(cr):
         "ALTER INDEX IF EXISTS matomo_request_check_index"
         " RENAME TO matomo_request_next_check_index"
     )
+    # Why a day differs is a row for each order now.
+    cr.execute("ALTER TABLE matomo_reconciliation DROP COLUMN IF EXISTS explanation")
     # Before Odoo makes the unique indexes that distinguish them.
     if not column_exists(cr, "matomo_request", "is_credit_note"):
         create_column(cr, "matomo_request", "is_credit_note", "boolean")

@@ -166,7 +166,8 @@ class AmountsCommon(MatomoPosCommon):
             access_token="gen_random_uuid()::text",
         )
         first = orders[0].id
-        self._clone_rows(sale.lines, count, **unique, order_id=f"{first} + n - 1")
+        for line in sale.lines:
+            self._clone_rows(line, count, **unique, order_id=f"{first} + n - 1")
         self._clone_rows(
             sale.payment_ids, count, **unique, pos_order_id=f"{first} + n - 1"
         )

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 
 from playwright.sync_api import Error, sync_playwright
 
@@ -34,6 +34,10 @@ class BrowserCase(HttpCase):
             executable_path=_find_executable(),
             args=["--disable-gpu", f"--host-resolver-rules={RESOLVER}"],
         )
+
+    def enter_registry_test_mode(self):
+        """Do nothing: an ``HttpCase`` has entered the test mode already."""
+        return nullcontext()
 
     def make_context(self, **options):
         """Return Playwright's context: a browser that keeps its cookies.

@@ -19,19 +19,30 @@ class ComparisonCommon(MatomoPosCommon):
         rows = self.env["matomo.reconciliation"].search([])
         return {str(row.day): row for row in rows}
 
-    def assertDay(self, row, odoo, matomo, state, *words):
+    def assertDay(self, row, odoo, matomo, state, *causes):
+        """Assert what a day says.
+
+        :param odoo: count and revenue of the orders in Odoo
+        :param matomo: the same in Matomo
+        :param causes: each cause as (kind, name, order difference, revenue difference)
+        """
+        found = self.get_causes(row)
         self.assertEqual(
-            (row.odoo_order_count, round(row.odoo_revenue, 2)), odoo, row.explanation
+            (row.odoo_order_count, round(row.odoo_revenue, 2)), odoo, found
         )
         self.assertEqual((row.matomo_order_count, round(row.matomo_revenue, 2)), matomo)
         self.assertEqual(row.order_count_difference, matomo[0] - odoo[0])
         self.assertAlmostEqual(row.revenue_difference, matomo[1] - odoo[1], places=2)
-        self.assertEqual(row.state, state, row.explanation)
-        # Odoo glues amounts together with characters nobody sees.
-        explanation = (row.explanation or "").replace(
-            "\N{ZERO WIDTH NO-BREAK SPACE}", ""
-        )
-        for word in words:
-            self.assertIn(word, explanation.replace("\N{NO-BREAK SPACE}", " "))
-        if not words:
-            self.assertFalse(row.explanation)
+        self.assertEqual(row.state, state, found)
+        self.assertCountEqual(found, causes)
+
+    def get_causes(self, row):
+        return [
+            (
+                cause.kind,
+                cause.name,
+                cause.order_count_difference,
+                round(cause.revenue_difference, 2),
+            )
+            for cause in row.cause_ids
+        ]

@@ -410,9 +410,20 @@ def report_days(orders, dates):
 
 
 def _sum_up(orders):
+    def add_up(name):
+        return sum(float(order.get(name, 0)) for order in orders)
+
     return {
         "nb_conversions": len(orders),
-        "revenue": sum(float(order["revenue"]) for order in orders),
+        "revenue": add_up("revenue"),
+        "revenue_tax": add_up("ec_tx"),
+        "revenue_shipping": add_up("ec_sh"),
+        "revenue_discount": add_up("ec_dt"),
+        "items": sum(
+            quantity
+            for order in orders
+            for *_item, quantity in json.loads(order.get("ec_items", "[]"))
+        ),
     }
 
 

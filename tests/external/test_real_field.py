@@ -516,7 +516,7 @@ class TestRealField(RealOrdersCommon):
             [("site_id", "=", self.site.id), ("day", "=", noon.date())]
         )
         self.assertEqual(day.odoo_order_count, 2)
-        self.assertIn("HUGE-X", day.explanation)
+        self.assertIn("HUGE-X", day.cause_ids.mapped("name"))
         before = self.env["matomo.reconciliation"].search_count(
             [("site_id", "=", self.site.id), ("state", "=", "equal")]
         )

@@ -127,7 +127,7 @@ DAY_FACTS = {
     "orders in Matomo": lambda day: day.matomo_order_count,
     "revenue in Matomo": lambda day: f"{day.matomo_revenue:.2f}",
     "state": lambda day: day.state,
-    "explanation": lambda day: day.explanation,
+    "causes": lambda day: describe_causes(day),
 }
 
 
@@ -143,6 +143,15 @@ def find_orders(env):
 
 def find_sites(env):
     return env["matomo.site"].sudo().search([], order="idsite")
+
+
+def describe_causes(day):
+    """Return a line for each order that explains a difference."""
+    return "\n".join(
+        f"{cause.kind} {cause.name} {cause.order_count_difference:+}"
+        f" {cause.revenue_difference:+.2f}"
+        for cause in day.cause_ids
+    )
 
 
 def find_days(env):

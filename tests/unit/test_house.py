@@ -27,6 +27,7 @@ PURE = ["matomo_api", "outbox/health.py", "outbox/schedule.py"] + [
         "outside_token",
         "proof",
         "proxies",
+        "reconciliation",
         "settlement",
         "shopper",
         "user_id",

@@ -379,7 +379,14 @@ def test_day_totals():
     empty = {"nb_conversions": 0, "revenue": 0}
     client = FakeClient({"2026-11-20": row, "2026-11-21": [], "2026-11-22": empty})
     assert day_totals(client, 1, FIRST, LAST) == {
-        date(2026, 11, 20): Totals(1, Decimal("121.00")),
+        date(2026, 11, 20): Totals(
+            orders=1,
+            revenue=Decimal("121.00"),
+            tax=Decimal("10.50"),
+            shipping=Decimal("5.00"),
+            discount=Decimal("2.00"),
+            items=3,
+        ),
         date(2026, 11, 21): Totals(),
         date(2026, 11, 22): Totals(),
     }

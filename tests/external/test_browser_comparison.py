@@ -1,0 +1,120 @@
+"""The Daily Comparison in a real Chromium, on a screen and on a telephone."""
+
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from ...matomo_api.reading import RecordedOrder, Totals
+from ..common import LOGGER, MatomoCommon
+from ..common.browser import BrowserCase
+
+# Odoo misses a script that some of its packages leave out.
+BUNDLES = "odoo.addons.base.models.assetsbundle"
+GROUPS = "matomo_order_tracking.group_matomo_user,sales_team.group_sale_salesman"
+GROUPS += "_all_leads"
+PATH = "/odoo/matomo-daily-comparison"
+ROWS = ".o_list_view .o_data_row"
+
+
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
+class TestBrowserComparison(MatomoCommon, BrowserCase):
+    def make_day(self):
+        """Sell two chairs: one fails. Matomo has one of a stranger, too."""
+        day = self.site._get_today() - timedelta(days=1)
+        orders = self.make_order() | self.make_order()
+        self.confirm(orders)
+        orders.date_order = datetime.combine(day, time(12))
+        self.end_transaction()
+        sent, failed = orders
+        self.matomo.refuses = lambda parameters: parameters.get("ec_id") == failed.name
+        self.run_sender()
+        self.assertState(failed, "failed")
+        days = self.env["matomo.reconciliation"].sudo()
+        site = self.site.sudo()
+        recorded = [RecordedOrder(sent.name, Decimal(115))]
+        recorded.append(RecordedOrder("TAG-7", Decimal("12.50")))
+        totals = Totals(2, Decimal("127.50"), Decimal(15), items=1)
+        row = days._compare_day(site, day, totals, recorded)
+        self.assertTrue(row.is_explained)
+        days._compare_day(site, day - timedelta(days=1), Totals())
+        return failed
+
+    def log_in(self):
+        user = self.make_user("mia", GROUPS)
+        user.write({"password": "mia-mia", "odoobot_state": "disabled"})
+        return self.authenticate("mia", "mia-mia")
+
+    @mute_logger(LOGGER, BUNDLES)
+    def test_from_a_day_to_its_orders(self):
+        failed = self.make_day()
+        session = self.log_in()
+        with self.browse() as page:
+            self.add_cookie("session_id", session.sid)
+            page.goto(PATH)
+            page.wait_for_selector(ROWS)
+            # The day without orders is not in the way.
+            self.assertEqual(page.locator(ROWS).count(), 1)
+            text = page.inner_text(ROWS)
+            self.assertIn("Needs a Look", text)
+            self.assertIn("Matomo has $\N{NO-BREAK SPACE}102.50 less", text)
+            page.click(f"{ROWS} td[name='day']")
+            causes = "[name='cause_ids'] .o_data_row"
+            page.wait_for_selector(causes)
+            self.assertEqual(page.locator(causes).count(), 2)
+            listed = page.inner_text("[name='cause_ids']")
+            for words in (failed.name, "Could not be sent", "TAG-7", "Needs a Look"):
+                self.assertIn(words, listed)
+            # The stranger's order has none in Odoo.
+            buttons = f"{causes} button[name='action_open_order']"
+            self.assertEqual(page.locator(buttons).count(), 1)
+            page.click(buttons)
+            page.wait_for_selector(".o_form_view [name='order_line']")
+            page.go_back()
+            page.wait_for_selector(causes)
+            page.click("button[name='action_view_requests']")
+            page.wait_for_selector(".o_list_view:has-text('Orders of') .o_data_row")
+            self.assertEqual(page.locator(ROWS).count(), 2)
+            page.go_back()
+            page.wait_for_selector(causes)
+            page.click("button[name='action_compare_again']")
+            page.wait_for_selector(".o_notification:has-text('within a minute')")
+            page.click("button[name='action_retrack_missing']")
+            page.wait_for_selector(f".o_notification:has-text('{failed.name}')")
+        self.assertState(failed, "pending")
+        self.assertEqual(
+            self.env["matomo.reconciliation"].search([]).mapped("is_outdated"),
+            [True, False],
+        )
+
+    @mute_logger(LOGGER, BUNDLES)
+    def test_every_view(self):
+        self.make_day()
+        session = self.log_in()
+        with self.browse() as page:
+            self.add_cookie("session_id", session.sid)
+            page.goto(PATH)
+            for view in ("kanban", "graph", "pivot"):
+                page.click(f".o_switch_view.o_{view}")
+                page.wait_for_selector(f".o_{view}_view")
+            page.goto("/odoo/matomo-causes")
+            page.wait_for_selector(".o_group_header")
+            self.assertEqual(page.locator(".o_group_header").count(), 2)
+            self.assertIn("Could not be sent", page.inner_text(".o_list_view"))
+
+    @mute_logger(LOGGER, BUNDLES)
+    def test_it_fits_a_telephone(self):
+        self.make_day()
+        session = self.log_in()
+        viewport = {"width": 390, "height": 844}
+        with self.browse(viewport=viewport, has_touch=True, is_mobile=True) as page:
+            self.add_cookie("session_id", session.sid)
+            page.goto(PATH)
+            page.click(".o_kanban_record:has-text('Needs a Look')")
+            page.wait_for_selector("[name='cause_ids'] .o_kanban_record")
+            wide = page.evaluate(
+                "[...document.querySelectorAll('.o_form_sheet *')].filter("
+                "e => e.getBoundingClientRect().right > 391).map(e => e.outerHTML)"
+            )
+            self.assertEqual(wide, [])

@@ -1,0 +1,280 @@
+"""Why a day differs: tables of facts, and what is decided of them."""
+
+from decimal import Decimal
+
+import pytest
+from matomo_order_tracking.matomo_api.reading import RecordedOrder, Totals
+from matomo_order_tracking.matomo_api.tracking import order_ref_key
+from matomo_order_tracking.tools.reconciliation import (
+    KINDS,
+    LOOK,
+    SEVERITIES,
+    Cause,
+    Sale,
+    add_up,
+    bound,
+    compare_orders,
+    find_elsewhere,
+    find_known_causes,
+    find_unarchived,
+    get_kind_of_recorded,
+    get_state,
+    is_explained,
+)
+
+D = Decimal
+
+
+def sale(**facts):
+    """Return an order of 100 that both sides count."""
+    return Sale(
+        **{
+            "request_id": 1,
+            "name": "S1",
+            "ref": "X-S1",
+            "state": "verified",
+            "revenue": D(100),
+            "sent": D(100),
+            "recorded": D(100),
+            "is_counted": True,
+            "is_accepted": True,
+            **facts,
+        }
+    )
+
+
+def recorded(ref, revenue=100):
+    return RecordedOrder(ref, None if revenue is None else D(revenue))
+
+
+# === CAUSES THAT ODOO KNOWS === #
+
+
+@pytest.mark.parametrize(
+    ("facts", "causes"),
+    [
+        ({}, []),
+        ({"is_accepted": False, "state": "pending"}, [("pending", "S1", -1, -100)]),
+        ({"is_accepted": False, "state": "failed"}, [("failed", "S1", -1, -100)]),
+        ({"is_accepted": False, "state": "cancelled"}, [("cancelled", "S1", -1, -100)]),
+        (
+            {"is_accepted": False, "state": "cancelled", "is_left_out": True},
+            [("left_out", "S1", -1, -100)],
+        ),
+        # Matomo has it, and has it on another day.
+        ({"is_accepted": False, "state": "sent"}, [("moved", "S1", -1, -100)]),
+        ({"is_accepted": False, "state": "verified"}, [("moved", "S1", -1, -100)]),
+        ({"is_counted": False, "revenue": D(0)}, [("away", "X-S1", 1, 100)]),
+        (
+            {"is_counted": False, "revenue": D(0), "is_sale": False},
+            [("withdrawn", "X-S1", 1, 100)],
+        ),
+        # What Matomo has counts, not what was sent.
+        (
+            {"is_counted": False, "revenue": D(0), "recorded": D(90)},
+            [("away", "X-S1", 1, 90)],
+        ),
+        ({"revenue": D(130)}, [("changed", "X-S1", 0, -30)]),
+        (
+            {"revenue": D(130), "is_same_currency": False},
+            [("currency", "X-S1", 0, -30)],
+        ),
+        (
+            {"recorded": D(90), "state": "different"},
+            [("recorded", "X-S1", 0, -10)],
+        ),
+        (
+            {"revenue": D(130), "recorded": D(90), "state": "different"},
+            [("changed", "X-S1", 0, -30), ("recorded", "X-S1", 0, -10)],
+        ),
+        # Matomo rounds to single precision.
+        ({"recorded": D("100.005")}, []),
+        ({"sent": D(200_000), "revenue": D(200_000), "recorded": D("200000.2")}, []),
+        (
+            {"sent": D(200_000), "revenue": D(200_000), "recorded": D("200000.3")},
+            [("recorded", "X-S1", 0, D("0.3"))],
+        ),
+    ],
+)
+def test_known_causes(facts, causes):
+    found = find_known_causes([sale(**facts)])
+    assert [tuple(each[:4]) for each in found] == causes
+    assert {each.request_id for each in found} <= {1}
+
+
+# === CAUSES THAT MATOMO SHOWS === #
+
+
+def compare(sales, orders, is_ours=None):
+    found = compare_orders(sales, orders, is_ours)
+    causes = [tuple(each[:4]) for each in found.causes]
+    return causes, found.missing, sorted(found.left)
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        ([recorded("X-S1")], ([], [], [])),
+        # Matomo compares IDs without case.
+        ([recorded("x-s1")], ([], [], [])),
+        ([], ([("missing", "X-S1", -1, -100)], [1], [])),
+        ([recorded("X-S1", 80)], ([("recorded", "X-S1", 0, -20)], [], [])),
+        ([recorded("X-S1", "100.005")], ([], [], [])),
+        ([recorded("X-S1", None)], ([], [], [])),
+        ([recorded("X-S1"), recorded("JS-7")], ([], [], ["JS-7"])),
+        ([recorded("JS-7")], ([("missing", "X-S1", -1, -100)], [1], ["JS-7"])),
+    ],
+)
+def test_compared_orders(orders, expected):
+    assert compare([sale()], orders) == expected
+
+
+@pytest.mark.parametrize(
+    ("orders", "causes", "left"),
+    [
+        ([], [("elsewhere", "X-S1", -1, -100)], []),
+        # Under its own ID, with the same amount and another one.
+        ([recorded("X-S1")], [], []),
+        ([recorded("X-S1", 90)], [("recorded", "X-S1", 0, -10)], []),
+        ([recorded("X-S1", None)], [], []),
+        # Under another ID it is known by its amount, unless Odoo has sent that one.
+        ([recorded("SHOP-1")], [], []),
+        ([recorded("SHOP-1"), recorded("SHOP-2")], [], ["SHOP-2"]),
+        ([recorded("SHOP-1", 90)], [("elsewhere", "X-S1", -1, -100)], ["SHOP-1"]),
+        ([recorded("SENT-1")], [("elsewhere", "X-S1", -1, -100)], ["SENT-1"]),
+        ([recorded("SHOP-1", None)], [("elsewhere", "X-S1", -1, -100)], ["SHOP-1"]),
+    ],
+)
+def test_orders_of_another_system(orders, causes, left):
+    sales = [sale(state="elsewhere")]
+    found = compare_orders(sales, orders)
+    assert not found.causes and not found.missing
+    others = find_elsewhere(sales, found.left, {order_ref_key("SENT-1")})
+    assert [tuple(cause)[:4] for cause in others] == causes
+    assert [order.ref for order in found.left.values()] == left
+
+
+def test_what_waits_is_not_missing():
+    assert compare([sale(is_accepted=False, state="pending")], []) == ([], [], [])
+
+
+def test_ids_that_matomo_has_replaced():
+    sales = [sale(), sale(request_id=2, ref="X-S2")]
+    orders = [recorded("aaa"), recorded("bbb")]
+    pairs = {(1, "bbb")}
+    found = compare(sales, orders, lambda id_, order: (id_, order.ref) in pairs)
+    assert found == ([("missing", "X-S2", -1, -100)], [2], ["AAA"])
+
+
+@pytest.mark.parametrize(
+    ("ref", "sender", "kind"),
+    [
+        ("S1", "here", "late"),
+        ("S1", "site", "site"),
+        ("S1", "company", "company"),
+        ("S1", None, "foreign"),
+        ("ODOO-TEST-12", None, "test"),
+        ("ODOO-TEST-12", "here", "late"),
+    ],
+)
+def test_kinds_of_recorded_orders(ref, sender, kind):
+    assert get_kind_of_recorded(ref, sender) == kind
+
+
+@pytest.mark.parametrize(
+    ("totals", "causes"),
+    [
+        (Totals(2, D(200)), []),
+        # More than the visits log shows: that is not late.
+        (Totals(3, D(300)), []),
+        (Totals(1, D(100)), [("unarchived", "", -1, -100, 0, 1)]),
+        (Totals(), [("unarchived", "", -2, -200, 0, 2)]),
+    ],
+)
+def test_reports_that_are_computed_later(totals, causes):
+    orders = [recorded("S1"), recorded("S2")]
+    assert find_unarchived(totals, orders) == causes
+
+
+def test_a_late_report_of_an_amount_that_cannot_be_read():
+    found = find_unarchived(Totals(), [recorded("S1", None)])
+    assert found == [("unarchived", "", -1, 0, 0, 1)]
+
+
+# === ADDING UP === #
+
+
+def test_adding_up():
+    assert add_up([]) == Totals()
+    one = Totals(1, D(10), D(2), D(3), D(1), 4)
+    assert add_up([one, one]) == Totals(2, D(20), D(4), D(6), D(2), 8)
+
+
+@pytest.mark.parametrize(
+    ("odoo", "matomo", "causes", "explained"),
+    [
+        (Totals(), Totals(), [], True),
+        (Totals(2, D(200)), Totals(2, D(200)), [], True),
+        (Totals(2, D(200)), Totals(2, D("200.005")), [], True),
+        (Totals(2, D(200)), Totals(2, D("200.01")), [], False),
+        (Totals(2, D(200)), Totals(1, D(200)), [], False),
+        (Totals(2, D(200)), Totals(1, D(100)), [("failed", "S", -1, D(-100))], True),
+        (Totals(2, D(200)), Totals(1, D(90)), [("failed", "S", -1, D(-100))], False),
+        # The orders agree, and not the revenue.
+        (Totals(2, D(200)), Totals(2, D(200)), [("changed", "S", 0, D(5))], False),
+        (
+            Totals(2, D(200)),
+            Totals(2, D(200)),
+            [("missing", "S", -1, D(-100)), ("foreign", "T", 1, D(100))],
+            True,
+        ),
+    ],
+)
+def test_explained(odoo, matomo, causes, explained):
+    causes = [Cause(*each) for each in causes]
+    assert is_explained(odoo, matomo, causes) is explained
+
+
+@pytest.mark.parametrize(
+    ("explained", "kinds", "is_over", "state"),
+    [
+        (True, [], True, "equal"),
+        (True, ["refused", "cart", "checkout"], True, "equal"),
+        (True, ["changed"], True, "explained"),
+        (True, ["changed", "cart"], True, "explained"),
+        (True, ["changed", "foreign"], True, "different"),
+        (True, ["missing"], True, "different"),
+        (False, [], True, "different"),
+        (False, ["changed"], True, "different"),
+        (False, ["missing"], False, "unfinished"),
+        (True, [], False, "unfinished"),
+    ],
+)
+def test_states(explained, kinds, is_over, state):
+    causes = [Cause(kind, "S1") for kind in kinds]
+    assert get_state(explained, causes, is_over) == state
+
+
+# === BOUNDS === #
+
+
+def test_the_worst_comes_first():
+    ranks = [SEVERITIES.index(severity) for severity in KINDS.values()]
+    assert ranks == sorted(ranks)
+    causes = [Cause("cart", "C"), Cause("late", "L"), Cause("missing", "M")]
+    assert [each.name for each in bound(causes, 5)] == ["M", "L", "C"]
+
+
+def test_what_is_too_much_is_summed_up():
+    """Not a cent of the difference is lost with the names."""
+    causes = [Cause("late", f"L{n}", 1, D(10), n) for n in range(1, 5)]
+    causes += [Cause("failed", f"F{n}", -1, D(-7), n) for n in range(1, 4)]
+    found = bound(causes, 4)
+    assert [each.name for each in found] == ["F1", "F2", "F3", "L1", ""]
+    assert found[-1] == Cause("late", "", 3, D(30), 0, 3)
+    for name in ("orders", "revenue", "count"):
+        assert sum(getattr(each, name) for each in found) == (
+            sum(getattr(each, name) for each in causes)
+        )
+    assert {KINDS[each.kind] for each in found[:3]} == {LOOK}
+    assert len(bound(causes, 0)) == 2
