@@ -13,11 +13,12 @@ import postgres
 
 import odoo
 
-from . import drain
+from . import drain, statements
 
 DATABASE = "mot_bench"
 BENCHMARKS = {
     "drain": drain.main,
+    "statements": statements.main,
 }
 
 
