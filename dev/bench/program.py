@@ -13,12 +13,13 @@ import postgres
 
 import odoo
 
-from . import drain, statements
+from . import drain, lists, statements
 
 DATABASE = "mot_bench"
 BENCHMARKS = {
     "drain": drain.main,
     "statements": statements.main,
+    "lists": lists.main,
 }
 
 
