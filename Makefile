@@ -1,11 +1,11 @@
 # All commands are in dev/; `make` alone lists them.
 PYTHON ?= python3
-export DEV_DIR ODOO_PATH MATOMO PYTEST_ARGS SEED ORDERS ALL
+export DEV_DIR ODOO_PATH MATOMO PYTEST_ARGS SEED ORDERS ALL BENCH SMOKE
 # Caches, too, belong into the one folder that git ignores.
 export PYTHONPYCACHEPREFIX := $(or $(DEV_DIR),$(CURDIR)/.dev)/pycache
 
-COMMANDS := help demo test test-standard golden chaos test-odoo lint format pot
-COMMANDS += odoo matomo stop clean
+COMMANDS := help demo test test-standard golden chaos bench test-odoo lint format
+COMMANDS += pot odoo matomo stop clean
 .PHONY: $(COMMANDS)
 .DEFAULT_GOAL := help
 

@@ -53,6 +53,13 @@ def chaos():
     return program.run()
 
 
+def bench():
+    """Measure speed, each figure beside its peer"""
+    from bench import program
+
+    return program.run()
+
+
 def lint():
     """Check style and the addon's form, without running it"""
     import lint as checks
@@ -109,6 +116,7 @@ COMMANDS = [
     test_standard,
     golden,
     chaos,
+    bench,
     test_odoo,
     lint,
     format,
@@ -135,7 +143,9 @@ def usage():
         "  MATOMO=sid           a newer Matomo beside the default one\n"
         "  PYTEST_ARGS=<words>  for pytest: a file below tests/, -k, -x ...\n"
         "  SEED=<n> ORDERS=<n>  for chaos: an earlier run again; how many orders\n"
-        "  ALL=1                for test-odoo: every test, not a selection"
+        "  ALL=1                for test-odoo: every test, not a selection\n"
+        "  BENCH=<name>         for bench: one of them, as drain\n"
+        "  SMOKE=1              for bench: a minute, to see that it runs"
     )
 
 

@@ -83,6 +83,13 @@ def _series(path):
     return re.search(r"^version_info = \((\d+)", release.read_text(), re.M)[1]
 
 
+def version():
+    """Return the version of this Odoo."""
+    release = (source() / "odoo" / "release.py").read_text()
+    numbers = re.search(r"^version_info = \((\d+), (\d+), (\d+)", release, re.M)
+    return ".".join(numbers.groups())
+
+
 def _identity():
     """Return what tells this Odoo from another one: its folder and version."""
     path = source()

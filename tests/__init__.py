@@ -82,6 +82,7 @@ if find_spec("hypothesis"):
 
 if find_spec("pymysql") and find_spec("playwright"):
     from .external import (
+        test_bench,
         test_browser_comparison,
         test_browser_connect,
         test_browser_erasure,

@@ -31,6 +31,17 @@ def set_up(admin, site):
     :param site: values of the ``matomo.site``
     :return: the ids of the site and of the tills
     """
+    tills = furnish(admin)
+    site_id = admin.create("matomo.site", **site)
+    own = {"matomo_site_id": site_id}
+    admin.call("pos.config", "write", tills, own)
+    admin.call("website", "write", [1], own)
+    admin.call("res.company", "write", [1], own)
+    return site_id, tills
+
+
+def furnish(admin):
+    """Make products, people and tills; return the ids of the tills."""
     admin.call("res.users", "write", [admin.uid], {"tz": "UTC"})
     for name, price in PRODUCTS.items():
         admin.create(
@@ -44,7 +55,6 @@ def set_up(admin, site):
     admin.create("res.partner", name=CUSTOMER)
     _make_user(admin, SELLER, "sales_team.group_sale_salesman_all_leads")
     _make_user(admin, CASHIER, "point_of_sale.group_pos_user")
-    site_id = admin.create("matomo.site", **site)
     [journal] = admin.find("account.journal", ("type", "=", "bank"), limit=1)
     card = admin.create("pos.payment.method", name="Card", journal_id=journal)
     tills = [
@@ -52,15 +62,13 @@ def set_up(admin, site):
             "pos.config",
             name=name,
             payment_method_ids=[(6, 0, [card])],
-            matomo_site_id=site_id,
         )
         for name in ("Chaos till", "Offline till")
     ]
-    admin.call("website", "write", [1], {"matomo_site_id": site_id})
     # The tills here round each line's tax, so Odoo must, too.
     rounding = {"tax_calculation_rounding_method": "round_per_line"}
-    admin.call("res.company", "write", [1], {"matomo_site_id": site_id, **rounding})
-    return site_id, tills
+    admin.call("res.company", "write", [1], rounding)
+    return tills
 
 
 def _make_user(admin, login, group):

@@ -1,0 +1,1 @@
+"""Benchmarks: each figure stands beside its peer, measured in turns in one run."""
