@@ -320,11 +320,10 @@ class MatomoOrderMixin(models.AbstractModel):
 
         :param request: the order's request
         """
-        site = request.site_id
         conversion = request._get_conversion(self.currency_id)
-        return self._convert_matomo_amounts(
-            site, conversion or self._get_matomo_conversion(site)
-        )
+        if not conversion:
+            return self._prepare_matomo_amounts(request.site_id)
+        return self._convert_matomo_amounts(request.site_id, conversion)
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_tracking_url(self):
