@@ -6,6 +6,7 @@ from decimal import Decimal
 from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, format_date, hmac
+from odoo.tools._vendor.useragents import UserAgent
 
 from ..const import ACCEPTED_STATES, SHOPPER_FIELDS, STATES, USER_GROUP, Verdict
 from ..matomo_api import reading
@@ -28,6 +29,7 @@ from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
 from ..outbox.refunds import Refund
 from ..outbox.transactions import caught
+from ..tools.order_alert import get_alert_level
 from ..tools.settlement import CountedLine, LineRole
 
 _logger = logging.getLogger(__name__)
@@ -108,8 +110,10 @@ class MatomoOrderMixin(models.AbstractModel):
         groups=USER_GROUP,
         help="Campaign, keyword, time and referrer the shopper came by.",
     )
-    matomo_attribution = fields.Char(
-        string="Came By", compute="_compute_matomo_attribution", groups=USER_GROUP
+    matomo_attribution = fields.Text(
+        string="Traffic Source",
+        compute="_compute_matomo_attribution",
+        groups=USER_GROUP,
     )
     matomo_state = fields.Selection(
         STATES,
@@ -145,6 +149,15 @@ class MatomoOrderMixin(models.AbstractModel):
         compute="_compute_matomo_verdict",
         search="_search_matomo_order_ref",
         groups="base.group_user",
+    )
+    matomo_alert = fields.Text(compute="_compute_matomo_alert", groups=USER_GROUP)
+    matomo_alert_level = fields.Selection(
+        [("info", "Good to Know"), ("warning", "Have a Look"), ("danger", "Needs You")],
+        compute="_compute_matomo_alert",
+        groups=USER_GROUP,
+    )
+    matomo_browser = fields.Char(
+        string="Browser", compute="_compute_matomo_browser", groups=USER_GROUP
     )
     matomo_tracking_url = fields.Text(
         string="Audit URL",
@@ -183,8 +196,23 @@ class MatomoOrderMixin(models.AbstractModel):
 
     def _describe_matomo_attribution(self):
         info = self.matomo_attribution_info or {}
-        parts = (info.get("campaign"), info.get("keyword"), info.get("referrer"))
-        return ", ".join(filter(None, parts))
+        labels = (
+            ("campaign", lambda value: self.env._("Campaign: %s", value)),
+            ("keyword", lambda value: self.env._("Keyword: %s", value)),
+            ("referrer", lambda value: self.env._("Referrer: %s", value)),
+        )
+        found = ((describe, info.get(name)) for name, describe in labels)
+        return "\n".join(describe(value) for describe, value in found if value)
+
+    @api.depends("matomo_user_agent")
+    def _compute_matomo_browser(self):
+        """Name the browser and its system: a user agent is no text for people."""
+        self.matomo_browser = False
+        for order in self.filtered("matomo_user_agent"):
+            agent = UserAgent(order.matomo_user_agent)
+            parts = (agent.browser, agent.version, agent.platform)
+            known = [part for part in parts if part] if agent.browser else []
+            order.matomo_browser = " ".join(known).title() or self.env._("Unknown")
 
     def _depends_on_matomo_request(self):
         """Return the fields of the request that the verdict shows."""
@@ -213,6 +241,46 @@ class MatomoOrderMixin(models.AbstractModel):
                 if not request:
                     with caught(NOT_SHOWN, "matomo_reason", order):
                         order.matomo_reason = order._get_matomo_missing_reason()
+
+    @api.depends(_depends_on_matomo_request)
+    def _compute_matomo_alert(self):
+        self.matomo_alert = self.matomo_alert_level = False
+        with caught(NOT_SHOWN, "matomo_alert", self):
+            by_order = self._get_matomo_requests()
+            for order in self:
+                if request := by_order.get(order._origin.id):
+                    with caught(NOT_SHOWN, "matomo_alert", order):
+                        level, text = order._get_matomo_alert(request)
+                        order.matomo_alert_level = level
+                        order.matomo_alert = text
+
+    def _get_matomo_alert(self, request):
+        """Return how the order calls a person (see ``tools/order_alert.py``), and why.
+
+        :param request: the order's request, in sudo
+        """
+        is_too_much = (
+            self._is_matomo_withdrawn()
+            and not request.site_id.track_refunds
+            and not self.sudo().matomo_request_ids.filtered(
+                lambda each: each.kind == "refund"
+            )
+        )
+        level = get_alert_level(
+            request.state,
+            is_too_much,
+            request._get_stuck_date(),
+            fields.Datetime.now(),
+        )
+        if not level:
+            return False, False
+        if request.state in ("failed", "different", "pending"):
+            return level, request.reason or request._get_waiting_reason()
+        return level, self.env._(
+            "The order no longer counts in Odoo, and Matomo still counts it: Matomo "
+            "cannot remove orders. If Track Refunds is switched on at the Matomo site, "
+            "Odoo tells Matomo what is given back."
+        )
 
     def _depends_on_matomo_amount(self):
         """Return the fields by which an order can differ from what Matomo has."""
@@ -559,6 +627,37 @@ class MatomoOrderMixin(models.AbstractModel):
         """Re-evaluate these orders: send those that Matomo should have and has not."""
         self.check_access("read")
         return self.env["matomo.retrack"]._retrack(self)
+
+    def action_view_matomo(self):
+        """Open the order's request, or say its state to whoever may not open it."""
+        self.ensure_one()
+        self.check_access("read")
+        request = self._get_matomo_requests().get(self.id)
+        if request and request.sudo(False).has_access("read"):
+            return {
+                "type": "ir.actions.act_window",
+                "res_model": request._name,
+                "res_id": request.id,
+                "views": [(False, "form")],
+            }
+        labels = dict(self._fields["matomo_state"]._description_selection(self.env))
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "info",
+                "title": labels.get(self.matomo_state) or "Matomo",
+                "message": self.matomo_reason or self.env._("Nothing is to be done."),
+            },
+        }
+
+    def action_open_matomo(self):
+        """Return an action that opens the order on Matomo's own screens."""
+        self.ensure_one()
+        self.check_access("read")
+        request = self._get_matomo_requests().get(self.id)
+        # Not in sudo: only who may read the request learns of its visitor.
+        return request and request.sudo(False).action_open_matomo()
 
     # === TIME === #
 

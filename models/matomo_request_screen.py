@@ -132,6 +132,19 @@ class MatomoRequestScreen(models.AbstractModel):
             return self.env._("It is being sent at this moment.")
         return self.env._("The next attempt is at %s.", format_datetime(self.env, date))
 
+    def _get_stuck_date(self):
+        """Return since when a request waits for a site that takes no orders.
+
+        :return: naive UTC; None if it waits for no site
+        """
+        self.ensure_one()
+        # sudo: see _get_waiting_reason.
+        site = self.sudo().site_id
+        if self.state != "pending" or not site._get_waiting_reason(self.env):
+            return None
+        begun = site.paused_date or site.trouble_date or self.create_date
+        return max(begun, self.create_date)
+
     @api.depends("reason", "waiting_reason")
     def _compute_explanation(self):
         for request in self:

@@ -1,0 +1,95 @@
+"""The form of an order in a real Chromium, with and without the group of Matomo."""
+
+import os
+
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from ..common import BROWSER, LOGGER, MatomoCommon
+from ..common.browser import BrowserCase
+
+# Odoo misses a script that some of its packages leave out.
+BUNDLES = "odoo.addons.base.models.assetsbundle"
+SALES = "sales_team.group_sale_salesman_all_leads"
+WIDTHS = (1400, 390)
+
+
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
+class TestBrowserOrder(MatomoCommon, BrowserCase):
+    def setUp(self):
+        super().setUp()
+        self.failed = self.make_order()
+        self.failed.sudo().write(
+            {
+                "matomo_ip_address": "203.0.113.9",
+                "matomo_user_agent": BROWSER,
+                "matomo_attribution_info": {"campaign": "spring-sale"},
+            }
+        )
+        self.confirm(self.failed)
+        with mute_logger(LOGGER):
+            self.get_request(self.failed)._fail("data", "The order has no items.")
+        self.quotation = self.make_order()
+        self.ids = {
+            "failed": (self.failed.id, self.get_request(self.failed).id),
+            "quotation": (self.quotation.id, 0),
+        }
+        self.env.flush_all()
+
+    def make_reader(self, name, groups):
+        user = self.make_user(name, groups)
+        user.write({"password": f"{name}-{name}", "odoobot_state": "disabled"})
+        return self.authenticate(name, f"{name}-{name}")
+
+    def open(self, page, which):
+        page.goto(f"/odoo/sales/{self.ids[which][0]}")
+        page.wait_for_selector(".o_form_view [name='partner_id']")
+
+    def take_picture(self, page, name):
+        if folder := os.environ.get("MATOMO_PICTURES"):
+            page.wait_for_timeout(400)
+            page.screenshot(path=f"{folder}/{name}.png")
+
+    @mute_logger(LOGGER, BUNDLES)
+    def test_a_matomo_user_finds_what_needs_a_person(self):
+        groups = f"{SALES},matomo_order_tracking.group_matomo_user"
+        session = self.make_reader("mia", groups)
+        for width in WIDTHS:
+            with self.browse(viewport={"width": width, "height": 900}) as page:
+                self.add_cookie("session_id", session.sid)
+                self.open(page, "failed")
+                alert = page.inner_text(".alert-danger:has([name='matomo_alert'])")
+                self.assertIn("The order has no items.", alert)
+                page.click(".o_notebook a[name='matomo']")
+                self.take_picture(page, f"order-{width}")
+                tab = page.inner_text(".o_notebook .tab-pane.active")
+                self.assertIn("Campaign: spring-sale", tab)
+                self.assertIn("Chrome", tab)
+                # Headers and addresses are behind the details.
+                self.assertNotIn("Mozilla/5.0", tab)
+                page.click("summary:has-text('Technical Details')")
+                tab = page.inner_text(".o_notebook .tab-pane.active")
+                self.assertIn("Mozilla/5.0", tab)
+                self.open(page, "quotation")
+                self.assertFalse(page.is_visible("button[name='action_view_matomo']"))
+                self.assertFalse(page.is_visible("[name='matomo_alert']"))
+        with self.browse(viewport={"width": 1400, "height": 900}) as page:
+            self.add_cookie("session_id", session.sid)
+            self.open(page, "failed")
+            page.click("button[name='action_view_matomo']")
+            page.wait_for_url(f"**/{self.ids['failed'][1]}")
+            page.wait_for_selector(".o_form_view >> text=The order has no items.")
+
+    @mute_logger(LOGGER, BUNDLES)
+    def test_a_salesperson_reads_the_state(self):
+        session = self.make_reader("sam", SALES)
+        with self.browse(viewport={"width": 1400, "height": 900}) as page:
+            self.add_cookie("session_id", session.sid)
+            self.open(page, "failed")
+            self.assertFalse(page.is_visible(".o_notebook a[name='matomo']"))
+            button = "button[name='action_view_matomo']"
+            self.assertIn("Failed", page.inner_text(button))
+            page.click(button)
+            # No dead link: what a salesperson may not open is said.
+            page.wait_for_selector(".o_notification >> text=The order has no items.")
+            self.take_picture(page, "order-salesperson")

@@ -1,0 +1,133 @@
+from datetime import timedelta
+
+import requests
+
+from odoo import fields
+from odoo.tests import freeze_time, tagged
+from odoo.tools import mute_logger
+
+from .common import LOGGER, MatomoPosCommon
+
+NOW = "2026-03-03 10:00:00"
+
+
+@freeze_time(NOW)
+@tagged("post_install", "-at_install")
+class TestAlert(MatomoPosCommon):
+    """The form of an order calls a person when one is needed, and not before."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        groups = "sales_team.group_sale_salesman_all_leads"
+        cls.sam = cls.make_user("sam", groups)
+        cls.mia = cls.make_user(
+            "mia", f"{groups},matomo_order_tracking.group_matomo_user"
+        )
+
+    def at(self, **later):
+        return freeze_time(fields.Datetime.to_datetime(NOW) + timedelta(**later))
+
+    def assertAlert(self, order, level, words=""):
+        self.env.invalidate_all()
+        seen = order.with_user(self.mia)
+        self.assertEqual(seen.matomo_alert_level, level)
+        self.assertIn(words, seen.matomo_alert or "")
+
+    @mute_logger(LOGGER)
+    def test_an_order_that_failed(self):
+        order = self.confirm(self.make_order())
+        self.assertAlert(order, False)
+        self.matomo.refuses = lambda parameters: True
+        self.run_sender()
+        self.assertAlert(order, "danger", "Matomo refused this order")
+
+    @mute_logger(LOGGER)
+    def test_a_trouble_of_minutes_is_nobodys_business(self):
+        order = self.confirm(self.make_order())
+        self.matomo.faults = [requests.ConnectionError("no route")] * 2
+        self.run_sender()
+        self.assertState(order, "pending")
+        self.site.sudo().next_attempt_date = "2026-03-03 10:20:00"
+        # The database has a clock of its own.
+        self.env.cr.execute("UPDATE matomo_request SET create_date = %s", (NOW,))
+        self.assertAlert(order, False)
+        with self.at(minutes=11):
+            self.assertAlert(order, "info", "Nothing is lost: the next attempt is at")
+        with self.at(minutes=21):
+            self.run_sender()
+            self.assertAlert(order, False)
+
+    def test_an_order_that_matomo_counts_too_much(self):
+        order = self.confirm(self.make_order())
+        self.run_sender()
+        self.assertAlert(order, False)
+        self.cancel(order)
+        self.assertAlert(order, "warning", "Matomo still counts it")
+        # What is given back is told to Matomo.
+        self.site.sudo().track_refunds = True
+        self.assertAlert(order, False)
+
+    def test_a_cancelled_order_that_was_never_sent(self):
+        order = self.confirm(self.make_order())
+        self.cancel(order)
+        self.assertAlert(order, False)
+
+    def test_tills(self):
+        sale = self.sync(self.make_sale((self.chair, 1)))
+        self.get_request(sale).write({"state": "failed", "reason": "It is broken."})
+        sale = sale.with_user(
+            self.make_user(
+                "posmia",
+                "point_of_sale.group_pos_user,matomo_order_tracking.group_matomo_user",
+            )
+        )
+        self.assertEqual(
+            (sale.matomo_alert_level, sale.matomo_alert), ("danger", "It is broken.")
+        )
+
+    # === THE STATE AS A FIGURE === #
+
+    def test_the_state_leads_to_the_request(self):
+        order = self.confirm(self.make_order())
+        action = order.with_user(self.mia).action_view_matomo()
+        request = self.get_request(order)
+        self.assertEqual(
+            (action["res_model"], action["res_id"]), (request._name, request.id)
+        )
+        self.run_sender()
+        url = order.with_user(self.mia).action_open_matomo()["url"]
+        self.assertTrue(url.startswith("https://matomo.example.com/"))
+
+    def test_others_read_it(self):
+        order = self.confirm(self.make_order())
+        self.get_request(order).write({"state": "failed", "reason": "It is broken."})
+        shown = order.with_user(self.sam).action_view_matomo()["params"]
+        self.assertEqual(
+            (shown["title"], shown["message"]), ("Failed", "It is broken.")
+        )
+
+    # === THE SHOPPER === #
+
+    def test_browsers_have_names(self):
+        order = self.make_order()
+        for agent, name in (
+            (
+                "Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0",
+                "Firefox 140.0 Windows",
+            ),
+            ("something <b>else</b>", "Unknown"),
+        ):
+            order.sudo().matomo_user_agent = agent
+            self.assertEqual(order.with_user(self.mia).matomo_browser, name)
+
+    def test_traffic_source_is_labeled(self):
+        order = self.make_order()
+        order.sudo().matomo_attribution_info = {
+            "campaign": "spring",
+            "referrer": "https://news.example/",
+        }
+        self.assertEqual(
+            order.with_user(self.mia).matomo_attribution,
+            "Campaign: spring\nReferrer: https://news.example/",
+        )
