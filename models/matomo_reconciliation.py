@@ -542,7 +542,9 @@ class MatomoReconciliation(models.Model):
         keys = {
             key: site._get_order_ref_key(order.ref) for key, order in found.left.items()
         }
-        known = requests.search([("order_ref_key", "in", list(keys.values()))])
+        known = requests.search(
+            [("kind", "=", "order"), ("order_ref_key", "in", list(keys.values()))]
+        )
         senders = {request.order_ref_key: request for request in known}
         sent = {key for key in found.left if keys[key] in senders}
         causes = found.causes + reconciliation.find_elsewhere(sales, found.left, sent)

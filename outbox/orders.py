@@ -23,6 +23,8 @@ _logger = logging.getLogger(__name__)
 
 # With such an id Matomo takes an order for a cart.
 NO_ORDER_REFS = ("", "0")
+# Only orders have order IDs: PostgreSQL uses their index where this is said.
+OF_ORDERS = [("kind", "=", "order")]
 
 
 def claim(env, site):
@@ -186,7 +188,7 @@ def _assign_order_refs(requests):
         if ref not in NO_ORDER_REFS:
             key = request.site_id._get_order_ref_key(ref)
             wanted.setdefault(key, (request, ref))
-    used = requests.search([("order_ref_key", "in", list(wanted))])
+    used = requests.search([*OF_ORDERS, ("order_ref_key", "in", list(wanted))])
     for key in wanted.keys() - set(used.mapped("order_ref_key")):
         request, ref = wanted[key]
         request.write({"order_ref": ref, "order_ref_key": key})
@@ -209,7 +211,7 @@ def get_free_order_ref(request):
         if ref in NO_ORDER_REFS:
             continue
         key = request.site_id._get_order_ref_key(ref)
-        used = [("order_ref_key", "=", key), ("id", "!=", request.id)]
+        used = [*OF_ORDERS, ("order_ref_key", "=", key), ("id", "!=", request.id)]
         if not request.search_count(used, limit=1):
             return {"order_ref": ref, "order_ref_key": key}
     return {}

@@ -41,6 +41,7 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
         orders = self.verified, self.retried, self.cancelled
         # Read beforehand: the browser's requests share the cursor of the test.
         self.request_ids = {order: self.get_request(order).id for order in orders}
+        self.names = {order: order.name for order in orders}
 
     @contextmanager
     def open_log(self, **options):
@@ -58,24 +59,30 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
 
     def open_form(self, page, order):
         page.goto(f"{LOG}/{self.request_ids[order]}")
-        page.wait_for_selector(f".o_form_view h1 >> text={order.name}")
+        page.wait_for_selector(f".o_form_view h1 >> text={self.names[order]}")
 
     def test_use_of_the_log(self):
         with self.open_log() as page:
             for order in self.verified, self.retried, self.cancelled:
-                page.wait_for_selector(ROW.format(order.name))
+                page.wait_for_selector(ROW.format(self.names[order]))
             # A selection is retried: of what is verified, nothing.
-            page.click(f"{ROW.format(self.verified.name)} .o_list_record_selector")
-            page.click(f"{ROW.format(self.retried.name)} .o_list_record_selector")
+            page.click(
+                f"{ROW.format(self.names[self.verified])} .o_list_record_selector"
+            )
+            page.click(
+                f"{ROW.format(self.names[self.retried])} .o_list_record_selector"
+            )
             page.click(".o_control_panel button[name='action_retry']:visible")
             answer = page.wait_for_selector(".o_notification").inner_text()
             self.assertIn("1 of 2 are tried again now. 1 are verified already.", answer)
             page.wait_for_selector(
-                f"{ROW.format(self.retried.name)}:has-text('Waiting')"
+                f"{ROW.format(self.names[self.retried])}:has-text('Waiting')"
             )
             self.choose_filter(page, "Failed")
-            page.wait_for_selector(ROW.format(self.verified.name), state="detached")
-            self.assertTrue(page.is_visible(ROW.format(self.cancelled.name)))
+            page.wait_for_selector(
+                ROW.format(self.names[self.verified]), state="detached"
+            )
+            self.assertTrue(page.is_visible(ROW.format(self.names[self.cancelled])))
             # On the form, one is cancelled, and says who did it.
             self.open_form(page, self.cancelled)
             # No right to sales: no dead link.
@@ -102,9 +109,11 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
 
     def test_on_a_telephone(self):
         with self.open_log(viewport={"width": 390, "height": 844}) as page:
-            card = f".o_kanban_record:has-text('{self.retried.name}')"
+            card = f".o_kanban_record:has-text('{self.names[self.retried]}')"
             page.wait_for_selector(f"{card}:has-text('Failed')")
             page.click(card)
-            page.wait_for_selector(f".o_form_view h1 >> text={self.retried.name}")
+            page.wait_for_selector(
+                f".o_form_view h1 >> text={self.names[self.retried]}"
+            )
             width = page.evaluate("document.documentElement.scrollWidth")
             self.assertLessEqual(width, 390)
