@@ -12,6 +12,7 @@ from odoo.tests.common import (
     _find_executable,
     save_test_file,
 )
+from odoo.tools import mute_logger
 
 from .shop import BROWSER
 
@@ -38,6 +39,18 @@ class BrowserCase(HttpCase):
     def enter_registry_test_mode(self):
         """Do nothing: an ``HttpCase`` has entered the test mode already."""
         return nullcontext()
+
+    @classmethod
+    def make_office(cls):
+        """Make scripts and styles of Odoo's back end, once for all tests of a class.
+
+        On a busy machine that takes longer than the browser's other requests wait for
+        the cursor of the test. Debian's Odoo has not all libraries of its video calls.
+        """
+        with mute_logger("odoo.addons.base.models.assetsbundle"):
+            bundle = cls.env["ir.qweb"].sudo()._get_asset_bundle("web.assets_web")
+            bundle.js()
+            bundle.css()
 
     def make_context(self, **options):
         """Return Playwright's context: a browser that keeps its cookies.

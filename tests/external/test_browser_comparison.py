@@ -20,6 +20,11 @@ ROWS = ".o_list_view .o_data_row"
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestBrowserComparison(MatomoCommon, BrowserCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.make_office()
+
     def make_day(self):
         """Sell two chairs: one fails. Matomo has one of a stranger, too."""
         day = self.site._get_today() - timedelta(days=1)

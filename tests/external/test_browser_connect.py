@@ -58,9 +58,7 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        # Once for all tests. Debian's Odoo has not all libraries of its video calls.
-        with mute_logger("odoo.addons.base.models.assetsbundle"):
-            cls.env["ir.qweb"].sudo()._get_asset_bundle("web.assets_web").js()
+        cls.make_office()
         # It logs what a person is told.
         cls.enterClassContext(mute_logger("odoo.http"))
 

@@ -20,6 +20,7 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.make_office()
         # The name belongs to the browser's session from here on.
         cls.till_session, cls.session = cls.session, None
         cls.mia = cls.make_user("mia", f"{MODULE}.group_matomo_user")

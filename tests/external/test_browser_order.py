@@ -16,6 +16,11 @@ WIDTHS = (1400, 390)
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestBrowserOrder(MatomoCommon, BrowserCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.make_office()
+
     def setUp(self):
         super().setUp()
         self.failed = self.make_order()

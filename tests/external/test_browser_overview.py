@@ -14,6 +14,11 @@ BUNDLES = "odoo.addons.base.models.assetsbundle"
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestBrowserOverview(MatomoCommon, BrowserCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.make_office()
+
     def make_reader(self, name, groups):
         user = self.make_user(name, groups)
         user.write({"password": f"{name}-{name}", "odoobot_state": "disabled"})
