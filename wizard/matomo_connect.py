@@ -66,7 +66,7 @@ class MatomoConnect(models.TransientModel):
         default="login",
     )
     login = fields.Char()
-    # Not stored: static/src/backend/connect_form.js hands them over to a button.
+    # Not stored: static/src/backend/secrets_form.js hands them over to a button.
     matomo_password = fields.Char(string="Password", store=False)
     matomo_code = fields.Char(string="Two-Factor Code", store=False)
     matomo_token_auth = fields.Char(string="Token", store=False)
