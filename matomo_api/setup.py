@@ -5,6 +5,7 @@ chosen or made, and a user of its own, whose token is the only one that is kept.
 Matomo answers to a password is dropped: it may repeat it.
 """
 
+import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +17,10 @@ from .errors import MatomoError, Misconfigured, ReportRefused, ServerTrouble
 from .reading import read_flag, read_idsites
 from .texts import clean_text
 
-MAX_LOGIN_LENGTH = 90
+# What stands before the @ of an address may have so many characters at most: Matomo
+# refuses longer addresses.
+MAX_LOCAL_LENGTH = 64
+MAX_SLUG_LENGTH = 40
 # Longer lists are cut: nobody chooses among so many.
 MAX_SITES = 500
 MAX_IDSITE = 2**31 - 1
@@ -109,14 +113,26 @@ def get_user(shop: str, key: str, email: str) -> NewUser:
     :param shop: the name of the shop
     :param key: tells shops of one name apart
     :param email: of whoever makes it: theirs with a tag, so that no stranger gets
-        Matomo's mails about this user
+        Matomo's mails about this user; "" if it is not known
     """
-    slug = re.sub("[^a-z0-9]+", "-", shop.lower()).strip("-")[:60].strip("-")
-    login = f"odoo-{slug or 'shop'}-{key}"[:MAX_LOGIN_LENGTH]
+    slug = re.sub("[^a-z0-9]+", "-", shop.lower()).strip("-")
+    login = f"odoo-{slug[:MAX_SLUG_LENGTH].strip('-') or 'shop'}-{key}"
+    return NewUser(login, _get_email(login, email), "Odoo, Matomo Order Tracking")
+
+
+def _get_email(login, email):
+    """Return an address for a user of ours, another one for each login.
+
+    :param email: of whoever makes the user, "" if it is not known
+    """
     name, _at, host = email.partition("@")
     name = name.partition("+")[0]
-    address = f"{name}+{login}@{host}" if host else f"{login}@odoo.invalid"
-    return NewUser(login, address, "Odoo, Matomo Order Tracking")
+    digest = hashlib.sha256(login.encode()).hexdigest()[:8]
+    for tag in (login, f"odoo-{digest}"):
+        local = f"{name}+{tag}"
+        if host and len(local) <= MAX_LOCAL_LENGTH:
+            return f"{local}@{host}"
+    return f"{login}@odoo.invalid"
 
 
 def choose_site(sites: Iterable[OfferedSite], host: str) -> OfferedSite | None:
