@@ -288,6 +288,13 @@ def test_may_make_user(is_superuser, accesses, expected):
         ("Shop", "me@x.org", "odoo-shop-ab", "me+odoo-shop-ab@x.org"),
         ("Möbel & Co.", "me+x@x.org", "odoo-m-bel-co-ab", "me+odoo-m-bel-co-ab@x.org"),
         ("椅子", "", "odoo-shop-ab", "odoo-shop-ab@odoo.invalid"),
+        (
+            "Groceries and Household Goods",
+            "firstname.of.a.longer.lastname@x.org",
+            "odoo-groceries-and-household-goods-ab",
+            "firstname.of.a.longer.lastname+odoo-0634a66f@x.org",
+        ),
+        ("Shop", f"{'m' * 60}@x.org", "odoo-shop-ab", "odoo-shop-ab@odoo.invalid"),
     ],
 )
 def test_get_user(shop, email, login, address):
@@ -309,13 +316,6 @@ def offered(idsite, url, access="write"):
     return OfferedSite(idsite, "x", url, "EUR", "UTC", True, access)
 
 
-        (
-            "Groceries and Household Goods",
-            "firstname.of.a.longer.lastname@x.org",
-            "odoo-groceries-and-household-goods-ab",
-            "firstname.of.a.longer.lastname+odoo-0634a66f@x.org",
-        ),
-        ("Shop", f"{'m' * 60}@x.org", "odoo-shop-ab", "odoo-shop-ab@odoo.invalid"),
 @pytest.mark.parametrize(
     ("sites", "expected"),
     [
