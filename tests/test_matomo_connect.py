@@ -204,6 +204,14 @@ class TestConnect(ConnectCommon):
         wizard = self.press(wizard, "action_connect", matomo_own_token_auth=TOKEN)
         self.assertEqual(wizard.site_id.sudo()._get__token(), TOKEN)
 
+    def test_no_site_to_write_to(self):
+        """The wizard showed a list without any site, and no word why."""
+        self.matomo.logins["vera"] = Login(PASSWORD)
+        for _try in range(4):
+            # It is no wrong password.
+            self.assertRefused("write to no site", self.log_in, login="vera")
+        self.assertEqual(self.open_wizard().step, "login")
+
     def test_who_is_no_administrator(self):
         for user in (self.make_manager(), self.make_user("s", "base.group_system")):
             with self.assertRaises(AccessError):

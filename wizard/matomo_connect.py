@@ -379,7 +379,6 @@ class MatomoConnect(models.TransientModel):
         lines = [
             {**asdict(site), "sequence": 0 if site == likely else 3}
             for site in offer.sites
-            if site.access != "view"
         ]
         if offer.is_superuser:
             tills = self.env._("%s, tills", company.name)
