@@ -9,6 +9,9 @@ from .texts import to_line
 
 # With this status a server asks to be left alone.
 TOO_MANY_REQUESTS = 429
+# With this status Matomo answers a token that it does not know (docs/matomo.md
+# section 10).
+NOT_AUTHENTICATED = 401
 # How Matomo says that a token lacks rights.
 _DENIALS = ("requires 'view' access", "token_auth")
 # {kind: the text for logs}. The placeholders are the error's figures.
@@ -66,6 +69,8 @@ KINDS = {
     "user_of_another": "The user {login} in Matomo is not one that was made here.",
     "administration_off": "Users and websites cannot be changed in this Matomo.",
     "no_right": "The login may not do this in Matomo.",
+    "fenced": "Something before Matomo refuses this server, with HTTP status {status}.",
+    "only_view": "The login or token may write to no site, and make none.",
     "setup_refused": "Matomo refuses this step, with HTTP status {status}.",
     "maintenance": "Matomo is in maintenance.",
     # A fault of ours; the log has it.
@@ -161,6 +166,11 @@ class ReportRefused(MatomoError):
     def may_be_about_content(self) -> bool:
         is_told = self.is_log_off or self._names_rights
         return super().may_be_about_content and not is_told
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the answer is a page with a status, and not Matomo's JSON."""
+        return self.figures.get("answer") == f"HTTP {self.status}"
 
     @property
     def is_denied(self) -> bool:

@@ -5,7 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from .client import Client
-from .errors import MatomoError, Misconfigured, ReportRefused, Unreachable
+from .errors import (
+    NOT_AUTHENTICATED,
+    MatomoError,
+    Misconfigured,
+    ReportRefused,
+    Unreachable,
+)
 from .reading import (
     SiteDescription,
     has_visits_log,
@@ -18,9 +24,6 @@ from .reading import (
     read_version,
 )
 
-# With this status Matomo answers a token that it does not know (docs/matomo.md
-# section 10).
-NOT_AUTHENTICATED = 401
 # What every site has, empty or not.
 _SWITCHES = (
     *("is_ecommerce", "exclude_unknown_urls"),

@@ -5,6 +5,7 @@ chosen or made, and a user of its own, whose token is the only one that is kept.
 Matomo answers to a password is dropped: it may repeat it.
 """
 
+import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -12,13 +13,22 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from .client import Client
-from .errors import MatomoError, Misconfigured, ReportRefused, ServerTrouble
+from .errors import (
+    NOT_AUTHENTICATED,
+    MatomoError,
+    Misconfigured,
+    ReportRefused,
+    ServerTrouble,
+)
 from .reading import read_flag, read_idsites
 from .texts import clean_text
 
-MAX_LOGIN_LENGTH = 90
+# What stands before the @ of an address may have so many characters at most: Matomo
+# refuses longer addresses.
+MAX_LOCAL_LENGTH = 64
+MAX_SLUG_LENGTH = 40
 # Longer lists are cut: nobody chooses among so many.
-MAX_SITES = 500
+MAX_SITES = 5_000
 MAX_IDSITE = 2**31 - 1
 LOGIN_HOURS = 1
 _TOKEN = re.compile("[0-9a-f]{32,128}")
@@ -36,6 +46,7 @@ _ANSWERS = [
     ("enter your password", "password_needed"),
     ("already exists", "user_exists"),
     ("has been disabled", "administration_off"),
+    ("you cannot use this matomo as your ip", "fenced"),
     ("'superuser' access", "no_right"),
     ("'admin' access", "no_right"),
     ("requires an 'admin'", "no_right"),
@@ -48,9 +59,9 @@ OpenClient = Callable[..., Client]
 
 @dataclass(frozen=True)
 class OfferedSite:
-    """A site that a login may see.
+    """A site to which a login may write.
 
-    :ivar access: ``view``, ``write`` or ``admin``
+    :ivar access: ``write`` or ``admin``
     """
 
     idsite: int
@@ -109,25 +120,37 @@ def get_user(shop: str, key: str, email: str) -> NewUser:
     :param shop: the name of the shop
     :param key: tells shops of one name apart
     :param email: of whoever makes it: theirs with a tag, so that no stranger gets
-        Matomo's mails about this user
+        Matomo's mails about this user; "" if it is not known
     """
-    slug = re.sub("[^a-z0-9]+", "-", shop.lower()).strip("-")[:60].strip("-")
-    login = f"odoo-{slug or 'shop'}-{key}"[:MAX_LOGIN_LENGTH]
+    slug = re.sub("[^a-z0-9]+", "-", shop.lower()).strip("-")
+    login = f"odoo-{slug[:MAX_SLUG_LENGTH].strip('-') or 'shop'}-{key}"
+    return NewUser(login, _get_email(login, email), "Odoo, Matomo Order Tracking")
+
+
+def _get_email(login, email):
+    """Return an address for a user of ours, another one for each login.
+
+    :param email: of whoever makes the user, "" if it is not known
+    """
     name, _at, host = email.partition("@")
     name = name.partition("+")[0]
-    address = f"{name}+{login}@{host}" if host else f"{login}@odoo.invalid"
-    return NewUser(login, address, "Odoo, Matomo Order Tracking")
+    digest = hashlib.sha256(login.encode()).hexdigest()[:8]
+    for tag in (login, f"odoo-{digest}"):
+        local = f"{name}+{tag}"
+        if host and len(local) <= MAX_LOCAL_LENGTH:
+            return f"{local}@{host}"
+    return f"{login}@odoo.invalid"
 
 
 def choose_site(sites: Iterable[OfferedSite], host: str) -> OfferedSite | None:
     """Return the site that is probably the shop's: of its host, or the only one."""
-    writable = [site for site in sites if site.access != "view"]
+    sites = list(sites)
     wanted = host.lower().partition(":")[0].removeprefix("www.")
-    for site in writable:
+    for site in sites:
         found = site.main_url.lower().partition("//")[2].partition("/")[0]
         if wanted and found.partition(":")[0].removeprefix("www.") == wanted:
             return site
-    return writable[0] if len(writable) == 1 else None
+    return sites[0] if len(sites) == 1 else None
 
 
 # === THE LOGIN === #
@@ -173,9 +196,10 @@ def _make_token(open_client, login, password, code="", **parameters):
 
 
 def read_offer(client: Client, login: str = "") -> Offer:
-    """Return the sites that a token may see, and what it may do there.
+    """Return the sites to which a token may write, and what it may do there.
 
     :param login: of its user, a name or an e-mail address; "" if it is not known
+    :raise Misconfigured: ``only_view``: it may write to no site, nor make one
     :raise MatomoError: see ``Client.call_api``
     """
     try:
@@ -190,12 +214,13 @@ def read_offer(client: Client, login: str = "") -> Offer:
     if not isinstance(rows, list):
         raise ServerTrouble("not_a_report")
     sites = [
-        site
-        for row in rows[:MAX_SITES]
-        if (site := _read_site(row, admin, write, is_superuser))
+        site for row in rows if (site := _read_site(row, admin, write, is_superuser))
     ]
+    sites = [site for site in sites if site.access != "view"]
+    if not sites and not is_superuser:
+        raise Misconfigured("only_view")
     return Offer(
-        tuple(sites),
+        tuple(sites[:MAX_SITES]),
         is_superuser,
         _read_email(client, login),
         read_flag(
@@ -380,7 +405,11 @@ def _explain(error: MatomoError, is_secret=False, is_of_token=False) -> MatomoEr
         return ServerTrouble("maintenance", status=error.status)
     for part, kind in _ANSWERS:
         if part in words and (error.status in (200, 400, 401, 403, 500)):
-            return Misconfigured(kind, login="")
+            return Misconfigured(kind, login="", status=error.status)
+    if isinstance(error, ReportRefused) and error.is_page:
+        # Matomo itself answers with a page to a token alone that it does not know.
+        if is_secret or error.status != NOT_AUTHENTICATED:
+            return Misconfigured("fenced", status=error.status)
     if is_of_token and isinstance(error, ReportRefused) and error.is_denied:
         return Misconfigured("token_unknown")
     if not is_secret:

@@ -11,6 +11,8 @@ from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
 from ..tools.reconciliation import get_kind_of_recorded
+from ..wizard.matomo_connect import CODE_KEY, SECRET_KEYS
+from ..wizard.matomo_erasure import TOKEN_KEY as ADMIN_TOKEN_KEY
 from .common import (
     LOGGER,
     MODULE,
@@ -115,6 +117,28 @@ class TestConnect(ConnectCommon):
         self.assertEqual(self.matomo.logins[name].access, {"2"})
         self.assertFalse(self.matomo.logins[name].is_superuser)
 
+    def test_a_site_that_is_here_keeps_its_settings(self):
+        """Connecting again stored shoppers' data, although the policy was never to."""
+        site = self.connect().site_id.sudo()
+        site.write({"consent_policy": "never", "track_carts": False})
+        self.env["matomo.connect"].sudo().search([]).unlink()
+        self.matomo.logins = {"boss": self.matomo.logins["boss"]}
+        wizard = self.log_in()
+        self.choose(wizard, 1)
+        self.assertEqual(wizard.consent_policy, "cookie_bar")
+        self.choose(wizard, 2)
+        self.assertEqual(wizard.consent_policy, "never")
+        wizard = self.press(wizard, "action_connect")
+        self.assertEqual(wizard.site_id, site)
+        self.assertEqual((site.consent_policy, site.track_carts), ("never", False))
+
+    def test_a_site_that_is_here_follows_the_choice(self):
+        site = self.connect().site_id.sudo()
+        self.env["matomo.connect"].sudo().search([]).unlink()
+        self.matomo.logins = {"boss": self.matomo.logins["boss"]}
+        self.connect(consent_policy="cookieless")
+        self.assertEqual(site.consent_policy, "cookieless")
+
     def test_a_new_site(self):
         wizard = self.connect(0)
         site = wizard.site_id.sudo()
@@ -144,7 +168,10 @@ class TestConnect(ConnectCommon):
 
     def test_calls_with_secrets_are_not_logged(self):
         logger = logging.getLogger("odoo.service.model")
-        for key in ("matomo_password", "matomo_own_token_auth"):
+        for key in (*SECRET_KEYS, ADMIN_TOKEN_KEY):
+            if key == CODE_KEY:
+                # It is good for seconds, and comes together with the password.
+                continue
             record = logger.makeRecord("x", 10, "f", 1, "%s", ({key: "s3cret"},), None)
             for each in logger.filters:
                 each.filter(record)
@@ -193,6 +220,14 @@ class TestConnect(ConnectCommon):
         self.assertRefused("Follow the steps", self.press, wizard, "action_connect")
         wizard = self.press(wizard, "action_connect", matomo_own_token_auth=TOKEN)
         self.assertEqual(wizard.site_id.sudo()._get__token(), TOKEN)
+
+    def test_no_site_to_write_to(self):
+        """The wizard showed a list without any site, and no word why."""
+        self.matomo.logins["vera"] = Login(PASSWORD)
+        for _try in range(4):
+            # It is no wrong password.
+            self.assertRefused("write to no site", self.log_in, login="vera")
+        self.assertEqual(self.open_wizard().step, "login")
 
     def test_who_is_no_administrator(self):
         for user in (self.make_manager(), self.make_user("s", "base.group_system")):
@@ -245,6 +280,26 @@ class TestConnect(ConnectCommon):
             self.run_cron("ir_cron_verify")
             self.assertEqual(wizard.proof_stage, "verified")
             self.assertIn("12 seconds after it was sent", wizard.proof_message)
+
+    def test_the_order_is_gone_meanwhile(self):
+        """The wizard ended in an error, also when it was opened again."""
+        order = self.make_order()
+        order.action_confirm()
+        self.end_transaction()
+        wizard = self.connect()
+        self.assertEqual(wizard.proof_stage, "ready")
+        self.company.sudo().matomo_site_id = False
+        self.env.invalidate_all()
+        self.assertEqual(self.open_wizard().proof_stage, "no_order")
+        wizard.action_prove()
+        self.company.sudo().matomo_site_id = wizard.site_id
+        self.env.invalidate_all()
+        self.assertEqual(wizard.proof_stage, "ready")
+        order.sudo()._action_cancel()
+        order.sudo().unlink()
+        self.env.invalidate_all()
+        wizard.action_prove()
+        self.assertEqual(wizard.proof_stage, "no_order")
 
     def test_no_order_yet(self):
         wizard = self.connect()

@@ -467,16 +467,14 @@ class TestErasure(ErasureCommon):
 class TestErasureInMatomo(ErasureCommon):
     def delete_in_matomo(self, wizard, token):
         """Press the button as the web client does: it saves before."""
-        saved = wizard.web_save({"matomo_token": token}, {"matomo_token": {}})
+        wizard.web_save({"matomo_admin_token_auth": token}, {})
         self.env.flush_all()
         with (
             self.enter_registry_test_mode(),
             self.registry.cursor() as cr,
         ):
             env = wizard.env(cr=cr)
-            wizard = wizard.with_env(env).with_context(
-                matomo_admin_token=saved[0]["matomo_token"]
-            )
+            wizard = wizard.with_env(env).with_context(matomo_admin_token_auth=token)
             message = wizard.action_delete_in_matomo()["params"]["message"]
         self.env.invalidate_all()
         return message

@@ -213,6 +213,17 @@ SENTENCES = {
         "Your login may not do this in Matomo. Ask a superuser of Matomo, or use the "
         "login of one."
     ),
+    "fenced": lambda env, figures: env._(
+        "Matomo's server keeps Odoo's server out (HTTP status %s). A firewall, a list "
+        "of allowed IP addresses or a password of the web server stands before Matomo. "
+        "Ask whoever runs that server to let Odoo's server through.",
+        figures["status"],
+    ),
+    "only_view": lambda env, figures: env._(
+        "This login or token may write to no site in Matomo: Odoo could send no order. "
+        "Ask a superuser of Matomo for admin access to the site of your shop, or log "
+        "in as a superuser."
+    ),
     "setup_refused": lambda env, figures: env._(
         "Matomo refuses this step and does not say why in a way that Odoo knows (HTTP "
         "status %s). Make a user with write access in Matomo, and enter its token.",

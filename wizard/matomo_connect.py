@@ -67,7 +67,7 @@ class MatomoConnect(models.TransientModel):
         default="login",
     )
     login = fields.Char()
-    # Not stored: static/src/backend/connect_form.js hands them over to a button.
+    # Not stored: static/src/backend/secrets_form.js hands them over to a button.
     matomo_password = fields.Char(string="Password", store=False)
     matomo_code = fields.Char(string="Two-Factor Code", store=False)
     matomo_token_auth = fields.Char(string="Token", store=False)
@@ -105,13 +105,22 @@ class MatomoConnect(models.TransientModel):
         string="Site of the Point of Sale",
         domain="[('connect_id', '=', id), ('id', '!=', site_choice_id)]",
     )
-    track_carts = fields.Boolean(string="Changes of Carts", default=True)
+    track_carts = fields.Boolean(
+        string="Changes of Carts",
+        compute="_compute_shoppers",
+        store=True,
+        readonly=False,
+        precompute=True,
+    )
     matomo_tag = fields.Boolean(string="Matomo's Tag")
     consent_policy = fields.Selection(
         lambda self: self.env["matomo.site"]._fields["consent_policy"].selection,
         string="Store Shoppers' Data",
         required=True,
-        default="cookie_bar",
+        compute="_compute_shoppers",
+        store=True,
+        readonly=False,
+        precompute=True,
     )
     consent_policy_meaning = fields.Text(compute="_compute_consent_policy_meaning")
     plan = fields.Text(string="What Happens in Matomo", compute="_compute_plan")
@@ -210,6 +219,14 @@ class MatomoConnect(models.TransientModel):
             tills = wizard.env["pos.config"]
             domain = [("company_id", "=", wizard.company_id.id)]
             wizard.has_tills = bool(tills.search_count(domain, limit=1))
+
+    @api.depends("site_choice_id")
+    def _compute_shoppers(self):
+        """Propose what a site that is here already does: nobody loosens it unseen."""
+        for wizard in self:
+            site = wizard._find_site(wizard.site_choice_id)
+            wizard.consent_policy = site.consent_policy or "cookie_bar"
+            wizard.track_carts = site.track_carts if site else True
 
     @api.depends("consent_policy")
     @api.depends_context("lang")
@@ -380,7 +397,6 @@ class MatomoConnect(models.TransientModel):
         lines = [
             {**asdict(site), "sequence": 0 if site == likely else 3}
             for site in offer.sites
-            if site.access != "view"
         ]
         if offer.is_superuser:
             tills = self.env._("%s, tills", company.name)
@@ -538,10 +554,12 @@ class MatomoConnect(models.TransientModel):
             # sudo: readonly for everybody.
             (shop | till_site).sudo().tells_first_order = True
 
-    def _create_site(self, line, token, facts):
-        """Return the site of a line: a new one, or the one that is here already."""
+    def _find_site(self, line):
+        """Return the site of a line that is here already, empty if there is none."""
         sites = self.env["matomo.site"]
-        found = sites.search(
+        if not line.idsite:
+            return sites
+        return sites.search(
             [
                 ("company_id", "=", self.company_id.id),
                 ("address_key", "=", address_key(self.url)),
@@ -549,13 +567,20 @@ class MatomoConnect(models.TransientModel):
             ],
             limit=1,
         )
+
+    def _create_site(self, line, token, facts):
+        """Return the site of a line: a new one, or the one that is here already."""
+        sites, found = self.env["matomo.site"], self._find_site(line)
         values = {
             "url": self.url,
             "token_auth": token,
             "currency_id": self._find_currency(line).id,
-            "consent_policy": self.consent_policy,
-            "track_carts": self.track_carts,
         }
+        if not found or line == self.site_choice_id:
+            values |= {
+                "consent_policy": self.consent_policy,
+                "track_carts": self.track_carts,
+            }
         if found:
             found.write(values)
         else:
@@ -612,9 +637,12 @@ class MatomoConnect(models.TransientModel):
         self.order_ref = newest and f"{newest._name},{newest.id}"
 
     def _get_order(self):
-        """Return the order of the proof in sudo, or None, see ``_find_order``."""
+        """Return the order of the proof in sudo, or None, see ``_find_order``.
+
+        Since it was chosen it may be deleted, or its channel may have lost its site.
+        """
         order = self.order_ref.sudo().exists() if self.order_ref else None
-        return order or None
+        return order if order and order._get_matomo_site() else None
 
     @api.depends("order_ref", "asked_date")
     @api.depends_context("lang")
@@ -667,6 +695,8 @@ class MatomoConnect(models.TransientModel):
         self.ensure_one()
         self._check_may_connect()
         order = self._get_order()
+        if not order:
+            return self._get_action()
         site = order._get_matomo_site()
         if order.date_order < site._get_start():
             site.date_start = self._get_day(order, site)

@@ -12,9 +12,9 @@ from ..tools.sentences import describe_error
 
 # So many orders or visitors are named one by one.
 NAMED = 50
-# The key of the context by which the button hands over the token of an administrator of
-# Matomo, as Odoo's own confirmation of a password does. The field is not stored.
-TOKEN_KEY = "matomo_admin_token"
+# By this key of the context a button hands over an administrator's token of Matomo;
+# tools/logging.py keeps calls with it out of Odoo's log.
+TOKEN_KEY = "matomo_admin_token_auth"
 
 
 class MatomoErasure(models.TransientModel):
@@ -48,9 +48,8 @@ class MatomoErasure(models.TransientModel):
         "to its address only.",
     )
     site_url = fields.Char(related="site_id.url", string="Matomo Address")
-    # Not a field that nobody can read: the web client has the button hand over what the
-    # answer to its own saving holds.
-    matomo_token = fields.Char(
+    # Not stored: static/src/backend/secrets_form.js hands it over to a button.
+    matomo_admin_token_auth = fields.Char(
         string="Token of an Administrator",
         store=False,
         help="A token of a user of Matomo with admin access to the site. It is used "
@@ -314,9 +313,15 @@ class MatomoErasure(models.TransientModel):
 
     # === ACTIONS === #
 
+    def _take_token(self):
+        """Return this wizard without a token in its context, and the token or ""."""
+        token = "".join((self.env.context.get(TOKEN_KEY) or "").split())
+        return self.with_context(**{TOKEN_KEY: None}), token
+
     def action_delete(self):
         """Delete the person's data in Odoo, and say what to do in Matomo by hand."""
         self.ensure_one()
+        self, _token = self._take_token()
         self._check_entered()
         _orders, requests, targets = self._find()
         left = self._describe_left_out(requests)
@@ -332,8 +337,7 @@ class MatomoErasure(models.TransientModel):
         :raise UserError: if Matomo refuses; it may be tried again
         """
         self.ensure_one()
-        token = "".join((self.env.context.get(TOKEN_KEY) or "").split())
-        self = self.with_context(**{TOKEN_KEY: None})
+        self, token = self._take_token()
         self._check_entered()
         _orders, requests, targets = self._find()
         site = self.site_id

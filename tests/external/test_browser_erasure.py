@@ -36,6 +36,8 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
         self.assertStates(self.order + self.other, "verified")
         self.token = self.real.info["superuser_token"]
         self.logs = self.enterContext(self.assertLogs(level=logging.INFO)).output
+        calls = self.assertLogs("odoo.service.model", level=logging.DEBUG)
+        self.calls = self.enterContext(calls).output
         self.before = max(self.env["mail.message"].sudo().search([]).ids)
 
     def enter_registry_test_mode(self):
@@ -46,7 +48,8 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
         """Neither the database nor the log has a token that was entered."""
         for token in (self.token, WRONG):
             self.assertFalse(self.find_text(token))
-            self.assertFalse([line for line in self.logs if holds(line, token)])
+            lines = self.logs + self.calls
+            self.assertFalse([line for line in lines if holds(line, token)])
         super().tearDown()
 
     def find_text(self, text):
@@ -102,7 +105,7 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
         return page.inner_text(DIALOG)
 
     def enter_token(self, page, token):
-        page.fill(f"{DIALOG} [name='matomo_token'] input", token)
+        page.fill(f"{DIALOG} [name='matomo_admin_token_auth'] input", token)
         page.click(f"{DIALOG} button[name='action_delete_in_matomo']")
 
     # === LOOKING === #
@@ -216,3 +219,21 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
             self.enter_token(page, self.token)
             page.wait_for_selector(".o_notification :text('1 visits were deleted')")
         self.assertDeleted(self.order)
+
+    @mute_logger(LOGGER)
+    def test_token_outlives_another_save(self):
+        """A save of something else emptied the token, and the button missed it."""
+        site = f"{DIALOG} [name='site_id'] input"
+        with self.browse() as page:
+            self.log_in(page)
+            self.open_dialog(page, f"/odoo/res.partner/{self.customer.id}")
+            page.fill(site, "")
+            page.press(site, "Tab")
+            self.enter_token(page, self.token)
+            page.wait_for_selector(".o_dialog :text('Choose the Matomo')")
+            page.click(".o_dialog button.btn-primary:text('Close')")
+            page.click(site)
+            page.click(f".o-autocomplete--dropdown-item:has-text('{self.site.name}')")
+            page.click(f"{DIALOG} button[name='action_delete_in_matomo']")
+            page.wait_for_selector(".o_notification :text('1 visits were deleted')")
+        self.assertDeleted(self.customer)

@@ -57,7 +57,7 @@ class TestRealErasure(RealOrdersCommon):
         with self.enter_registry_test_mode(), self.registry.cursor() as cr:
             answer = (
                 wizard.with_env(wizard.env(cr=cr))
-                .with_context(matomo_admin_token=self.real.info["superuser_token"])
+                .with_context(matomo_admin_token_auth=self.real.info["superuser_token"])
                 .action_delete_in_matomo()
             )
         self.env.invalidate_all()
@@ -88,7 +88,7 @@ class TestRealErasure(RealOrdersCommon):
         with self.enter_registry_test_mode(), self.registry.cursor() as cr:
             env = wizard.env(cr=cr)
             for token in (self.real.token, "0" * 32):
-                asked = wizard.with_env(env).with_context(matomo_admin_token=token)
+                asked = wizard.with_env(env).with_context(matomo_admin_token_auth=token)
                 with self.assertRaisesRegex(UserError, "Nothing was deleted in Odoo"):
                     asked.action_delete_in_matomo()
         self.real.unlock()

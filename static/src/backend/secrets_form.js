@@ -7,32 +7,34 @@ const SECRETS = {
     matomo_password: "matomo_password",
     matomo_code: "matomo_code",
     matomo_token_auth: "matomo_own_token_auth",
+    matomo_admin_token_auth: "matomo_admin_token_auth",
 };
 
 /** Hands over to a button what is entered and not stored. */
-export class MatomoConnectController extends FormController {
+export class MatomoSecretsController extends FormController {
     setup() {
         super.setup();
         this.secrets = {};
     }
 
-    /** Saving empties these fields, also if the button is refused and pressed again. */
-    async beforeExecuteActionButton(clickParams) {
-        // What was entered last is not in the record yet.
-        await this.model.root.isDirty();
+    /** Each save may empty these fields: also one that no button has caused. */
+    async onWillSaveRecord(record, changes) {
         for (const [field, key] of Object.entries(SECRETS)) {
-            const value = this.model.root.data[field];
-            if (value) {
-                this.secrets[key] = value;
+            if (field in changes) {
+                this.secrets[key] = changes[field] || "";
             }
         }
+        return super.onWillSaveRecord(record, changes);
+    }
+
+    async beforeExecuteActionButton(clickParams) {
         const goesOn = await super.beforeExecuteActionButton(clickParams);
         clickParams.buttonContext = {...clickParams.buttonContext, ...this.secrets};
         return goesOn;
     }
 }
 
-registry.category("views").add("matomo_connect_form", {
+registry.category("views").add("matomo_secrets_form", {
     ...formView,
-    Controller: MatomoConnectController,
+    Controller: MatomoSecretsController,
 });
