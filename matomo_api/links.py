@@ -17,8 +17,6 @@ def order_url(base_url: str, idsite: int, day: date, ref: str, visitor_id="") ->
     :param ref: the order ID, "" if there is none
     :param visitor_id: 16 hex digits, or anything else if nobody knows the visitor
     """
-    place = {"idSite": idsite, "period": "day", "date": day.isoformat()}
-    query = urlencode({"module": "CoreHome", "action": "index", **place})
     if is_visitor_id(visitor_id):
         page = {
             "category": "General_Visitors",
@@ -30,5 +28,20 @@ def order_url(base_url: str, idsite: int, day: date, ref: str, visitor_id="") ->
         if ref:
             # Matomo decodes the value of a segment once more.
             page["segment"] = f"orderId=={quote(ref, safe='')}"
+    return _screen_url(base_url, idsite, day, page)
+
+
+def day_url(base_url: str, idsite: int, day: date) -> str:
+    """Return the address of the e-commerce report of a day of the site.
+
+    :param base_url: the address of Matomo
+    """
+    page = {"category": "Goals_Ecommerce", "subcategory": "General_Overview"}
+    return _screen_url(base_url, idsite, day, page)
+
+
+def _screen_url(base_url, idsite, day, page):
+    place = {"idSite": idsite, "period": "day", "date": day.isoformat()}
+    query = urlencode({"module": "CoreHome", "action": "index", **place})
     fragment = urlencode({**place, **page}, safe="$", quote_via=quote)
     return f"{api_url(base_url)}?{query}#?{fragment}"

@@ -4,18 +4,13 @@ from odoo.tools import format_amount, format_date
 
 from ..const import ACCEPTED_STATES
 from ..matomo_api.items import to_decimal
-from ..matomo_api.tracking import api_url, order_ref_key
+from ..matomo_api.links import day_url
+from ..matomo_api.tracking import order_ref_key
 from ..outbox import carts
 from ..tools import reconciliation
 from ..tools.reconciliation import Cause
 from ..tools.sentences import describe_day, describe_rest
 
-# The day's e-commerce report in Matomo.
-MATOMO_DAY = (
-    "module=CoreHome&action=index&idSite={idsite}&period=day&date={day}"
-    "#?idSite={idsite}&period=day&date={day}&category=Goals_Ecommerce"
-    "&subcategory=General_Overview"
-)
 # A day lists so many causes one by one, and sums up the others.
 MAX_CAUSES = 1000
 # Orders that a retrack may bring to Matomo.
@@ -211,12 +206,8 @@ class MatomoReconciliation(models.Model):
     def action_open_in_matomo(self):
         """Open the e-commerce report of the day in Matomo."""
         self.ensure_one()
-        query = MATOMO_DAY.format(idsite=self.site_id.idsite, day=self.day)
-        return {
-            "type": "ir.actions.act_url",
-            "url": f"{api_url(self.site_id.url)}?{query}",
-            "target": "new",
-        }
+        url = day_url(self.site_id.url, self.site_id.idsite, self.day)
+        return {"type": "ir.actions.act_url", "url": url, "target": "new"}
 
     def action_compare_again(self):
         """Have these days compared again, in the background."""

@@ -1,5 +1,3 @@
-import pytz
-
 from odoo import api, fields, models
 from odoo.exceptions import AccessError
 from odoo.fields import Domain
@@ -8,7 +6,6 @@ from odoo.tools import SQL, format_amount, format_datetime
 from ..const import USER_GROUP
 from ..matomo_api.links import order_url
 from ..matomo_api.sent import read_sent
-from ..matomo_api.timezones import get_timezone
 from ..outbox import actions
 from ..tools import attempts
 from ..tools.actions import (
@@ -328,9 +325,11 @@ class MatomoRequestScreen(models.AbstractModel):
         self.ensure_one()
         self.check_access("read")
         site = self.site_id
-        moment = pytz.utc.localize(self.order_date)
-        day = moment.astimezone(get_timezone(site.timezone)).date()
         url = order_url(
-            site.url, site.idsite, day, self.order_ref or "", self._get_visitor_id()
+            site.url,
+            site.idsite,
+            site._get_day(self.order_date),
+            self.order_ref or "",
+            self._get_visitor_id(),
         )
         return {"type": "ir.actions.act_url", "url": url, "target": "new"}

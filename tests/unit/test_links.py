@@ -3,7 +3,7 @@
 from datetime import date
 
 import pytest
-from matomo_order_tracking.matomo_api.links import order_url
+from matomo_order_tracking.matomo_api.links import day_url, order_url
 
 DAY = date(2026, 3, 3)
 PLACE = "idSite=7&period=day&date=2026-03-03"
@@ -26,4 +26,10 @@ def test_of_nobody(visitor_id):
     assert url == (
         f"{START}category=Goals_Ecommerce&subcategory=Ecommerce_EcommerceLog"
         "&segment=orderId%3D%3DS1%2526a%253Db"
+    )
+
+
+def test_of_a_day():
+    assert day_url("https://m.example.com/", 7, DAY) == (
+        f"{START}category=Goals_Ecommerce&subcategory=General_Overview"
     )
