@@ -209,10 +209,15 @@ class MatomoOrderMixin(models.AbstractModel):
         """Name the browser and its system: a user agent is no text for people."""
         self.matomo_browser = False
         for order in self.filtered("matomo_user_agent"):
-            agent = UserAgent(order.matomo_user_agent)
-            parts = (agent.browser, agent.version, agent.platform)
-            known = [part for part in parts if part] if agent.browser else []
-            order.matomo_browser = " ".join(known).title() or self.env._("Unknown")
+            with caught(NOT_SHOWN, "matomo_browser", order):
+                order.matomo_browser = order._describe_matomo_browser()
+
+    def _describe_matomo_browser(self):
+        agent = UserAgent(self.matomo_user_agent)
+        if not agent.browser:
+            return self.env._("Unknown")
+        parts = (agent.browser, agent.version, agent.platform)
+        return " ".join(filter(None, parts)).title()
 
     def _depends_on_matomo_request(self):
         """Return the fields of the request that the verdict shows."""
