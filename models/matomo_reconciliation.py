@@ -7,6 +7,7 @@ from ..matomo_api.items import to_decimal
 from ..matomo_api.links import day_url
 from ..matomo_api.tracking import order_ref_key
 from ..outbox import carts
+from ..outbox.orders import OF_ORDERS
 from ..tools import reconciliation
 from ..tools.reconciliation import Cause
 from ..tools.sentences import describe_day, describe_rest
@@ -534,7 +535,7 @@ class MatomoReconciliation(models.Model):
             key: site._get_order_ref_key(order.ref) for key, order in found.left.items()
         }
         known = requests.search(
-            [("kind", "=", "order"), ("order_ref_key", "in", list(keys.values()))]
+            [*OF_ORDERS, ("order_ref_key", "in", list(keys.values()))]
         )
         senders = {request.order_ref_key: request for request in known}
         sent = {key for key in found.left if keys[key] in senders}

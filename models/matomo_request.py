@@ -41,9 +41,7 @@ from ..matomo_api.outcomes import (
     Unverifiable,
     Withdrawn,
 )
-from ..matomo_api.privacy import (
-    ANONYMIZED,
-)
+from ..matomo_api.privacy import ANONYMIZED
 from ..matomo_api.reading import Totals
 from ..matomo_api.tracking import order_ref_key
 from ..outbox import schedule, waking
@@ -66,7 +64,6 @@ from .matomo_site import get_conversion
 
 _logger = logging.getLogger(__name__)
 
-MODULE = "matomo_order_tracking"
 # Key of cr.precommit.data: {model name: ids of orders to be tracked}.
 SCHEDULED = "matomo_order_tracking.scheduled"
 # What a request whose order was found in Matomo no longer has to wait for.

@@ -16,6 +16,7 @@ from ..tools.actions import (
     SEND_AS_OTHER,
     get_possible,
 )
+from ..tools.overview import ATTENTION_STATES
 from ..tools.sentences import get_sent_labels
 
 # People cannot search or group by what only the sender needs.
@@ -92,7 +93,7 @@ class MatomoRequestScreen(models.AbstractModel):
         That is what failed or differs, what waits longer than its site's limit, and
         what waits for a site that needs a person.
         """
-        domain = Domain("state", "in", ("failed", "different"))
+        domain = Domain("state", "in", ATTENTION_STATES)
         # sudo: only the limits.
         sites = self.env["matomo.site"].sudo().search([("active", "=", True)])
         for hours, some in sites.grouped("outage_hours").items():

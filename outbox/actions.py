@@ -17,6 +17,7 @@ from ..tools.actions import (
     get_obstacle,
 )
 from .orders import get_free_order_ref, get_secret_order_ref
+from .refunds import send_again
 
 # So many requests are retried while the person waits; more are queued.
 AT_ONCE = 100
@@ -83,7 +84,9 @@ def _retry(requests, user):
     _rebuild(known, look_up_first=True)
     _log(known, user, requests.env._("Matomo: Retry. It is looked for, and then sent."))
     refunds = requests.filtered(lambda request: request.kind == "refund") - waiting
-    _retry_refunds(refunds, user)
+    queued = send_again(refunds)
+    queued.is_left_out = False
+    _log(queued, user, requests.env._("Matomo: Retry. The refund is sent again now."))
     orders = requests - waiting - known - refunds
     orders.is_left_out = False
     retracks = requests.env["matomo.retrack"].with_user(user)
@@ -93,21 +96,6 @@ def _retry(requests, user):
         else:
             retracks._retrack_now(some, user)
     requests._wake_sender()
-
-
-def _retry_refunds(refunds, user):
-    """Send refunds again that Matomo is known not to have, or may be asked for."""
-    safe = refunds.filtered(lambda request: not request._may_count_twice())
-    safe.is_left_out = False
-    safe._update_state(
-        "pending",
-        payload=False,
-        tracking_url=False,
-        reason=False,
-        failure_type=False,
-        next_attempt_date=False,
-    )
-    _log(safe, user, refunds.env._("Matomo: Retry. The refund is sent again now."))
 
 
 def _cancel(requests, user):

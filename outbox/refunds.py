@@ -191,7 +191,15 @@ def retrack(orders):
             (orders._matomo_order_field, "in", orders.ids),
         ]
     )
-    return failed.filtered(lambda each: not each._may_count_twice())._update_state(
+    return send_again(failed)
+
+
+def send_again(refunds):
+    """Queue refunds anew that Matomo is known not to have, or may be asked for.
+
+    :return: the requests that are queued
+    """
+    return refunds.filtered(lambda each: not each._may_count_twice())._update_state(
         "pending",
         payload=False,
         tracking_url=False,
