@@ -29,6 +29,7 @@ from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
 from ..outbox.refunds import Refund
 from ..outbox.transactions import caught
+from ..tools.notices import notify
 from ..tools.order_alert import get_alert_level
 from ..tools.settlement import CountedLine, LineRole
 
@@ -646,15 +647,10 @@ class MatomoOrderMixin(models.AbstractModel):
                 "views": [(False, "form")],
             }
         labels = dict(self._fields["matomo_state"]._description_selection(self.env))
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "info",
-                "title": labels.get(self.matomo_state) or "Matomo",
-                "message": self.matomo_reason or self.env._("Nothing is to be done."),
-            },
-        }
+        return notify(
+            self.matomo_reason or self.env._("Nothing is to be done."),
+            title=labels.get(self.matomo_state) or "Matomo",
+        )
 
     def action_open_matomo(self):
         """Return an action that opens the order on Matomo's own screens."""

@@ -9,6 +9,7 @@ from ..matomo_api.tracking import order_ref_key
 from ..outbox import carts
 from ..outbox.orders import OF_ORDERS
 from ..tools import reconciliation
+from ..tools.notices import notify
 from ..tools.reconciliation import Cause
 from ..tools.sentences import describe_day, describe_rest
 
@@ -216,16 +217,9 @@ class MatomoReconciliation(models.Model):
         # sudo: nobody may write what was compared; pressing the button is the one way.
         self.sudo().is_outdated = True
         self.env["matomo.request"]._wake_comparison()
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "info",
-                "message": self.env._(
-                    "Matomo is asked again within a minute. Then open the day anew."
-                ),
-            },
-        }
+        return notify(
+            self.env._("Matomo is asked again within a minute. Then open the day anew.")
+        )
 
     def action_retrack_missing(self):
         """Retrack the orders that are missing in Matomo, and no others."""

@@ -16,6 +16,7 @@ from ..tools.actions import (
     SEND_AS_OTHER,
     get_possible,
 )
+from ..tools.notices import RELOAD, notify
 from ..tools.overview import ATTENTION_STATES
 from ..tools.sentences import get_sent_labels
 
@@ -291,15 +292,7 @@ class MatomoRequestScreen(models.AbstractModel):
             )
         # sudo: nobody may write the log; pressing a button is the one way.
         message = actions.run(self.sudo(), action, self.env.user)
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "info",
-                "message": message,
-                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
-            },
-        }
+        return notify(message, next=RELOAD)
 
     def action_open_order(self):
         """Return an action that shows the order of the request."""

@@ -7,6 +7,7 @@ from odoo.fields import Domain
 from ..const import ACCEPTED_STATES, Verdict
 from ..outbox import refunds
 from ..outbox.transactions import one_by_one
+from ..tools.notices import RELOAD, notify
 
 _logger = logging.getLogger(__name__)
 
@@ -71,15 +72,7 @@ class MatomoRetrack(models.Model):
             message = self._get_message(
                 orders, self._retrack_now(orders, self.env.user)
             )
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "info",
-                "message": message,
-                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
-            },
-        }
+        return notify(message, next=RELOAD)
 
     @api.model
     def _get_message(self, orders, outcomes):
@@ -379,18 +372,13 @@ class MatomoRetrack(models.Model):
         )
         for orders in found._get_orders():
             self._queue(orders, is_asked=True)
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "info",
-                "message": self.env._(
-                    "%s orders are queued to be tracked. Odoo notifies you when it is "
-                    "done.",
-                    len(found),
-                ),
-            },
-        }
+        return notify(
+            self.env._(
+                "%s orders are queued to be tracked. Odoo notifies you when it is "
+                "done.",
+                len(found),
+            )
+        )
 
     # === SWEEP === #
 

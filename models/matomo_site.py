@@ -48,6 +48,7 @@ from ..tools.copies import is_same_database
 from ..tools.doctor import WRONG_LEVELS
 from ..tools.fields import WriteOnlyChar
 from ..tools.findings import POINTS, describe_finding
+from ..tools.notices import CLOSE, notify
 from ..tools.outside_token import find_token, get_name, get_old_name
 from ..tools.sentences import (
     describe_change,
@@ -880,17 +881,12 @@ class MatomoSite(models.Model):
         """Find orders without a verdict now; the scheduled action does it nightly."""
         self.check_access("write")
         self.env["matomo.request"]._wake_sweep()
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "info",
-                "message": self.env._(
-                    "Orders since the tracking start that have no verdict are looked "
-                    "for now. They appear under Requests."
-                ),
-            },
-        }
+        return notify(
+            self.env._(
+                "Orders since the tracking start that have no verdict are looked "
+                "for now. They appear under Requests."
+            )
+        )
 
     # === HOLDERS === #
 
@@ -1126,15 +1122,7 @@ class MatomoSite(models.Model):
     def action_test_connection(self):
         """Ask Matomo about token and site, and answer in sentences."""
         result = self._test_connection()
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                **result,
-                "sticky": result["type"] != "success",
-                "next": {"type": "ir.actions.act_window_close"},
-            },
-        }
+        return notify(**result, sticky=result["type"] != "success", next=CLOSE)
 
     def _test_connection(self):
         """Ask Matomo about token and site, and write down what it says.
@@ -2013,17 +2001,12 @@ class MatomoSite(models.Model):
             )
         count = self.waiting_count
         self._resume()
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "info",
-                "message": self.env._("%s orders and refunds are sent now.", count)
-                if count
-                else self.env._("No order waits."),
-                "next": {"type": "ir.actions.act_window_close"},
-            },
-        }
+        message = (
+            self.env._("%s orders and refunds are sent now.", count)
+            if count
+            else self.env._("No order waits.")
+        )
+        return notify(message, next=CLOSE)
 
     # === SHOPPERS === #
     #

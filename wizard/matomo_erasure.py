@@ -8,6 +8,7 @@ from ..matomo_api.errors import MatomoError
 from ..matomo_api.tracking import get_visitor_id, is_visitor_id
 from ..outbox.erasure import erase_in_matomo
 from ..outbox.transactions import run_in_transaction
+from ..tools.notices import CLOSE, notify
 from ..tools.sentences import describe_error
 
 # So many orders or visitors are named one by one.
@@ -430,16 +431,7 @@ class MatomoErasure(models.TransientModel):
         ]
 
     def _notify(self, sentences):
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "success",
-                "message": "\n".join(sentences),
-                "sticky": True,
-                "next": {"type": "ir.actions.act_window_close"},
-            },
-        }
+        return notify("\n".join(sentences), type="success", sticky=True, next=CLOSE)
 
 
 def _join(texts):
