@@ -492,6 +492,8 @@ class MatomoReconciliation(models.Model):
             lambda request: (
                 request.attempt_count
                 and request.state == "pending"
+                # An order that could not be built has no number yet.
+                and request.order_ref
                 and order_ref_key(request.order_ref) in keys
             )
         )

@@ -212,6 +212,23 @@ class TestReconciliation(ComparisonCommon):
         self.assertEqual(day.foreign_order_count, 1)
         self.assertEqual(day.difference.split(" and ")[0], "Matomo has 1 order")
 
+    def test_an_order_that_was_never_built(self):
+        """It has no order ID, which stopped the comparison of its day."""
+        waiting = self.sell(MORNING)
+        sent = self.sell(MORNING)
+        request = self.get_request(waiting).sudo()
+        request.write({"attempt_count": 1, "next_attempt_date": "2026-03-05 03:00:00"})
+        self.run_sender()
+        self.assertFalse(request.order_ref)
+        self.assertState(sent, "sent")
+        self.assertDay(
+            self.compare()["2026-03-03"],
+            (2, 230.0),
+            (1, 115.0),
+            "explained",
+            ("pending", waiting.name, -1, -115.0),
+        )
+
     def test_orders_of_another_company_here(self):
         """Two companies sell into one Matomo site, which each has spelled differently.
 
