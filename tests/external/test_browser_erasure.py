@@ -224,6 +224,7 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
     def test_token_outlives_another_save(self):
         """A save of something else emptied the token, and the button missed it."""
         site = f"{DIALOG} [name='site_id'] input"
+        name = self.site.sudo().name
         with self.browse() as page:
             self.log_in(page)
             self.open_dialog(page, f"/odoo/res.partner/{self.customer.id}")
@@ -233,7 +234,7 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
             page.wait_for_selector(".o_dialog :text('Choose the Matomo')")
             page.click(".o_dialog button.btn-primary:text('Close')")
             page.click(site)
-            page.click(f".o-autocomplete--dropdown-item:has-text('{self.site.name}')")
+            page.click(f".o-autocomplete--dropdown-item:has-text('{name}')")
             page.click(f"{DIALOG} button[name='action_delete_in_matomo']")
             page.wait_for_selector(".o_notification :text('1 visits were deleted')")
         self.assertDeleted(self.customer)

@@ -196,7 +196,8 @@ class TestMatomoApi(BaseCase):
         self.assertEqual(len(totals), 3)
         counted = [each for each in totals.values() if each != Totals()]
         quantity = sum(item.quantity for item in items)
-        self.assertEqual(counted, [Totals(2, Decimal("242.00"))])
+        taxed = [Decimal(amount) for amount in ("242.00", "21.00", "10.00", "10.00")]
+        self.assertEqual(counted, [Totals(2, *taxed, items=2 * quantity)])
         report = self.real.report(first, last)
         amounts = {"subtotal": 221, "tax": 21, "shipping": 10, "discount": 10}
         for name, amount in amounts.items():

@@ -13,7 +13,13 @@ from unittest.mock import patch
 from odoo import models, sql_db
 
 from odoo.addons.matomo_order_tracking.matomo_api import client, delivery, transport
-from odoo.addons.matomo_order_tracking.outbox import carts, kinds, orders, sender
+from odoo.addons.matomo_order_tracking.outbox import (
+    carts,
+    kinds,
+    orders,
+    sender,
+    waking,
+)
 
 REST = "the rest: choosing sites, kinds, batches"
 
@@ -44,7 +50,7 @@ def _stages(registry):
         (delivery.Delivery, "_collect", "delivery: what the answer means"),
         (sender, "apply_report", "applying outcomes"),
         (request, "_log_accepted", "applying outcomes: log entry"),
-        (request, "_wake", "applying outcomes: wake the verifier"),
+        (waking, "wake", "applying outcomes: wake the verifier"),
         (models.BaseModel, "_flush", "writing: UPDATE statements"),
         (sql_db.Cursor, "commit", "commits"),
         (sender.Sender, "_report_progress", "counting what is left"),
