@@ -20,6 +20,7 @@ import urllib3.exceptions
 
 from .address import AddressRefused, check_address
 from .errors import (
+    NOT_AUTHENTICATED,
     MatomoError,
     Misconfigured,
     ReportRefused,
@@ -307,6 +308,8 @@ class Client:
                 )
             ) as response:
                 self._note_server(response.headers)
+                if _is_fenced(response):
+                    return ServerTrouble("fenced", status=response.status_code)
                 body = b""
                 for chunk in response.iter_content(65_536):
                     body += chunk
@@ -400,6 +403,17 @@ def _to_json(content) -> bytes:
     """Return JSON as short as it can be, for servers that limit the size of a body."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
+
+
+def _is_fenced(response) -> bool:
+    """Return whether a web server asks for a password of its own.
+
+    Matomo answers a token that it does not know with status 401, too, but never with
+    this header: without it, a wall before Matomo passes for a wrong token.
+    """
+    return response.status_code == NOT_AUTHENTICATED and (
+        "WWW-Authenticate" in response.headers
+    )
 
 
 def _trouble(answer: _Answer) -> ServerTrouble:

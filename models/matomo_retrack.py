@@ -8,6 +8,7 @@ from ..const import ACCEPTED_STATES, Verdict
 from ..outbox import refunds
 from ..outbox.transactions import one_by_one
 from ..tools.notices import RELOAD, notify
+from ..tools.sentences import plural
 
 _logger = logging.getLogger(__name__)
 
@@ -373,10 +374,17 @@ class MatomoRetrack(models.Model):
         for orders in found._get_orders():
             self._queue(orders, is_asked=True)
         return notify(
-            self.env._(
-                "%s orders are queued to be tracked. Odoo notifies you when it is "
-                "done.",
+            plural(
                 len(found),
+                self.env._(
+                    "1 order is queued to be tracked. Odoo notifies you when it is "
+                    "done."
+                ),
+                self.env._(
+                    "%s orders are queued to be tracked. Odoo notifies you when it is "
+                    "done.",
+                    len(found),
+                ),
             )
         )
 

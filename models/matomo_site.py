@@ -2002,7 +2002,7 @@ class MatomoSite(models.Model):
         count = self.waiting_count
         self._resume()
         message = (
-            self.env._("%s orders and refunds are sent now.", count)
+            self.env._("Sent now, orders and refunds: %s.", count)
             if count
             else self.env._("No order waits.")
         )

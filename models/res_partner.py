@@ -5,6 +5,7 @@ from odoo.fields import Domain
 
 from ..const import USER_GROUP
 from ..outbox.transactions import guarded
+from ..tools.sentences import describe_others_orders
 
 _logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class ResPartner(models.Model):
                 body=self.env._(
                     "The name was changed and the e-mail address removed. The addon "
                     "took this for a deletion: it deleted the personal data for Matomo "
-                    "of %s orders. Matomo itself still has them.",
+                    "of this contact's orders (%s). Matomo itself still has them.",
                     count,
                 )
             )
@@ -211,11 +212,7 @@ class ResPartner(models.Model):
         sentences = []
         if count:
             sentences.append(
-                self.env._(
-                    "%s orders are of companies that you have no access to. A manager "
-                    "of those companies has to handle them.",
-                    count,
-                )
+                describe_others_orders(self.env, count),
             )
         if people:
             sentences.append(

@@ -307,7 +307,9 @@ class TestTold(DoctorCommon):
         with self.at(hours=25):
             self.run_cron("ir_cron_retrack")
             self.assertIn(
-                "1 orders were sent more than 24 hours ago", *self.get_notes()
+                "1 order is not found in Matomo yet. Hours since it was sent: more "
+                "than 24.",
+                *self.get_notes(),
             )
             self.site.sudo().unproven_limit = 1
             self.run_cron("ir_cron_retrack")
@@ -330,7 +332,7 @@ class TestTold(DoctorCommon):
             )
         )
         self.run_cron("ir_cron_retrack")
-        self.assertIn("On 1 days", *self.get_notes())
+        self.assertIn("On 1 day ", *self.get_notes())
         self.site.sudo().write({"difference_orders": 1, "difference_percent": 2})
         self.run_cron("ir_cron_retrack")
         self.assertFalse(self.get_notes())
@@ -428,7 +430,7 @@ class TestPause(DoctorCommon):
         self.run_sender()
         self.assertState(order, "pending")
         action = self.site.with_user(self.manager).action_send_now()
-        self.assertIn("1 orders and refunds", action["params"]["message"])
+        self.assertIn("Sent now, orders and refunds: 1.", action["params"]["message"])
         self.run_sender()
         self.assertState(order, "sent")
         action = self.site.with_user(self.manager).action_send_now()

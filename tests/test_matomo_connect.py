@@ -184,9 +184,9 @@ class TestConnect(ConnectCommon):
         for _try in range(3):
             self.assertRefused("login or its password", self.log_in, "wrong", wizard)
         asked = len(self.matomo.requests)
-        self.assertRefused("Wait 10 minutes", self.log_in, PASSWORD, wizard)
+        self.assertRefused("Minutes to wait: 10.", self.log_in, PASSWORD, wizard)
         other = self.env["matomo.connect"].with_user(self.admin).create({})
-        self.assertRefused("Wait 10 minutes", self.log_in, PASSWORD, other)
+        self.assertRefused("Minutes to wait: 10.", self.log_in, PASSWORD, other)
         self.assertEqual(len(self.matomo.requests), asked)
         with freeze_time(fields.Datetime.now() + timedelta(minutes=11)):
             self.assertEqual(self.log_in(PASSWORD, wizard).step, "choose")

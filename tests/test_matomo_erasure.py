@@ -101,7 +101,7 @@ class TestErasure(ErasureCommon):
             wizard.action_delete()
             self.assertTrue(self.traces(order))
             if values.get("res_ids"):
-                self.assertIn("1 orders are of companies", wizard.left_out)
+                self.assertIn("1 order is of a company", wizard.left_out)
 
     # === WHAT IS DELETED === #
 
@@ -113,7 +113,7 @@ class TestErasure(ErasureCommon):
         message = self.erase(cart, self.manager)
         self.assertFalse(update.exists())
         self.assertAnonymized(cart)
-        self.assertIn("of 1 orders", cart.message_ids[0].body)
+        self.assertIn("from the orders (1)", cart.message_ids[0].body)
         self.assertIn(VISITOR, message)
 
     def test_cart_of_a_browser_without_cookies(self):
@@ -376,7 +376,7 @@ class TestErasure(ErasureCommon):
         self.assertState(waiting, "pending")
         self.assertIn(VISITOR, self.traces(waiting))
         message = self.erase(self.customer, self.manager)
-        self.assertIn("1 requests are being read back", message)
+        self.assertIn("1 request is being read back", message)
         self.assertEqual(self.traces(sent), [VISITOR])
         # What is sent again gets another visitor at once.
         self.assertFalse(self.traces(waiting))
@@ -391,7 +391,7 @@ class TestErasure(ErasureCommon):
         with self.assertLogs(f"odoo.addons.{MODULE}", level=logging.INFO):
             self.customer.sudo().write({"name": "Anonymous", "email": False})
         self.assertAnonymized(order)
-        self.assertIn("of 1 orders", self.customer.message_ids[0].body)
+        self.assertIn("contact's orders (1)", self.customer.message_ids[0].body)
 
     def test_refund_of_an_order_to_be_forgotten(self):
         """The refund alone is erased: its event tells nobody, either."""
@@ -490,14 +490,14 @@ class TestErasureInMatomo(ErasureCommon):
         self.assertEqual(wizard.site_id, self.site)
         self.assertIn(order.name, wizard.leaving)
         self.assertNotIn(other.name, wizard.leaving)
-        self.assertIn("1 of them are then sent again anonymously", wizard.leaving)
+        self.assertIn("Sent again anonymously, with their own time: 1.", wizard.leaving)
         message = self.delete_in_matomo(wizard, self.matomo.admin_token)
-        self.assertIn("1 visits were deleted in Matomo", message)
+        self.assertIn("1 visit was deleted in Matomo", message)
         self.assertNotIn("GDPR Tools", message)
         self.assertFalse(self.recorded(order))
         self.assertTrue(self.recorded(other))
         self.assertAnonymized(order)
-        self.assertIn("1 visits", self.customer.message_ids[0].body)
+        self.assertIn("1 visit was", self.customer.message_ids[0].body)
         # It comes back of nobody, at its own time.
         self.run_verifier()
         self.run_sender()
@@ -520,10 +520,10 @@ class TestErasureInMatomo(ErasureCommon):
         entered = {"visitor_id": VISITOR, "site_id": self.site.id}
         wizard.web_save(entered, {})
         message = self.delete_in_matomo(wizard, self.matomo.admin_token)
-        self.assertIn("1 visits were deleted in Matomo", message)
+        self.assertIn("1 visit was deleted in Matomo", message)
         self.assertFalse(self.recorded(order))
         self.assertAnonymized(order)
-        self.assertIn("1 visits", order.message_ids[0].body)
+        self.assertIn("1 visit was", order.message_ids[0].body)
 
     def test_token_is_stored_nowhere(self):
         self.sell_verified()

@@ -48,7 +48,7 @@ class TestActions(VerdictsCommon, ComparisonCommon):
 
     def test_retry_of_a_failed_order(self):
         order = self.make_failed()
-        self.assertEqual(self.act("retry", order), "1 of 1 are tried again now.")
+        self.assertEqual(self.act("retry", order), "It is tried again now.")
         self.assertLogged(order, "The order is queued to be sent to Matomo.")
         self.run_sender()
         self.assertExact(order, revenue="115.00")
@@ -71,9 +71,8 @@ class TestActions(VerdictsCommon, ComparisonCommon):
         orders.pop(False)
         self.assertEqual(
             self.act("retry", *orders.values()),
-            "1 of 5 are tried again now. 1 are sent within a minute anyway. 1 are not "
-            "tracked. The reason stands on each. 1 are sent already. 1 are verified "
-            "already.",
+            "Tried again now: 1 of 5. Sent within a minute anyway: 1. Not tracked, and "
+            "each says why: 1. Sent already: 1. Verified already: 1.",
         )
         self.assertState(orders["failed"], "pending")
 
@@ -83,14 +82,14 @@ class TestActions(VerdictsCommon, ComparisonCommon):
         until = fields.Datetime.now() + timedelta(minutes=5)
         request.write({"next_attempt_date": until, "lease_date": until})
         for action in ("retry", "cancel", "accept"):
-            self.assertIn("0 of 1", self.act(action, order))
+            self.assertIn("is being sent at this", self.act(action, order))
             self.assertFalse(request[f"can_{action}"])
         self.assertEqual(request.state, "pending")
         self.assertEqual(request.next_attempt_date, until)
         # The sender that held it has crashed.
         with freeze_time("2026-03-03 10:06:00"):
             request.invalidate_recordset()
-            self.assertIn("1 of 1", self.act("cancel", order))
+            self.assertIn("It is cancelled", self.act("cancel", order))
 
     def test_the_sender_leases_what_it_sends(self):
         order = self.confirm(self.make_order())
@@ -127,7 +126,7 @@ class TestActions(VerdictsCommon, ComparisonCommon):
 
     def test_cancel_of_what_matomo_may_have(self):
         order = self.make_later()
-        self.assertIn("Matomo may have 1 of them", self.act("cancel", order))
+        self.assertIn("Matomo may have one that is", self.act("cancel", order))
         self.assertState(order, "cancelled", "Matomo may have it")
         # It does, and a retry finds it there.
         self.site.sudo()._resume()
@@ -172,7 +171,7 @@ class TestActions(VerdictsCommon, ComparisonCommon):
         self.run_verifier()
         self.assertState(order, "elsewhere")
         self.assertEqual(len(self.matomo.bulks), bulks)
-        self.assertIn("0 of 1", self.act("cancel", order))
+        self.assertIn("It is in Matomo already", self.act("cancel", order))
         # It was a mistake.
         self.act("retry", order)
         self.run_sender()

@@ -480,13 +480,14 @@ class TestAnonymization(PrivacyCommon, MatomoPosCommon):
         self.assertIn(VISITOR, wizard.visitors)
         self.assertIn(order.name, wizard.visitors)
         self.assertIn(
-            f"1 orders leave its reports ($\xa0115.00): {order.name}", wizard.leaving
+            f"these orders leave its reports (1, $\xa0115.00): {order.name}",
+            wizard.leaving,
         )
         done = wizard.action_delete()["params"]["message"]
         self.assertAnonymized(order)
         self.assertIn(VISITOR, done)
         trace = self.customer.sudo().message_ids[0]
-        self.assertIn("of 1 orders", trace.body)
+        self.assertIn("from the orders (1)", trace.body)
         self.assertEqual(trace.author_id, manager.partner_id)
         self.assertNotIn(VISITOR, trace.body)
 
@@ -565,7 +566,7 @@ class TestExport(PrivacyCommon, HttpCase):
         self.assertFalse(data["sale.order"])
         message = self.erase(self.customer, manager)
         self.assertTrue(self.traces(self.order))
-        self.assertIn("1 orders are of companies that you have no access to", message)
+        self.assertIn("1 order is of a company that you have no access to", message)
         self.assertIn("no access to", self.customer.message_ids[0].body)
         self.assertIn("no access to", str(data["left_out"]))
 

@@ -56,7 +56,7 @@ class TestAlerts(MatomoCommon):
         self.run_sender()
         self.assertState(order, "failed")
         activity = self.watch()
-        self.assertIn("1 orders or refunds failed", activity.note)
+        self.assertIn("1 order or refund failed", activity.note)
         self.matomo.refuses = lambda parameters: False
         order.action_matomo_retrack()
         self.run_sender()

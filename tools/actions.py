@@ -7,6 +7,8 @@ answer says by it what was not done.
 from collections import Counter
 from typing import NamedTuple
 
+from .sentences import plural
+
 RETRY, CANCEL = "retry", "cancel"
 SEND_AS_OTHER, ACCEPT = "send_as_other", "accept"
 
@@ -71,47 +73,89 @@ def get_possible(situation: Situation) -> set[str]:
 
 # === THE ANSWER === #
 
+# {action: it was done with the one request, and with some of many}
 DONE = {
-    RETRY: lambda env, done, count: env._(
-        "%(done)s of %(count)s are tried again now.", done=done, count=count
+    RETRY: (
+        lambda env, done, count: env._("It is tried again now."),
+        lambda env, done, count: env._(
+            "Tried again now: %(done)s of %(count)s.", done=done, count=count
+        ),
     ),
-    CANCEL: lambda env, done, count: env._(
-        "%(done)s of %(count)s are cancelled: they are not sent to Matomo.",
-        done=done,
-        count=count,
+    CANCEL: (
+        lambda env, done, count: env._("It is cancelled: it is not sent to Matomo."),
+        lambda env, done, count: env._(
+            "Cancelled, and not sent to Matomo: %(done)s of %(count)s.",
+            done=done,
+            count=count,
+        ),
     ),
-    SEND_AS_OTHER: lambda env, done, count: env._(
-        "%(done)s of %(count)s are sent under another number.", done=done, count=count
+    SEND_AS_OTHER: (
+        lambda env, done, count: env._("It is sent under another number."),
+        lambda env, done, count: env._(
+            "Sent under another number: %(done)s of %(count)s.", done=done, count=count
+        ),
     ),
-    ACCEPT: lambda env, done, count: env._(
-        "%(done)s of %(count)s count as already in Matomo: they are not sent.",
-        done=done,
-        count=count,
+    ACCEPT: (
+        lambda env, done, count: env._(
+            "It counts as already in Matomo: it is not sent."
+        ),
+        lambda env, done, count: env._(
+            "Counted as already in Matomo, and not sent: %(done)s of %(count)s.",
+            done=done,
+            count=count,
+        ),
     ),
 }
-# {why not: the sentence}
+# {why not: the sentence of the one request, and of some}
 LEFT_ALONE = {
-    "busy": lambda env, count: env._(
-        "%s are being sent at this moment. Try again in a few minutes.", count
+    "busy": (
+        lambda env, count: env._(
+            "It is being sent at this moment. Try again in a few minutes."
+        ),
+        lambda env, count: env._(
+            "Being sent at this moment, to be tried again in a few minutes: %s.", count
+        ),
     ),
-    "due": lambda env, count: env._("%s are sent within a minute anyway.", count),
-    "refund": lambda env, count: env._("%s are refunds, which have no number.", count),
-    "excluded": lambda env, count: env._(
-        "%s are not tracked. The reason stands on each.", count
+    "due": (
+        lambda env, count: env._("It is sent within a minute anyway."),
+        lambda env, count: env._("Sent within a minute anyway: %s.", count),
     ),
-    "pending": lambda env, count: env._("%s wait to be sent.", count),
-    "sent": lambda env, count: env._("%s are sent already.", count),
-    "verified": lambda env, count: env._("%s are verified already.", count),
-    "different": lambda env, count: env._(
-        "%s are in Matomo already, with differences.", count
+    "refund": (
+        lambda env, count: env._("It is a refund, which has no number."),
+        lambda env, count: env._("Refunds, which have no number: %s.", count),
     ),
-    "elsewhere": lambda env, count: env._(
-        "%s are in Matomo already, from another system.", count
+    "excluded": (
+        lambda env, count: env._("It is not tracked, and says why."),
+        lambda env, count: env._("Not tracked, and each says why: %s.", count),
     ),
-    "failed": lambda env, count: env._(
-        "%s cannot be sent. The reason stands on each.", count
+    "pending": (
+        lambda env, count: env._("It waits to be sent."),
+        lambda env, count: env._("Waiting to be sent: %s.", count),
     ),
-    "cancelled": lambda env, count: env._("%s are cancelled.", count),
+    "sent": (
+        lambda env, count: env._("It is sent already."),
+        lambda env, count: env._("Sent already: %s.", count),
+    ),
+    "verified": (
+        lambda env, count: env._("It is verified already."),
+        lambda env, count: env._("Verified already: %s.", count),
+    ),
+    "different": (
+        lambda env, count: env._("It is in Matomo already, with differences."),
+        lambda env, count: env._("In Matomo already, with differences: %s.", count),
+    ),
+    "elsewhere": (
+        lambda env, count: env._("It is in Matomo already, from another system."),
+        lambda env, count: env._("In Matomo already, from another system: %s.", count),
+    ),
+    "failed": (
+        lambda env, count: env._("It cannot be sent, and says why."),
+        lambda env, count: env._("Cannot be sent, and each says why: %s.", count),
+    ),
+    "cancelled": (
+        lambda env, count: env._("It is cancelled."),
+        lambda env, count: env._("Cancelled: %s.", count),
+    ),
 }
 
 
@@ -123,17 +167,27 @@ def describe_result(env, action, done: int, obstacles: list[str], unsure: int = 
     :param unsure: how many of the cancelled ones Matomo may have
     """
     count = done + len(obstacles)
-    sentences = [DONE[action](env, done, count)]
+    is_many = count > 1
     counts = Counter(obstacles)
+    sentences = [DONE[action][is_many](env, done, count)] if done else []
     sentences += [
-        LEFT_ALONE[kind](env, counts[kind]) for kind in LEFT_ALONE if counts[kind]
+        texts[is_many](env, counts[kind])
+        for kind, texts in LEFT_ALONE.items()
+        if counts[kind]
     ]
     if unsure:
         sentences.append(
-            env._(
-                "Matomo may have %s of them: they were sent, and the answer was lost. "
-                "Look for them there.",
+            plural(
                 unsure,
+                env._(
+                    "Matomo may have one that is cancelled: it was sent, and the "
+                    "answer was lost. Look for it there."
+                ),
+                env._(
+                    "Matomo may have %s of those that are cancelled: they were sent, "
+                    "and the answer was lost. Look for them there.",
+                    unsure,
+                ),
             )
         )
     return " ".join(sentences)

@@ -9,7 +9,12 @@ from datetime import date, datetime
 
 from ..matomo_api.errors import MatomoError
 from .doctor import Finding
-from .sentences import describe_error, describe_read_refusal, describe_unreadable
+from .sentences import (
+    describe_error,
+    describe_read_refusal,
+    describe_unreadable,
+    plural,
+)
 
 # Where something is set right: a page of Matomo, or a menu of Odoo.
 MATOMO_SITES = "module=SitesManager&action=index&idSite={idsite}"
@@ -67,6 +72,21 @@ def describe_refusal(env, figures):
     return describe_error(env, get_error(figures))
 
 
+def say_certificate_end(env, figures):
+    """Return when the certificate of Matomo's server ends."""
+    return plural(
+        figures["days"],
+        env._(
+            "The certificate of Matomo's server ends on %s, in 1 day.", figures["day"]
+        ),
+        env._(
+            "The certificate of Matomo's server ends on %(day)s, in %(days)s days.",
+            day=figures["day"],
+            days=figures["days"],
+        ),
+    )
+
+
 # === THE WAY TO MATOMO, AND THE TOKEN === #
 
 _WAY = {
@@ -118,16 +138,11 @@ _WAY = {
             "good": lambda env, f: env._(
                 "The certificate of Matomo's server is valid until %s.", f["day"]
             ),
-            "look": lambda env, f: env._(
-                "The certificate of Matomo's server ends on %(day)s, in %(days)s days.",
-                day=f["day"],
-                days=f["days"],
-            ),
-            "bad": lambda env, f: env._(
-                "The certificate of Matomo's server ends on %(day)s, in %(days)s days. "
-                "No order is sent after that.",
-                day=f["day"],
-                days=f["days"],
+            "look": say_certificate_end,
+            "bad": lambda env, f: (
+                say_certificate_end(env, f)
+                + " "
+                + env._("No order is sent after that.")
             ),
         },
         dict.fromkeys(
@@ -226,10 +241,14 @@ _WAY = {
             "endless": lambda env, f: env._(
                 "The token does not expire, as was entered here."
             ),
-            "look": lambda env, f: env._(
-                "The token expires on %(day)s, in %(days)s days.",
-                day=f["day"],
-                days=f["days"],
+            "look": lambda env, f: plural(
+                f["days"],
+                env._("The token expires on %s, in 1 day.", f["day"]),
+                env._(
+                    "The token expires on %(day)s, in %(days)s days.",
+                    day=f["day"],
+                    days=f["days"],
+                ),
             ),
             "bad": lambda env, f: env._(
                 "The token expired on %s, as was entered here.", f["day"]
@@ -648,9 +667,16 @@ _OTHERS = {
         lambda env: env._("Orders from elsewhere"),
         {
             "good": lambda env, f: env._("Nobody else sends orders to the site."),
-            "look": lambda env, f: env._(
-                "Matomo has %s orders of the last days that were not sent from here.",
+            "look": lambda env, f: plural(
                 f["count"],
+                env._(
+                    "Matomo has 1 order of the last days that was not sent from here."
+                ),
+                env._(
+                    "Matomo has %s orders of the last days that were not sent from "
+                    "here.",
+                    f["count"],
+                ),
             ),
         },
         {
@@ -668,8 +694,13 @@ _OTHERS = {
             "prefix": lambda env, f: env._(
                 "All orders have the prefix “%s” in Matomo.", f["prefix"]
             ),
-            "look": lambda env, f: env._(
-                "Another sale stands in Matomo under the IDs of %s orders.", f["count"]
+            "look": lambda env, f: plural(
+                f["count"],
+                env._("Another sale stands in Matomo under the ID of an order."),
+                env._(
+                    "Other sales stand in Matomo under the IDs of %s orders.",
+                    f["count"],
+                ),
             ),
         },
         {
@@ -806,7 +837,11 @@ _ORDERS = {
         lambda env: env._("Failed orders"),
         {
             "good": lambda env, f: env._("No order has failed."),
-            "bad": lambda env, f: env._("%s orders or refunds failed.", f["count"]),
+            "bad": lambda env, f: plural(
+                f["count"],
+                env._("1 order or refund failed."),
+                env._("%s orders or refunds failed.", f["count"]),
+            ),
         },
         {
             "bad": lambda env, f: env._(
@@ -821,11 +856,19 @@ _ORDERS = {
             "good": lambda env, f: env._(
                 "Orders are found in Matomo soon after they were sent."
             ),
-            "bad": lambda env, f: env._(
-                "%(count)s orders were sent more than %(hours)s hours ago, and were "
-                "not found in Matomo yet.",
-                count=f["count"],
-                hours=f["hours"],
+            "bad": lambda env, f: plural(
+                f["count"],
+                env._(
+                    "1 order is not found in Matomo yet. Hours since it was sent: more "
+                    "than %s.",
+                    f["hours"],
+                ),
+                env._(
+                    "%(count)s orders are not found in Matomo yet. Hours since they "
+                    "were sent: more than %(hours)s.",
+                    count=f["count"],
+                    hours=f["hours"],
+                ),
             ),
         },
         {
@@ -877,9 +920,13 @@ _ORDERS = {
         lambda env: env._("Daily Comparison"),
         {
             "good": lambda env, f: env._("Odoo and Matomo have the same figures."),
-            "look": lambda env, f: env._(
-                "On %s days Odoo and Matomo differ, and it is not known why.",
+            "look": lambda env, f: plural(
                 f["count"],
+                env._("On 1 day Odoo and Matomo differ, and it is not known why."),
+                env._(
+                    "On %s days Odoo and Matomo differ, and it is not known why.",
+                    f["count"],
+                ),
             ),
         },
         {

@@ -346,6 +346,14 @@ POLICIES = {
 }
 
 
+def plural(number, one, many):
+    """Return the text that fits a number.
+
+    Odoo's translations have one text each: a sentence with a number is two of them.
+    """
+    return one if number == 1 else many
+
+
 def describe_day(env, orders, revenue, amount):
     """Return by how much the two sides of a day differ.
 
@@ -360,7 +368,27 @@ def describe_day(env, orders, revenue, amount):
 
 def describe_rest(env, count):
     """Return what stands in place of the names of orders that are summed up."""
-    return env._("%s orders that are not listed one by one", f"{count:,}")
+    return plural(
+        count,
+        env._("1 order that is not listed by itself"),
+        env._("%s orders that are not listed one by one", f"{count:,}"),
+    )
+
+
+def describe_others_orders(env, count):
+    """Return that a manager cannot handle some orders, of other companies."""
+    return plural(
+        count,
+        env._(
+            "1 order is of a company that you have no access to. A manager of that "
+            "company has to handle it."
+        ),
+        env._(
+            "%s orders are of companies that you have no access to. A manager of those "
+            "companies has to handle them.",
+            count,
+        ),
+    )
 
 
 def describe_visits(env, counts, *, can_read, anonymises, masks):
@@ -474,8 +502,13 @@ PROOFS = {
     "verified": lambda env, figures: (
         env._("%s is in Matomo: it was read back.", figures["name"])
         if figures["seconds"] is None
-        else env._(
-            "%(name)s is in Matomo, %(seconds)s seconds after it was sent.", **figures
+        else plural(
+            figures["seconds"],
+            env._("%s is in Matomo, 1 second after it was sent.", figures["name"]),
+            env._(
+                "%(name)s is in Matomo, %(seconds)s seconds after it was sent.",
+                **figures,
+            ),
         )
     ),
     "different": lambda env, figures: env._(

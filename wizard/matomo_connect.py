@@ -374,9 +374,9 @@ class MatomoConnect(models.TransientModel):
             raise UserError(
                 self.env._(
                     "You have tried %(count)s times. After too many wrong passwords "
-                    "Matomo locks Odoo's server out and takes no orders from it. Wait "
-                    "%(minutes)s minutes, and meanwhile log in to Matomo itself to be "
-                    "sure of the password.",
+                    "Matomo locks Odoo's server out and takes no orders from it. Log "
+                    "in to Matomo itself meanwhile to be sure of the password. Minutes "
+                    "to wait: %(minutes)s.",
                     count=len(recent),
                     minutes=math.ceil(left.total_seconds() / 60),
                 )
@@ -753,11 +753,10 @@ class MatomoConnect(models.TransientModel):
                 "Matomo has accepted the test order %s, and does not show it yet.", ref
             )
             if seconds is None
-            else self.env._(
-                "The test order %(ref)s is in Matomo, %(seconds)s seconds after it was "
-                "sent.",
-                ref=ref,
-                seconds=seconds,
+            else describe_proof(
+                self.env,
+                "verified",
+                {"name": self.env._("The test order %s", ref), "seconds": seconds},
             )
         )
 

@@ -9,7 +9,7 @@ from ..matomo_api.tracking import get_visitor_id, is_visitor_id
 from ..outbox.erasure import erase_in_matomo
 from ..outbox.transactions import run_in_transaction
 from ..tools.notices import CLOSE, notify
-from ..tools.sentences import describe_error
+from ..tools.sentences import describe_error, describe_others_orders, plural
 
 # So many orders or visitors are named one by one.
 NAMED = 50
@@ -215,11 +215,7 @@ class MatomoErasure(models.TransientModel):
             allowed = self._find_orders(self.env.user._get_matomo_companies_domain())
             if other := len(self.res_ids) - sum(map(len, allowed)):
                 sentences.append(
-                    self.env._(
-                        "%s orders are of companies that you have no access to. A "
-                        "manager of those companies has to handle them.",
-                        other,
-                    )
+                    describe_others_orders(self.env, other),
                 )
         unread = requests.filtered(
             lambda each: each.payload
@@ -228,10 +224,18 @@ class MatomoErasure(models.TransientModel):
         )
         if unread:
             sentences.append(
-                self.env._(
-                    "%s requests are being read back. They keep the ID of the visitor "
-                    "until that is done, for 30 days after the order at most.",
+                plural(
                     len(unread),
+                    self.env._(
+                        "1 request is being read back. It keeps the ID of the visitor "
+                        "until that is done, for 30 days after the order at most."
+                    ),
+                    self.env._(
+                        "%s requests are being read back. They keep the ID of the "
+                        "visitor until that is done, for 30 days after the order at "
+                        "most.",
+                        len(unread),
+                    ),
                 )
             )
         sold = sum(
@@ -243,9 +247,9 @@ class MatomoErasure(models.TransientModel):
         if sold:
             sentences.append(
                 self.env._(
-                    "This contact has sold: its name is deleted from the log of %s "
-                    "requests. The orders themselves keep their salesperson, and a "
-                    "custom dimension in Matomo keeps the name.",
+                    "This contact has sold: its name is deleted from the log "
+                    "(requests: %s). The orders themselves keep their salesperson, and "
+                    "a custom dimension in Matomo keeps the name.",
                     sold,
                 )
             )
@@ -279,8 +283,8 @@ class MatomoErasure(models.TransientModel):
         lost = leaving.filtered(lambda each: not each._can_come_back())
         lines = [
             self.env._(
-                "If the visitors are deleted in Matomo, %(count)s orders leave its "
-                "reports (%(amounts)s): %(orders)s.",
+                "If the visitors are deleted in Matomo, these orders leave its reports "
+                "(%(count)s, %(amounts)s): %(orders)s.",
                 count=len(leaving),
                 amounts=", ".join(
                     format_amount(self.env, sum(amounts), currency)
@@ -292,7 +296,7 @@ class MatomoErasure(models.TransientModel):
         if leaving - lost:
             lines.append(
                 self.env._(
-                    "%s of them are then sent again anonymously, with their own time.",
+                    "Sent again anonymously, with their own time: %s.",
                     len(leaving - lost),
                 )
             )
@@ -399,13 +403,17 @@ class MatomoErasure(models.TransientModel):
             gone._reconsider_erased()
         sentences = [
             self.env._(
-                "The personal data for Matomo of %s orders were deleted.",
+                "The personal data for Matomo were deleted from the orders (%s).",
                 sum(map(len, orders)),
             )
         ]
         if visit_count is not None:
             sentences.append(
-                self.env._("%s visits were deleted in Matomo.", visit_count)
+                plural(
+                    visit_count,
+                    self.env._("1 visit was deleted in Matomo."),
+                    self.env._("%s visits were deleted in Matomo.", visit_count),
+                )
             )
         left = self._get_partners()._get_matomo_left_out() if partners else []
         body = " ".join([*sentences, *left])

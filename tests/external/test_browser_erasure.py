@@ -142,8 +142,8 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
             self.assertFalse(self.order.sudo()[name], name)
         self.assertFalse(self.find_visits())
         (trace,) = self.get_traces(record)
-        self.assertIn("of 1 orders were deleted", trace)
-        self.assertIn("1 visits were deleted in Matomo", trace)
+        self.assertIn("were deleted from the orders (1)", trace)
+        self.assertIn("1 visit was deleted in Matomo", trace)
         self.run_verifier()
         self.run_sender()
         self.assertAllThereOnce(self.order + self.other)
@@ -166,9 +166,9 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
             for text in (
                 "This cannot be undone",
                 VISITOR,
-                "1 orders leave its reports",
+                "these orders leave its reports",
                 "MINE-1",
-                "sent again anonymously",
+                "ent again anonymously",
             ):
                 self.assertIn(text, asked)
             self.assertNotIn("OTHER-1", asked)
@@ -182,7 +182,7 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
 
             self.open_dialog(page, path)
             self.enter_token(page, self.token)
-            page.wait_for_selector(".o_notification :text('1 visits were deleted')")
+            page.wait_for_selector(".o_notification :text('1 visit was deleted')")
             page.wait_for_selector(DIALOG, state="detached")
         self.assertDeleted(self.customer)
 
@@ -199,7 +199,7 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
             self.assertIn(VISITOR, asked)
             self.assertIn("MINE-1", asked)
             self.enter_token(page, self.token)
-            page.wait_for_selector(".o_notification :text('1 visits were deleted')")
+            page.wait_for_selector(".o_notification :text('1 visit was deleted')")
         self.assertDeleted(self.order)
 
     @mute_logger(LOGGER)
@@ -215,9 +215,9 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
             page.click(".o_dialog button.btn-primary:text('Close')")
             page.fill(f"{DIALOG} [name='visitor_id'] input", VISITOR.upper())
             page.press(f"{DIALOG} [name='visitor_id'] input", "Tab")
-            page.wait_for_selector(f"{DIALOG} :text('1 orders leave its reports')")
+            page.wait_for_selector(f"{DIALOG} :text('these orders leave its reports')")
             self.enter_token(page, self.token)
-            page.wait_for_selector(".o_notification :text('1 visits were deleted')")
+            page.wait_for_selector(".o_notification :text('1 visit was deleted')")
         self.assertDeleted(self.order)
 
     @mute_logger(LOGGER)
@@ -236,5 +236,5 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
             page.click(site)
             page.click(f".o-autocomplete--dropdown-item:has-text('{name}')")
             page.click(f"{DIALOG} button[name='action_delete_in_matomo']")
-            page.wait_for_selector(".o_notification :text('1 visits were deleted')")
+            page.wait_for_selector(".o_notification :text('1 visit was deleted')")
         self.assertDeleted(self.customer)

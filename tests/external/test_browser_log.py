@@ -75,7 +75,7 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
             )
             page.click(".o_control_panel button[name='action_retry']:visible")
             answer = page.wait_for_selector(".o_notification").inner_text()
-            self.assertIn("1 of 2 are tried again now. 1 are verified already.", answer)
+            self.assertIn("Tried again now: 1 of 2. Verified already: 1.", answer)
             page.wait_for_selector(
                 f"{ROW.format(self.names[self.retried])}:has-text('Waiting')"
             )

@@ -443,7 +443,7 @@ class TestRealDoctor(RealDoctorCommon):
         self.track_elsewhere("ELSEWHERE-1")
         with mute_logger(LOGGER):
             self.run_cron("ir_cron_sweep")
-        self.assertFound("foreign", "look", "1 orders")
+        self.assertFound("foreign", "look", "1 order of")
         # That day leaves the Daily Comparison.
         self.env["matomo.reconciliation"].sudo().search(
             [("site_id", "=", self.site.id)]

@@ -75,18 +75,25 @@ def test_obstacle(action, situation, obstacle):
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_action_has_an_answer(action):
-    assert describe_result(English(), action, 1, []).startswith("1 of 1 ")
+    assert describe_result(English(), action, 1, []).startswith("It ")
+    assert "3 of 3" in describe_result(English(), action, 3, [])
+
+
+@pytest.mark.parametrize("kind", LEFT_ALONE)
+def test_every_obstacle_has_an_answer(kind):
+    assert describe_result(English(), RETRY, 0, [kind]).startswith("It ")
+    assert describe_result(English(), RETRY, 0, [kind] * 3).endswith(": 3.")
 
 
 def test_answer():
     answer = describe_result(English(), RETRY, 2, ["verified"] * 3)
-    assert answer == "2 of 5 are tried again now. 3 are verified already."
+    assert answer == "Tried again now: 2 of 5. Verified already: 3."
 
 
 def test_answer_to_a_cancellation_names_what_matomo_may_have():
     answer = describe_result(English(), CANCEL, 2, ["busy"], unsure=1)
     assert answer == (
-        "2 of 3 are cancelled: they are not sent to Matomo. 1 are being sent at this "
-        "moment. Try again in a few minutes. Matomo may have 1 of them: they were "
-        "sent, and the answer was lost. Look for them there."
+        "Cancelled, and not sent to Matomo: 2 of 3. Being sent at this moment, to be "
+        "tried again in a few minutes: 1. Matomo may have one that is cancelled: it "
+        "was sent, and the answer was lost. Look for it there."
     )

@@ -636,6 +636,17 @@ def test_a_report_for_an_unknown_token(server, client, status):
     assert caught.value.is_denied
 
 
+@pytest.mark.parametrize(
+    "call", [lambda client: client.call_api("X.get"), lambda client: client.probe(1)]
+)
+def test_a_password_of_the_web_server_is_no_wrong_token(server, client, call):
+    server.say(401, b"<h1>Authorization Required</h1>", WWW_Authenticate="Basic")
+    with pytest.raises(ServerTrouble) as caught:
+        call(client)
+    assert caught.value.kind == "fenced"
+    assert not caught.value.may_be_recorded
+
+
 @pytest.mark.parametrize("status", [200, 302, 500, 503])
 def test_a_report_that_is_none(server, client, status):
     server.say(status, b"<html>")
