@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -40,6 +41,22 @@ PACKAGES = {
         "fonts-roboto-unhinted",
     ],
 }
+
+# What browsers ask for: {bundle: the website whose styles it has}.
+BUNDLES = {
+    "web.assets_web": None,
+    "web.assets_frontend": 1,
+    "web.assets_frontend_lazy": 1,
+    "web.assets_frontend_minimal": 1,
+}
+MAKE_BUNDLES = f"""
+for name, website in {BUNDLES}.items():
+    params = {{"website_id": website}}
+    bundle = env["ir.qweb"]._get_asset_bundle(name, assets_params=params)
+    bundle.js()
+    bundle.css()
+env.cr.commit()
+"""
 
 # Translations into all languages are two thirds of it; the other folder is a second,
 # incomplete copy of the addons.
@@ -160,13 +177,19 @@ def command(*arguments, name=SERVER, **options):
     return [python, "-P", "-m", "odoo", *arguments, "-c", config(name, **options)]
 
 
-def run(*arguments, log, name=SERVER, **options):
-    """Run Odoo once, to its end, with its log in a file; return the log's text."""
+def run(*arguments, log, name=SERVER, code="", **options):
+    """Run Odoo once, to its end, with its log in a file; return the log's text.
+
+    :param code: Python for Odoo's shell
+    """
     path = machine.log_path(log)
-    with path.open("w") as output:
+    with path.open("w") as output, tempfile.TemporaryFile("w+") as program:
+        program.write(code)
+        program.seek(0)
         done = machine.run(
             command(*arguments, name=name, log_level="info", **options),
             env={**os.environ, **environment()},
+            stdin=program,
             stdout=output,
             stderr=output,
         )
@@ -233,6 +256,15 @@ def fresh_database(name):
         with machine.step(f"Copy {installed} to {name}"):
             clone(installed, name)
     return name
+
+
+def make_bundles(database):
+    """Make the scripts and styles of Odoo's pages in a database, as Odoo itself does.
+
+    A browser test would make them itself and lose them with its transaction.
+    """
+    with machine.step("Make the scripts and styles of Odoo's pages"):
+        run("shell", "-d", database, "--no-http", log="bundles", code=MAKE_BUNDLES)
 
 
 def _installed(base):

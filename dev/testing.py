@@ -32,7 +32,7 @@ def main(arguments):
         odoo.fresh_database(DATABASE)
         if paths:
             return _start("test", paths, options).wait()
-        odoo.fresh_database(_database("external"))
+        odoo.make_bundles(odoo.fresh_database(_database("external")))
         return _run_all(options)
 
 
