@@ -168,7 +168,8 @@ class MatomoRequestScreen(models.AbstractModel):
             "matomo_order_tracking.sent_request",
             {
                 "sent": read_sent(payload),
-                "time": format_datetime(self.env, time),
+                # Not "time": by that name templates have Python's module.
+                "order_date": format_datetime(self.env, time),
                 "labels": get_sent_labels(self.env),
                 "amount": lambda value: (
                     format_amount(self.env, float(value), currency)
