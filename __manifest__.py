@@ -33,6 +33,7 @@
         "views/res_config_settings_views.xml",
         "views/res_partner_views.xml",
         "wizard/matomo_erasure_views.xml",
+        "wizard/matomo_preview_views.xml",
         "views/website_templates.xml",
         "views/matomo_order_tracking_menus.xml",
     ],

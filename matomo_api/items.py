@@ -78,12 +78,14 @@ class MergedItem:
     :ivar amount: of the lines, before tax, in the currency of the Matomo site
     :ivar quantity: of the lines
     :ivar as_one: whether the item is sent as quantity 1 at that amount
+    :ivar line_count: how many lines there were
     """
 
     item: Item
     amount: Decimal
     quantity: Decimal
     as_one: bool
+    line_count: int = 1
 
 
 @dataclass(frozen=True)
@@ -218,12 +220,21 @@ def choose_sku(candidates: Iterable[str | None], fallback: str) -> str:
 
 def choose_categories(names: Iterable[str | None]) -> tuple[str, ...]:
     """Return the first five distinct names that Matomo keeps: not blank, not "0"."""
+    return _clean_categories(names)[:MAX_CATEGORIES]
+
+
+def get_left_out_categories(names: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the names that ``choose_categories`` leaves out, because five are kept."""
+    return _clean_categories(names)[MAX_CATEGORIES:]
+
+
+def _clean_categories(names: Iterable[str | None]) -> tuple[str, ...]:
     categories: dict[str, None] = {}
     for name in names:
         category = clean_text(decode_entities(name or ""), MAX_CATEGORY_LENGTH)
         if category and category != "0":
             categories.setdefault(category)
-    return tuple(categories)[:MAX_CATEGORIES]
+    return tuple(categories)
 
 
 def merge_lines(lines: Iterable[Line]) -> list[MergedItem]:
@@ -282,6 +293,7 @@ def _make_item(sku: str, lines: list[Line]) -> MergedItem:
         amount=amount,
         quantity=quantity,
         as_one=as_one,
+        line_count=len(lines),
     )
 
 

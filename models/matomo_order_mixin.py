@@ -627,6 +627,12 @@ class MatomoOrderMixin(models.AbstractModel):
         """
         return self.env["matomo.erasure"]._open(self)
 
+    # === PREVIEW === #
+
+    def action_matomo_preview(self):
+        """Return the wizard that shows what would be sent of this order, and why."""
+        return self.env["matomo.preview"]._open(self)
+
     # === RETRACK === #
 
     def action_matomo_retrack(self):
@@ -913,11 +919,16 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.model
     def _get_matomo_categories(self, product):
+        """Return the category names that Matomo gets of a product."""
+        return choose_categories(self._get_matomo_category_names(product))
+
+    @api.model
+    def _get_matomo_category_names(self, product):
         """Return category names along the paths, public categories first."""
         names = self._get_matomo_public_categories(product.public_categ_ids)
         category = product.categ_id
         path = category.browse(map(int, (category.parent_path or "").split("/")[:-1]))
-        return choose_categories([*names, *path.mapped("name")])
+        return [*names, *path.mapped("name")]
 
     @api.model
     def _get_matomo_public_categories(self, categories):
@@ -1228,6 +1239,15 @@ class MatomoOrderMixin(models.AbstractModel):
     def _is_matomo_sale(self):
         """Return whether Odoo counts this order as revenue."""
         raise NotImplementedError
+
+    def _get_matomo_assumed_values(self):
+        """Return what this order would be if it began to count now.
+
+        The preview puts these values into the cache alone.
+
+        :return: ``{stored field: value}``, empty if the order is no longer open
+        """
+        return {}
 
     def _get_matomo_sale_domain(self):
         """Return the domain of the orders for which ``_is_matomo_sale`` holds."""

@@ -153,20 +153,31 @@ class MatomoRequestScreen(models.AbstractModel):
     @api.depends("payload")
     def _compute_sent_html(self):
         for request in self:
-            sent = read_sent(request.payload)
-            request.sent_html = self.env["ir.qweb"]._render(
-                "matomo_order_tracking.sent_request",
-                {
-                    "sent": sent,
-                    "time": format_datetime(self.env, request.order_date),
-                    "labels": get_sent_labels(self.env),
-                    "amount": lambda value, currency=request.currency_id: (
-                        format_amount(self.env, float(value), currency)
-                        if currency
-                        else f"{value:.2f}"
-                    ),
-                },
+            request.sent_html = self._render_sent(
+                request.payload, request.order_date, request.currency_id
             )
+
+    @api.model
+    def _render_sent(self, payload, time, currency):
+        """Return the parameters of a request as HTML that people can read.
+
+        :param time: of the order, naive UTC
+        :param currency: of the amounts, perhaps an empty recordset
+        """
+        return self.env["ir.qweb"]._render(
+            "matomo_order_tracking.sent_request",
+            {
+                "sent": read_sent(payload),
+                # Not "time": by that name templates have Python's module.
+                "order_date": format_datetime(self.env, time),
+                "labels": get_sent_labels(self.env),
+                "amount": lambda value: (
+                    format_amount(self.env, float(value), currency)
+                    if currency
+                    else f"{value:.2f}"
+                ),
+            },
+        )
 
     @api.depends("attempts")
     def _compute_attempts_html(self):

@@ -73,6 +73,10 @@ class PosOrder(models.Model):
         """Override of `matomo.order.mixin`: paid sales count."""
         return self.state in ("paid", "done")
 
+    def _get_matomo_assumed_values(self):
+        """Override of `matomo.order.mixin`: an open POS order is paid now."""
+        return {"state": "paid"} if self.state == "draft" else {}
+
     def _get_matomo_sale_domain(self):
         """Override of `matomo.order.mixin`."""
         return [("state", "in", ("paid", "done"))]

@@ -83,6 +83,22 @@ class SaleOrder(models.Model):
         """Override of `matomo.order.mixin`: confirmed orders count."""
         return self.state == "sale"
 
+    def _get_matomo_assumed_values(self):
+        """Override of `matomo.order.mixin`: a quotation is confirmed now."""
+        if self.state not in OPEN_STATES:
+            return {}
+        values = self._prepare_confirmation_values()
+        date = values.get("date_order") or self.date_order
+        currency = self.company_id.currency_id
+        return {
+            "state": "sale",
+            "date_order": date,
+            # As `sale` computes it as soon as the date changes.
+            "currency_rate": currency._get_conversion_rate(
+                currency, self.currency_id, self.company_id, date.date()
+            ),
+        }
+
     def _get_matomo_sale_domain(self):
         """Override of `matomo.order.mixin`."""
         return [("state", "=", "sale")]

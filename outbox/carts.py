@@ -25,6 +25,10 @@ from ..matomo_api.tracking import (
 )
 from . import kinds, schedule
 
+# Why an update of a cart is not sent: it is no cart any more, the shopper has said no,
+# Matomo has this content, or never knew of the cart that is empty now.
+SOLD, REFUSED, KNOWN, EMPTY = "sold", "refused", "known", "empty"
+
 # === QUEUEING: INSIDE THE SHOPPER'S REQUEST === #
 
 
@@ -169,15 +173,16 @@ def _build(update):
 
     :return: whether there is something to send
     """
-    order, site = update.sale_order_id, update.site_id
-    if not order._is_matomo_cart():
+    order = update.sale_order_id
+    obstacle = find_obstacle(order)
+    if obstacle == SOLD:
         update._cancel(
             update.env._(
                 "It is not sent: the cart has become an order, or is cancelled."
             )
         )
         return False
-    if order._has_matomo_refusal():
+    if obstacle == REFUSED:
         # The shopper has said no since the update was queued.
         update.unlink()
         return False
@@ -185,29 +190,61 @@ def _build(update):
         # A crash ended the last attempt.
         update._give_up()
         return False
-    cart = order._prepare_matomo_cart(site, update.changed_date)
+    values = prepare_values(order, update.site_id, update.changed_date)
+    obstacle = find_redundancy(order, update.changed_date, values["payload"])
+    if obstacle == KNOWN:
+        update.unlink()
+        return False
+    if obstacle == EMPTY:
+        update._cancel(update.env._("The cart was emptied before Matomo knew of it."))
+        return False
+    update.write(values)
+    return True
+
+
+def find_obstacle(order):
+    """Return why no update of an order is sent, whatever it holds.
+
+    :return: SOLD, REFUSED, or None if one may be sent
+    """
+    if not order._is_matomo_cart():
+        return SOLD
+    return REFUSED if order._has_matomo_refusal() else None
+
+
+def prepare_values(order, site, time):
+    """Return the values of an update of a cart: what is sent.
+
+    Nothing is written: ``outbox/preview.py`` calls it, too.
+
+    :param time: when the cart changed, naive UTC
+    """
+    cart = order._prepare_matomo_cart(site, time)
     payload = cart_parameters(
         site.idsite,
         cart,
         order._prepare_matomo_visitor(site),
         Page(site._get_page_url("shop", "cart"), "Web shop cart"),
     )
+    return {
+        "payload": payload,
+        "tracking_url": tracking_url(site.url, payload),
+        "revenue": float(cart.revenue),
+        "currency_id": site.currency_id.id,
+    }
+
+
+def find_redundancy(order, time, payload):
+    """Return why an update says nothing that Matomo does not know.
+
+    :param time: when the cart changed, naive UTC
+    :param payload: of ``prepare_values``
+    :return: KNOWN, EMPTY, or None if it is worth sending
+    """
     last = get_last_sent(order)
-    if _is_sent(update, payload, last):
-        update.unlink()
-        return False
-    if not cart.items and not last:
-        update._cancel(update.env._("The cart was emptied before Matomo knew of it."))
-        return False
-    update.write(
-        {
-            "payload": payload,
-            "tracking_url": tracking_url(site.url, payload),
-            "revenue": float(cart.revenue),
-            "currency_id": site.currency_id.id,
-        }
-    )
-    return True
+    if _is_sent(payload, time, last):
+        return KNOWN
+    return EMPTY if payload["ec_items"] == "[]" and not last else None
 
 
 def get_last_sent(order):
@@ -216,14 +253,14 @@ def get_last_sent(order):
     return sent.sorted(lambda each: (each.changed_date, each.id))[-1:]
 
 
-def _is_sent(update, payload, last):
+def _is_sent(payload, time, last):
     """Return whether Matomo has this very content of this visit already."""
     sent = last.payload or {}
     names = ("revenue", "ec_items")
     return (
         get_visitor_id(payload) == get_visitor_id(sent)
         and all(payload[name] == sent.get(name) for name in names)
-        and update.changed_date - last.changed_date < schedule.VISIT
+        and time - last.changed_date < schedule.VISIT
     )
 
 

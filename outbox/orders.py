@@ -87,7 +87,10 @@ def _build(request):
         return False
     values = get_free_order_ref(request)
     ref = values.get("order_ref", request.order_ref)
-    request.write({**values, **_prepare_values(request, order, ref)})
+    values |= prepare_values(request, order, ref)
+    for note in (values["notes"] or "").splitlines():
+        _logger.info("%s in Matomo: %s", order, note)
+    request.write(values)
     # Writing queries the relation for this request alone; reading, for the batch.
     settled = order._get_matomo_settled_here()
     if request.counted_order_ids != settled:
@@ -95,9 +98,12 @@ def _build(request):
     return True
 
 
-def _prepare_values(request, order, ref):
+def prepare_values(request, order, ref):
     """Return the values of a request: what is sent, and with which adjustments.
 
+    Nothing is written, locked or logged: ``outbox/preview.py`` calls it, too.
+
+    :param request: may be unsaved
     :param order: in the language of messages
     :param ref: the order id
     """
@@ -115,8 +121,6 @@ def _prepare_values(request, order, ref):
             )
         )
     notes += carts.get_adjustments(order, times["order_date"])
-    for note in notes:
-        _logger.info("%s in Matomo: %s", order, note)
     visitor = request._prepare_visitor(order)
     if request.missing_count and request.verified_date:
         # Matomo had it: whoever it was may have been erased there.
@@ -201,6 +205,7 @@ def get_free_order_ref(request):
     Once assigned it stays, except if it turns out to be used in Matomo. Another lane
     may assign the same one at this moment: that is run again.
 
+    :param request: may be unsaved
     :return: values of the request; empty if it keeps its id
     """
     if request.order_ref:
@@ -211,7 +216,11 @@ def get_free_order_ref(request):
         if ref in NO_ORDER_REFS:
             continue
         key = request.site_id._get_order_ref_key(ref)
-        used = [*OF_ORDERS, ("order_ref_key", "=", key), ("id", "!=", request.id)]
+        used = [
+            *OF_ORDERS,
+            ("order_ref_key", "=", key),
+            ("id", "!=", request._origin.id),
+        ]
         if not request.search_count(used, limit=1):
             return {"order_ref": ref, "order_ref_key": key}
     return {}

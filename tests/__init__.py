@@ -20,6 +20,7 @@ from . import (
     test_matomo_order_mixin_verdict,
     test_matomo_order_mixin_visit,
     test_matomo_overview,
+    test_matomo_preview,
     test_matomo_reconciliation,
     test_matomo_request_actions,
     test_matomo_request_crons,

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from odoo import fields
 from odoo.tests import freeze_time, tagged
-from odoo.tools import mute_logger
+from odoo.tools import format_datetime, mute_logger
 
 from .common import LOGGER, MODULE, RefundCommon, VerdictsCommon
 
@@ -134,6 +134,8 @@ class TestLog(VerdictsCommon, RefundCommon):
         html = self.see(order).sent_html
         for text in ("Chair", "Furniture / Chairs", "Lamp", "Subtotal", "210.50"):
             self.assertIn(text, html)
+        # The name of a value was that of Python's module, which the form showed.
+        self.assertIn(format_datetime(self.env, order.date_order), html)
 
     def test_names_of_products_are_no_html(self):
         self.chair.name = "<b>Chair</b>"

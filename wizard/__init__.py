@@ -2,5 +2,6 @@ from . import account_move_reversal
 from . import matomo_connect
 from . import matomo_connect_site
 from . import matomo_erasure
+from . import matomo_preview
 from . import privacy_lookup_wizard
 from . import privacy_lookup_wizard_line

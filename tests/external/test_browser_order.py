@@ -5,6 +5,7 @@ import os
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from ...outbox.preview import preview_order
 from ..common import BROWSER, LOGGER, MatomoCommon
 from ..common.browser import BrowserCase
 
@@ -84,6 +85,60 @@ class TestBrowserOrder(MatomoCommon, BrowserCase):
             page.click("button[name='action_view_matomo']")
             page.wait_for_url(f"**/{self.ids['failed'][1]}")
             page.wait_for_selector(".o_form_view >> text=The order has no items.")
+
+    def open_preview(self, page, path):
+        """Open the preview of an order. Return its dialog."""
+        page.goto(path)
+        page.wait_for_selector(".o_form_view [name='partner_id']")
+        page.click(".o_notebook a[name='matomo']")
+        page.click("button[name='action_matomo_preview']")
+        page.wait_for_selector(".modal .o_form_view .alert")
+        return page.locator(".modal")
+
+    def assertFits(self, page):
+        """Assert that no part of the dialog is cut off at its right."""
+        is_cut = """body => body.scrollWidth > body.clientWidth + 1"""
+        self.assertFalse(page.eval_on_selector(".modal .modal-body", is_cut))
+
+    @mute_logger(LOGGER, BUNDLES)
+    def test_a_matomo_user_previews_what_would_be_sent(self):
+        order = self.make_order((self.chair, 2), (self.chair, 1), (self.lamp, 0.5))
+        sent = self.make_order((self.chair, 2))
+        self.confirm(sent)
+        request = self.get_request(sent)
+        parameters = preview_order(sent.sudo()).values["payload"]
+        request._update_state("sent", payload=parameters)
+        sent.order_line.product_uom_qty = 3
+        quotation, changed = (f"/odoo/sales/{each.id}" for each in (order, sent))
+        self.env.flush_all()
+        groups = f"{SALES},matomo_order_tracking.group_matomo_user"
+        session = self.make_reader("mia", groups)
+        for width in WIDTHS:
+            with self.browse(viewport={"width": width, "height": 900}) as page:
+                self.add_cookie("session_id", session.sid)
+                dialog = self.open_preview(page, quotation)
+                text = dialog.inner_text()
+                self.assertIn("the order is still open", text)
+                self.assertIn("2 lines of the order are sent as one item", text)
+                self.assertIn("cannot count a quantity of 0.5", text)
+                self.assertIn("Furniture / Chairs", text)
+                self.assertFits(page)
+                self.take_picture(page, f"preview-{width}")
+                dialog.locator(".o_notebook a[name='raw']").click()
+                self.assertIn("ec_items", dialog.inner_text())
+                self.assertFits(page)
+                self.take_picture(page, f"preview-raw-{width}")
+                dialog = self.open_preview(page, changed)
+                text = dialog.inner_text()
+                self.assertIn("It has changed since", text)
+                self.assertIn("2 x Chair", text)
+                self.assertIn("3 x Chair", text)
+                self.assertFits(page)
+                self.take_picture(page, f"preview-changed-{width}")
+                dialog.locator(".o_notebook a[name='sent']").click()
+                self.assertIn("230.00", dialog.inner_text())
+                dialog.locator("footer button").click()
+                page.wait_for_selector(".modal", state="detached")
 
     @mute_logger(LOGGER, BUNDLES)
     def test_a_salesperson_reads_the_state(self):

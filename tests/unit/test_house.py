@@ -25,6 +25,7 @@ PURE = ["matomo_api", "outbox/health.py", "outbox/schedule.py"] + [
         "billing",
         "copies",
         "outside_token",
+        "preview",
         "proof",
         "proxies",
         "reconciliation",

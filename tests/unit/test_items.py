@@ -13,6 +13,7 @@ from matomo_order_tracking.matomo_api.items import (
     Line,
     choose_categories,
     choose_sku,
+    get_left_out_categories,
     merge_lines,
     round_cents,
 )
@@ -168,6 +169,8 @@ def test_categories():
         "F",
     ]
     assert choose_categories(names) == ("Chairs", "B", "A & C", "D", "E")
+    assert get_left_out_categories(names) == ("F",)
+    assert get_left_out_categories(["Chairs", "B"]) == ()
 
 
 @pytest.mark.parametrize(
