@@ -6,7 +6,6 @@ never among the parameters, see ``tracking.tracking_url``.
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, quote, urlencode
 
 from .browser import FEATURES
 from .texts import clean_text
@@ -47,8 +46,11 @@ def anonymize_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
 def anonymize_url(url: str) -> str:
     """Return an audit URL, see ``tracking.tracking_url``, without personal values."""
     base, _, query = url.partition("?")
-    parameters = dict(parse_qsl(query, keep_blank_values=True))
-    return f"{base}?{urlencode(anonymize_parameters(parameters), quote_via=quote)}"
+    pairs = (pair.partition("=") for pair in query.split("&") if pair)
+    return f"{base}?" + "&".join(
+        f"{name}={ANONYMIZED if is_personal(name) else value}"
+        for name, _, value in pairs
+    )
 
 
 def withdraw_shopper(

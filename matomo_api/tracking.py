@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from decimal import Decimal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from .items import (
     MAX_CATEGORY_LENGTH,
@@ -48,6 +48,8 @@ MAX_USER_ID_LENGTH = 200
 _VISITOR_ID = re.compile(r"[0-9a-f]{16}")
 _COUNTRY = re.compile(r"[a-z]{2}")
 _REGION = re.compile(r"[A-Z0-9]{1,3}")
+# A value that stands in an address as it is.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
 @dataclass(frozen=True)
@@ -384,7 +386,10 @@ def _items(items: Iterable[Item]) -> str:
 
 def tracking_url(base_url: str, parameters: Mapping[str, str]) -> str:
     """Return the audit URL: a GET address equal to a request, its token masked."""
-    query = urlencode({**parameters, "token_auth": ANONYMIZED}, quote_via=quote)
+    query = "&".join(
+        f"{name}={value if _PLAIN.fullmatch(value) else quote(value, safe='')}"
+        for name, value in {**parameters, "token_auth": ANONYMIZED}.items()
+    )
     return f"{tracker_url(base_url)}?{query}"
 
 

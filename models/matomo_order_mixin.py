@@ -899,17 +899,18 @@ class MatomoOrderMixin(models.AbstractModel):
         :param amount: before tax, in the site's currency
         :param quantity: how much of the line is counted, in its unit
         """
-        product = line.product_id.with_context(lang=site.lang_id.code)
+        product = line.product_id.with_context(
+            lang=site.lang_id.code, display_default_code=False
+        )
         sku = choose_sku(
             (product.default_code, product.barcode), f"product-{product.id}"
         )
-        name = product.with_context(display_default_code=False).display_name
         unit = line.product_uom_id
         in_product_unit = unit._compute_quantity(quantity, product.uom_id, round=False)
         return Line(
             sku=sku,
             # A name of control characters only is empty once it is cleaned.
-            name=clean_text(name, MAX_NAME_LENGTH) or sku,
+            name=clean_text(product.display_name, MAX_NAME_LENGTH) or sku,
             categories=self._get_matomo_categories(product),
             amount=amount,
             quantity=Decimal(str(quantity)),

@@ -1,3 +1,4 @@
+import json
 import logging
 from collections import Counter
 from datetime import timedelta
@@ -5,7 +6,7 @@ from decimal import Decimal
 
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.fields import Domain
-from odoo.tools import SQL, format_amount
+from odoo.tools import SQL, format_amount, ormcache
 
 from ..const import (
     ACCEPTED_STATES,
@@ -439,12 +440,13 @@ class MatomoRequest(models.Model):
     # === THE ORDER === #
 
     @api.model
+    @ormcache()
     def _get_order_fields(self):
         """Return the names of the fields that name an order, one for each channel."""
         mixin = self.env["matomo.order.mixin"]
-        return [
+        return tuple(
             orders._matomo_order_field for orders in mixin._get_matomo_order_models()
-        ]
+        )
 
     @api.model
     def _selection_order_model(self):
@@ -634,11 +636,15 @@ class MatomoRequest(models.Model):
                 request.state,
                 state,
             )
-        unaccepted = allowed.filtered(lambda each: each.state not in ACCEPTED_STATES)
-        counted = allowed.filtered(lambda each: each.state not in UNCOUNTED_STATES)
-        allowed.write({"state": state, **values})
+        unaccepted = counted = self.browse()
         if state in ACCEPTED_STATES:
-            unaccepted._queue_late_refunds()
+            unaccepted = allowed.filtered(
+                lambda each: each.state not in ACCEPTED_STATES
+            )
+        elif state in UNCOUNTED_STATES or state == "failed":
+            counted = allowed.filtered(lambda each: each.state not in UNCOUNTED_STATES)
+        allowed.write({"state": state, **values})
+        unaccepted._queue_late_refunds()
         counted._release_settlements(state)
         return allowed
 
@@ -715,19 +721,23 @@ class MatomoRequest(models.Model):
         looks at the foreign keys again, and would lock the order's row for that.
 
         :param until: naive UTC; after that it is due again
-        :param build: takes the request; whether there is something to send
+        :param build: takes the request, and returns its values; nothing if there is
+            nothing to send
         :return: whether there is something to send
         """
         self.ensure_one()
-        if not self._has_payload() and not build(self):
+        values = {}
+        if not self._has_payload() and not (values := build(self)):
             return False
+        order_date = values.get("order_date", self.order_date)
         self._update_state(
             "pending",
+            **values,
             next_attempt_date=until,
             lease_date=until,
             attempt_count=self.attempt_count + 1,
             unconfirmed_count=self.unconfirmed_count + 1,
-            look_up_first=self.look_up_first or self._may_count_twice(),
+            look_up_first=self.look_up_first or self._may_count_twice(order_date),
         )
         return True
 
@@ -735,15 +745,17 @@ class MatomoRequest(models.Model):
         """Return whether there is a request that can be sent as it is."""
         return self._get_visitor_id() not in ("", ANONYMIZED)
 
-    def _may_count_twice(self):
+    def _may_count_twice(self, order_date):
         """Return whether Matomo may have it, and would no longer refuse it.
 
         Sending again is safe as long as Matomo has the first one's raw data: it
         refuses the second, and both can be told apart. Later it would count it twice,
         and nobody would see it (docs/matomo.md section 14).
+
+        :param order_date: the time of the order, as it is sent (naive UTC)
         """
         return bool(
-            self.unconfirmed_count and not self.site_id._has_raw_data(self.order_date)
+            self.unconfirmed_count and not self.site_id._has_raw_data(order_date)
         )
 
     def _prepare_attempts(self):
@@ -752,9 +764,9 @@ class MatomoRequest(models.Model):
         return [
             Attempt(
                 key=request.id,
-                payload=request.payload or {},
+                payload=(payload := request.payload or {}),
                 ref=request.order_ref,
-                sent=request._describe_sent(),
+                sent=request._describe_sent(payload),
                 order_date=request.order_date,
                 attempt_count=request.attempt_count,
                 unconfirmed_count=request.unconfirmed_count,
@@ -790,9 +802,9 @@ class MatomoRequest(models.Model):
         )
         return Counter((each.order_date, each.revenue) for each in found)
 
-    def _describe_sent(self):
+    def _describe_sent(self, payload):
         return describe_sent(
-            self.payload,
+            payload,
             self.create_date,
             revenue=self.revenue,
             time=self.order_date,
@@ -802,7 +814,10 @@ class MatomoRequest(models.Model):
     def _is_ours(self, recorded):
         """Return whether an order in Matomo is the one this request sent."""
         now, to_utc = fields.Datetime.now(), self.site_id._to_utc
-        return get_owner(self._describe_sent(), recorded, to_utc, now) == Owner.OURS
+        return (
+            get_owner(self._describe_sent(self.payload), recorded, to_utc, now)
+            == Owner.OURS
+        )
 
     # === OUTCOMES === #
 
@@ -852,8 +867,9 @@ class MatomoRequest(models.Model):
         ``_start_attempt``.
         """
         now = fields.Datetime.to_string(fields.Datetime.now())
-        for request in self:
-            request.attempts = attempts.add(request.attempts, outcome, now)
+        # Most have none yet: they are written together.
+        for same in self.grouped(lambda each: json.dumps(each.attempts)).values():
+            same.attempts = attempts.add(same[0].attempts, outcome, now)
 
     def _accept(self, answer, refused_count):
         """Write that Matomo has accepted the requests; orders are soon looked for.
@@ -914,7 +930,7 @@ class MatomoRequest(models.Model):
         if self.verified_date:
             # Once verified it is missing only if somebody deletes it: that is counted.
             del values["missing_count"]
-        if differences := find_differences(self._describe_sent(), recorded):
+        if differences := find_differences(self._describe_sent(self.payload), recorded):
             reason = "\n".join(
                 describe_difference(self.env, difference) for difference in differences
             )

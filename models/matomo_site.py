@@ -2175,15 +2175,19 @@ class MatomoSite(models.Model):
         Channels are named in the site's one language.
         """
         self.ensure_one()
+        dimensions = {
+            self.channel_dimension: self._get_channel_name,
+            self.till_dimension: lambda order: order._get_matomo_till(),
+            self.salesperson_dimension: lambda order: order._get_matomo_salesperson(),
+        }
+        return {number: get(order) for number, get in dimensions.items() if number}
+
+    def _get_channel_name(self, order):
+        """Return what an order's channel is called in the site's language."""
         requests = self.env["matomo.request"].with_context(lang=self.lang_id.code)
         channel = requests._fields["channel"]
         channels = dict(channel._description_selection(requests.env))
-        dimensions = {
-            self.channel_dimension: channels[order._get_matomo_channel()],
-            self.till_dimension: order._get_matomo_till(),
-            self.salesperson_dimension: order._get_matomo_salesperson(),
-        }
-        return {number: value for number, value in dimensions.items() if number}
+        return channels[order._get_matomo_channel()]
 
     def _get_shopper_user_id(self, user, has_own_tag):
         """Return the user ID of a shopper of the website, "" without one.

@@ -189,7 +189,8 @@ class SaleOrder(models.Model):
 
     def _matomo_lines(self):
         """Override of `matomo.order.mixin`: sections and notes are no lines."""
-        return self._get_priced_lines()
+        # What is read of one line, or of its product, is read of all orders at once.
+        return self._get_priced_lines().with_prefetch(self.order_line._prefetch_ids)
 
     def _is_matomo_delivery(self, line):
         """Override of `matomo.order.mixin`."""
@@ -259,7 +260,8 @@ class SaleOrder(models.Model):
     def _get_matomo_settlements(self):
         """Return the lines that settle these orders, of POS orders that are paid."""
         lines = self.pos_order_line_ids | self.order_line.pos_order_line_ids
-        return lines.filtered(lambda line: line.order_id._is_matomo_sale())
+        # Of most orders, tills have settled nothing.
+        return lines and lines.filtered(lambda line: line.order_id._is_matomo_sale())
 
     def _matomo_counts_itself(self):
         """Return whether Matomo has this order, or will have it (in sudo)."""
@@ -278,7 +280,8 @@ class SaleOrder(models.Model):
     def _get_matomo_lines_counted_at_till(self):
         """Return the POS lines by which Matomo has a part of this order (in sudo)."""
         self.ensure_one()
-        return self._get_matomo_settlements().filtered(
+        settlements = self._get_matomo_settlements()
+        return settlements and settlements.filtered(
             lambda line: settlement.is_counted_at_till(
                 line._prepare_matomo_till_line(),
                 line.order_id._get_matomo_recorded_orders(),
@@ -325,9 +328,9 @@ class SaleOrder(models.Model):
         till has counted it, it takes off what was paid.
         """
         roles = super()._get_matomo_line_roles()
-        at_till = self._get_matomo_lines_counted_at_till().sale_order_line_id
-        for line in roles:
-            if line.is_downpayment:
+        if paid_before := [line for line in roles if line.is_downpayment]:
+            at_till = self._get_matomo_lines_counted_at_till().sale_order_line_id
+            for line in paid_before:
                 roles[line] = LineRole.BOUGHT if line in at_till else LineRole.IGNORED
         return roles
 
@@ -347,8 +350,10 @@ class SaleOrder(models.Model):
 
         A down payment that tills have counted takes off what was paid.
         """
-        at_till = self._get_matomo_lines_counted_at_till().grouped("sale_order_line_id")
         amounts = super()._get_matomo_line_amounts()
+        if not any(each.line.is_downpayment for each in amounts):
+            return amounts
+        at_till = self._get_matomo_lines_counted_at_till().grouped("sale_order_line_id")
         for number, each in enumerate(amounts):
             if each.line in at_till and each.line.is_downpayment:
                 untaxed, tax = self._get_matomo_amounts_at_till(

@@ -61,41 +61,43 @@ KIND = kinds.register(
 
 
 def _start(requests, until):
-    named = _assign_order_refs(requests)
-    started = requests.filtered(lambda request: request._start_attempt(until, _build))
-    (named - started).write({"order_ref": False, "order_ref_key": False})
-    return started
+    refs = _find_order_refs(requests)
+    return requests.filtered(
+        lambda request: request._start_attempt(until, lambda each: _build(each, refs))
+    )
 
 
 # === THE REQUEST === #
 
 
-def _build(request):
+def _build(request, refs):
     """Build the request of an order, unless the order is no longer sent.
 
-    :return: whether there is something to send
+    :param refs: of ``_find_order_refs``
+    :return: values of the request; nothing if there is nothing to send
     """
     order = request._get_order()
     _lock_settled_orders(request, order)
     if not order._is_matomo_sale():
         request._cancel()
-        return False
+        return None
     verdict = order._get_matomo_content_verdict()
     if verdict:
         request._update_state(verdict.state, reason=verdict.reason)
         _logger.info("%s is not tracked in Matomo: %s", order, verdict.reason)
-        return False
-    values = get_free_order_ref(request)
-    ref = values.get("order_ref", request.order_ref)
-    values |= prepare_values(request, order, ref)
-    for note in (values["notes"] or "").splitlines():
+        return None
+    named = refs.get(request.id) or get_free_order_ref(
+        request, {values["order_ref_key"] for values in refs.values()}
+    )
+    ref = named.get("order_ref", request.order_ref)
+    prepared = prepare_values(request, order, ref)
+    for note in (prepared["notes"] or "").splitlines():
         _logger.info("%s in Matomo: %s", order, note)
-    request.write(values)
     # Writing queries the relation for this request alone; reading, for the batch.
     settled = order._get_matomo_settled_here()
     if request.counted_order_ids != settled:
         request.counted_order_ids = settled
-    return True
+    return {**named, **prepared}
 
 
 def prepare_values(request, order, ref):
@@ -179,12 +181,12 @@ def _lock_settled_orders(request, order):
 # === THE ORDER ID === #
 
 
-def _assign_order_refs(requests):
-    """Give each request its order's own name as order id, where that is free.
+def _find_order_refs(requests):
+    """Return each order's own name as its order id, where that is free.
 
     One query for all; a second order of one name is given a suffix as it is built.
 
-    :return: the requests that were without an order id
+    :return: ``{request id: values}`` of requests that are without an order id
     """
     wanted = {}
     for request in requests.filtered(lambda each: not each.order_ref):
@@ -193,19 +195,22 @@ def _assign_order_refs(requests):
             key = request.site_id._get_order_ref_key(ref)
             wanted.setdefault(key, (request, ref))
     used = requests.search([*OF_ORDERS, ("order_ref_key", "in", list(wanted))])
-    for key in wanted.keys() - set(used.mapped("order_ref_key")):
-        request, ref = wanted[key]
-        request.write({"order_ref": ref, "order_ref_key": key})
-    return requests.browse(request.id for request, _ref in wanted.values())
+    taken = set(used.mapped("order_ref_key"))
+    return {
+        request.id: {"order_ref": ref, "order_ref_key": key}
+        for key, (request, ref) in wanted.items()
+        if key not in taken
+    }
 
 
-def get_free_order_ref(request):
+def get_free_order_ref(request, reserved=()):
     """Return an order id that no other order has on the request's Matomo site.
 
     Once assigned it stays, except if it turns out to be used in Matomo. Another lane
     may assign the same one at this moment: that is run again.
 
     :param request: may be unsaved
+    :param reserved: the keys of order ids that others are about to be given
     :return: values of the request; empty if it keeps its id
     """
     if request.order_ref:
@@ -216,6 +221,8 @@ def get_free_order_ref(request):
         if ref in NO_ORDER_REFS:
             continue
         key = request.site_id._get_order_ref_key(ref)
+        if key in reserved:
+            continue
         used = [
             *OF_ORDERS,
             ("order_ref_key", "=", key),

@@ -199,7 +199,9 @@ def send_again(refunds):
 
     :return: the requests that are queued
     """
-    return refunds.filtered(lambda each: not each._may_count_twice())._update_state(
+    return refunds.filtered(
+        lambda each: not each._may_count_twice(each.order_date)
+    )._update_state(
         "pending",
         payload=False,
         tracking_url=False,
@@ -235,7 +237,7 @@ KIND = kinds.register(
 def _build(request):
     """Build the event of a refund, unless nothing is given back.
 
-    :return: whether there is something to send
+    :return: values of the request; nothing if there is nothing to send
     """
     original, source = request.refunded_id, request._get_order()
     recorded = _get_original_request(request)
@@ -278,17 +280,14 @@ def _build(request):
     )
     # Matomo may exclude what its order had to be sent without, or erased the shopper.
     payload = limit_shopper(payload, told_by._get_told_parameters())
-    request.write(
-        {
-            "order_ref": recorded.order_ref,
-            "payload": payload,
-            "tracking_url": tracking_url(site.url, payload),
-            "revenue": float(amount),
-            # Its order's: the site may have another one since.
-            "currency_id": recorded.currency_id.id,
-        }
-    )
-    return True
+    return {
+        "order_ref": recorded.order_ref,
+        "payload": payload,
+        "tracking_url": tracking_url(site.url, payload),
+        "revenue": float(amount),
+        # Its order's: the site may have another one since.
+        "currency_id": recorded.currency_id.id,
+    }
 
 
 def _cancel(request, reason):

@@ -262,7 +262,7 @@ def _claim_backfill(env):
 
 
 def _name_orders(env):
-    orders._assign_order_refs(_claim(env))
+    orders._find_order_refs(_claim(env))
 
 
 def _collide(env):

@@ -30,7 +30,7 @@ def _stages(registry):
     return [
         (kinds, "lock_due", "claiming: lock what is due"),
         (carts, "defer_orders", "claiming: defer orders whose cart is on its way"),
-        (orders, "_assign_order_refs", "building: order ids"),
+        (orders, "_find_order_refs", "building: order ids"),
         (orders, "_build", "building: the rest, its values written"),
         (orders, "_lock_settled_orders", "building: lock settled orders"),
         (sale, "_get_matomo_content_verdict", "building: verdict on the content"),
