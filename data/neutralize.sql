@@ -14,6 +14,10 @@ UPDATE matomo_request
 
 DELETE FROM matomo_retrack;
 
+UPDATE matomo_job
+   SET state = 'stopped'
+ WHERE state IN ('running', 'paused');
+
 UPDATE ir_cron
    SET active = false
  WHERE id IN (

@@ -4,6 +4,7 @@ from . import ir_http
 from . import ir_model_fields
 from . import matomo_cart_update
 from . import matomo_check
+from . import matomo_job
 from . import matomo_order_mixin
 from . import matomo_overview
 from . import matomo_reconciliation

@@ -565,6 +565,7 @@ class MatomoOrderMixin(models.AbstractModel):
             "channel": self._get_matomo_channel(),
             **self._prepare_matomo_time(site),
             "is_backfill": self.env.context.get("matomo_is_backfill", False),
+            "job_id": self._get_matomo_job_id(),
             "state": verdict.state,
             "reason": verdict.reason,
         }
@@ -582,7 +583,7 @@ class MatomoOrderMixin(models.AbstractModel):
             reason = order._get_matomo_foreign_site_reason()
             reason = reason or order._get_matomo_no_site_reason()
             verdict = Verdict("excluded", reason)
-        elif order.date_order < site._get_start():
+        elif order._is_matomo_before_start(site):
             verdict = Verdict(
                 "excluded",
                 order.env._(
@@ -593,6 +594,22 @@ class MatomoOrderMixin(models.AbstractModel):
         else:
             verdict = order._get_matomo_content_verdict() or Verdict("pending")
         return verdict, site
+
+    def _is_matomo_before_start(self, site):
+        """Return whether this order is too old, and nobody has backfilled it."""
+        if self.date_order >= site._get_start():
+            return False
+        # sudo: see _get_matomo_requests.
+        request = self.sudo()._get_matomo_request()
+        return not (request.job_id or self._get_matomo_job_id())
+
+    def _get_matomo_job_id(self):
+        """Return the ID of the backfill that queues this order at the moment, or False.
+
+        Its context names the orders: others, whose verdict it asks for, are not its.
+        """
+        job_id, name, ids = self.env.context.get("matomo_job") or (False, "", ())
+        return self._name == name and self.id in ids and job_id
 
     def _get_matomo_own_site(self):
         """Return the order's Matomo site, empty if it is another company's.
@@ -1323,6 +1340,10 @@ class MatomoOrderMixin(models.AbstractModel):
     def _get_matomo_channel(self):
         """Return a value of ``matomo.request.channel``."""
         raise NotImplementedError
+
+    def _get_matomo_channel_domains(self):
+        """Return ``{channel: domain}``: which orders of this model are of which one."""
+        return {self.browse()._get_matomo_channel(): Domain.TRUE}
 
     def _get_matomo_till(self):
         """Return the name of the order's Point of Sale, empty if it has none."""

@@ -1,3 +1,5 @@
+from datetime import MINYEAR
+
 from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
@@ -221,6 +223,11 @@ class MatomoReconciliation(models.Model):
             self.env._("Matomo is asked again within a minute. Then open the day anew.")
         )
 
+    @api.model
+    def action_compare_range(self):
+        """Ask for which days and sites to compare; a button of the list."""
+        return self.env["matomo.backfill"]._open("compare")
+
     def action_retrack_missing(self):
         """Retrack the orders that are missing in Matomo, and no others."""
         causes = self.cause_ids.filtered(lambda each: each.kind in RETRACKED_KINDS)
@@ -358,9 +365,14 @@ class MatomoReconciliation(models.Model):
         :param requests: requests that were just accepted
         """
         for site, same in requests.grouped("site_id").items():
-            start, end = site._get_start(), site._get_day_bounds(site._get_today())[0]
-            # Not of others: the last day of all is on no clock east of Greenwich.
-            late = {each for each in same.mapped("order_date") if start <= each < end}
+            end = site._get_day_bounds(site._get_today())[0]
+            # Not of others: the last day of all is on no clock east of Greenwich, the
+            # first one on no clock west of it.
+            late = {
+                each
+                for each in same.mapped("order_date")
+                if each < end and each.year > MINYEAR
+            }
             if late:
                 self.search(
                     [

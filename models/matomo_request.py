@@ -45,7 +45,7 @@ from ..matomo_api.outcomes import (
 from ..matomo_api.privacy import ANONYMIZED
 from ..matomo_api.reading import Totals
 from ..matomo_api.tracking import order_ref_key
-from ..outbox import schedule, waking
+from ..outbox import jobs, schedule, waking
 from ..outbox.comparison import Comparison
 from ..outbox.facts import read_all_facts
 from ..outbox.kinds import describe_answer
@@ -210,6 +210,15 @@ class MatomoRequest(models.Model):
         readonly=True,
         default=False,
         help="A sale of the past: it waits until no newer sale does.",
+    )
+    job_id = fields.Many2one(
+        "matomo.job",
+        string="Backfill",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+        help="The backfill that has queued the order: it is tracked although it may be "
+        "from before the tracking start.",
     )
     attempt_count = fields.Integer(string="Attempts", readonly=True, aggregator=None)
     unconfirmed_count = fields.Integer(
@@ -1291,6 +1300,12 @@ class MatomoRequest(models.Model):
             Comparison(self.env).run_due()
 
     @api.model
+    def _cron_job(self):
+        """Work on what people have started: backfills, comparisons of many days."""
+        if self.env.registry.ready:
+            jobs.run(self.env)
+
+    @api.model
     def _get_stalled_domain(self):
         """Return the domain of the requests that could be sent and were never tried."""
         return [
@@ -1337,6 +1352,11 @@ class MatomoRequest(models.Model):
     def _wake_comparison(self):
         """Compare the days that are outdated after this transaction."""
         waking.wake(self.env, ("ir_cron_compare",))
+
+    @api.model
+    def _wake_job(self):
+        """Work on what people have started, after this transaction."""
+        waking.wake(self.env, ("ir_cron_job",))
 
     @api.model
     def _wake_retrack(self):

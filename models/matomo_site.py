@@ -44,6 +44,7 @@ from ..outbox.transactions import guarded
 from ..outbox.waking import get_stopped_actions
 from ..tools import alerts
 from ..tools.alerts import Limits, SiteFacts
+from ..tools.backfill import Surroundings
 from ..tools.copies import is_same_database
 from ..tools.doctor import WRONG_LEVELS
 from ..tools.fields import WriteOnlyChar
@@ -888,6 +889,21 @@ class MatomoSite(models.Model):
             )
         )
 
+    def action_backfill(self):
+        """Ask which older orders of these sites to send."""
+        return self.env["matomo.backfill"]._open("backfill", self)
+
+    def _get_surroundings(self):
+        """Return what decides whether old orders get into the reports of this site."""
+        return Surroundings(
+            name=self.name,
+            is_paused=bool(self.paused_date),
+            is_stopped=self.state == "error" or not self._may_send(),
+            is_tested=bool(self.last_success_date or self.facts_date),
+            raw_data_days=self.raw_data_days,
+            is_raw_data_confirmed=self.is_raw_data_confirmed,
+        )
+
     # === HOLDERS === #
 
     def _is_unused(self, holder):
@@ -933,9 +949,14 @@ class MatomoSite(models.Model):
 
     def _has_raw_data(self, moment):
         """Return whether Matomo still has single orders of that time (naive, UTC)."""
+        oldest = self._get_oldest_raw_data()
+        return not oldest or moment > oldest
+
+    def _get_oldest_raw_data(self):
+        """Return since when Matomo has all single orders, naive UTC; None: always."""
         self.ensure_one()
         kept = timedelta(days=self.raw_data_days)
-        return not kept or moment > fields.Datetime.now() - kept
+        return fields.Datetime.now() - kept if kept else None
 
     def _to_utc(self, moment):
         """Return a wall-clock time of the site's time zone as naive UTC."""

@@ -132,6 +132,13 @@ class SaleOrder(models.Model):
         """Override of `matomo.order.mixin`."""
         return "web" if self.website_id else "desk"
 
+    def _get_matomo_channel_domains(self):
+        """Override of `matomo.order.mixin`."""
+        return {
+            "web": Domain("website_id", "!=", False),
+            "desk": Domain("website_id", "=", False),
+        }
+
     def _get_matomo_order_name(self):
         """Override of `matomo.order.mixin`."""
         return self.name

@@ -39,8 +39,7 @@ class Comparison:
         due = [
             (site, day)
             for site in self._get_sites()
-            for day in [site._get_today(), *self._get_outdated(site)]
-            if day >= site.date_start
+            for day in [*self._get_current(site), *self._get_outdated(site)]
         ]
         for left, (site, day) in zip(reversed(range(len(due))), due, strict=True):
             self._guard(site, lambda s=site, d=day: self.compare(s, d, d))
@@ -55,10 +54,23 @@ class Comparison:
         sites = self.env["matomo.site"].search(
             [("can_read", "=", True), ("facts_date", "!=", False)]
         )
-        return sites.filtered(lambda site: site._may_run() and site._get__token())
+        return sites.filtered(self.can_compare)
+
+    def can_compare(self, site):
+        """Return whether Matomo can be asked now for the days of a site."""
+        is_known = site.can_read and site.facts_date
+        return bool(is_known and site._may_run() and site._get__token())
+
+    def _get_current(self, site):
+        """Return today, in a list, if the tracking has started."""
+        today = site._get_today()
+        return [today] if today >= site.date_start else []
 
     def _get_outdated(self, site):
-        """Return the past days of a site that are to be compared again."""
+        """Return the past days of a site that are to be compared again.
+
+        Those before the tracking start are compared if somebody has asked for them.
+        """
         found = self.days.search(
             [
                 ("site_id", "=", site.id),
@@ -112,11 +124,12 @@ class Comparison:
 
         :param first: a date in the site's time zone
         :param last: the last date, included; today at the latest
+        :return: whether Matomo could be asked
         """
         idsite = site.idsite
         end_transaction(self.env)
         if last < first:
-            return
+            return True
         try:
             with closing(site._get__client()) as client:
                 end_transaction(self.env)
@@ -139,6 +152,8 @@ class Comparison:
             _logger.warning(
                 "Matomo site %s (%s) is not compared: %s", site.id, site.url, error
             )
+            return False
+        return True
 
     def _compare_day(self, site, day, totals):
         """Compare one day by its totals.

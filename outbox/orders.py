@@ -47,7 +47,17 @@ def claim(env, site):
         SQL("kind = 'order' AND NOT is_backfill"),
         SQL("order_date, id"),
     ) or kinds.lock_due(
-        requests, site, now, SQL("is_backfill"), SQL("order_date DESC, id DESC")
+        requests,
+        site,
+        now,
+        # What a person has paused or stopped is not begun.
+        SQL(
+            """
+            is_backfill AND (job_id IS NULL OR attempt_count > 0 OR job_id NOT IN (
+                SELECT id FROM matomo_job WHERE state IN ('paused', 'stopped')))
+            """
+        ),
+        SQL("order_date DESC, id DESC"),
     )
     if not due:
         return None

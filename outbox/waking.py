@@ -17,6 +17,7 @@ NEEDED_ACTIONS = (
     "ir_cron_retrack",
     "ir_cron_sweep",
     "ir_cron_compare",
+    "ir_cron_job",
 )
 NEEDED_RULES = ("base_automation_sale_order", "base_automation_pos_order")
 

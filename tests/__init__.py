@@ -15,6 +15,7 @@ from . import (
     test_matomo_check,
     test_matomo_connect,
     test_matomo_erasure,
+    test_matomo_job,
     test_matomo_order_mixin_alert,
     test_matomo_order_mixin_reports,
     test_matomo_order_mixin_verdict,

@@ -1,4 +1,6 @@
 from . import account_move_reversal
+from . import matomo_backfill
+from . import matomo_backfill_line
 from . import matomo_connect
 from . import matomo_connect_site
 from . import matomo_erasure
