@@ -750,6 +750,21 @@ class MatomoRequest(models.Model):
         )
         return True
 
+    def _give_back(self):
+        """Give back requests that were claimed and are not sent: nothing was tried.
+
+        What is built stays built, as after an attempt that did not get there.
+        """
+        for request in self:
+            request.write(
+                {
+                    "attempt_count": max(request.attempt_count - 1, 0),
+                    "unconfirmed_count": max(request.unconfirmed_count - 1, 0),
+                    "next_attempt_date": False,
+                    "lease_date": False,
+                }
+            )
+
     def _has_payload(self):
         """Return whether there is a request that can be sent as it is."""
         return self._get_visitor_id() not in ("", ANONYMIZED)

@@ -38,6 +38,9 @@ class Kind:
     :param send: the method of ``Delivery`` that sends its attempts
     :param get_patience: returns the seconds that a delivery may take, which are less
         than the lease of ``claim``
+    :param is_built_ahead: whether the next batch is claimed while one is sent, because
+        it does not depend on what becomes of that; its model has the fields
+        ``attempt_count`` and ``lease_date``, and the method ``_give_back()``
     """
 
     name: str
@@ -46,6 +49,7 @@ class Kind:
     claim: Callable
     send: Callable[[Delivery, list[Attempt]], Report]
     get_patience: Callable[[], float] = schedule.get_patience
+    is_built_ahead: bool = False
 
 
 # In the order in which the sender sends them, whichever file was imported first.

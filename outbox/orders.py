@@ -66,7 +66,14 @@ def claim(env, site):
 
 
 KIND = kinds.register(
-    kinds.Kind("order", 10, "matomo.request", claim, Delivery.send_orders)
+    kinds.Kind(
+        "order",
+        10,
+        "matomo.request",
+        claim,
+        Delivery.send_orders,
+        is_built_ahead=True,
+    )
 )
 
 

@@ -4,7 +4,6 @@ import logging
 import random
 import time
 from contextlib import closing
-from dataclasses import replace
 
 from odoo import fields
 
@@ -13,10 +12,10 @@ from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.outcomes import SiteTrouble
 
 # Importing the kinds registers them.
-from . import carts, orders, refunds, schedule  # noqa: F401
+from . import bulks, carts, orders, refunds, schedule  # noqa: F401
 from .facts import read_site_facts
 from .kinds import KINDS, apply_report, get_due_domain, get_models
-from .transactions import MUST_PROPAGATE, run_in_transaction
+from .transactions import MUST_PROPAGATE, run_aside, run_in_transaction
 
 _logger = logging.getLogger(__name__)
 
@@ -135,39 +134,84 @@ class Sender:
 
         :return: whether all were sent, and whether the scheduled action has time left
         """
-
-        def claim():
-            if site.paused_date:
-                # Somebody has paused it since the last batch.
-                return None
-            requests = kind.claim(self.env, site)
-            if requests is None:
-                return None
-            policy = replace(site._get_policy(), patience=kind.get_patience())
-            return requests._prepare_attempts(), policy
-
+        bulk = None
         while True:
-            claimed = run_in_transaction(self.env, claim)
-            if claimed is None:
+            bulk = bulk or run_in_transaction(
+                self.env, lambda: bulks.claim(self.env, kind, site)
+            )
+            if bulk is None:
                 return True, True
-            attempts, policy = claimed
-            if not attempts:
+            if not bulk.attempts:
                 # Done with, without a word to Matomo.
+                bulk = None
                 if not self._report_progress(1):
                     return False, False
                 continue
-            # Here no transaction is open, and nothing below reads the database.
-            start = time.monotonic()
-            report = kind.send(Delivery(client, policy), attempts)
+            sent = bulk
+            report, seconds, ahead = self._deliver(sent, client)
             if report.error:
-                self.waited += time.monotonic() - start
-            run_in_transaction(
+                self.waited += seconds
+            bulk = run_in_transaction(
                 self.env,
-                lambda r=report: apply_report(self.env[kind.model], site, r),
+                lambda r=report, a=ahead: self._apply(kind, site, r, a),
             )
-            is_time_left = self._report_progress(len(attempts))
+            is_time_left = self._report_progress(len(sent.attempts))
             if report.error or not is_time_left:
+                self._give_back(bulk)
                 return False, is_time_left
+
+    def _deliver(self, bulk, client):
+        """Send a bulk, and build the next one while Matomo works on it.
+
+        :return: the report, how many seconds it took, and the next bulk or None
+        """
+
+        def deliver():
+            # Nothing in here reads the database.
+            start = time.monotonic()
+            report = bulk.kind.send(Delivery(client, bulk.policy), bulk.attempts)
+            return report, time.monotonic() - start
+
+        # Here no transaction is open.
+        if not bulk.has_next:
+            return *deliver(), None
+        (report, seconds), ahead = run_aside(deliver, lambda: self._build_ahead(bulk))
+        return report, seconds, ahead
+
+    def _build_ahead(self, bulk):
+        """Claim and build the bulk after this one; None if there is none.
+
+        What cannot be claimed now is claimed after this bulk, which is being sent: its
+        report must not get lost.
+        """
+        try:
+            return run_in_transaction(
+                self.env, lambda: bulks.claim(self.env, bulk.kind, bulk.site)
+            )
+        except Exception:
+            # Whatever it is, it comes up again when they are claimed afterwards.
+            self.env.cr.rollback()
+            _logger.warning("The next requests are not built ahead", exc_info=True)
+            return None
+
+    def _apply(self, kind, site, report, ahead):
+        """Write down what became of a bulk, and decide on the one built ahead.
+
+        :return: the bulk to send next, as it is by now; None if it was given back
+        """
+        apply_report(self.env[kind.model], site, report)
+        if ahead is None:
+            return None
+        if report.error or not ahead.may_be_sent():
+            ahead.give_back()
+            return None
+        return ahead.renew()
+
+    def _give_back(self, bulk):
+        """Give back a bulk that was built ahead, and tell the scheduler of it."""
+        if bulk and bulk.attempts:
+            run_in_transaction(self.env, bulk.give_back)
+            self._report_progress(0)
 
     # === THE SCHEDULED ACTION === #
 

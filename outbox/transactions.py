@@ -1,6 +1,7 @@
 """Steps in transactions of their own, and guards around our part of a sale's."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from psycopg2 import Error, InterfaceError, OperationalError, errors
@@ -58,6 +59,20 @@ def run_in_transaction(env, step):
             if not tries_left:
                 raise
     return None
+
+
+def run_aside(job, meanwhile):
+    """Run ``job()`` in a thread, and ``meanwhile()`` in this one.
+
+    :param job: reads no database: a cursor belongs to one thread
+    :param meanwhile: raises nothing, or the result of the job gets lost
+    :return: the results of both
+    :raise: what either has raised, after both have ended
+    """
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        begun = thread.submit(job)
+        result = meanwhile()
+        return begun.result(), result
 
 
 @contextmanager

@@ -9,9 +9,16 @@ from odoo.tests import new_test_user, tagged
 
 from odoo.addons.account.tests.common import AccountTestInvoicingCommon
 
+from ...outbox import sender
 from .fake_matomo import TOKEN, FakeMatomo
 
 MODULE = "matomo_order_tracking"
+
+
+def run_in_turn(job, meanwhile):
+    """Do what ``transactions.run_aside`` does, in one thread."""
+    result = meanwhile()
+    return job(), result
 
 
 @tagged("post_install", "-at_install")
@@ -59,6 +66,8 @@ class MatomoCommon(AccountTestInvoicingCommon):
         super().setUp()
         self.matomo = FakeMatomo()
         self.startPatch(self.matomo)
+        # A test has one cursor, and what it does meanwhile must not depend on chance.
+        self.startPatcher(patch.object(sender, "run_aside", run_in_turn))
 
     def startPatch(self, matomo):
         """Send all requests to ``matomo`` instead of the network."""
