@@ -7,6 +7,7 @@ from odoo.fields import Domain
 from ..const import ACCEPTED_STATES, Verdict
 from ..outbox import refunds
 from ..outbox.transactions import one_by_one
+from ..tools.actions import describe_retrack
 from ..tools.notices import RELOAD, notify
 from ..tools.sentences import plural
 
@@ -97,20 +98,13 @@ class MatomoRetrack(models.Model):
 
     @api.model
     def _get_summary(self, count, queued, checked):
-        """Return a sentence with the result of many orders.
+        """Return sentences with the result of many orders.
 
         :param count: how many orders there are in all
         :param queued: how many of them wait to be sent
         :param checked: how many of them Matomo has accepted before
         """
-        return self.env._(
-            "Of %(count)s orders, %(queued)s wait to be sent, %(checked)s were "
-            "accepted by Matomo before and %(rest)s are not sent.",
-            count=count,
-            queued=queued,
-            checked=checked,
-            rest=count - queued - checked,
-        )
+        return describe_retrack(self.env, count, queued, checked)
 
     # === QUEUED SELECTIONS === #
 

@@ -191,3 +191,37 @@ def describe_result(env, action, done: int, obstacles: list[str], unsure: int = 
             )
         )
     return " ".join(sentences)
+
+
+# === THE ANSWER TO RETRACK === #
+
+# For each result of a retrack: the sentence on one order, and on several.
+RETRACKED = (
+    (
+        lambda env: env._("1 order waits to be sent."),
+        lambda env, count: env._("%s orders wait to be sent.", count),
+    ),
+    (
+        lambda env: env._("1 order was accepted by Matomo before."),
+        lambda env, count: env._("%s orders were accepted by Matomo before.", count),
+    ),
+    (
+        lambda env: env._("1 order is not sent."),
+        lambda env, count: env._("%s orders are not sent.", count),
+    ),
+)
+
+
+def describe_retrack(env, count: int, queued: int, checked: int) -> str:
+    """Return what became of several orders that a person has retracked.
+
+    :param count: how many orders there are in all
+    :param queued: how many of them wait to be sent
+    :param checked: how many of them Matomo has accepted before
+    """
+    counts = (queued, checked, count - queued - checked)
+    return " ".join(
+        one(env) if number == 1 else several(env, number)
+        for number, (one, several) in zip(counts, RETRACKED, strict=True)
+        if number
+    )

@@ -12,6 +12,7 @@ from matomo_order_tracking.tools.actions import (
     SEND_AS_OTHER,
     Situation,
     describe_result,
+    describe_retrack,
     get_obstacle,
     get_possible,
 )
@@ -97,3 +98,21 @@ def test_answer_to_a_cancellation_names_what_matomo_may_have():
         "tried again in a few minutes: 1. Matomo may have one that is cancelled: it "
         "was sent, and the answer was lost. Look for it there."
     )
+
+
+@pytest.mark.parametrize(
+    ("counts", "answer"),
+    [
+        ((2, 2, 0), "2 orders wait to be sent."),
+        ((2, 0, 2), "2 orders were accepted by Matomo before."),
+        ((2, 0, 0), "2 orders are not sent."),
+        (
+            (3, 1, 1),
+            "1 order waits to be sent. 1 order was accepted by Matomo before. "
+            "1 order is not sent.",
+        ),
+        ((252, 250, 0), "250 orders wait to be sent. 2 orders are not sent."),
+    ],
+)
+def test_answer_to_a_retrack_has_no_zeros(counts, answer):
+    assert describe_retrack(English(), *counts) == answer
