@@ -11,6 +11,7 @@ from odoo.tools import mute_logger
 
 from odoo.addons.matomo_order_tracking.models.matomo_retrack import MatomoRetrack
 from odoo.addons.matomo_order_tracking.outbox import jobs
+from odoo.addons.matomo_order_tracking.outbox.sender import Sender
 
 from .common import LOGGER, MatomoPosCommon, VerdictsCommon
 
@@ -185,6 +186,9 @@ class TestBackfill(JobCommon):
         self.run_sender()
         self.assertEqual((job.state, job.looked_count), ("paused", 2))
         self.assertFalse(self.matomo.orders)
+        # What is held is not due: the sender does not run again and again for it.
+        self.assertFalse(Sender(self.env(su=True))._get_due_sites())
+        self.assertIn("resumes its backfill", orders[2].matomo_reason)
         mine.action_stop()
         mine.action_resume()
         self.assertEqual(job.state, "stopped")
