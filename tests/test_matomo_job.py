@@ -6,6 +6,7 @@ from psycopg2.errors import SerializationFailure
 
 from odoo import Command
 from odoo.exceptions import AccessError, UserError
+from odoo.service.model import call_kw
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
@@ -430,6 +431,13 @@ class TestCompareJob(JobCommon):
         self.assertEqual((day.odoo_order_count, day.matomo_order_count), (2, 2))
         self.assertEqual(day.state, "equal")
         self.assertEqual(len(sent), 2)
+
+    def test_the_button_of_the_list(self):
+        """The web client calls it with no records, and it was no method of records."""
+        days = self.env["matomo.reconciliation"].with_user(self.manager)
+        action = call_kw(days, "action_compare_range", [[]], {})
+        wizard = self.env["matomo.backfill"].browse(action["res_id"]).sudo()
+        self.assertEqual((wizard.kind, len(wizard.line_ids)), ("compare", 1))
 
     def test_a_day_at_a_time(self):
         wizard = self.open("compare", first_day="2026-02-26", last_day="2026-03-03")
