@@ -223,7 +223,6 @@ class MatomoReconciliation(models.Model):
             self.env._("Matomo is asked again within a minute. Then open the day anew.")
         )
 
-    @api.model
     def action_compare_range(self):
         """Ask for which days and sites to compare; a button of the list."""
         return self.env["matomo.backfill"]._open("compare")

@@ -124,6 +124,8 @@ class MatomoRequestScreen(models.AbstractModel):
         # sudo: an employee sees why an order waits, and not the site.
         if reason := self.sudo().site_id._get_waiting_reason(self.env):
             return reason
+        if not self.attempt_count and self.sudo().job_id.state == "paused":
+            return self.env._("It waits until somebody resumes its backfill.")
         date = self.next_attempt_date
         if self.reason or not date or date <= fields.Datetime.now():
             return ""

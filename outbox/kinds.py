@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from odoo.fields import Domain
 from odoo.tools import SQL
 
 from ..matomo_api.delivery import Delivery
@@ -70,18 +71,29 @@ def get_models(env):
 
 # === WHAT IS DUE === #
 
+# What a person has paused or stopped is not begun: see ``outbox/orders.py``.
+NOT_HELD = (
+    Domain("job_id", "=", False)
+    | Domain("attempt_count", ">", 0)
+    | Domain("job_id.state", "not in", ("paused", "stopped"))
+)
 
-def get_due_domain(now):
-    """Return the domain of requests that may be sent now.
 
+def get_due_domain(requests, now):
+    """Return the domain of requests of a model that may be sent now.
+
+    :param requests: an empty recordset of the model
     :param now: naive UTC
     """
-    return [
-        ("state", "=", "pending"),
-        "|",
-        ("next_attempt_date", "=", False),
-        *get_past_domain("next_attempt_date", now),
-    ]
+    due = Domain(
+        [
+            ("state", "=", "pending"),
+            "|",
+            ("next_attempt_date", "=", False),
+            *get_past_domain("next_attempt_date", now),
+        ]
+    )
+    return due & NOT_HELD if "job_id" in requests._fields else due
 
 
 def get_past_domain(name, now):

@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 
 from odoo import fields
+from odoo.fields import Domain
 
 from ..matomo_api.delivery import Delivery
 from ..matomo_api.errors import MatomoError, Misconfigured
@@ -49,7 +50,7 @@ class Sender:
 
     def _get_due_sites(self):
         """Return the sites that may be sent to now and have requests that are due."""
-        due = get_due_domain(fields.Datetime.now())
+        now = fields.Datetime.now()
         # A look at each, not a count of all requests: millions may wait.
         sites = [
             site
@@ -57,7 +58,10 @@ class Sender:
             if not site._is_waiting("next_attempt_date")
             and site._may_run()
             and any(
-                requests.search_count([*due, ("site_id", "=", site.id)], limit=1)
+                requests.search_count(
+                    get_due_domain(requests, now) & Domain("site_id", "=", site.id),
+                    limit=1,
+                )
                 for requests in get_models(self.env)
             )
         ]
@@ -223,12 +227,13 @@ class Sender:
         """
         remaining = 0
         if sites := self._get_due_sites():
-            domain = [
-                *get_due_domain(fields.Datetime.now()),
-                ("site_id", "in", sites.ids),
-            ]
+            now = fields.Datetime.now()
+            of_sites = Domain("site_id", "in", sites.ids)
             remaining = sum(
-                requests.search_count(domain, limit=schedule.MAX_REMAINING)
+                requests.search_count(
+                    get_due_domain(requests, now) & of_sites,
+                    limit=schedule.MAX_REMAINING,
+                )
                 for requests in get_models(self.env)
             )
         crons = self.env["ir.cron"]

@@ -87,6 +87,7 @@ if find_spec("hypothesis"):
 if find_spec("pymysql") and find_spec("playwright"):
     from .external import (
         test_bench,
+        test_browser_backfill,
         test_browser_comparison,
         test_browser_connect,
         test_browser_erasure,
@@ -103,6 +104,7 @@ if find_spec("pymysql") and find_spec("playwright"):
         test_neutralize,
         test_pos_screens,
         test_pos_tour,
+        test_real_backfill,
         test_real_cookieless,
         test_real_doctor,
         test_real_erasure,

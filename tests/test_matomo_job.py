@@ -6,11 +6,13 @@ from psycopg2.errors import SerializationFailure
 
 from odoo import Command
 from odoo.exceptions import AccessError, UserError
+from odoo.service.model import call_kw
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
 from odoo.addons.matomo_order_tracking.models.matomo_retrack import MatomoRetrack
 from odoo.addons.matomo_order_tracking.outbox import jobs
+from odoo.addons.matomo_order_tracking.outbox.sender import Sender
 
 from .common import LOGGER, MatomoPosCommon, VerdictsCommon
 
@@ -185,6 +187,9 @@ class TestBackfill(JobCommon):
         self.run_sender()
         self.assertEqual((job.state, job.looked_count), ("paused", 2))
         self.assertFalse(self.matomo.orders)
+        # What is held is not due: the sender does not run again and again for it.
+        self.assertFalse(Sender(self.env(su=True))._get_due_sites())
+        self.assertIn("resumes its backfill", orders[2].matomo_reason)
         mine.action_stop()
         mine.action_resume()
         self.assertEqual(job.state, "stopped")
@@ -426,6 +431,13 @@ class TestCompareJob(JobCommon):
         self.assertEqual((day.odoo_order_count, day.matomo_order_count), (2, 2))
         self.assertEqual(day.state, "equal")
         self.assertEqual(len(sent), 2)
+
+    def test_the_button_of_the_list(self):
+        """The web client calls it with no records, and it was no method of records."""
+        days = self.env["matomo.reconciliation"].with_user(self.manager)
+        action = call_kw(days, "action_compare_range", [[]], {})
+        wizard = self.env["matomo.backfill"].browse(action["res_id"]).sudo()
+        self.assertEqual((wizard.kind, len(wizard.line_ids)), ("compare", 1))
 
     def test_a_day_at_a_time(self):
         wizard = self.open("compare", first_day="2026-02-26", last_day="2026-03-03")

@@ -1,0 +1,187 @@
+"""A backfill to a real Matomo, by a server that is killed and started again."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from datetime import date, timedelta
+
+from odoo.sql_db import db_connect
+from odoo.tests import tagged
+from odoo.tools import SQL, config
+
+from ..common import CopyCase
+from ..common.real_matomo import RealMatomo
+
+_logger = logging.getLogger(__name__)
+
+# `ORDERS=10000 make test` tries more.
+ORDERS = int(os.environ.get("ORDERS") or 300)
+DAYS = 30
+# The server is killed so often, each time in the middle of the work.
+KILLS = 2
+# The program ends by itself before that, on the slowest machine (seconds).
+PATIENCE = 120 + ORDERS / 5
+
+# A shop that has sold for a month, connects to Matomo today, and backfills.
+SET_UP = """
+from datetime import datetime, time, timedelta
+from odoo.addons.matomo_order_tracking.dev.bench.inside.rows import clone
+
+env["ir.cron"].search([("model_id.model", "!=", "matomo.request")]).active = False
+site = env["matomo.site"].create({{
+    "name": "Shop", "url": "{url}", "idsite": {idsite}, "token_auth": "{token}",
+    "is_currency_confirmed": True, "batch_size": {batch_size}, "order_timeout": 30,
+}})
+site.facts_date = datetime.now()
+env.company.matomo_site_id = site
+product = env["product.product"].create({{"name": "Chair", "list_price": 100}})
+order = env["sale.order"].create({{
+    "partner_id": env["res.partner"].create({{"name": "Nora"}}).id,
+    "order_line": [(0, 0, {{"product_id": product.id}})],
+}})
+order.state = "sale"
+env.flush_all()
+noon = datetime.combine(datetime.now().date(), time(12))
+first, *_others = clone(
+    order,
+    {orders},
+    name="'BF' || n",
+    date_order=f"timestamp '{{noon}}' - interval '1 day' * (1 + n % {days})",
+)
+clone(order.order_line, {orders}, order_id=f"{{first}} + n - 1")
+order.state = "draft"
+env["matomo.request"].search([]).unlink()
+env.cr.commit()
+wizard = env["matomo.backfill"].browse(
+    env["matomo.backfill"]._open("backfill", site)["res_id"]
+)
+wizard.action_count()
+wizard.action_start()
+env.cr.commit()
+print(env["matomo.job"].search([]).found_count)
+"""
+
+
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
+class TestRealBackfill(CopyCase):
+    def start_server(self):
+        """Start Odoo on the copy, with scheduled actions alone."""
+        # fmt: off
+        command = [
+            sys.executable, "-P", "-m", "odoo", "server", "-d", self.copy,
+            "-c", config["config"], "--no-http", "--max-cron-threads=2", "--workers=0",
+            "--db-filter", f"^{self.copy}$", "--logfile", self.log,
+        ]
+        # fmt: on
+        server = subprocess.Popen(command, start_new_session=True)
+        self.addCleanup(self.kill, server)
+        return server
+
+    @property
+    def log(self):
+        return f"{config['data_dir']}/backfill.log"
+
+    def kill(self, server):
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+    def wait_until(self, is_true, what):
+        end = time.monotonic() + PATIENCE
+        while not is_true():
+            self.assertLess(time.monotonic(), end, f"{what}: {self.describe()}")
+            self.ring()
+            time.sleep(0.5)
+
+    def ring(self):
+        """Have the scheduler look for what is due, as it does once a minute."""
+        with closing(db_connect("postgres").cursor()) as cr:
+            cr.execute(SQL("SELECT pg_notify('cron_trigger', %s)", self.copy))
+            cr.commit()
+
+    def describe(self):
+        """Return how far the job and its requests are, for a failure's message."""
+        return self.sql(
+            "SELECT state, looked_count, queued_count FROM matomo_job;"
+            "SELECT state, count(*) FROM matomo_request GROUP BY state"
+        )
+
+    def count(self, condition):
+        return int(self.sql(f"SELECT count(*) FROM {condition}"))
+
+    def wake(self):
+        """Run the scheduled actions now, as Odoo does once a minute.
+
+        What was being sent when the server was killed is due again after ten minutes.
+        Nobody waits for that here.
+        """
+        self.sql(
+            "UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'utc'"
+            " WHERE cron_name LIKE 'Matomo:%';"
+            "UPDATE matomo_request SET next_attempt_date = NULL WHERE state = 'pending'"
+            " AND next_attempt_date IS NOT NULL;"
+        )
+
+    def test_each_order_once_and_on_its_day_though_the_server_is_killed(self):
+        real = RealMatomo()
+        found = self.odoo(
+            "shell",
+            "--no-http",
+            script=SET_UP.format(
+                url=real.url,
+                idsite=real.idsite,
+                token=real.token,
+                orders=ORDERS,
+                days=DAYS,
+                batch_size=min(50, max(ORDERS // 30, 1)),
+            ),
+        )
+        self.assertEqual(int(found), ORDERS)
+        sent = "matomo_request WHERE state IN ('sent', 'verified')"
+        begun = time.monotonic()
+        for kill in range(1, KILLS + 1):
+            server = self.start_server()
+            goal = ORDERS * kill // (KILLS + 2)
+            self.wait_until(lambda goal=goal: self.count(sent) > goal, "sending")
+            self.kill(server)
+            self.assertLess(self.count(sent), ORDERS, "It was killed too late.")
+            self.wake()
+        self.start_server()
+
+        def is_done():
+            if self.sql("SELECT state FROM matomo_job") == "done":
+                return True
+            if self.count("matomo_request WHERE state = 'pending'") == 0:
+                self.wake()
+            return False
+
+        self.wait_until(is_done, "finishing")
+        print(
+            f"{ORDERS} orders, killed {KILLS} times: {time.monotonic() - begun:.0f} s"
+        )
+        self.assertEqual(self.count("matomo_request"), ORDERS)
+        rows = real.query(
+            "SELECT idorder, DATE(server_time) AS day FROM matomo_log_conversion"
+            " WHERE idsite = %s AND idgoal = 0",
+            real.idsite,
+        )
+        self.assertEqual(
+            Counter(row["idorder"] for row in rows),
+            Counter(f"BF{number}" for number in range(1, ORDERS + 1)),
+        )
+        today = date.today()
+        for number in range(1, ORDERS + 1):
+            self.expected[today - timedelta(days=1 + number % DAYS)] += 1
+        self.assertEqual(Counter(row["day"] for row in rows), self.expected)
+        for day in (min(self.expected), max(self.expected)):
+            report = real.report(day, day)
+            self.assertEqual(report["nb_conversions"], self.expected[day])
+
+    def setUp(self):
+        super().setUp()
+        self.expected = Counter()
