@@ -1,4 +1,5 @@
 from . import account_move
+from . import base_automation
 from . import digest_digest
 from . import ir_http
 from . import ir_model_fields

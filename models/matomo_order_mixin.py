@@ -508,6 +508,8 @@ class MatomoOrderMixin(models.AbstractModel):
         existing = orders._get_matomo_requests()
         new = orders.filtered(lambda order: order.id not in existing)
         requests = self.env["matomo.request"].sudo()
+        # Else Odoo reads the user to know for which company default values are.
+        requests = requests.with_company(orders.company_id[:1])
         changed = requests.create(
             [order._prepare_matomo_request_values() for order in new]
         )

@@ -67,6 +67,9 @@ _logger = logging.getLogger(__name__)
 
 # Key of cr.precommit.data: {model name: ids of orders to be tracked}.
 SCHEDULED = "matomo_order_tracking.scheduled"
+# Key of cr.postcommit.data, which lasts as long as a transaction: the same, of orders
+# that are gathered until a till has synchronized all of its sales.
+GATHERED = "matomo_order_tracking.gathered"
 # What a request whose order was found in Matomo no longer has to wait for.
 NOTHING_LEFT = {
     "next_check_date": False,
@@ -602,6 +605,10 @@ class MatomoRequest(models.Model):
         Nothing is read here: a rule runs early, when a POS order has no name yet
         and a sales order is not wholly confirmed.
         """
+        gathered = self.env.cr.postcommit.data.get(GATHERED)
+        if gathered is not None:
+            gathered.setdefault(orders._name, set()).update(orders.ids)
+            return
         precommit = self.env.cr.precommit
         if SCHEDULED not in precommit.data:
             precommit.data[SCHEDULED] = {}
@@ -611,6 +618,22 @@ class MatomoRequest(models.Model):
             precommit.add(env["matomo.request"]._track_scheduled)
         scheduled = precommit.data[SCHEDULED]
         scheduled.setdefault(orders._name, set()).update(orders.ids)
+
+    @api.model
+    def _begin_gathering(self):
+        """Gather the orders that are scheduled until ``_end_gathering``.
+
+        A savepoint that flushes ends each sale of a till, and would make each sale a
+        step of its own.
+        """
+        self.env.cr.postcommit.data[GATHERED] = {}
+
+    @api.model
+    def _end_gathering(self):
+        """Schedule the orders that were gathered, all in one step."""
+        gathered = self.env.cr.postcommit.data.pop(GATHERED, {})
+        for model_name, ids in gathered.items():
+            self._schedule(self.env[model_name].browse(ids))
 
     @api.model
     def _track_scheduled(self):

@@ -33,6 +33,18 @@ class PosOrder(models.Model):
     # === THE TILL === #
 
     @api.model
+    def sync_from_ui(self, orders):
+        """Override of `point_of_sale` to track all sales of a call in one step."""
+        message = "The sales of a till could not be gathered for Matomo"
+        with caught(message):
+            self.env["matomo.request"]._begin_gathering()
+        try:
+            return super().sync_from_ui(orders)
+        finally:
+            with caught(message):
+                self.env["matomo.request"]._end_gathering()
+
+    @api.model
     def _process_order(self, order, existing_order):
         """Override of `point_of_sale`: a till cannot set Matomo's fields.
 

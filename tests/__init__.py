@@ -7,6 +7,7 @@ has them all: there, a missing library is an error.
 from importlib.util import find_spec
 
 from . import (
+    test_base_automation,
     test_digest_digest,
     test_health_address,
     test_install,
