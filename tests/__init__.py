@@ -17,6 +17,7 @@ from . import (
     test_matomo_connect,
     test_matomo_erasure,
     test_matomo_order_mixin_alert,
+    test_matomo_order_mixin_list,
     test_matomo_order_mixin_reports,
     test_matomo_order_mixin_verdict,
     test_matomo_order_mixin_visit,
