@@ -428,14 +428,42 @@ class MatomoOrderMixin(models.AbstractModel):
         )
         return Domain("id", "in", query.subselect(self._matomo_order_field))
 
+    def _search_without_matomo_request(self, field_name):
+        """Return the domain of the orders without a request.
+
+        :raise AccessError: see ``_search_matomo_request``
+        """
+        self._check_field_access(self._fields[field_name], "read")
+        return Domain.custom(to_sql=self._get_without_matomo_request_sql)
+
+    def _get_without_matomo_request_sql(self, model, alias, query):
+        """Return the condition as SQL: not ``NOT IN``, which would read all requests
+        first, but two indexes side by side.
+        """
+        requests = self.env["matomo.request"]
+        return SQL(
+            "NOT EXISTS (SELECT FROM %s request WHERE %s = 'order' AND %s = %s)",
+            SQL.identifier(requests._table),
+            SQL.identifier("request", "kind", to_flush=requests._fields["kind"]),
+            SQL.identifier(
+                "request",
+                self._matomo_order_field,
+                to_flush=requests._fields[self._matomo_order_field],
+            ),
+            SQL.identifier(alias, "id"),
+        )
+
     def _search_matomo_state(self, operator, value):
         if operator != "in":
             return NotImplemented
-        domain = self._search_matomo_request(
-            "matomo_state", [("state", "in", [v for v in value if v])]
-        )
+        # Each part alone: an OR, even of nothing, keeps PostgreSQL from a join.
+        domain = Domain.FALSE
+        if states := [state for state in value if state]:
+            domain |= self._search_matomo_request(
+                "matomo_state", [("state", "in", states)]
+            )
         if False in value:
-            domain |= ~self._search_matomo_request("matomo_state", Domain.TRUE)
+            domain |= self._search_without_matomo_request("matomo_state")
         return domain
 
     def _search_matomo_tracked(self, operator, value):
@@ -467,7 +495,7 @@ class MatomoOrderMixin(models.AbstractModel):
             return NotImplemented
         domain = self._search_matomo_request(field_name, [(name, operator, value)])
         if operator == "in" and False in value:
-            domain |= ~self._search_matomo_request(field_name, Domain.TRUE)
+            domain |= self._search_without_matomo_request(field_name)
         return domain
 
     def _field_to_sql(self, alias, field_expr, query=None):
@@ -475,12 +503,21 @@ class MatomoOrderMixin(models.AbstractModel):
         if field_expr != "matomo_state":
             return super()._field_to_sql(alias, field_expr, query)
         self._check_field_access(self._fields[field_expr], "read")
-        return SQL(
-            "(SELECT request.state FROM matomo_request request"
-            " WHERE request.kind = 'order' AND %s = %s)",
-            SQL.identifier("request", self._matomo_order_field),
-            SQL.identifier(alias, "id"),
+        requests = self.env["matomo.request"]
+        request = query.make_alias(alias, "matomo_request")
+        # An order has one request at most, so that this counts no order twice.
+        query.add_join(
+            "LEFT JOIN",
+            request,
+            requests._table,
+            SQL(
+                "%s = 'order' AND %s = %s",
+                SQL.identifier(request, "kind"),
+                SQL.identifier(request, self._matomo_order_field),
+                SQL.identifier(alias, "id"),
+            ),
         )
+        return SQL.identifier(request, "state", to_flush=requests._fields["state"])
 
     # === TRACKING === #
 

@@ -396,9 +396,14 @@ class MatomoRequest(models.Model):
 
     # === INDEXES AND CONSTRAINTS === #
 
-    # One verdict for each order, whatever is synced, clicked or swept twice.
-    _sale_order_unique = models.UniqueIndex("(sale_order_id) WHERE kind = 'order'")
-    _pos_order_unique = models.UniqueIndex("(pos_order_id) WHERE kind = 'order'")
+    # One verdict for each order, whatever is synced, clicked or swept twice. Also the
+    # orders' queries: those without a verdict, and how many there are of each.
+    _sale_order_unique = models.UniqueIndex(
+        "(sale_order_id) INCLUDE (state) WHERE kind = 'order'"
+    )
+    _pos_order_unique = models.UniqueIndex(
+        "(pos_order_id) INCLUDE (state) WHERE kind = 'order'"
+    )
     # Matomo would refuse a second order with the same id (docs/matomo.md section 6).
     _order_ref_unique = models.UniqueIndex("(order_ref_key) WHERE kind = 'order'")
     # One event for each cancellation, credit note, and order a till takes back from.
@@ -417,9 +422,12 @@ class MatomoRequest(models.Model):
         "CHECK(num_nonnulls(sale_order_id, pos_order_id) <= 1)",
         "A Matomo request is about exactly one order.",
     )
-    # The log's queries: its first page, of all states, and of one or some of them.
+    # The log's queries: its first page, of all states, and of one or some of them; how
+    # many requests of the user's companies are in each state.
     _date_index = models.Index("(order_date DESC, id DESC)")
-    _state_index = models.Index("(state, order_date DESC, id DESC)")
+    _state_index = models.Index(
+        "(state, order_date DESC, id DESC) INCLUDE (company_id)"
+    )
     # The sender's query: the requests of a site that are due, in order of sale time.
     _due_index = models.Index(
         "(site_id, is_backfill, order_date, id) WHERE state = 'pending'"

@@ -18,6 +18,7 @@ from . import (
     test_matomo_erasure,
     test_matomo_job,
     test_matomo_order_mixin_alert,
+    test_matomo_order_mixin_list,
     test_matomo_order_mixin_reports,
     test_matomo_order_mixin_verdict,
     test_matomo_order_mixin_visit,

@@ -92,8 +92,6 @@ def fill(env, templates, count, first, yesterday):
     for place, order in enumerate(env["sale.order"].browse(templates)):
         _fill(env, order, each, first + place * each, late)
         env.cr.commit()
-    env.cr.execute("ANALYZE sale_order, sale_order_line, matomo_request")
-    env.cr.commit()
 
 
 def _fill(env, order, count, first, late):
