@@ -74,8 +74,9 @@ def claim(env, kind, site):
     requests = kind.claim(env, site)
     if requests is None:
         return None
-    # After a smaller one there is nothing more, or little.
-    has_next = kind.is_built_ahead and len(requests) >= site._get_batch_size()
+    # After a smaller one there is little more. Or Matomo has refused so many at once:
+    # then what becomes of this one decides how many are claimed next.
+    has_next = kind.is_built_ahead and len(requests) >= site.batch_size
     return _prepare(kind, site, requests, claimed, has_next)
 
 
