@@ -225,6 +225,13 @@ class TestPreview(PreviewCommon, VerdictsCommon, RefundCommon):
         self.cancel(order)
         wizard = self.assertVerdict(order, "no longer counts", "warning")
         self.assertIn("Chair", wizard.sent_html)
+        order.action_draft()
+        self.assertVerdict(order, "no longer counts", "warning")
+
+    def test_what_was_sent_is_no_longer_stored(self):
+        order = self.track(self.make_order())
+        self.get_request(order).payload = False
+        self.assertVerdict(order, "no longer stored", "success", True)
 
     # === WHO SEES IT === #
 
