@@ -1,5 +1,6 @@
 from contextlib import contextmanager
 
+from odoo import Command
 from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
@@ -309,6 +310,18 @@ class TestPosPreview(PreviewCommon, MatomoPosCommon):
         self.assertIn("within a minute", wizard.verdict)
         self.assertIn("Lamp", wizard.request_html)
         self.assertEqual(wizard.order_name, sale.pos_reference)
+        self.assertSentAsPreviewed(sale, parameters)
+
+    def test_an_open_pos_order_is_sent_as_it_is_previewed(self):
+        values = self.make_sale((self.chair, 2), access_token="order-token")
+        draft = self.sync({**values, "state": "draft", "payment_ids": []})
+        parameters = self.get_parameters(draft)
+        wizard = self.preview(draft)
+        self.assertIn("still open", wizard.verdict)
+        self.assertEqual((draft.state, draft.matomo_state), ("draft", False))
+        lines = [Command.update(draft.lines.id, {"qty": 2})]
+        sale = self.sync({**values, "lines": lines})
+        self.assertEqual(sale, draft)
         self.assertSentAsPreviewed(sale, parameters)
 
     def test_a_return_is_not_tracked(self):
