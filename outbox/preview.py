@@ -26,7 +26,7 @@ class Preview:
     :ivar reason: why it waits or is not sent, in sentences; "" without one
     :ivar values: of the request that would be sent; empty if none would be
     :ivar notes: sentences on what is sent otherwise than the order says
-    :ivar sent: the request or the update that Matomo has, or an empty recordset
+    :ivar sent: the request of the order if Matomo has it; nothing of a cart
     :ivar changes: what would be sent otherwise now
     """
 
@@ -44,7 +44,7 @@ class Preview:
 def preview_order(order):
     """Return the ``Preview`` of an order.
 
-    An order that is still open is looked at as if it was confirmed now.
+    An order that is still open is looked at as if it were confirmed now.
 
     :param order: in sudo, in the language of the reader
     """
@@ -57,11 +57,7 @@ def preview_order(order):
         if is_sale and is_tracked:
             values, notes = _prepare(order, request, site)
     is_accepted = request.state in ACCEPTED_STATES
-    changes = []
-    if is_accepted and request.payload and values:
-        # A visitor that was deleted since, or one at random, cannot be compared.
-        is_known = not request._forgets_shopper() and not request.missing_count
-        changes = find_changes(request.payload, values["payload"], is_known)
+    changes = _find_changes(request, values) if is_accepted and values else []
     frozen = request.state == "pending" and request._has_payload()
     waiting = _get_waiting_reason(request, site)
     stage = get_stage(
@@ -73,11 +69,12 @@ def preview_order(order):
             is_left_out=request.is_left_out,
             is_waiting=bool(waiting),
             is_frozen=frozen,
+            is_known=bool(request.payload),
             is_changed=bool(changes),
         )
     )
-    if stage in ("elsewhere", "left_out"):
-        values, notes = {}, []
+    if stage in ("elsewhere", "left_out", "no_longer", "no_sale"):
+        values, notes, changes = {}, [], []
     elif frozen:
         values, notes = _read_values(request), _get_notes(request)
     return Preview(
@@ -143,6 +140,15 @@ def _prepare(order, request, site):
     shown = request.new({**known, **values})
     amounts = order._prepare_matomo_amounts(site)
     return values, [*_get_notes(shown), *_explain(order, site, amounts)]
+
+
+def _find_changes(request, values):
+    """Return what would be sent otherwise now than an accepted request was."""
+    if not request.payload:
+        return []
+    # A visitor that was deleted since, or one at random, cannot be compared.
+    has_visitor = not request._forgets_shopper() and not request.missing_count
+    return find_changes(request.payload, values["payload"], has_visitor)
 
 
 def _read_values(request):
@@ -221,22 +227,21 @@ def preview_cart(order):
     :param order: a ``sale.order``, in sudo, in the language of the reader
     """
     site = order._get_matomo_own_site()
-    last = carts.get_last_sent(order)
     if not site:
         reason = order._get_matomo_foreign_site_reason()
         reason = reason or order._get_matomo_no_site_reason()
-        return Preview("no_site", reason=reason, sent=last)
+        return Preview("no_site", reason=reason)
     if obstacle := carts.find_obstacle(order):
-        return Preview(obstacle, sent=last)
+        return Preview(obstacle)
     if not site.track_carts:
-        return Preview("off", sent=last)
+        return Preview("off")
     queued = order.matomo_cart_update_ids.filtered(
         lambda update: update.state == "pending" and update.site_id == site
     )[:1]
     time = queued.changed_date or fields.Datetime.now()
     values = carts.prepare_values(order, site, time)
     if redundancy := carts.find_redundancy(order, time, values["payload"]):
-        return Preview(redundancy, sent=last)
+        return Preview(redundancy)
     amounts = order._prepare_matomo_amounts(site)
     waiting = site._get_waiting_reason(order.env)
     return Preview(
@@ -247,5 +252,4 @@ def preview_cart(order):
             *order._get_matomo_adjustments(amounts),
             *_explain(order, site, amounts),
         ],
-        sent=last,
     )

@@ -1,5 +1,6 @@
 from contextlib import contextmanager
 
+from odoo import Command
 from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
@@ -225,6 +226,13 @@ class TestPreview(PreviewCommon, VerdictsCommon, RefundCommon):
         self.cancel(order)
         wizard = self.assertVerdict(order, "no longer counts", "warning")
         self.assertIn("Chair", wizard.sent_html)
+        order.action_draft()
+        self.assertVerdict(order, "no longer counts", "warning")
+
+    def test_what_was_sent_is_no_longer_stored(self):
+        order = self.track(self.make_order())
+        self.get_request(order).payload = False
+        self.assertVerdict(order, "no longer stored", "success", True)
 
     # === WHO SEES IT === #
 
@@ -302,6 +310,18 @@ class TestPosPreview(PreviewCommon, MatomoPosCommon):
         self.assertIn("within a minute", wizard.verdict)
         self.assertIn("Lamp", wizard.request_html)
         self.assertEqual(wizard.order_name, sale.pos_reference)
+        self.assertSentAsPreviewed(sale, parameters)
+
+    def test_an_open_pos_order_is_sent_as_it_is_previewed(self):
+        values = self.make_sale((self.chair, 2), access_token="order-token")
+        draft = self.sync({**values, "state": "draft", "payment_ids": []})
+        parameters = self.get_parameters(draft)
+        wizard = self.preview(draft)
+        self.assertIn("still open", wizard.verdict)
+        self.assertEqual((draft.state, draft.matomo_state), ("draft", False))
+        lines = [Command.update(draft.lines.id, {"qty": 2})]
+        sale = self.sync({**values, "lines": lines})
+        self.assertEqual(sale, draft)
         self.assertSentAsPreviewed(sale, parameters)
 
     def test_a_return_is_not_tracked(self):

@@ -37,6 +37,7 @@ RIGHTS = {
     "matomo.connect": {"system": "crw", "admin": "crw"},
     "matomo.connect.site": {"system": "crwd", "admin": "crwd"},
     "matomo.overview": {"user": "r", "manager": "r", "admin": "r"},
+    "matomo.preview": {"user": "cr", "manager": "cr", "admin": "cr"},
     "matomo.reconciliation": {"user": "r", "manager": "r", "admin": "r"},
     "matomo.reconciliation.cause": {"user": "r", "manager": "r", "admin": "r"},
 }

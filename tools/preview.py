@@ -23,7 +23,8 @@ class Situation(NamedTuple):
     :ivar is_left_out: whether a person has cancelled the request
     :ivar is_waiting: whether something keeps the sender from sending it now
     :ivar is_frozen: whether the request was tried before: the same is sent again
-    :ivar is_changed: whether another request would be sent now than Matomo has
+    :ivar is_known: whether what was sent is still stored
+    :ivar is_changed: whether another request would be sent now than was sent
     """
 
     is_sale: bool = True
@@ -33,6 +34,7 @@ class Situation(NamedTuple):
     is_left_out: bool = False
     is_waiting: bool = False
     is_frozen: bool = False
+    is_known: bool = True
     is_changed: bool = False
 
 
@@ -40,16 +42,18 @@ def get_stage(situation: Situation) -> str:
     """Return a key of ``STAGES``."""
     if situation.state == "elsewhere":
         return "elsewhere"
-    counts = situation.is_sale and situation.is_tracked
     if situation.state in ACCEPTED_STATES:
-        if not counts:
+        if situation.is_open or not (situation.is_sale and situation.is_tracked):
             return "no_longer"
+        if not situation.is_known:
+            return "forgotten"
         return "changed" if situation.is_changed else "sent"
     if situation.state == "cancelled" and situation.is_left_out:
         return "left_out"
     if not situation.is_sale:
         return "no_sale"
-    if not situation.is_tracked:
+    # What was tried before is sent again, and no longer decided.
+    if not situation.is_tracked and not situation.is_frozen:
         return "not_tracked"
     if situation.state == "failed":
         return "failed"
@@ -87,6 +91,13 @@ STAGES = {
             "Matomo has accepted this order. It has changed since: the tab What "
             "Differs shows what would be sent now. An order that Matomo has is not "
             "sent again."
+        ),
+    ),
+    "forgotten": (
+        "success",
+        lambda env, reason: env._(
+            "Matomo has accepted this order. What was sent is no longer stored: below "
+            "is what would be sent now."
         ),
     ),
     "sent": (

@@ -6,7 +6,7 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 
 from ...outbox.preview import preview_order
-from ..common import BROWSER, LOGGER, MatomoCommon
+from ..common import BROWSER, LOGGER, MatomoCommon, MatomoPosCommon
 from ..common.browser import BrowserCase
 
 # Odoo misses a script that some of its packages leave out.
@@ -15,8 +15,36 @@ SALES = "sales_team.group_sale_salesman_all_leads"
 WIDTHS = (1400, 390)
 
 
+class OrderCase(BrowserCase):
+    """Reads forms of orders."""
+
+    def make_reader(self, name, groups):
+        user = self.make_user(name, groups)
+        user.write({"password": f"{name}-{name}", "odoobot_state": "disabled"})
+        return self.authenticate(name, f"{name}-{name}")
+
+    def take_picture(self, page, name):
+        if folder := os.environ.get("MATOMO_PICTURES"):
+            page.wait_for_timeout(400)
+            page.screenshot(path=f"{folder}/{name}.png")
+
+    def open_preview(self, page, path):
+        """Open the preview of an order. Return its dialog."""
+        page.goto(path)
+        page.wait_for_selector(".o_form_view [name='partner_id']")
+        page.click(".o_notebook a[name='matomo']")
+        page.click("button[name='action_matomo_preview']")
+        page.wait_for_selector(".modal .o_form_view .alert")
+        return page.locator(".modal")
+
+    def assertFits(self, page):
+        """Assert that no part of the dialog is cut off at its right."""
+        is_cut = """body => body.scrollWidth > body.clientWidth + 1"""
+        self.assertFalse(page.eval_on_selector(".modal .modal-body", is_cut))
+
+
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
-class TestBrowserOrder(MatomoCommon, BrowserCase):
+class TestBrowserOrder(MatomoCommon, OrderCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -42,19 +70,9 @@ class TestBrowserOrder(MatomoCommon, BrowserCase):
         }
         self.env.flush_all()
 
-    def make_reader(self, name, groups):
-        user = self.make_user(name, groups)
-        user.write({"password": f"{name}-{name}", "odoobot_state": "disabled"})
-        return self.authenticate(name, f"{name}-{name}")
-
     def open(self, page, which):
         page.goto(f"/odoo/sales/{self.ids[which][0]}")
         page.wait_for_selector(".o_form_view [name='partner_id']")
-
-    def take_picture(self, page, name):
-        if folder := os.environ.get("MATOMO_PICTURES"):
-            page.wait_for_timeout(400)
-            page.screenshot(path=f"{folder}/{name}.png")
 
     @mute_logger(LOGGER, BUNDLES)
     def test_a_matomo_user_finds_what_needs_a_person(self):
@@ -85,20 +103,6 @@ class TestBrowserOrder(MatomoCommon, BrowserCase):
             page.click("button[name='action_view_matomo']")
             page.wait_for_url(f"**/{self.ids['failed'][1]}")
             page.wait_for_selector(".o_form_view >> text=The order has no items.")
-
-    def open_preview(self, page, path):
-        """Open the preview of an order. Return its dialog."""
-        page.goto(path)
-        page.wait_for_selector(".o_form_view [name='partner_id']")
-        page.click(".o_notebook a[name='matomo']")
-        page.click("button[name='action_matomo_preview']")
-        page.wait_for_selector(".modal .o_form_view .alert")
-        return page.locator(".modal")
-
-    def assertFits(self, page):
-        """Assert that no part of the dialog is cut off at its right."""
-        is_cut = """body => body.scrollWidth > body.clientWidth + 1"""
-        self.assertFalse(page.eval_on_selector(".modal .modal-body", is_cut))
 
     @mute_logger(LOGGER, BUNDLES)
     def test_a_matomo_user_previews_what_would_be_sent(self):
@@ -153,3 +157,38 @@ class TestBrowserOrder(MatomoCommon, BrowserCase):
             # No dead link: what a salesperson may not open is said.
             page.wait_for_selector(".o_notification >> text=The order has no items.")
             self.take_picture(page, "order-salesperson")
+
+
+@tagged("post_install", "-at_install", "-standard", "matomo_external")
+class TestBrowserPosOrder(MatomoPosCommon, OrderCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.make_office()
+
+    @mute_logger(LOGGER, BUNDLES)
+    def test_a_matomo_user_reads_the_form_and_the_preview(self):
+        sale = self.sync(self.make_sale((self.chair, 2), (self.lamp, 1)))
+        sale.sudo().write({"matomo_user_agent": BROWSER})
+        # The name belongs to the browser's session from here on.
+        self.session = None
+        path = f"/odoo/action-point_of_sale.action_pos_pos_form/{sale.id}"
+        self.env.flush_all()
+        groups = "point_of_sale.group_pos_manager"
+        groups += ",matomo_order_tracking.group_matomo_user"
+        session = self.make_reader("pia", groups)
+        for width in WIDTHS:
+            with self.browse(viewport={"width": width, "height": 900}) as page:
+                self.add_cookie("session_id", session.sid)
+                dialog = self.open_preview(page, path)
+                text = dialog.inner_text()
+                self.assertIn("This is sent within a minute.", text)
+                self.assertIn("Furniture / Chairs", text)
+                self.assertFits(page)
+                self.take_picture(page, f"pos-preview-{width}")
+                dialog.locator("footer button").click()
+                page.wait_for_selector(".modal", state="detached")
+                tab = page.inner_text(".o_notebook .tab-pane.active")
+                self.assertIn("Waiting", tab)
+                self.assertIn("Chrome", tab)
+                self.take_picture(page, f"pos-order-{width}")

@@ -31,6 +31,14 @@ CASES = {
         "waiting",
     ),
     "the shopper has refused since": (DUE._replace(is_tracked=False), "not_tracked"),
+    "tried before, and refused since": (
+        DUE._replace(is_frozen=True, is_tracked=False),
+        "frozen",
+    ),
+    "tried before, and cancelled since": (
+        DUE._replace(is_frozen=True, is_sale=False),
+        "no_sale",
+    ),
     "cancelled before it was sent": (DUE._replace(is_sale=False), "no_sale"),
     "a quotation": (Situation(is_open=True), "open"),
     "a quotation, and the site is paused": (
@@ -63,6 +71,8 @@ CASES = {
     "verified": (SENT, "sent"),
     "different": (Situation(state="different"), "sent"),
     "changed since": (SENT._replace(is_changed=True), "changed"),
+    "what was sent is deleted": (SENT._replace(is_known=False), "forgotten"),
+    "a quotation again": (SENT._replace(is_open=True), "no_longer"),
     "cancelled since": (SENT._replace(is_sale=False), "no_longer"),
     "nothing is bought any more": (SENT._replace(is_tracked=False), "no_longer"),
     # Matomo has it: that the site is paused is no matter.
