@@ -52,7 +52,7 @@ class BaseAutomation(models.Model):
         Odoo reads what the action says, and runs it once for each order.
         """
         with caught("The rule is run as Odoo does it: %s", self):
-            if self._is_matomo_rule():
+            if records and self._is_matomo_rule():
                 records._matomo_track()
                 return
         super()._process(records, domain_post)
