@@ -101,8 +101,8 @@ class TestRealBackfill(CopyCase):
     def ring(self):
         """Have the scheduler look for what is due, as it does once a minute."""
         with closing(db_connect("postgres").cursor()) as cr:
+            cr._cnx.autocommit = True
             cr.execute(SQL("SELECT pg_notify('cron_trigger', %s)", self.copy))
-            cr.commit()
 
     def describe(self):
         """Return how far the job and its requests are, for a failure's message."""
@@ -161,9 +161,8 @@ class TestRealBackfill(CopyCase):
             return False
 
         self.wait_until(is_done, "finishing")
-        print(
-            f"{ORDERS} orders, killed {KILLS} times: {time.monotonic() - begun:.0f} s"
-        )
+        seconds = time.monotonic() - begun
+        _logger.info("%s orders, killed %s times: %.0f s", ORDERS, KILLS, seconds)
         self.assertEqual(self.count("matomo_request"), ORDERS)
         rows = real.query(
             "SELECT idorder, DATE(server_time) AS day FROM matomo_log_conversion"
