@@ -68,109 +68,83 @@ def get_stage(situation: Situation) -> str:
     return "frozen" if situation.is_frozen else "due"
 
 
-# {stage: (level of the alert, the sentence)}. ``reason`` is whole sentences.
+# {stage: the sentence}. ``reason`` is whole sentences.
 STAGES = {
-    "elsewhere": (
-        "info",
-        lambda env, reason: env._(
-            "Nothing is sent: a person has said in the log that Matomo has this order "
-            "from another system."
-        ),
+    "elsewhere": lambda env, reason: env._(
+        "Nothing is sent: a person has said in the log that Matomo has this order "
+        "from another system."
     ),
-    "no_longer": (
-        "warning",
-        lambda env, reason: env._(
-            "Matomo has accepted this order, and it would not be sent any more. "
-            "%(reason)s",
-            reason=reason,
-        ),
+    "no_longer": lambda env, reason: env._(
+        "Matomo has accepted this order, and it would not be sent any more. %(reason)s",
+        reason=reason,
     ),
-    "changed": (
-        "warning",
-        lambda env, reason: env._(
-            "Matomo has accepted this order. It has changed since: the tab What "
-            "Differs shows what would be sent now. An order that Matomo has is not "
-            "sent again."
-        ),
+    "changed": lambda env, reason: env._(
+        "Matomo has accepted this order. It has changed since: the tab What "
+        "Differs shows what would be sent now. An order that Matomo has is not "
+        "sent again."
     ),
-    "forgotten": (
-        "success",
-        lambda env, reason: env._(
-            "Matomo has accepted this order. What was sent is no longer stored: below "
-            "is what would be sent now."
-        ),
+    "forgotten": lambda env, reason: env._(
+        "Matomo has accepted this order. What was sent is no longer stored: below "
+        "is what would be sent now."
     ),
-    "sent": (
-        "success",
-        lambda env, reason: env._(
-            "Matomo has accepted this order. The same would be sent now."
-        ),
+    "sent": lambda env, reason: env._(
+        "Matomo has accepted this order. The same would be sent now."
     ),
-    "left_out": (
-        "info",
-        lambda env, reason: env._("Nothing is sent. %(reason)s", reason=reason),
+    "left_out": lambda env, reason: env._("Nothing is sent. %(reason)s", reason=reason),
+    "no_sale": lambda env, reason: env._(
+        "Nothing is sent: the order is cancelled, or does not count in Odoo."
     ),
-    "no_sale": (
-        "info",
-        lambda env, reason: env._(
-            "Nothing is sent: the order is cancelled, or does not count in Odoo."
-        ),
+    "not_tracked": lambda env, reason: env._(
+        "Nothing is sent. %(reason)s", reason=reason
     ),
-    "not_tracked": (
-        "warning",
-        lambda env, reason: env._("Nothing is sent. %(reason)s", reason=reason),
+    "failed": lambda env, reason: env._(
+        "Sending this order has failed. %(reason)s If you press Retrack, this is sent.",
+        reason=reason,
     ),
-    "failed": (
-        "danger",
-        lambda env, reason: env._(
-            "Sending this order has failed. %(reason)s If you press Retrack, this is "
-            "sent.",
-            reason=reason,
-        ),
+    "open": lambda env, reason: env._(
+        "Nothing is sent yet: the order is still open. If it were confirmed or "
+        "paid now, this would be sent."
     ),
-    "open": (
-        "info",
-        lambda env, reason: env._(
-            "Nothing is sent yet: the order is still open. If it were confirmed or "
-            "paid now, this would be sent."
-        ),
+    "open_waiting": lambda env, reason: env._(
+        "Nothing is sent yet: the order is still open. If it were confirmed or "
+        "paid now, this would wait to be sent. %(reason)s",
+        reason=reason,
     ),
-    "open_waiting": (
-        "warning",
-        lambda env, reason: env._(
-            "Nothing is sent yet: the order is still open. If it were confirmed or "
-            "paid now, this would wait to be sent. %(reason)s",
-            reason=reason,
-        ),
+    "retrack": lambda env, reason: env._(
+        "This order was not sent, and the reason of that time no longer applies. "
+        "If you press Retrack, this is sent."
     ),
-    "retrack": (
-        "warning",
-        lambda env, reason: env._(
-            "This order was not sent, and the reason of that time no longer applies. "
-            "If you press Retrack, this is sent."
-        ),
+    "unknown": lambda env, reason: env._(
+        "The order has not been looked at yet. The nightly search will, or you "
+        "press Retrack. Then this is sent."
     ),
-    "unknown": (
-        "info",
-        lambda env, reason: env._(
-            "The order has not been looked at yet. The nightly search will, or you "
-            "press Retrack. Then this is sent."
-        ),
+    "waiting": lambda env, reason: env._(
+        "This order waits to be sent. %(reason)s", reason=reason
     ),
-    "waiting": (
-        "warning",
-        lambda env, reason: env._(
-            "This order waits to be sent. %(reason)s", reason=reason
-        ),
+    "frozen": lambda env, reason: env._(
+        "This was sent before, and Matomo has not accepted it yet. The same is "
+        "sent again within a minute."
     ),
-    "frozen": (
-        "info",
-        lambda env, reason: env._(
-            "This was sent before, and Matomo has not accepted it yet. The same is "
-            "sent again within a minute."
-        ),
-    ),
-    "due": ("info", lambda env, reason: env._("This is sent within a minute.")),
+    "due": lambda env, reason: env._("This is sent within a minute."),
+}
+# {stage: the level of the alert}
+LEVELS = {
+    "elsewhere": "info",
+    "no_longer": "warning",
+    "changed": "warning",
+    "forgotten": "success",
+    "sent": "success",
+    "left_out": "info",
+    "no_sale": "info",
+    "not_tracked": "warning",
+    "failed": "danger",
+    "open": "info",
+    "open_waiting": "warning",
+    "retrack": "warning",
+    "unknown": "info",
+    "waiting": "warning",
+    "frozen": "info",
+    "due": "info",
 }
 
 # === THE STAGE OF A CART === #

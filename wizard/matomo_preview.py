@@ -8,10 +8,10 @@ from odoo.tools import format_amount, format_datetime
 from ..const import USER_GROUP
 from ..matomo_api.sent import AMOUNTS
 from ..outbox.preview import preview_cart, preview_order
-from ..tools.preview import CART_STAGES, STAGES
+from ..tools.preview import CART_STAGES, LEVELS, STAGES
 from ..tools.sentences import get_sent_labels
 
-LEVELS = [
+LEVEL_LABELS = [
     ("success", "Sent"),
     ("info", "Good to Know"),
     ("warning", "Have a Look"),
@@ -34,7 +34,7 @@ class MatomoPreview(models.TransientModel):
     res_model = fields.Char(readonly=True)
     res_id = fields.Integer(readonly=True)
     order_name = fields.Char(string="Order", compute="_compute_preview")
-    level = fields.Selection(LEVELS, compute="_compute_preview")
+    level = fields.Selection(LEVEL_LABELS, compute="_compute_preview")
     verdict = fields.Text(compute="_compute_preview")
     notes = fields.Text(
         string="Adjustments",
@@ -127,11 +127,10 @@ class MatomoPreview(models.TransientModel):
         if not order:
             return {}
         preview = preview_order(order)
-        level, describe = STAGES[preview.stage]
         values = {
             "order_name": order._get_matomo_order_name(),
-            "level": level,
-            "verdict": describe(self.env, preview.reason).strip(),
+            "level": LEVELS[preview.stage],
+            "verdict": STAGES[preview.stage](self.env, preview.reason).strip(),
             "notes": "\n".join(preview.notes),
             "request_html": self._render_values(preview.values),
             "tracking_url": preview.values.get("tracking_url"),

@@ -5,6 +5,7 @@ from matomo_order_tracking.const import STATES
 from matomo_order_tracking.matomo_api.privacy import anonymize_parameters
 from matomo_order_tracking.tools.preview import (
     CART_STAGES,
+    LEVELS,
     STAGES,
     Change,
     Situation,
@@ -98,8 +99,9 @@ def test_every_stage_is_reached_and_has_a_sentence():
     }
     reasons = {"no_longer", "left_out", "not_tracked", "failed"}
     reasons |= {"open_waiting", "waiting"}
-    for stage, (level, describe) in STAGES.items():
-        assert level in ("success", "info", "warning", "danger")
+    assert LEVELS.keys() == STAGES.keys()
+    assert set(LEVELS.values()) == {"success", "info", "warning", "danger"}
+    for stage, describe in STAGES.items():
         text = describe(English(), "The reason.")
         assert ("The reason." in text) == (stage in reasons), stage
     for stage, describe in CART_STAGES.items():
