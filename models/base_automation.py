@@ -89,7 +89,8 @@ class BaseAutomation(models.Model):
         """Evaluate the rules of a model only if a field is written that they watch.
 
         A rule that watches fields does not run if none of them changes. If it watches
-        no computed field, no recomputation makes it run.
+        no computed field, no recomputation makes it run. One case is not seen: a module
+        whose ``write`` adds a watched field to what it was asked to write.
 
         :param model_class: of the registry, patched by ``_register_hook``
         """

@@ -112,8 +112,6 @@ class MatomoJob(models.Model):
     )
     message = fields.Char(compute="_compute_message")
 
-    _running_index = models.Index("(id) WHERE state IN ('running', 'stopped')")
-
     # === COMPUTE === #
 
     @api.depends("kind", "site_id", "first_day", "last_day")

@@ -67,9 +67,8 @@ _logger = logging.getLogger(__name__)
 
 # Key of cr.precommit.data: {model name: ids of orders to be tracked}.
 SCHEDULED = "matomo_order_tracking.scheduled"
-# Key of cr.postcommit.data, which lasts as long as a transaction: the same, of orders
-# that are gathered until a till has synchronized all of its sales.
-GATHERED = "matomo_order_tracking.gathered"
+# Key of the context: the orders that a call of a till makes, see ``Gathered``.
+GATHERED = "matomo_gathered"
 # What a request whose order was found in Matomo no longer has to wait for.
 NOTHING_LEFT = {
     "next_check_date": False,
@@ -80,6 +79,19 @@ NOTHING_LEFT = {
 }
 # How many requests of a site the autovacuum anonymizes at once.
 GC_BATCH = 1000
+
+
+class Gathered(list):
+    """The orders that a call makes, as tuples of a model's name and IDs.
+
+    A savepoint that flushes ends each sale of a till, and would make each sale a step
+    of its own. In the context, and not at the cursor: a commit in between loses none.
+    No client can enter it, as it could a list.
+    """
+
+    # Odoo takes an environment again that has an equal context: each call has its own.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 class MatomoRequest(models.Model):
@@ -613,9 +625,9 @@ class MatomoRequest(models.Model):
         Nothing is read here: a rule runs early, when a POS order has no name yet
         and a sales order is not wholly confirmed.
         """
-        gathered = self.env.cr.postcommit.data.get(GATHERED)
-        if gathered is not None:
-            gathered.setdefault(orders._name, set()).update(orders.ids)
+        gathered = self.env.context.get(GATHERED)
+        if isinstance(gathered, Gathered):
+            gathered.append((orders._name, orders.ids))
             return
         precommit = self.env.cr.precommit
         if SCHEDULED not in precommit.data:
@@ -628,19 +640,9 @@ class MatomoRequest(models.Model):
         scheduled.setdefault(orders._name, set()).update(orders.ids)
 
     @api.model
-    def _begin_gathering(self):
-        """Gather the orders that are scheduled until ``_end_gathering``.
-
-        A savepoint that flushes ends each sale of a till, and would make each sale a
-        step of its own.
-        """
-        self.env.cr.postcommit.data[GATHERED] = {}
-
-    @api.model
-    def _end_gathering(self):
-        """Schedule the orders that were gathered, all in one step."""
-        gathered = self.env.cr.postcommit.data.pop(GATHERED, {})
-        for model_name, ids in gathered.items():
+    def _schedule_gathered(self, gathered):
+        """Schedule the orders of a ``Gathered``, all in one step."""
+        for model_name, ids in gathered:
             self._schedule(self.env[model_name].browse(ids))
 
     @api.model

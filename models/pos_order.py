@@ -10,6 +10,7 @@ from ..outbox.transactions import caught
 from ..tools import settlement
 from ..tools.settlement import CountedLine, LineRole, SoldLine
 from .matomo_order_mixin import personal_index
+from .matomo_request import GATHERED, Gathered
 from .pos_load_mixin import PREFIX
 
 
@@ -35,14 +36,13 @@ class PosOrder(models.Model):
     @api.model
     def sync_from_ui(self, orders):
         """Override of `point_of_sale` to track all sales of a call in one step."""
-        message = "The sales of a till could not be gathered for Matomo"
-        with caught(message):
-            self.env["matomo.request"]._begin_gathering()
+        gathered = Gathered()
+        till = self.with_context(**{GATHERED: gathered})
         try:
-            return super().sync_from_ui(orders)
+            return super(PosOrder, till).sync_from_ui(orders)
         finally:
-            with caught(message):
-                self.env["matomo.request"]._end_gathering()
+            with caught("The sales of a till could not be scheduled: %s", gathered):
+                self.env["matomo.request"]._schedule_gathered(gathered)
 
     @api.model
     def _process_order(self, order, existing_order):

@@ -1,5 +1,4 @@
 from odoo import Command
-from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, tagged
 
 from .common import MODULE, MatomoPosCommon
@@ -152,10 +151,8 @@ class TestPosFields(MatomoPosCommon):
 
     def test_forged_fields_written_directly_change_nothing(self):
         order = self.sync(self.make_sale())
-        with self.assertRaises(AccessError):
-            order.with_user(self.cashier).write({"nb_print": 1, **FORGED})
         # Those who may see the fields may enter them no more than others.
-        for cashier in self.cashiers - self.cashier:
+        for cashier in self.cashiers:
             with self.subTest(cashier=cashier.login):
                 order.nb_print = 0
                 order.with_user(cashier).write({"nb_print": 1, **FORGED})

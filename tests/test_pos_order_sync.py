@@ -8,6 +8,7 @@ from odoo.exceptions import UserError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
+from ..models.matomo_request import GATHERED
 from .common import LOGGER, MODULE, AmountsCommon
 
 
@@ -273,6 +274,34 @@ class TestPosSync(AmountsCommon):
         self.assertLessEqual(tracked["queries"] / 100 - without["queries"] / 20, 1)
         # Some 3 ms on top of Odoo's own 40; a bound that a busy machine keeps, too.
         self.assertLess(tracked["seconds"] / 100, without["seconds"] / 20 + 0.02)
+
+    def test_a_call_that_makes_no_sale_before_one_that_does(self):
+        """Odoo may give the second call the environment of the first."""
+        kept = self.env["pos.order"]
+        for sale in (self.make_sale(state="draft", payment_ids=[]), self.make_sale()):
+            kept |= self.sync(sale, user=self.cashier)
+        self.assertState(kept[1], "pending")
+
+    def test_a_commit_while_a_call_is_processed(self):
+        """A module of the shop's commits after each sale: no order was tracked."""
+        orders = self.env.registry["pos.order"]
+        process = orders._process_order
+
+        def process_and_commit(*args):
+            order_id = process(*args)
+            self.env.flush_all()
+            self.env.cr.postcommit.clear()
+            self.env.cr.precommit.clear()
+            return order_id
+
+        with patch.object(orders, "_process_order", process_and_commit):
+            sales = self.sync(self.make_sale(), self.make_sale(), user=self.cashier)
+        self.assertEqual(sales.mapped("matomo_state"), ["pending", "pending"])
+
+    def test_a_client_cannot_keep_an_order_from_being_scheduled(self):
+        order = self.make_order()
+        self.confirm(order.with_context(**{GATHERED: []}))
+        self.assertState(order, "pending")
 
     def test_many_sales_in_one_call_wake_the_sender_once(self):
         sender = self.env.ref(f"{MODULE}.ir_cron_send")

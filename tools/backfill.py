@@ -7,6 +7,8 @@ Odoo is used.
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from .sentences import plural
+
 # How many orders a second are sent if the site has sent none in batches yet.
 USUAL_RATE = 40
 # What Odoo itself does with an order, besides waiting for Matomo (seconds; see
@@ -137,8 +139,9 @@ def describe_counts(env, counts, number=str):
     """
     if not counts.found:
         return [env._("No order of these days was found.")]
-    lines = [_plural(counts.found, number, *_found(env))]
+    lines = []
     for count, texts in (
+        (counts.found, _found(env)),
         (counts.todo, _todo(env)),
         (counts.before_start, _before_start(env)),
         (counts.accepted, _accepted(env)),
@@ -147,22 +150,21 @@ def describe_counts(env, counts, number=str):
         (counts.old, _old(env)),
     ):
         if count:
-            lines.append(_plural(count, number, *texts))
+            one, many = texts
+            lines.append(plural(count, one, many % number(count)))
     for reason, count in counts.left_out.items():
         lines.append(
-            env._("1 is left out: %s", reason)
-            if count == 1
-            else env._(
-                "%(count)s are left out: %(reason)s",
-                count=number(count),
-                reason=reason,
+            plural(
+                count,
+                env._("1 is left out: %s", reason),
+                env._(
+                    "%(count)s are left out: %(reason)s",
+                    count=number(count),
+                    reason=reason,
+                ),
             )
         )
     return lines
-
-
-def _plural(count, number, one, many):
-    return one if count == 1 else many % number(count)
 
 
 def _found(env):

@@ -19,6 +19,11 @@ from ..common.real_matomo import yesterday
 from ..common.real_orders import RealOrdersCommon
 
 SHOP = "https://shop.example.com"
+# Points that are read in Matomo.
+UNREAD = (
+    *("version", "site", "ecommerce", "timezone", "main_url", "only_known"),
+    *("excluded_ips", "excluded_browsers", "spam_prevention", "queue", "visits_log"),
+)
 PLUGIN = """<?php
 namespace Piwik\\Plugins\\{name};
 class {name} extends \\Piwik\\Plugin {{}}
@@ -280,6 +285,24 @@ class TestRealDoctor(RealDoctorCommon):
             for kind in ("ecommerce", "timezone", "main_url", "only_known"):
                 self.assertEqual(self.get_level(kind), "unknown", kind)
         self.assertFound("reading", "good")
+
+    def test_addresses_that_may_not_read(self):
+        """Matomo takes orders from all, and lets only a list of addresses read."""
+        section = "General.login_allowlist"
+        with (
+            self.real.configured(f"{section}_apply_to_reporting_api_requests", 1),
+            self.real.configured(f"{section}_ip", '["192.0.2.1"]'),
+        ):
+            self.assertFound("reading", "bad")
+            self.assertEqual(self.get_level("token"), "good")
+            # What Matomo does not tell is never green.
+            for kind in UNREAD:
+                with self.subTest(kind):
+                    self.assertFound(kind, "unknown")
+        self.assertFound("reading", "good")
+        for kind in UNREAD:
+            with self.subTest(kind):
+                self.assertEqual(self.get_level(kind), "good")
 
     def test_the_end_of_the_token(self):
         today = fields.Date.today()
@@ -616,7 +639,7 @@ class TestRealOrdersInTrouble(RealDoctorCommon):
             self.run_verifier()
             with self.later(hours=25):
                 note = self.watch()
-                self.assertIn("were not found in Matomo yet", note)
+                self.assertIn("is not found in Matomo yet", note)
                 self.assertIn("cannot be read since", note)
                 self.assertEqual(self.get_level("unproven"), "bad")
                 self.assertEqual(self.get_level("unread"), "bad")
