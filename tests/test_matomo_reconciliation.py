@@ -599,7 +599,7 @@ class TestReconciliation(ComparisonCommon):
         self.assertEqual(day.missing_count, 2)
         self.make_manager().group_ids += self.env.ref("sales_team.group_sale_manager")
         action = day.action_retrack_missing()
-        self.assertIn("2 orders", action["params"]["message"])
+        self.assertIn("1 order waits to be sent.", action["params"]["message"])
         self.assertState(failed, "pending")
         self.assertState(kept, "verified")
         with mute_logger(LOGGER):
