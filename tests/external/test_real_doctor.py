@@ -21,7 +21,8 @@ from ..common.real_orders import RealOrdersCommon
 SHOP = "https://shop.example.com"
 # Points that are read in Matomo.
 UNREAD = (
-    *("version", "site", "ecommerce", "timezone", "main_url", "only_known"),
+    *("version", "site", "ecommerce", "currency", "timezone", "main_url"),
+    "only_known",
     *("excluded_ips", "excluded_browsers", "spam_prevention", "queue", "visits_log"),
 )
 PLUGIN = """<?php
