@@ -75,3 +75,6 @@ class Verdict(NamedTuple):
 
 # The ID of a test order of the wizard, in Matomo, begins with it.
 TEST_ORDER_PREFIX = "ODOO-TEST-"
+
+# What a job does: the kinds of ``matomo.job``, and their labels.
+JOB_KINDS = [("backfill", "Backfill"), ("compare", "Comparison")]

@@ -2,7 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.tools import format_date
 
-from ..const import MANAGER_GROUP
+from ..const import JOB_KINDS, MANAGER_GROUP
 from ..tools.backfill import get_first_kept_day
 
 # The states from which each one is reached.
@@ -30,7 +30,7 @@ class MatomoJob(models.Model):
     # === FIELDS: WHAT IS ASKED FOR === #
 
     kind = fields.Selection(
-        [("backfill", "Backfill"), ("compare", "Comparison")],
+        JOB_KINDS,
         required=True,
         readonly=True,
     )
@@ -128,8 +128,7 @@ class MatomoJob(models.Model):
 
     @api.depends("channels")
     def _compute_channel_names(self):
-        requests = self.env["matomo.request"]
-        names = dict(requests._fields["channel"]._description_selection(self.env))
+        names = self.env["matomo.request"]._get_channel_names()
         for job in self:
             found = (names.get(channel, channel) for channel in job.channels or ())
             job.channel_names = ", ".join(found)
@@ -198,7 +197,7 @@ class MatomoJob(models.Model):
         self._change("running")
 
     def action_stop(self):
-        """End these jobs: what nobody has begun to send is taken back."""
+        """End these jobs: orders that the sender has not begun are taken back."""
         self._change("stopped")
 
     def _change(self, state):
@@ -218,6 +217,10 @@ class MatomoJob(models.Model):
 
     @api.model
     def _check_manager(self):
+        """Check that the user may start and end jobs.
+
+        :raise AccessError: if the user is no manager
+        """
         if not self.env.user.has_group(MANAGER_GROUP):
             raise AccessError(
                 self.env._("Only managers of Matomo Order Tracking may do this.")

@@ -481,6 +481,11 @@ class MatomoRequest(models.Model):
         )
 
     @api.model
+    def _get_channel_names(self):
+        """Return ``{channel: what it is called}``, in the user's language."""
+        return dict(self._fields["channel"]._description_selection(self.env))
+
+    @api.model
     def _selection_order_model(self):
         mixin = self.env["matomo.order.mixin"]
         return [

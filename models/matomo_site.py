@@ -2206,9 +2206,7 @@ class MatomoSite(models.Model):
     def _get_channel_name(self, order):
         """Return what an order's channel is called in the site's language."""
         requests = self.env["matomo.request"].with_context(lang=self.lang_id.code)
-        channel = requests._fields["channel"]
-        channels = dict(channel._description_selection(requests.env))
-        return channels[order._get_matomo_channel()]
+        return requests._get_channel_names()[order._get_matomo_channel()]
 
     def _get_shopper_user_id(self, user, has_own_tag):
         """Return the user ID of a shopper of the website, "" without one.

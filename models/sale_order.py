@@ -267,8 +267,7 @@ class SaleOrder(models.Model):
     def _get_matomo_settlements(self):
         """Return the lines that settle these orders, of POS orders that are paid."""
         lines = self.pos_order_line_ids | self.order_line.pos_order_line_ids
-        # Of most orders, tills have settled nothing.
-        return lines and lines.filtered(lambda line: line.order_id._is_matomo_sale())
+        return lines.filtered(lambda line: line.order_id._is_matomo_sale())
 
     def _matomo_counts_itself(self):
         """Return whether Matomo has this order, or will have it (in sudo)."""
@@ -287,8 +286,7 @@ class SaleOrder(models.Model):
     def _get_matomo_lines_counted_at_till(self):
         """Return the POS lines by which Matomo has a part of this order (in sudo)."""
         self.ensure_one()
-        settlements = self._get_matomo_settlements()
-        return settlements and settlements.filtered(
+        return self._get_matomo_settlements().filtered(
             lambda line: settlement.is_counted_at_till(
                 line._prepare_matomo_till_line(),
                 line.order_id._get_matomo_recorded_orders(),

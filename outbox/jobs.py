@@ -158,7 +158,7 @@ def _get_settled_domain(site, orders):
     """Return the domain of the requests that a backfill leaves alone.
 
     A person has decided so; or a job has judged the order already; or the order is
-    since the tracking start, and was left out for what it is. The same as ``is_open``.
+    since the tracking start, and was left out for what it is.
     """
     return (
         Domain("kind", "=", "order")
@@ -175,20 +175,6 @@ def _get_settled_domain(site, orders):
                 )
             )
         )
-    )
-
-
-def is_open(request, start):
-    """Return whether a backfill judges an order anew that has this request.
-
-    :param start: the moment the tracking of its site starts, naive UTC
-    """
-    if request.state not in UNCOUNTED_STATES or request.is_left_out:
-        return False
-    return not (
-        request.state == "excluded"
-        and request.site_id
-        and (request.order_date >= start or request.job_id)
     )
 
 
@@ -283,11 +269,10 @@ def _queue_orders(job, orders):
         # A person has paused or stopped the job meanwhile.
         return orders
     requests = orders._get_matomo_requests()
-    start = job.site_id._get_start()
-    known = [requests[order.id] for order in orders if order.id in requests]
-    again = orders.env["matomo.request"].union(
-        *(request for request in known if is_open(request, start))
+    known = orders.env["matomo.request"].union(
+        *(requests[order.id] for order in orders if order.id in requests)
     )
+    again = known - known.filtered_domain(_get_settled_domain(job.site_id, orders))
     # They are no longer left out for being older than the tracking start.
     again.write({"job_id": job.id, "is_backfill": True})
     todo = orders.filtered(

@@ -1,10 +1,10 @@
 from datetime import timedelta
 
 from odoo import Command, api, fields, models
-from odoo.exceptions import AccessError, UserError
+from odoo.exceptions import UserError
 from odoo.tools import formatLang
 
-from ..const import MANAGER_GROUP
+from ..const import JOB_KINDS
 from ..outbox import jobs
 from ..tools.backfill import (
     Counts,
@@ -31,7 +31,7 @@ class MatomoBackfill(models.TransientModel):
     _description = "Backfill or Compare"
 
     kind = fields.Selection(
-        [("backfill", "Backfill"), ("compare", "Comparison")],
+        JOB_KINDS,
         required=True,
         default="backfill",
         readonly=True,
@@ -63,7 +63,7 @@ class MatomoBackfill(models.TransientModel):
         :raise AccessError: if the user is no manager
         :raise UserError: if there is no site
         """
-        self._check_manager()
+        self.env["matomo.job"]._check_manager()
         sites = self._get_sites() if sites is None else sites
         sites.check_access("read")
         if not sites:
@@ -121,13 +121,6 @@ class MatomoBackfill(models.TransientModel):
             "target": "new",
         }
 
-    @api.model
-    def _check_manager(self):
-        if not self.env.user.has_group(MANAGER_GROUP):
-            raise AccessError(
-                self.env._("Only managers of Matomo Order Tracking may do this.")
-            )
-
     # === COUNTING === #
 
     @api.onchange("first_day", "last_day", "line_ids")
@@ -142,7 +135,7 @@ class MatomoBackfill(models.TransientModel):
         :raise AccessError: if a program has entered a site of another company
         """
         self.ensure_one()
-        self._check_manager()
+        self.env["matomo.job"]._check_manager()
         if self.first_day > self.last_day:
             raise UserError(self.env._("The first day is after the last day."))
         lines = self.line_ids.filtered("is_chosen")

@@ -24,8 +24,7 @@ class MatomoBackfillLine(models.TransientModel):
 
     @api.depends("channel")
     def _compute_channel_name(self):
-        requests = self.env["matomo.request"]
-        names = dict(requests._fields["channel"]._description_selection(self.env))
+        names = self.env["matomo.request"]._get_channel_names()
         for line in self:
             line.channel_name = names.get(line.channel, line.channel)
 
