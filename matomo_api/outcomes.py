@@ -278,3 +278,12 @@ class Report:
 
     outcomes: Sequence[Outcome | SiteOutcome]
     error: MatomoError | None = None
+
+    @property
+    def is_all_taken(self) -> bool:
+        """Whether Matomo took all of it, and there is nothing else to tell."""
+        return not self.error and all(
+            isinstance(each, SiteWorks)
+            or (isinstance(each, Accepted) and not each.refused_count)
+            for each in self.outcomes
+        )

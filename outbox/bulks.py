@@ -1,6 +1,7 @@
-"""A bulk: requests that were claimed, and go to Matomo together."""
+"""Bulks: requests that are claimed together, and go to Matomo together."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,23 +10,24 @@ from .kinds import Kind
 
 
 @dataclass(frozen=True)
-class Bulk:
-    """Requests that are leased and built, and what their delivery has to know.
+class Claim:
+    """Requests that are leased and built.
 
-    A bulk that was built ahead waits while the one before it is sent. Until it is sent
+    What was claimed ahead waits while the bulk before it is sent. Until it is sent
     itself, nothing was tried: it can be given back.
 
-    :ivar claimed: on the monotonic clock, in seconds
     :ivar requests: a recordset of the model of the kind
-    :ivar has_next: whether the next bulk is built while this one is sent
+    :ivar attempt_counts: of each request by its id, which tells whether this claim
+        still holds it
+    :ivar time: on the monotonic clock, in seconds
+    :ivar has_next: whether the next requests are claimed while these are sent
     """
 
     kind: Kind
     site: Any
     requests: Any
-    attempts: list[Attempt]
-    policy: Policy
-    claimed: float
+    attempt_counts: Mapping[int, int]
+    time: float
     has_next: bool
 
     def may_be_sent(self) -> bool:
@@ -34,37 +36,55 @@ class Bulk:
         Not if the site was paused meanwhile, takes no longer so many at once, or is so
         slow that the lease would end first.
         """
-        waited = time.monotonic() - self.claimed
+        waited = time.monotonic() - self.time
         return (
             not self.site.paused_date
-            and len(self.attempts) <= self.site._get_batch_size()
+            and len(self.requests) <= self.site._get_batch_size()
             and waited < self.kind.get_patience() / 2
         )
 
-    def renew(self) -> "Bulk":
-        """Return this bulk as it is by now: people may have cancelled orders of it."""
-        requests = self._get_held()
-        return _prepare(self.kind, self.site, requests, self.claimed, self.has_next)
+    def prepare(self) -> "Bulk":
+        """Return what is sent, as it is by now: people may have cancelled orders."""
+        attempts = self._get_held()._prepare_attempts()
+        # The lease began when they were claimed.
+        patience = self.kind.get_patience() - (time.monotonic() - self.time)
+        policy = replace(self.site._get_policy(), patience=patience)
+        return Bulk(self, attempts, policy)
+
+    def follow(self) -> "Bulk | None":
+        """Return what is sent after the bulk before; None if it was given back."""
+        if self.may_be_sent():
+            return self.prepare()
+        self.give_back()
+        return None
 
     def give_back(self):
         """Have the requests be due again, as if they had not been claimed."""
         self._get_held()._give_back()
 
     def _get_held(self):
-        """Return the requests that are still leased by this bulk."""
-        counts = {each.key: each.attempt_count for each in self.attempts}
+        """Return the requests that are still leased by this claim."""
         return self.requests.exists().filtered(
             lambda each: each.state == "pending"
-            and each.attempt_count == counts.get(each.id)
+            and each.attempt_count == self.attempt_counts[each.id]
             and each.next_attempt_date
             and each.next_attempt_date == each.lease_date
         )
 
 
+@dataclass(frozen=True)
+class Bulk:
+    """What goes to Matomo together, and what its delivery has to know."""
+
+    claim: Claim
+    attempts: list[Attempt]
+    policy: Policy
+
+
 def claim(env, kind, site):
     """Lease and build due requests of a site.
 
-    :return: a ``Bulk``, without attempts if nothing was left to send of what was due;
+    :return: a ``Claim``, of no requests if nothing was left to send of what was due;
         None if nothing is due, or the site is paused
     """
     if site.paused_date:
@@ -74,21 +94,13 @@ def claim(env, kind, site):
     requests = kind.claim(env, site)
     if requests is None:
         return None
-    # After a smaller one there is little more. Or Matomo has refused so many at once:
-    # then what becomes of this one decides how many are claimed next.
-    has_next = kind.is_built_ahead and len(requests) >= site.batch_size
-    return _prepare(kind, site, requests, claimed, has_next)
-
-
-def _prepare(kind, site, requests, claimed, has_next):
-    # The lease began when they were claimed.
-    patience = kind.get_patience() - (time.monotonic() - claimed)
-    return Bulk(
+    return Claim(
         kind=kind,
         site=site,
         requests=requests,
-        attempts=requests._prepare_attempts(),
-        policy=replace(site._get_policy(), patience=patience),
-        claimed=claimed,
-        has_next=has_next,
+        attempt_counts={each.id: each.attempt_count for each in requests},
+        time=claimed,
+        # After a smaller one there is little more. Or Matomo has refused so many at
+        # once: then what becomes of this one decides how many are claimed next.
+        has_next=kind.is_built_ahead and len(requests) >= site.batch_size,
     )

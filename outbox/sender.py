@@ -4,13 +4,14 @@ import logging
 import random
 import time
 from contextlib import closing
+from dataclasses import dataclass
 
 from odoo import fields
 from odoo.fields import Domain
 
 from ..matomo_api.delivery import Delivery
 from ..matomo_api.errors import MatomoError, Misconfigured
-from ..matomo_api.outcomes import SiteTrouble
+from ..matomo_api.outcomes import Report, SiteTrouble
 
 # Importing the kinds registers them.
 from . import bulks, carts, orders, refunds, schedule  # noqa: F401
@@ -19,6 +20,26 @@ from .kinds import KINDS, apply_report, get_due_domain, get_models
 from .transactions import MUST_PROPAGATE, run_aside, run_in_transaction
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What became of a bulk.
+
+    :ivar seconds: how long that took
+    """
+
+    bulk: bulks.Bulk
+    report: Report
+    seconds: float
+
+    def is_taken_whole(self):
+        """Return whether nothing that comes after it depends on this report.
+
+        Where Matomo replaces order IDs, orders of one moment are counted: those before
+        must be known.
+        """
+        return self.report.is_all_taken and not self.bulk.policy.anonymises
 
 
 class Sender:
@@ -136,61 +157,78 @@ class Sender:
     def _send_kind(self, kind, site, client):
         """Send a site's due requests of one kind.
 
+        Matomo does not wait for Odoo: what became of a bulk that it has taken whole is
+        written down while it works on the next one. If that fails, both are due again
+        at the end of their lease, as after a crash.
+
         :return: whether all were sent, and whether the scheduled action has time left
         """
-        bulk = None
+        bulk = taken = None
         while True:
-            bulk = bulk or run_in_transaction(
-                self.env, lambda: bulks.claim(self.env, kind, site)
-            )
+            bulk = bulk or self._claim(kind, site)
             if bulk is None:
-                return True, True
+                is_time_left = self._settle(taken)
+                return is_time_left, is_time_left
             if not bulk.attempts:
                 # Done with, without a word to Matomo.
                 bulk = None
                 if not self._report_progress(1):
+                    self._settle(taken)
                     return False, False
                 continue
-            sent = bulk
-            report, seconds, ahead = self._deliver(sent, client)
-            if report.error:
-                self.waited += seconds
-            bulk = run_in_transaction(
-                self.env,
-                lambda r=report, a=ahead: self._apply(kind, site, r, a),
-            )
-            is_time_left = self._report_progress(len(sent.attempts))
-            if report.error or not is_time_left:
-                self._give_back(bulk)
-                return False, is_time_left
+            delivered, ahead, is_time_left = self._deliver(bulk, client, taken)
+            taken = None
+            if ahead and delivered.is_taken_whole():
+                taken = delivered
+            else:
+                is_time_left &= self._settle(delivered)
+                if delivered.report.error or not is_time_left:
+                    self._give_back(ahead)
+                    return False, is_time_left
+            bulk = ahead and run_in_transaction(self.env, ahead.follow)
 
-    def _deliver(self, bulk, client):
-        """Send a bulk, and build the next one while Matomo works on it.
+    def _claim(self, kind, site):
+        """Claim due requests; return the bulk to send, None if none is due."""
 
-        :return: the report, how many seconds it took, and the next bulk or None
+        def claim():
+            found = bulks.claim(self.env, kind, site)
+            return found and found.prepare()
+
+        return run_in_transaction(self.env, claim)
+
+    def _deliver(self, bulk, client, taken):
+        """Send a bulk. While Matomo works on it, do what is to be done besides.
+
+        :param taken: what became of the bulk before, if it is not written down yet
+        :return: what became of this one, the claim after it or None, and whether the
+            scheduled action has time left
         """
 
         def deliver():
             # Nothing in here reads the database.
             start = time.monotonic()
-            report = bulk.kind.send(Delivery(client, bulk.policy), bulk.attempts)
-            return report, time.monotonic() - start
+            send = bulk.claim.kind.send
+            report = send(Delivery(client, bulk.policy), bulk.attempts)
+            return Delivered(bulk, report, time.monotonic() - start)
+
+        def meanwhile():
+            is_time_left = self._settle(taken)
+            has_next = bulk.claim.has_next and is_time_left
+            return self._claim_ahead(bulk.claim) if has_next else None, is_time_left
 
         # Here no transaction is open.
-        if not bulk.has_next:
-            return *deliver(), None
-        (report, seconds), ahead = run_aside(deliver, lambda: self._build_ahead(bulk))
-        return report, seconds, ahead
+        delivered, (ahead, is_time_left) = run_aside(deliver, meanwhile)
+        return delivered, ahead, is_time_left
 
-    def _build_ahead(self, bulk):
-        """Claim and build the bulk after this one; None if there is none.
+    def _claim_ahead(self, claim):
+        """Claim and build what is due after a claim; None if that is nothing.
 
-        What cannot be claimed now is claimed after this bulk, which is being sent: its
+        What cannot be claimed now is claimed after the bulk that is being sent: its
         report must not get lost.
         """
         try:
             return run_in_transaction(
-                self.env, lambda: bulks.claim(self.env, bulk.kind, bulk.site)
+                self.env, lambda: bulks.claim(self.env, claim.kind, claim.site)
             )
         except Exception:
             # Whatever it is, it comes up again when they are claimed afterwards.
@@ -198,23 +236,26 @@ class Sender:
             _logger.warning("The next requests are not built ahead", exc_info=True)
             return None
 
-    def _apply(self, kind, site, report, ahead):
-        """Write down what became of a bulk, and decide on the one built ahead.
+    def _settle(self, delivered):
+        """Write down what became of a bulk, if there is one.
 
-        :return: the bulk to send next, as it is by now; None if it was given back
+        :return: whether the scheduled action has time left
         """
-        apply_report(self.env[kind.model], site, report)
-        if ahead is None:
-            return None
-        if report.error or not ahead.may_be_sent():
-            ahead.give_back()
-            return None
-        return ahead.renew()
+        if delivered is None:
+            return True
+        claim, report = delivered.bulk.claim, delivered.report
+        if report.error:
+            self.waited += delivered.seconds
+        run_in_transaction(
+            self.env,
+            lambda: apply_report(self.env[claim.kind.model], claim.site, report),
+        )
+        return self._report_progress(len(delivered.bulk.attempts))
 
-    def _give_back(self, bulk):
-        """Give back a bulk that was built ahead, and tell the scheduler of it."""
-        if bulk and bulk.attempts:
-            run_in_transaction(self.env, bulk.give_back)
+    def _give_back(self, claim):
+        """Give back what was claimed ahead, and tell the scheduler of it."""
+        if claim:
+            run_in_transaction(self.env, claim.give_back)
             self._report_progress(0)
 
     # === THE SCHEDULED ACTION === #

@@ -65,7 +65,7 @@ def run_aside(job, meanwhile):
     """Run ``job()`` in a thread, and ``meanwhile()`` in this one.
 
     :param job: reads no database: a cursor belongs to one thread
-    :param meanwhile: raises nothing, or the result of the job gets lost
+    :param meanwhile: if it raises something, the result of the job gets lost
     :return: the results of both
     :raise: what either has raised, after both have ended
     """

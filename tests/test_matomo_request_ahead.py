@@ -7,7 +7,7 @@ from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.matomo_order_tracking.outbox import bulks, orders
+from odoo.addons.matomo_order_tracking.outbox import bulks, orders, sender
 from odoo.addons.matomo_order_tracking.outbox.sender import Sender
 from odoo.addons.matomo_order_tracking.outbox.transactions import run_aside
 
@@ -111,11 +111,68 @@ class TestAhead(MatomoCommon):
         self.assertSentOnce(self.rows)
         self.assertEqual(self.rows.mapped("attempt_count"), [1] * 5)
 
-    def test_end_of_time_gives_the_next_bulk_back(self):
+    def test_after_the_end_of_time_no_bulk_is_claimed(self):
+        # It is noticed while the second bulk is sent.
         with patch.object(Sender, "_report_progress", return_value=False):
             self.run_sender()
-        self.assertSentOnce(self.rows[:SIZE])
-        self.assertGivenBack(self.rows[SIZE : 2 * SIZE])
+        self.assertSentOnce(self.rows[: 2 * SIZE])
+        self.assertFalse(self.rows[2 * SIZE].attempt_count)
+        self.run_sender()
+        self.assertSentOnce(self.rows)
+
+    def look_at(self, number, refused=()):
+        """Keep the states of all requests at the moment when an order arrives."""
+        states, names = [], self.orders.mapped("name")
+
+        def refuse(parameters):
+            if parameters.get("ec_id") == names[number]:
+                self.env.invalidate_all(flush=False)
+                states.extend(self.rows.mapped("state"))
+            return parameters.get("ec_id") in [names[each] for each in refused]
+
+        self.matomo.refuses = refuse
+        # Matomo is the faster of the two.
+        run = patch.object(sender, "run_aside", lambda job, aside: (job(), aside()))
+        self.startPatcher(run)
+        return states
+
+    def test_first_bulk_is_written_down_while_the_second_is_sent(self):
+        states = self.look_at(SIZE)
+        self.run_sender()
+        self.assertEqual(states, ["pending"] * 5)
+        self.assertSentOnce(self.rows)
+
+    @mute_logger(LOGGER)
+    def test_bulk_that_was_not_taken_whole_is_written_down_first(self):
+        states = self.look_at(SIZE, refused=[0])
+        self.run_sender()
+        self.assertEqual(states, ["failed", "sent", "pending", "pending", "pending"])
+        self.assertSentOnce(self.rows[1:])
+
+    @mute_logger(LOGGER, f"{LOGGER}.sender")
+    def test_what_cannot_be_written_down_is_sent_again_and_counted_once(self):
+        request, apply = type(self.rows), type(self.rows)._apply
+
+        def fail(rows, outcome):
+            if not failed:
+                failed.append(rows)
+                raise ValueError("unforeseen")
+            return apply(rows, outcome)
+
+        failed = []
+        with (
+            patch.object(request, "_apply", fail),
+            patch.object(self.env.cr, "rollback"),
+        ):
+            self.run_sender()
+        self.env.invalidate_all()
+        self.assertEqual(self.rows.mapped("state"), ["pending"] * 5)
+        self.assertEqual(self.rows.mapped("attempt_count"), [1] * 4 + [0])
+        self.site.sudo().next_attempt_date = False
+        with freeze_time("2026-03-03 10:11:00"):
+            self.run_sender()
+        self.assertEqual(set(self.rows.mapped("state")), {"sent"})
+        self.assertEqual(len(self.matomo.orders), 5)
 
     @mute_logger(LOGGER)
     def test_what_cannot_be_built_ahead_is_built_afterwards(self):
@@ -137,12 +194,15 @@ class TestAhead(MatomoCommon):
         self.assertEqual(self.rows.mapped("attempt_count"), [1] * 5)
 
     def test_bulk_that_has_waited_too_long_is_not_sent(self):
-        bulk = bulks.claim(self.env(su=True), orders.KIND, self.site.sudo())
-        self.assertTrue(bulk.may_be_sent())
-        late = replace(bulk, claimed=bulk.claimed - orders.KIND.get_patience() / 2)
+        claim = bulks.claim(self.env(su=True), orders.KIND, self.site.sudo())
+        bulk = claim.prepare()
+        self.assertTrue(claim.may_be_sent())
+        late = replace(claim, time=claim.time - orders.KIND.get_patience() / 2)
         self.assertFalse(late.may_be_sent())
         # It has what is left of its lease.
-        self.assertLess(late.renew().policy.patience, bulk.policy.patience)
+        self.assertLess(late.prepare().policy.patience, bulk.policy.patience)
+        self.assertIsNone(late.follow())
+        self.assertGivenBack(claim.requests)
 
     def test_error_of_the_thread_is_raised(self):
         done = []
