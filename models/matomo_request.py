@@ -1388,8 +1388,11 @@ class MatomoRequest(models.Model):
 
     @api.model
     def _wake_sender(self, at=None):
-        """Run the sender's lanes after this transaction, or at a moment in UTC."""
-        waking.wake(self.env, waking.SENDER_LANES, at)
+        """Run the sender after this transaction, or at a moment in UTC.
+
+        It wakes its other lanes by itself, see ``outbox/lanes.py``.
+        """
+        waking.wake(self.env, ("ir_cron_send",), at)
 
     @api.model
     def _wake_verifier(self, at=None):

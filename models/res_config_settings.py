@@ -9,6 +9,7 @@ from ..matomo_api.address import (
     clean_address,
 )
 from ..matomo_api.tracking import api_url
+from ..outbox.lanes import MAX_LANES, get_lane_count, set_lane_count
 from ..outbox.transactions import end_transaction
 from ..tools.fields import WriteOnlyChar
 from ..tools.sentences import describe_policy
@@ -107,6 +108,14 @@ class ResConfigSettings(models.TransientModel):
         string="Matomo Site of Salespeople's Orders",
     )
     matomo_has_sites = fields.Boolean(compute="_compute_matomo_has_sites")
+    matomo_lane_count = fields.Integer(
+        string="Matomo: Senders at the Same Time",
+        compute="_compute_matomo_lane_count",
+        inverse="_inverse_matomo_lane_count",
+        store=False,
+        readonly=False,
+        groups="base.group_system",
+    )
 
     matomo_pos_site_source = fields.Selection(
         [
@@ -227,6 +236,9 @@ class ResConfigSettings(models.TransientModel):
             count = sites.search_count([("company_id", "=", company.id)], limit=1)
             settings.matomo_has_sites = bool(count)
 
+    def _compute_matomo_lane_count(self):
+        self.matomo_lane_count = get_lane_count(self.env)
+
     @api.depends("website_id", "company_id")
     def _compute_matomo_left_out(self):
         for settings in self:
@@ -315,6 +327,18 @@ class ResConfigSettings(models.TransientModel):
         return "\n".join(sentences) or False, is_trackable
 
     # === INVERSE === #
+
+    def _inverse_matomo_lane_count(self):
+        for settings in self:
+            if not 1 <= settings.matomo_lane_count <= MAX_LANES:
+                raise ValidationError(
+                    self.env._(
+                        "Enter how many scheduled actions send orders to Matomo at the "
+                        "same time: a number from 1 to %s.",
+                        MAX_LANES,
+                    )
+                )
+            set_lane_count(self.env, settings.matomo_lane_count)
 
     def _inverse_matomo_website(self):
         for settings in self:

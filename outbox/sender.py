@@ -14,7 +14,7 @@ from ..matomo_api.errors import MatomoError, Misconfigured
 from ..matomo_api.outcomes import Report, SiteTrouble
 
 # Importing the kinds registers them.
-from . import bulks, carts, orders, refunds, schedule  # noqa: F401
+from . import bulks, carts, lanes, orders, refunds, schedule  # noqa: F401
 from .facts import read_site_facts
 from .kinds import KINDS, apply_report, get_due_domain, get_models
 from .transactions import MUST_PROPAGATE, run_aside, run_in_transaction
@@ -58,7 +58,9 @@ class Sender:
 
     def run(self):
         """Send what is due, as long as there is time."""
-        for site in self._get_due_sites() | self._get_new_sites():
+        due = self._get_due_sites()
+        self._wake_others(due)
+        for site in due | self._get_new_sites():
             patience = site._get_timeout(site.batch_size)
             if self.waited and self.waited + patience > schedule.WAITING_BUDGET:
                 self._hand_over()
@@ -89,6 +91,17 @@ class Sender:
         # In random order, so that one with a long queue keeps no other back.
         random.shuffle(sites)
         return self.env["matomo.site"].union(*sites)
+
+    def _wake_others(self, sites):
+        """Wake the other lanes if more is due than one of them sends at once."""
+        now = fields.Datetime.now()
+        for site in sites:
+            size = site._get_batch_size()
+            for requests in get_models(self.env):
+                due = get_due_domain(requests, now) & Domain("site_id", "=", site.id)
+                if requests.search_count(due, limit=size + 1) > size:
+                    lanes.wake_others(self.env)
+                    return
 
     def _get_new_sites(self):
         """Return the sites whose Matomo is asked for its settings now."""

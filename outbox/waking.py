@@ -8,8 +8,6 @@ MODULE = "matomo_order_tracking"
 # Key of cr.postcommit.data, which lasts as long as a transaction: {XML ids of
 # scheduled actions: the triggers that will run them}.
 WOKEN = "matomo_order_tracking.woken"
-# The scheduled actions that send; most shops need one.
-SENDER_LANES = ("ir_cron_send", "ir_cron_send_2", "ir_cron_send_3", "ir_cron_send_4")
 # Without one of these the addon does not do what it promises.
 NEEDED_ACTIONS = (
     "ir_cron_send",

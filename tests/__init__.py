@@ -57,6 +57,7 @@ from . import (
     test_pos_order_visit,
     test_res_config_settings,
     test_res_config_settings_connection,
+    test_res_config_settings_lanes,
     test_sale_goes_on,
     test_sale_order,
     test_sale_order_amounts,

@@ -14,6 +14,8 @@ from .mischief import Clock, Mischief
 from .stand_in import StandIn
 
 ORDERS = 2000
+# So many scheduled actions send; two workers run them and all others.
+LANES = 3
 # How many of the orders are those of the till that was offline, at most.
 OFFLINE_SALES = 500
 # The program stops after this time in all and for each order (seconds).
@@ -97,6 +99,8 @@ class Chaos:
                     "batch_size": 10,
                 },
             )
+            settings = self.admin.create("res.config.settings", matomo_lane_count=LANES)
+            self.admin.call("res.config.settings", "execute", [settings])
             seller = odoo_client.Client(
                 address, server.DATABASE, shop.SELLER, shop.PASSWORD
             )

@@ -32,7 +32,7 @@ from odoo.cli.command import main
 
 main()
 """
-SWITCHED_ON = "'ir_cron_send', 'ir_cron_send_2', 'ir_cron_verify', 'ir_cron_sweep'"
+SWITCHED_ON = "'ir_cron_send', 'ir_cron_verify', 'ir_cron_sweep'"
 # The scheduled actions of the addon.
 OURS = "code LIKE 'model.\\_cron\\_%' AND m.model = 'matomo.request'"
 ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (\d+) ([A-Z]+) \S+ (\S+): (.*)")

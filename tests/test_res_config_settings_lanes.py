@@ -1,0 +1,90 @@
+from odoo.exceptions import ValidationError
+from odoo.tests import tagged
+
+from odoo.addons.base.tests.test_ir_cron import CronMixinCase
+
+from .common import MODULE, MatomoCommon
+
+SENDER = "ir_cron_send"
+
+
+@tagged("post_install", "-at_install")
+class TestLaneCount(CronMixinCase, MatomoCommon):
+    """How many scheduled actions send at the same time is a number in the settings."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.env.user.group_ids += cls.env.ref("base.group_system")
+
+    def save(self, count):
+        settings = self.env["res.config.settings"].create({"matomo_lane_count": count})
+        settings.execute()
+
+    def get_count(self):
+        return self.env["res.config.settings"].create({}).matomo_lane_count
+
+    def get_active(self):
+        crons = self.env["ir.cron"].search([("code", "=", "model._cron_send()")])
+        names = crons.get_external_id().values()
+        return sorted(name.removeprefix(f"{MODULE}.") for name in names)
+
+    def test_one_until_somebody_wants_more(self):
+        self.assertEqual(self.get_count(), 1)
+        self.assertEqual(self.get_active(), [SENDER])
+
+    def test_number_makes_them_and_switches_them_off_again(self):
+        self.save(6)
+        wanted = [SENDER, *(f"{SENDER}_{number}" for number in range(2, 7))]
+        self.assertEqual(self.get_count(), 6)
+        self.assertEqual(self.get_active(), wanted)
+        sixth = self.env.ref(f"{MODULE}.{SENDER}_6")
+        self.assertEqual(sixth.cron_name, "Matomo: send orders, lane 6")
+        self.assertEqual(sixth.user_id, self.env.ref("base.user_root"))
+        self.save(2)
+        self.assertEqual(self.get_active(), wanted[:2])
+        # They are kept, and taken again.
+        self.save(6)
+        self.assertEqual(self.get_active(), wanted)
+        self.assertEqual(self.env.ref(f"{MODULE}.{SENDER}_6"), sixth)
+
+    def test_one_that_was_deleted_is_made_again(self):
+        self.save(3)
+        self.env.ref(f"{MODULE}.{SENDER}_2").unlink()
+        self.assertEqual(self.get_count(), 2)
+        self.save(3)
+        self.assertEqual(len(self.get_active()), 3)
+
+    def test_names_are_those_of_the_addon(self):
+        # An update keeps them, and an uninstallation deletes them.
+        self.save(2)
+        name = self.env["ir.model.data"].search(
+            [("module", "=", MODULE), ("name", "=", f"{SENDER}_2")]
+        )
+        self.assertTrue(name.noupdate)
+
+    def test_other_numbers_are_refused(self):
+        for count in (-1, 0, 65):
+            with self.assertRaisesRegex(ValidationError, "from 1 to 64"):
+                self.save(count)
+
+    def test_sale_wakes_one_and_a_queue_wakes_all(self):
+        self.save(3)
+        lanes = [
+            self.capture_triggers(f"{MODULE}.{name}") for name in self.get_active()
+        ]
+        self.site.sudo().batch_size = 2
+        with lanes[0] as first, lanes[1] as second, lanes[2] as third:
+            self.confirm(self.make_order())
+            self.assertEqual(
+                [len(x.records) for x in (first, second, third)], [1, 0, 0]
+            )
+            # One sends two at once.
+            self.confirm(self.make_order())
+            self.run_sender()
+            self.assertFalse(second.records | third.records)
+            for _number in range(3):
+                self.confirm(self.make_order())
+            self.run_sender()
+            self.assertEqual([len(second.records), len(third.records)], [1, 1])
+        self.assertEqual(len(self.matomo.orders), 5)
