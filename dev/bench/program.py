@@ -13,13 +13,14 @@ import postgres
 
 import odoo
 
-from . import drain, life, lists, statements
+from . import carts, drain, life, lists, statements
 
 DATABASE = "mot_bench"
 BENCHMARKS = {
     "drain": drain.main,
     "statements": statements.main,
     "lists": lists.main,
+    "carts": carts.main,
     "life": life.main,
 }
 
