@@ -17,6 +17,7 @@
         "security/matomo_reconciliation_security.xml",
         "security/matomo_overview_security.xml",
         "security/matomo_job_security.xml",
+        "security/matomo_sweep_security.xml",
         "data/ir_cron_data.xml",
         "data/mail_activity_type_data.xml",
         "data/base_automation_data.xml",

@@ -15,6 +15,7 @@ from . import matomo_request_screen
 from . import matomo_request
 from . import matomo_retrack
 from . import matomo_site
+from . import matomo_sweep
 from . import pos_config
 from . import pos_load_mixin
 from . import pos_order

@@ -35,6 +35,8 @@ from ..tools.settlement import CountedLine, LineRole
 
 _logger = logging.getLogger(__name__)
 
+# The fields of a request that the list of orders shows.
+SHOWN = ("state", "reason", "sent_date", "order_ref")
 # How many changed items a note names at most.
 NAMED = 5
 # The log entry of a field that stays empty because it could not be computed.
@@ -175,8 +177,10 @@ class MatomoOrderMixin(models.AbstractModel):
         requests = (
             self.env["matomo.request"]
             .sudo()
-            .search(
-                [("kind", "=", "order"), (self._matomo_order_field, "in", self.ids)]
+            # What a list of orders shows of them, by the same query.
+            .search_fetch(
+                [("kind", "=", "order"), (self._matomo_order_field, "in", self.ids)],
+                [self._matomo_order_field, *SHOWN],
             )
         )
         return {request[self._matomo_order_field].id: request for request in requests}

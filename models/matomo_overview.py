@@ -160,8 +160,12 @@ class MatomoOverview(models.Model):
         Each site has days of its own time zone; all are counted by one query.
         """
         counts = defaultdict(dict)
+        starts = {each: each._get_period_start(period) for each in self}
         groups = self.env["matomo.request"]._read_group(
             Domain("kind", "=", "order")
+            # What the index of these counts begins with.
+            & Domain("company_id", "in", self.company_id.ids)
+            & Domain("order_date", ">=", min(starts.values()))
             & Domain.OR(each._get_period_domain(period) for each in self),
             ["site_id", "state"],
             ["__count"],
@@ -172,11 +176,16 @@ class MatomoOverview(models.Model):
 
     def _get_period_domain(self, period):
         """Return the domain of the requests of this site in a period."""
-        self.ensure_one()
+        start = self._get_period_start(period)
+        return Domain("site_id", "=", self.site_id.id) & Domain(
+            "order_date", ">=", start
+        )
+
+    def _get_period_start(self, period):
+        """Return when a period began for this site, naive UTC."""
         site = self.site_id
         first = site._get_today() - timedelta(days=PERIODS[period])
-        start = site._get_day_bounds(first)[0]
-        return Domain("site_id", "=", site.id) & Domain("order_date", ">=", start)
+        return site._get_day_bounds(first)[0]
 
     def _prepare_bar(self, period, counts):
         """Return what the widget of a bar shows, as JSON."""
@@ -212,6 +221,7 @@ class MatomoOverview(models.Model):
     def _compute_attention(self):
         groups = self.env["matomo.request"]._read_group(
             [
+                ("company_id", "in", self.company_id.ids),
                 ("site_id", "in", self.site_id.ids),
                 ("state", "in", overview.ATTENTION_STATES),
             ],

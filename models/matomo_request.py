@@ -122,9 +122,7 @@ class MatomoRequest(models.Model):
         default="order",
         readonly=True,
     )
-    company_id = fields.Many2one(
-        "res.company", required=True, readonly=True, index=True
-    )
+    company_id = fields.Many2one("res.company", required=True, readonly=True)
     site_id = fields.Many2one(
         "matomo.site", readonly=True, index="btree_not_null", ondelete="restrict"
     )
@@ -411,10 +409,12 @@ class MatomoRequest(models.Model):
     # One verdict for each order, whatever is synced, clicked or swept twice. Also the
     # orders' queries: those without a verdict, and how many there are of each.
     _sale_order_unique = models.UniqueIndex(
-        "(sale_order_id) INCLUDE (state) WHERE kind = 'order'"
+        "(sale_order_id) INCLUDE (state)"
+        " WHERE kind = 'order' AND sale_order_id IS NOT NULL"
     )
     _pos_order_unique = models.UniqueIndex(
-        "(pos_order_id) INCLUDE (state) WHERE kind = 'order'"
+        "(pos_order_id) INCLUDE (state)"
+        " WHERE kind = 'order' AND pos_order_id IS NOT NULL"
     )
     # Matomo would refuse a second order with the same id (docs/matomo.md section 6).
     _order_ref_unique = models.UniqueIndex("(order_ref_key) WHERE kind = 'order'")
@@ -434,12 +434,12 @@ class MatomoRequest(models.Model):
         "CHECK(num_nonnulls(sale_order_id, pos_order_id) <= 1)",
         "A Matomo request is about exactly one order.",
     )
-    # The log's queries: its first page, of all states, and of one or some of them; how
-    # many requests of the user's companies are in each state.
+    # The log's queries: its first page, of all states, and of one or some of them.
     _date_index = models.Index("(order_date DESC, id DESC)")
-    _state_index = models.Index(
-        "(state, order_date DESC, id DESC) INCLUDE (company_id)"
-    )
+    _state_index = models.Index("(state, order_date DESC, id DESC)")
+    # How many requests there are in a state: of the user's companies in the log, of
+    # each site on the Overview. Few values make it small, and quick to count by.
+    _company_state_index = models.Index("(company_id, state, site_id)")
     # The sender's query: the requests of a site that are due, in order of sale time.
     _due_index = models.Index(
         "(site_id, is_backfill, order_date, id) WHERE state = 'pending'"
@@ -452,8 +452,11 @@ class MatomoRequest(models.Model):
     _checkout_index = models.Index(
         "(site_id, checkout_date) WHERE checkout_date IS NOT NULL"
     )
-    # The Overview's query: how many orders of a site's last days are in each state.
-    _overview_index = models.Index("(site_id, order_date, state) WHERE kind = 'order'")
+    # How many orders of the last days are in each state: the query of the Overview for
+    # each site, and of the log and the digest for the user's companies.
+    _overview_index = models.Index(
+        "(company_id, order_date, state, site_id) WHERE kind = 'order'"
+    )
     # All refunds of an order.
     _refunded_index = models.Index("(refunded_id) WHERE kind = 'refund'")
     # The last orders of a site that were seen in a visit.
@@ -1341,7 +1344,7 @@ class MatomoRequest(models.Model):
     @api.model
     def _cron_sweep(self):
         """Give every order a verdict, ask Matomo of itself, compare the past days."""
-        is_time_left = self.env["matomo.retrack"]._sweep()
+        is_time_left = self.env["matomo.sweep"]._sweep()
         if is_time_left and self.env.registry.ready:
             read_all_facts(self.env)
             Comparison(self.env).run()

@@ -17,11 +17,10 @@ _logger = logging.getLogger(__name__)
 AT_ONCE = 100
 # How many queued orders are retracked in one transaction.
 BATCH = 200
-SWEEP_BATCH = 500
 
 
 class MatomoRetrack(models.Model):
-    """Orders that get a new verdict: by *Retrack*, or by the nightly sweep.
+    """Orders that get a new verdict.
 
     A record is a selection of orders that a scheduled action retracks. A person has
     asked for it, or the addon itself: if a sales order is cancelled, the POS orders
@@ -141,7 +140,7 @@ class MatomoRetrack(models.Model):
         """
         ids = self.res_ids[:BATCH]
         orders = self.env[self.res_model].browse(ids).exists()
-        done = one_by_one(orders, self._retrack_batch, _log_broken)
+        done = one_by_one(orders, self._retrack_batch, log_broken)
         # These orders were deleted, or they failed, and the log says so: neither is
         # tried again.
         if left := set(ids) - set(done.ids):
@@ -382,67 +381,8 @@ class MatomoRetrack(models.Model):
             )
         )
 
-    # === SWEEP === #
 
-    @api.model
-    def _sweep(self):
-        """Give a verdict to every order since the tracking start that has none.
-
-        The automation rules miss orders while they are switched off, while Odoo loads
-        its modules, and if orders are inserted by SQL.
-
-        :return: whether the scheduled action has time left
-        """
-        sites = self.env["matomo.site"].search([("active", "=", True)])
-        for company, company_sites in sites.grouped("company_id").items():
-            start = min(site._get_start() for site in company_sites)
-            for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
-                if not self._sweep_orders(orders, company, start):
-                    return False
-        # A full last batch has reported that there may be more orders.
-        self.env["ir.cron"]._commit_progress(remaining=0)
-        return True
-
-    @api.model
-    def _sweep_orders(self, orders, company, start):
-        """Give a verdict to a company's orders of one model, by ascending id.
-
-        :param orders: an empty recordset of the model
-        :param start: naive UTC; older orders need no verdict
-        :return: whether the scheduled action has time left
-        """
-        domain = Domain.AND(
-            [
-                orders._get_matomo_sale_domain(),
-                [
-                    ("company_id", "=", company.id),
-                    ("date_order", ">=", start),
-                    ("matomo_state", "=", False),
-                ],
-            ]
-        )
-
-        def enqueue(part):
-            part.with_context(matomo_is_backfill=True)._matomo_enqueue()
-            return part
-
-        last_id = 0
-        while found := orders.search(
-            domain & Domain("id", ">", last_id), order="id", limit=SWEEP_BATCH
-        ):
-            last_id = found[-1].id
-            done = len(one_by_one(found, enqueue, _log_broken))
-            _logger.info(
-                "Of %s orders without a verdict, %s have one now", len(found), done
-            )
-            # If no order of the batch got a verdict, a next run would get none, too.
-            remaining = int(done and len(found) == SWEEP_BATCH)
-            if not self.env["ir.cron"]._commit_progress(done, remaining=remaining):
-                return False
-        return True
-
-
-def _log_broken(order, _error):
+def log_broken(order, _error):
     """Log why an order got no verdict; the ``give_up`` of ``one_by_one``."""
     _logger.exception("%s cannot be given a verdict for Matomo", order)
 

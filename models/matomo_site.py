@@ -805,6 +805,7 @@ class MatomoSite(models.Model):
             for orders in marked._get_orders():
                 self.env["matomo.retrack"]._queue(orders)
             (found - marked).unlink()
+            self.env["matomo.sweep"]._begin_anew(site.company_id)
             requests._wake_sweep()
 
     def _reset_health(self):
@@ -881,6 +882,7 @@ class MatomoSite(models.Model):
     def action_sweep(self):
         """Find orders without a verdict now; the scheduled action does it nightly."""
         self.check_access("write")
+        self.env["matomo.sweep"]._begin_anew(self.company_id)
         self.env["matomo.request"]._wake_sweep()
         return notify(
             self.env._(
@@ -1751,7 +1753,13 @@ class MatomoSite(models.Model):
             waiting_count=site.waiting_count,
             refused_date=refused.broken_date or None,
             stopped_actions=get_stopped_actions(self.env),
-            failed_count=requests.search_count([*mine, ("state", "=", "failed")]),
+            failed_count=requests.search_count(
+                [
+                    *mine,
+                    ("company_id", "=", site.company_id.id),
+                    ("state", "=", "failed"),
+                ]
+            ),
             unproven_count=requests.search_count(site._get_unproven_domain()),
             different_days=len(site._get_different_days()),
             tag_count=requests.search_count([*web, ("is_told_by_tag", "=", True)]),

@@ -28,6 +28,7 @@ RIGHTS = {
     "matomo.site": {"user": "r", "manager": "crwd", "system": "crwd", "admin": "crwd"},
     "matomo.request": {"user": "r", "manager": "r", "admin": "r"},
     "matomo.retrack": {},
+    "matomo.sweep": {},
     "matomo.cart.update": {"user": "r", "manager": "r", "admin": "r"},
     "matomo.check": {"user": "r", "manager": "r", "system": "r", "admin": "r"},
     "matomo.erasure": {"manager": "crw", "admin": "crw"},

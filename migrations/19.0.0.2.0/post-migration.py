@@ -32,8 +32,11 @@ def migrate(cr, version):
          WHERE is_anonymized AND payload::text LIKE '%"dimension%'
         """
     )
-    # Odoo keeps an index that a field no longer asks for. Another one has its place.
-    cr.execute("DROP INDEX IF EXISTS matomo_request__state_index")
+    # Odoo keeps an index that a field no longer asks for. Others have their place.
+    cr.execute(
+        "DROP INDEX IF EXISTS matomo_request__state_index,"
+        " matomo_request__company_id_index"
+    )
     # Why these days differ was a text, and is one row for each order now: they are
     # compared again, as far as Matomo still has their raw data.
     cr.execute(

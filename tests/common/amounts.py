@@ -144,13 +144,18 @@ class AmountsCommon(MatomoPosCommon):
         for coupon, reward in order._get_claimable_rewards().items():
             order._apply_program_reward(reward[:1], coupon)
 
-    def clone_orders(self, order, count):
-        """Return ``count`` copies of a confirmed order, made fast by SQL."""
-        self.env.flush_all()
-        orders = self._clone_rows(order, count, name="t.name || '-' || n")
+    @classmethod
+    def clone_orders(cls, order, count, **expressions):
+        """Return ``count`` copies of a confirmed order, made fast by SQL.
+
+        :param expressions: see ``_clone_rows``
+        """
+        order.env.flush_all()
+        expressions = {"name": "t.name || '-' || n", **expressions}
+        orders = cls._clone_rows(order, count, **expressions)
         for line in order.order_line:
-            self._clone_rows(line, count, order_id=f"{orders[0].id} + n - 1")
-        self.env.invalidate_all()
+            cls._clone_rows(line, count, order_id=f"{orders[0].id} + n - 1")
+        order.env.invalidate_all()
         return orders
 
     def clone_sales(self, sale, count):
@@ -174,7 +179,13 @@ class AmountsCommon(MatomoPosCommon):
         self.env.invalidate_all()
         return orders
 
-    def _clone_rows(self, record, count, **expressions):
+    @staticmethod
+    def _clone_rows(record, count, **expressions):
+        """Return ``count`` copies of a row.
+
+        :param expressions: SQL of columns that differ: ``t`` is the row, ``n`` the
+            number of the copy, from 1
+        """
         names = [
             name
             for name, field in record._fields.items()
@@ -183,12 +194,12 @@ class AmountsCommon(MatomoPosCommon):
         columns = ", ".join(f'"{name}"' for name in names)
         values = ", ".join(expressions.get(name, f't."{name}"') for name in names)
         # Names and numbers are the ORM's own, not a stranger's.
-        self.env.cr.execute(  # pylint: disable=sql-injection
+        record.env.cr.execute(  # pylint: disable=sql-injection
             f"INSERT INTO {record._table} ({columns}) SELECT {values}"
             f" FROM {record._table} t, generate_series(1, {count}) n"
             f" WHERE t.id = {record.id} ORDER BY n RETURNING id"
         )
-        return record.browse(id_ for (id_,) in self.env.cr.fetchall())
+        return record.browse(id_ for (id_,) in record.env.cr.fetchall())
 
     # === SELLING === #
 

@@ -12,6 +12,7 @@ from odoo import fields
 from odoo.tools import SQL
 
 from odoo.addons.matomo_order_tracking.matomo_api.reading import Totals
+from odoo.addons.matomo_order_tracking.models import matomo_sweep
 from odoo.addons.matomo_order_tracking.outbox import kinds, orders
 from odoo.addons.matomo_order_tracking.outbox.sender import Sender
 from odoo.addons.matomo_order_tracking.outbox.verifier import VERIFY_BATCH, Verifier
@@ -22,13 +23,15 @@ from .rows import clone
 # The rows of which a plan is told how they are found.
 LARGE_TABLES = ("sale_order", "sale_order_line", "matomo_request")
 LARGE = re.compile(rf"\b({'|'.join(LARGE_TABLES)})\b")
-# Of so many days the old orders are, besides yesterday's.
-DAYS = 700
+# How many old orders there are of each day: so many years, or so many days, do not
+# change how many of the last 30 days there are.
+A_DAY = 1_400
+# How many are inserted at once. A shop's rows lie in the order of their time.
+BLOCK = 10_000
 # The order id of an old order.
 TAKEN = "O40"
 PAGE = 80
 COUNT_LIMIT = 10_001
-CONFIRMED = [("state", "not in", ("draft", "sent", "cancel"))]
 ORDER_COLUMNS = {
     "name": {},
     "date_order": {},
@@ -44,9 +47,11 @@ REQUEST_COLUMNS = {
 }
 # Of a hundred requests: what the others are; those are verified.
 STATE = """
-    CASE WHEN n % 100 = 1 THEN 'excluded' WHEN n % 200 = 2 THEN 'failed'
-         WHEN n % 1000 = 3 THEN 'different' ELSE 'verified' END
+    CASE WHEN {number} % 100 = 1 THEN 'excluded' WHEN {number} % 200 = 2 THEN 'failed'
+         WHEN {number} % 1000 = 3 THEN 'different' ELSE 'verified' END
 """
+# How many orders of each template have no request.
+FORGOTTEN = 2
 # What is no longer waiting when orders are really sent.
 SETTLE = """
     UPDATE matomo_request SET state = 'verified', next_check_date = NULL
@@ -82,25 +87,42 @@ def drain(env, templates, first):
     return sum(cost["sql"] for cost in stages.values()) * 1000 / count
 
 
-def fill(env, templates, count, first, yesterday):
-    """Insert old orders and their requests by SQL.
+def fill(env, templates, count, yesterday):
+    """Insert old orders and their requests by SQL, the oldest first.
 
     :param count: of orders; ``yesterday`` of them are of yesterday
-    :param first: a number that no old order has had
     """
-    each, late = count // len(templates), yesterday // len(templates)
+    old = count - yesterday
+    start = "date_trunc('day', now() AT TIME ZONE 'utc') - interval '1 day'"
+    for first in range(0, old, BLOCK):
+        moment = f"{start} - ({old} - NUMBER) * interval '1 day' / {A_DAY}"
+        _fill(env, templates, first, min(first + BLOCK, old), moment)
+    # Of a day everywhere.
+    moment = f"{start} + interval '6 hours' + (NUMBER - {old}) * interval '8 seconds'"
+    for ids in _fill(env, templates, old, count, moment):
+        _leave_some(env, ids)
+    # Its alerts are told once, and the sweep has come so far.
+    env["matomo.site"]._watch()
+    _sweep(env)
+    env.cr.commit()
+
+
+def _fill(env, templates, first, last, moment):
+    """Insert the orders from a number up to another one.
+
+    :param moment: their time, as SQL, ``NUMBER`` being the order's own
+    :return: list of the IDs of the copies of each template
+    """
+    found = []
     for place, order in enumerate(env["sale.order"].browse(templates)):
-        _fill(env, order, each, first + place * each, late)
-        env.cr.commit()
+        count = (last - first) // len(templates)
+        number = f"({first + place} + (n - 1) * {len(templates)})"
+        found.append(_copy(env, order, count, number, moment.replace("NUMBER", number)))
+    env.cr.commit()
+    return found
 
 
-def _fill(env, order, count, first, late):
-    number = f"({first} + n)"
-    moment = f"""
-        date_trunc('day', now() AT TIME ZONE 'utc') - interval '1 day' + CASE
-            WHEN n <= {late} THEN n * interval '20 seconds'
-            ELSE (n - {late}) * interval '-{DAYS} days' / {max(count - late, 1)} END
-    """
+def _copy(env, order, count, number, moment):
     ids = clone(
         order,
         count,
@@ -110,18 +132,21 @@ def _fill(env, order, count, first, late):
     )
     start = ids[0] - 1
     clone(order.order_line, count, order_id=f"{start} + n")
-    request = order.matomo_request_ids
     clone(
-        request,
+        order.matomo_request_ids,
         count,
         sale_order_id=f"{start} + n",
         order_date=moment,
         order_ref=f"'O' || {number}",
         order_ref_key=f"split_part(t.order_ref_key, ' ', 1) || ' O' || {number}",
-        state=STATE,
+        state=STATE.format(number=number),
         is_anonymized=f"({moment}) < now() AT TIME ZONE 'utc' - interval '180 days'",
     )
-    # A few of today's wait to be sent, a few to be read back, and a few are forgotten.
+    return ids
+
+
+def _leave_some(env, ids):
+    """Let a few of these orders wait for something; a few are forgotten."""
     for part, change in enumerate(
         (
             "UPDATE matomo_request SET state = 'pending', payload = NULL,"
@@ -130,7 +155,7 @@ def _fill(env, order, count, first, late):
             "DELETE FROM matomo_request USING (SELECT %s) moment",
         )
     ):
-        chosen = ids[part * 10 : part * 10 + 10]
+        chosen = ids[part * 10 : part * 10 + (10 if part < 2 else FORGOTTEN)]
         env.cr.execute(
             f"{change} WHERE sale_order_id = ANY(%s)", [fields.Datetime.now(), chosen]
         )
@@ -206,7 +231,7 @@ def _scans(node):
 def _list_orders(*domain):
     def step(env):
         env["sale.order"].web_search_read(
-            [*CONFIRMED, *domain], ORDER_COLUMNS, limit=PAGE, count_limit=COUNT_LIMIT
+            list(domain), ORDER_COLUMNS, limit=PAGE, count_limit=COUNT_LIMIT
         )
 
     return step
@@ -276,18 +301,12 @@ def _verify(env):
 
 
 def _sweep(env):
-    # What ``matomo.retrack._sweep_orders`` searches for.
-    env["sale.order"].search(
-        [
-            *env["sale.order"]._get_matomo_sale_domain(),
-            ("company_id", "=", env.company.id),
-            ("date_order", ">=", _site(env)._get_start()),
-            ("matomo_state", "=", False),
-            ("id", ">", 0),
-        ],
-        order="id",
-        limit=500,
-    )
+    """Do what a night does, but for the verdicts: find the orders without one."""
+    with (
+        patch.object(matomo_sweep, "one_by_one", lambda orders, *_rest: orders),
+        patch.object(type(env["ir.cron"]), "_commit_progress", lambda *_args, **_kw: 1),
+    ):
+        env["matomo.sweep"]._sweep()
 
 
 def _show_overview(env):
@@ -295,16 +314,37 @@ def _show_overview(env):
     overviews.read([name for name in overviews._fields if name != "id"])
 
 
+SALES = [("state", "=", "sale")]
+LAST_30_DAYS = [*SALES, ("date_order", ">=", "today -30d")]
+REQUESTS = [("kind", "=", "order"), ("order_date", ">=", "today -30d")]
+ATTENTION = [("needs_attention", "=", True)]
+FAILED, EXCLUDED, NONE = (
+    [("matomo_state", "=", state)] for state in ("failed", "excluded", False)
+)
 LOOKS = {
-    "orders in Matomo, first page": _list_orders(("matomo_tracked", "=", True)),
-    "orders that wait": _list_orders(("matomo_state", "=", "pending")),
-    "orders that failed": _list_orders(("matomo_state", "=", "failed")),
-    "orders not tracked": _list_orders(("matomo_state", "=", "excluded")),
-    "orders without a verdict": _list_orders(("matomo_state", "=", False)),
-    "orders counted by verdict": _count("sale.order", "matomo_state", CONFIRMED),
-    "log, first page": _list_requests(),
-    "log, those that failed": _list_requests(("state", "=", "failed")),
-    "log counted by state": _count("matomo.request", "state"),
+    "*Sales Orders*, first page": _list_orders(*LAST_30_DAYS),
+    "*Sales Orders*, accepted": _list_orders(
+        *LAST_30_DAYS, ("matomo_tracked", "=", True)
+    ),
+    "*Sales Orders*, waiting": _list_orders(
+        *LAST_30_DAYS, ("matomo_state", "=", "pending")
+    ),
+    "*Sales Orders*, failed": _list_orders(*LAST_30_DAYS, *FAILED),
+    "*Sales Orders*, not tracked": _list_orders(*LAST_30_DAYS, *EXCLUDED),
+    "*Sales Orders*, no verdict": _list_orders(*LAST_30_DAYS, *NONE),
+    "*Sales Orders*, by verdict": _count("sale.order", "matomo_state", LAST_30_DAYS),
+    "peer: by Odoo's own status": _count("sale.order", "state", LAST_30_DAYS),
+    "*Requests*, first page": _list_requests(*REQUESTS),
+    "*Requests*, failed": _list_requests(*REQUESTS, ("state", "=", "failed")),
+    "*Requests*, by state": _count("matomo.request", "state", REQUESTS),
+    "*Needs Attention*": _list_requests(*ATTENTION),
+    "all years: requests, first page": _list_requests(),
+    "all years: requests by state": _count("matomo.request", "state"),
+    "all years: orders failed": _list_orders(*SALES, *FAILED),
+    "all years: orders not tracked": _list_orders(*SALES, *EXCLUDED),
+    "all years: orders without a verdict": _list_orders(*SALES, *NONE),
+    "all years: orders by verdict": _count("sale.order", "matomo_state", SALES),
+    "peer: all years by Odoo's own status": _count("sale.order", "state", SALES),
 }
 BY_PEOPLE = [*LOOKS.values(), _show_overview]
 LOOKS |= {
