@@ -102,6 +102,12 @@ class MatomoCartUpdate(models.Model):
         help="The amount sent, in the currency of the Matomo site.",
     )
     currency_id = fields.Many2one("res.currency", readonly=True)
+    sent_html = fields.Html(
+        string="What Was Sent",
+        compute="_compute_sent_html",
+        sanitize=False,
+        groups="matomo_order_tracking.group_matomo_user",
+    )
     sent_date = fields.Datetime(readonly=True)
     duration_ms = fields.Integer(
         string="Duration (ms)", readonly=True, aggregator="avg"
@@ -119,6 +125,17 @@ class MatomoCartUpdate(models.Model):
         for update in self:
             # sudo: a shopper has no right to their own cart.
             update.partner_id = update.sudo().sale_order_id.partner_id
+
+    @api.depends("payload", "sent_date")
+    def _compute_sent_html(self):
+        requests = self.env["matomo.request"]
+        for update in self:
+            update.sent_html = requests._render_sent(
+                update.payload,
+                update.changed_date,
+                update.currency_id,
+                was_sent=bool(update.sent_date),
+            )
 
     @api.model
     def get_empty_list_help(self, help_message):

@@ -6,7 +6,6 @@ from decimal import Decimal
 from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, format_date, hmac
-from odoo.tools._vendor.useragents import UserAgent
 
 from ..const import ACCEPTED_STATES, SHOPPER_FIELDS, STATES, USER_GROUP, Verdict
 from ..matomo_api import reading
@@ -29,6 +28,7 @@ from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
 from ..outbox.refunds import Refund
 from ..outbox.transactions import caught
+from ..tools.browsers import describe_browser
 from ..tools.notices import notify
 from ..tools.order_alert import get_alert_level
 from ..tools.settlement import CountedLine, LineRole
@@ -125,6 +125,11 @@ class MatomoOrderMixin(models.AbstractModel):
         search="_search_matomo_state",
         groups="base.group_user",
     )
+    matomo_is_concerned = fields.Boolean(
+        compute="_compute_matomo_verdict",
+        groups="base.group_user",
+        help="The order has a verdict, and is one of a Matomo site.",
+    )
     matomo_reason = fields.Text(
         compute="_compute_matomo_verdict",
         search="_search_matomo_reason",
@@ -211,18 +216,12 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends("matomo_user_agent")
     def _compute_matomo_browser(self):
-        """Name the browser and its system: a user agent is no text for people."""
+        """Name the browser and its system."""
         self.matomo_browser = False
         for order in self.filtered("matomo_user_agent"):
             with caught(NOT_SHOWN, "matomo_browser", order):
-                order.matomo_browser = order._describe_matomo_browser()
-
-    def _describe_matomo_browser(self):
-        agent = UserAgent(self.matomo_user_agent)
-        if not agent.browser:
-            return self.env._("Unknown")
-        parts = (agent.browser, agent.version, agent.platform)
-        return " ".join(filter(None, parts)).title()
+                name = describe_browser(order.matomo_user_agent)
+                order.matomo_browser = name or self.env._("Unknown")
 
     def _depends_on_matomo_request(self):
         """Return the fields of the request that the verdict shows."""
@@ -236,19 +235,22 @@ class MatomoOrderMixin(models.AbstractModel):
     def _compute_matomo_verdict(self):
         self.matomo_state = self.matomo_reason = self.matomo_order_ref = False
         self.matomo_tracked = self.matomo_tracked_date = False
+        self.matomo_is_concerned = False
         with caught(NOT_SHOWN, "matomo_state", self):
             by_order = self._get_matomo_requests()
             nothing = self.env["matomo.request"]
             for order in self:
                 request = by_order.get(order._origin.id, nothing)
                 order.matomo_state = request.state
+                order.matomo_is_concerned = bool(request.site_id)
                 order.matomo_tracked = request.state in ACCEPTED_STATES
                 order.matomo_tracked_date = request.sent_date
                 order.matomo_order_ref = request.order_ref
-                order.matomo_reason = request.reason
-                if request and not request.reason:
-                    order.matomo_reason = request._get_waiting_reason()
-                if not request:
+                if request:
+                    # What keeps all orders of a site says until when, and comes first.
+                    waiting = request._get_waiting_reason()
+                    order.matomo_reason = waiting or request.reason
+                else:
                     with caught(NOT_SHOWN, "matomo_reason", order):
                         order.matomo_reason = order._get_matomo_missing_reason()
 
@@ -285,7 +287,7 @@ class MatomoOrderMixin(models.AbstractModel):
         if not level:
             return False, False
         if request.state in ("failed", "different", "pending"):
-            return level, request.reason or request._get_waiting_reason()
+            return level, request._get_waiting_reason() or request.reason
         return level, self.env._(
             "The order no longer counts in Odoo, and Matomo still counts it: Matomo "
             "cannot remove orders. If Track Refunds is switched on at the Matomo site, "

@@ -8,6 +8,7 @@ from odoo.tools import SQL, format_amount, format_date
 
 from ..outbox import schedule
 from ..tools import overview
+from ..tools.sentences import plural
 
 MODULE = "matomo_order_tracking"
 # The periods of the bars: how many days before today they begin.
@@ -90,6 +91,13 @@ class MatomoOverview(models.Model):
             " FROM matomo_site WHERE active"
         )
 
+    @api.model
+    def get_empty_list_help(self, help_message):
+        """Override: nobody is offered what administrators alone may do."""
+        if not self.env["matomo.connect"]._may_connect():
+            help_message = self.env["ir.qweb"]._render(f"{MODULE}.not_connected")
+        return super().get_empty_list_help(help_message)
+
     # === HEALTH === #
 
     @api.depends("site_id", "failed_count", "different_count")
@@ -125,7 +133,7 @@ class MatomoOverview(models.Model):
                 self.env._("The site is paused: orders wait, and none is lost."),
                 self.env._("Press Resume on the form of the site."),
             ),
-            "site": (self.site_id.state_message or "", ""),
+            "site": (self._describe_trouble(), ""),
             "check": (check.sentence or "", check.advice or ""),
             "orders": (
                 self.env._("Matomo takes the orders. Some of them need a person."),
@@ -138,6 +146,48 @@ class MatomoOverview(models.Model):
             "well": (self.env._("Matomo takes the orders and is read back."), ""),
         }
         return texts[source]
+
+    @api.model
+    def get_troubles(self):
+        """Return the sites that take no orders now, for the banner above the log.
+
+        :return: of each the ``id``, its ``name``, a ``sentence`` on what is wrong and
+            until when, ``waiting`` (how many orders wait, False if none) and its
+            ``level``, of those of an alert
+        """
+        troubles = []
+        for each in self.search([("site_id", "!=", False)]):
+            site = each.site_id
+            waits = site._get_waiting_reason(self.env)
+            if not waits and not overview.is_in_trouble(site.state, site.failure_count):
+                continue
+            troubles.append(
+                {
+                    "id": each.id,
+                    "name": each.name,
+                    "sentence": each._describe_trouble(),
+                    "waiting": each._describe_waiting(),
+                    "level": "danger" if site.state == "error" else "warning",
+                }
+            )
+        return troubles
+
+    def _describe_trouble(self):
+        """Return what is wrong with the site, and until when; "" if nothing is."""
+        waits = self.site_id._get_waiting_reason(self.env)
+        return waits or self.site_id.state_message or ""
+
+    def _describe_waiting(self):
+        """Return how many orders wait to be sent, in words; False if none does."""
+        if self.is_more_waiting:
+            return self.env._("More than %s orders wait", f"{self.waiting_count:,}")
+        if not self.waiting_count:
+            return False
+        return plural(
+            self.waiting_count,
+            self.env._("1 order waits"),
+            self.env._("%s orders wait", self.waiting_count),
+        )
 
     # === ORDERS === #
 
@@ -303,6 +353,10 @@ class MatomoOverview(models.Model):
         names = {"today": self.env._("Today"), "month": self.env._("Last 30 Days")}
         return self._view("matomo_request_action", names[period], domain)
 
+    def action_view_proven(self):
+        """Return an action that shows the orders that were found in Matomo."""
+        return self.action_view_orders("month", "verified")
+
     def action_view_waiting(self):
         """Return an action that shows what waits to be sent."""
         return self._view_state(self.env._("Waiting"), "pending")
@@ -321,12 +375,17 @@ class MatomoOverview(models.Model):
 
     def action_view_days(self):
         """Return an action that shows the days behind the graph."""
+        return self._view_days(self.env._("Daily Comparison"), Domain.TRUE)
+
+    def action_view_different_days(self):
+        """Return an action that shows the days on which both sides differ."""
+        domain = Domain("state", "=", "different")
+        return self._view_days(self.env._("Days That Differ"), domain)
+
+    def _view_days(self, name, domain):
         first = overview.get_days(self.site_id._get_today())[0]
-        return self._view(
-            "matomo_reconciliation_action",
-            self.env._("Daily Comparison"),
-            self._get_days_domain(first),
-        )
+        domain &= self._get_days_domain(first)
+        return self._view("matomo_reconciliation_action", name, domain)
 
     def _view(self, xmlid, name, domain):
         self.ensure_one()

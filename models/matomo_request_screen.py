@@ -16,6 +16,7 @@ from ..tools.actions import (
     SEND_AS_OTHER,
     get_possible,
 )
+from ..tools.browsers import describe_browser
 from ..tools.notices import RELOAD, notify
 from ..tools.overview import ATTENTION_STATES
 from ..tools.sentences import get_sent_labels
@@ -152,24 +153,30 @@ class MatomoRequestScreen(models.AbstractModel):
             reason = request.waiting_reason or request.reason or ""
             request.explanation = " ".join(reason.splitlines())
 
-    @api.depends("payload")
+    @api.depends("payload", "sent_date")
     def _compute_sent_html(self):
         for request in self:
             request.sent_html = self._render_sent(
-                request.payload, request.order_date, request.currency_id
+                request.payload,
+                request.order_date,
+                request.currency_id,
+                was_sent=bool(request.sent_date),
             )
 
     @api.model
-    def _render_sent(self, payload, time, currency):
+    def _render_sent(self, payload, time, currency, was_sent=False):
         """Return the parameters of a request as HTML that people can read.
 
         :param time: of the order, naive UTC
         :param currency: of the amounts, perhaps an empty recordset
+        :param was_sent: whether something was sent, even if it is not stored
         """
         return self.env["ir.qweb"]._render(
             "matomo_order_tracking.sent_request",
             {
                 "sent": read_sent(payload),
+                "was_sent": was_sent,
+                "browser": describe_browser,
                 # Not "time": by that name templates have Python's module.
                 "order_date": format_datetime(self.env, time),
                 "labels": get_sent_labels(self.env),
@@ -249,11 +256,13 @@ class MatomoRequestScreen(models.AbstractModel):
         """Override: a filter that finds nothing is no empty log."""
         if self.env.context.get("search_default_attention"):
             return super().get_empty_list_help(help_message)
-        if not self.search_count([], limit=1):
-            return super().get_empty_list_help(help_message)
-        return super().get_empty_list_help(
-            self.env["ir.qweb"]._render("matomo_order_tracking.nothing_found")
-        )
+        if self.search_count([], limit=1):
+            name = "matomo_order_tracking.nothing_found"
+        elif self.env["matomo.site"].search_count([], limit=1):
+            name = "matomo_order_tracking.nothing_tracked"
+        else:
+            return self.env["matomo.overview"].get_empty_list_help(help_message)
+        return super().get_empty_list_help(self.env["ir.qweb"]._render(name))
 
     @api.model
     def _has_several_sites(self):

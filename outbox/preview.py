@@ -168,7 +168,8 @@ def _get_notes(request):
 def _explain(order, site, amounts):
     """Return sentences on lines and categories that Matomo does not get one by one."""
     env = order.env
-    notes = [
+    notes = _explain_sums(order)
+    notes += [
         env._(
             "%(product)s: %(count)s lines of the order are sent as one item, because "
             "Matomo keeps one item for each SKU (%(sku)s).",
@@ -195,6 +196,27 @@ def _explain(order, site, amounts):
                     categories=", ".join(left_out),
                 )
             )
+    return notes
+
+
+def _explain_sums(order):
+    """Return sentences on the lines that are sent as a sum, and are no items."""
+    env = order.env
+    deliveries, discounts = [], []
+    for part in order._get_matomo_counted_amounts():
+        product = part.line.product_id.with_context(display_default_code=False)
+        name = product.display_name or part.line.name or ""
+        if order._is_matomo_delivery(part.line):
+            deliveries.append(name)
+        elif part.is_discount:
+            discounts.append(name)
+    notes = []
+    if deliveries:
+        names = ", ".join(dict.fromkeys(deliveries))
+        notes.append(env._("Sent as Shipping, not as items: %s.", names))
+    if discounts:
+        names = ", ".join(dict.fromkeys(discounts))
+        notes.append(env._("Sent as Discount, not as items: %s.", names))
     return notes
 
 

@@ -56,6 +56,16 @@ class TestCart(CheckoutCommon):
         self.assertEqual(set(self.get_carts(cart).mapped("state")), {"sent"})
         self.assertIn("XYZANONYMIZED", self.get_carts(cart)[0].tracking_url)
 
+    def test_what_was_sent_is_readable(self):
+        cart = self.add(self.chair, 2)
+        mia = self.make_user("mia", "matomo_order_tracking.group_matomo_user")
+        update = self.get_carts(cart).with_user(mia)
+        self.assertIn("Nothing has been sent yet", update.sent_html)
+        self.run_sender()
+        update.invalidate_recordset()
+        for text in ("Chair", "CHAIR", "Furniture / Chairs", "Revenue"):
+            self.assertIn(text, update.sent_html)
+
     def test_quick_changes_are_one_update(self):
         cart = self.add(self.chair)
         self.add(self.lamp)

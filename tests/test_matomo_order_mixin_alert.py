@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import requests
+from lxml import etree
 
 from odoo import fields
 from odoo.tests import freeze_time, tagged
@@ -58,6 +59,27 @@ class TestAlert(MatomoPosCommon):
             self.run_sender()
             self.assertAlert(order, False)
 
+    def test_the_trouble_of_a_site_comes_before_an_older_reason(self):
+        order = self.confirm(self.make_order())
+        self.get_request(order).write({"reason": "It was not found in Matomo."})
+        self.env.cr.execute("UPDATE matomo_request SET create_date = %s", (NOW,))
+        self.site.sudo().write(
+            {
+                "state": "error",
+                "state_message": "The token is wrong.",
+                "trouble_date": NOW,
+                "next_attempt_date": "2026-03-03 11:00:00",
+            }
+        )
+        with self.at(minutes=11):
+            self.assertAlert(order, "info", "The token is wrong. Nothing is lost")
+            reason = order.with_user(self.sam).matomo_reason
+            self.assertIn("The token is wrong. Nothing is lost", reason)
+        # Nothing keeps the site any more.
+        self.site.sudo().write({"state": "ok", "next_attempt_date": False})
+        self.env.invalidate_all()
+        self.assertEqual(order.matomo_reason, "It was not found in Matomo.")
+
     def test_an_order_that_matomo_counts_too_much(self):
         order = self.confirm(self.make_order())
         self.run_sender()
@@ -98,6 +120,32 @@ class TestAlert(MatomoPosCommon):
         self.run_sender()
         url = order.with_user(self.mia).action_open_matomo()["url"]
         self.assertTrue(url.startswith("https://matomo.example.com/"))
+
+    def test_an_order_without_a_site_has_no_state_on_its_form(self):
+        order = self.confirm(self.make_order())
+        self.assertTrue(order.with_user(self.sam).matomo_is_concerned)
+        self.company.sudo().matomo_site_id = False
+        other = self.confirm(self.make_order())
+        self.assertEqual(other.with_user(self.sam).matomo_state, "excluded")
+        self.assertFalse(other.with_user(self.sam).matomo_is_concerned)
+
+    def test_screens_of_sales_look_as_they_did(self):
+        """A salesperson who is no Matomo user reads the state of an order alone."""
+        for model, kinds in (
+            ("sale.order", ("list", "search", "kanban")),
+            ("pos.order", ("list", "search", "kanban")),
+        ):
+            groups = "sales_team.group_sale_manager,point_of_sale.group_pos_manager"
+            user = self.make_user(f"{model}_manager", groups)
+            for kind in kinds:
+                arch = self.env[model].with_user(user).get_view(view_type=kind)["arch"]
+                self.assertNotIn("matomo", arch, f"{model} {kind}")
+            arch = self.env[model].with_user(user).get_view(view_type="form")["arch"]
+            names = etree.fromstring(arch).xpath("//@name")
+            self.assertEqual(
+                {name for name in names if "matomo" in name},
+                {"action_view_matomo", "matomo_is_concerned", "matomo_state"},
+            )
 
     def test_others_read_it(self):
         order = self.confirm(self.make_order())

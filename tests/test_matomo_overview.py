@@ -5,7 +5,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, tagged
 
 from ..const import STATES
-from .common import ComparisonCommon
+from .common import MODULE, ComparisonCommon
 
 # Half past midnight of March 3 in Brussels.
 NOW = "2026-03-02 23:30:00"
@@ -97,6 +97,8 @@ class TestOverview(ComparisonCommon):
                 self.assertEqual(len(found), number)
                 total += number
             self.assertEqual(len(self.open("action_view_orders", period)), total)
+        proven = self.open("action_view_proven")
+        self.assertEqual(proven, self.open("action_view_orders", "month", "verified"))
         for state, name in (
             ("pending", "waiting"),
             ("failed", "failed"),
@@ -164,6 +166,62 @@ class TestOverview(ComparisonCommon):
         self.assertTrue(seen["sentence"])
         self.assertTrue(seen["advice"])
 
+    # === THE BANNER ABOVE THE LOG === #
+
+    def get_troubles(self):
+        self.env.invalidate_all()
+        return self.env["matomo.overview"].with_user(self.mia).get_troubles()
+
+    def test_the_banner_names_site_trouble_and_orders(self):
+        self.put("pending")
+        self.assertEqual(self.get_troubles(), [])
+        self.site.sudo().write(
+            {
+                "state": "error",
+                "state_message": "The token is wrong.",
+                "next_attempt_date": "2026-03-03 00:00:00",
+            }
+        )
+        [trouble] = self.get_troubles()
+        self.assertEqual((trouble["name"], trouble["level"]), ("Test site", "danger"))
+        self.assertIn("The token is wrong. Nothing is lost", trouble["sentence"])
+        self.assertIn("12:00:00", trouble["sentence"])
+        self.assertEqual(trouble["waiting"], "1 order waits")
+        # The hour has come, and nothing has been sent yet.
+        self.site.sudo().write({"state": "warning", "next_attempt_date": False})
+        self.site.sudo().failure_count = 1
+        self.put("pending")
+        [trouble] = self.get_troubles()
+        self.assertEqual(trouble["level"], "warning")
+        self.assertEqual(trouble["sentence"], "The token is wrong.")
+        self.assertEqual(trouble["waiting"], "2 orders wait")
+
+    def test_the_banner_says_nothing_of_what_keeps_no_order(self):
+        self.site.sudo().write({"state": "warning", "state_message": "Not readable."})
+        self.assertEqual(self.get_troubles(), [])
+        other = self.env["res.company"].sudo().create({"name": "Another company"})
+        self.site.sudo().copy({"company_id": other.id, "idsite": 2}).state = "error"
+        self.assertEqual(self.get_troubles(), [])
+        self.site.with_user(self.make_manager()).action_pause()
+        [trouble] = self.get_troubles()
+        self.assertIn("is paused", trouble["sentence"])
+        self.assertFalse(trouble["waiting"])
+
+    # === NOTHING YET === #
+
+    def test_only_who_may_connect_is_shown_the_way(self):
+        self.site.sudo().active = False
+        self.env["matomo.request"].sudo().search([]).unlink()
+        anna = self.make_user(
+            "anna", f"base.group_system,{MODULE}.group_matomo_manager"
+        )
+        for name in ("matomo_overview_action", "matomo_request_action"):
+            for user, shown in ((self.mia, False), (anna, True)):
+                # sudo: Odoo reads actions for everybody.
+                action = self.env.ref(f"{MODULE}.{name}").with_user(user).sudo()
+                text = action.read(["help", "res_model", "context"])[0]["help"]
+                self.assertEqual('type="action"' in text, shown, text)
+
     # === REVENUE === #
 
     def test_two_lines_of_revenue(self):
@@ -193,6 +251,10 @@ class TestOverview(ComparisonCommon):
         self.assertEqual(
             self.open("action_view_days").mapped("day"),
             [fields.Date.to_date("2026-03-01"), fields.Date.to_date("2026-02-10")],
+        )
+        self.assertEqual(
+            self.open("action_view_different_days").mapped("day"),
+            [fields.Date.to_date("2026-02-10")],
         )
 
     # === USERS === #

@@ -93,6 +93,7 @@ class TestPreview(PreviewCommon, VerdictsCommon, RefundCommon):
         parameters = self.get_parameters(order)
         wizard = self.preview(order)
         self.assertIn("the order is still open", wizard.verdict)
+        self.assertFalse(wizard.notes)
         self.assertEqual((order.state, order.matomo_state), ("draft", False))
         self.assertEqual(str(order.date_order), "2026-02-01 09:00:00")
         self.assertFalse(self.get_request(order))
@@ -366,6 +367,25 @@ class TestCartPreview(PreviewCommon, CheckoutCommon):
         (sent,) = self.get_sent_carts()
         self.assertEqual({name: sent[name] for name in parameters}, parameters)
         self.assertIn("this very cart already", self.preview(cart).cart_verdict)
+
+    def test_what_is_sent_as_a_sum_is_named(self):
+        """A delivery, a coupon and a gift card are no items of a cart or an order."""
+        self.make_coupon("SPRING", 10)
+        cart = self.fill_cart()
+        self.open("/shop/pricelist?promo=SPRING")
+        self.env.invalidate_all()
+        [reward] = cart.order_line.filtered("is_reward_line")
+        card = self.make_product("Gift Card", "CARD", -20.0)
+        line = {"product_id": card.id, "price_unit": -20.0, "order_id": cart.id}
+        self.env["sale.order.line"].sudo().create(line)
+        wizard = self.preview(cart)
+        deliveries = "Sent as Shipping, not as items: Post."
+        name = reward.product_id.with_context(display_default_code=False).display_name
+        discounts = f"Sent as Discount, not as items: Gift Card, {name}."
+        for notes in (wizard.notes, wizard.cart_notes):
+            self.assertIn(deliveries, notes)
+            self.assertIn(discounts, notes)
+        self.assertNotIn("Gift Card", wizard.request_html)
 
     def test_why_no_cart_is_sent(self):
         cart = self.add(self.chair)

@@ -1,10 +1,13 @@
+from ast import literal_eval
 from datetime import timedelta
+
+from lxml import etree
 
 from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import format_datetime, mute_logger
 
-from .common import LOGGER, MODULE, RefundCommon, VerdictsCommon
+from .common import BROWSER, LOGGER, MODULE, RefundCommon, VerdictsCommon
 
 NOW = "2026-03-03 10:00:00"
 
@@ -93,15 +96,29 @@ class TestLog(VerdictsCommon, RefundCommon):
 
     def test_an_empty_filter_is_no_empty_log(self):
         self.env["matomo.request"].sudo().search([]).unlink()
-        self.assertIn(
-            "No order has been tracked yet", self.get_help("matomo_request_action")
-        )
+        empty = self.get_help("matomo_request_action")
+        self.assertIn("No order has been tracked yet", empty)
+        # A site is connected already.
+        self.assertNotIn("Connect to Matomo", empty)
         self.confirm(self.make_order())
         self.assertIn("No request matches", self.get_help("matomo_request_action"))
         self.assertIn(
             "Nothing needs your attention",
             self.get_help("matomo_request_action_failed"),
         )
+
+    def test_thirty_days_are_those_of_the_overview(self):
+        first, before = (self.confirm(self.make_order()) for _each in range(2))
+        self.get_request(first).order_date = "2026-02-02 00:00:00"
+        self.get_request(before).order_date = "2026-02-01 23:59:59"
+        arch = self.env.ref(f"{MODULE}.matomo_request_view_search").arch
+        [domain] = etree.fromstring(arch).xpath(
+            "//filter[@name='last_30_days']/@domain"
+        )
+        self.assertEqual(self.find(*literal_eval(domain)), self.see(first))
+        overview = self.env["matomo.overview"].with_user(self.mia).browse(self.site.id)
+        found = self.find(*overview.action_view_orders("month")["domain"])
+        self.assertEqual(found, self.see(first))
 
     def test_internal_fields_are_not_offered(self):
         described = self.env["matomo.request"].fields_get()
@@ -136,6 +153,23 @@ class TestLog(VerdictsCommon, RefundCommon):
             self.assertIn(text, html)
         # The name of a value was that of Python's module, which the form showed.
         self.assertIn(format_datetime(self.env, order.date_order), html)
+
+    def test_what_was_sent_is_no_longer_stored(self):
+        order = self.track(self.make_order())
+        self.get_request(order).write({"payload": False, "tracking_url": False})
+        html = self.see(order).sent_html
+        self.assertIn("What was sent is no longer stored", html)
+        self.assertNotIn("Nothing has been sent", html)
+
+    def test_the_browser_has_a_name(self):
+        order = self.make_order()
+        order.sudo().matomo_user_agent = BROWSER
+        self.track(order)
+        request = self.get_request(order)
+        self.assertEqual(request.payload["ua"], BROWSER)
+        html = self.see(order).sent_html
+        self.assertIn("Chrome", html)
+        self.assertNotIn("Mozilla/5.0", html)
 
     def test_names_of_products_are_no_html(self):
         self.chair.name = "<b>Chair</b>"

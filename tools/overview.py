@@ -102,6 +102,15 @@ def choose_health(
     return next(found, ("good", "well"))
 
 
+def is_in_trouble(state: str, failure_count: int) -> bool:
+    """Return whether a site takes no orders, or may not, until it has taken one again.
+
+    :param state: of the ``matomo.site``. One that only cannot be read back takes orders
+    :param failure_count: how often in a row it has not taken orders
+    """
+    return state == "error" or (state == "warning" and bool(failure_count))
+
+
 def get_days(today: date) -> Sequence[date]:
     """Return the days before today that the Overview compares, the oldest first."""
     return [today - timedelta(days=count) for count in range(DAYS - 1, 0, -1)]

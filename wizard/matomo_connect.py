@@ -167,16 +167,21 @@ class MatomoConnect(models.TransientModel):
     @api.model
     def action_open_app(self):
         """Return what the app shows first: the wizard, as long as there is no site."""
-        may_connect = self.env.user.has_group(MANAGER_GROUP) and self.env.is_system()
-        if may_connect and not self.env["matomo.site"].search_count([], limit=1):
+        is_connected = self.env["matomo.site"].search_count([], limit=1)
+        if self._may_connect() and not is_connected:
             return self.action_open()
         name = "matomo_order_tracking.matomo_overview_action"
         return self.env["ir.actions.act_window"]._for_xml_id(name)
 
     @api.model
+    def _may_connect(self):
+        """Return whether the user may enter a token."""
+        return self.env.user.has_group(MANAGER_GROUP) and self.env.is_system()
+
+    @api.model
     def _check_may_connect(self):
         """Refuse whoever may not enter a token, see ``matomo.site.token_auth``."""
-        if not (self.env.user.has_group(MANAGER_GROUP) and self.env.is_system()):
+        if not self._may_connect():
             raise AccessError(
                 self.env._(
                     "Only an administrator who manages Matomo can connect to it: the "

@@ -1,7 +1,9 @@
-"""The log in a real Chromium, as a Matomo user without any other right uses it."""
+"""The log in a real Chromium, as a Matomo user and a merchant use it."""
 
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 
+from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -45,12 +47,53 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
         self.names = {order: order.name for order in orders}
 
     @contextmanager
-    def open_log(self, **options):
+    def open_log(self, path=LOG, **options):
         session = self.authenticate(self.mia.login, PASSWORD)
         with mute_logger(LOGGER, BUNDLES), self.browse(**options) as page:
             self.add_cookie("session_id", session.sid)
-            page.goto(LOG)
+            page.goto(path)
             yield page
+
+    def make_different(self):
+        """Return an order of which Matomo has something else under its number."""
+        order = self.confirm(self.make_order())
+        self.run_sender()
+        self.get_request(order)._update_state("different", reason="It has another.")
+        return order
+
+    def make_cart(self):
+        """Put an update of a cart into its log: 5,000 that belong to no sum."""
+        self.env["matomo.cart.update"].sudo().create(
+            {
+                "company_id": self.company.id,
+                "site_id": self.site.id,
+                "sale_order_id": self.make_order().id,
+                "changed_date": fields.Datetime.now(),
+                "state": "sent",
+                "revenue": 5000,
+                "currency_id": self.company.currency_id.id,
+            }
+        )
+
+    def break_site(self):
+        self.site.sudo().write(
+            {
+                "state": "error",
+                "state_message": "Matomo refuses the token.",
+                "next_attempt_date": fields.Datetime.now() + timedelta(minutes=20),
+            }
+        )
+
+    def press(self, page, button, row=""):
+        """Press a button of the form or of a row, and confirm."""
+        page.click(f"{row} button[name='{button}']:visible".strip())
+        page.click(".modal .btn-primary")
+        page.wait_for_selector(".modal", state="detached")
+
+    def assertTold(self, order, text):
+        """Assert that Mia's name and a text stand in the chatter of an order."""
+        note = order.message_ids.filtered(lambda each: text in (each.body or ""))
+        self.assertEqual(note.author_id, self.mia.partner_id, order.message_ids)
 
     def choose_filter(self, page, name):
         page.click(".o_searchview_dropdown_toggler")
@@ -107,6 +150,80 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
             page.wait_for_selector("[name='tracking_url']:visible")
         self.assertState(self.retried, "pending")
         self.assertState(self.cancelled, "cancelled")
+
+    def test_use_by_a_merchant(self):
+        """A merchant comes by the menu, and acts on rows, a selection and forms."""
+        self.mia.sudo().group_ids += self.env.ref("sales_team.group_sale_manager")
+        self.make_cart()
+        another, accepted = self.make_different(), self.make_different()
+        missing = self.make_failed()
+        orders = another, accepted, missing
+        self.request_ids |= {each: self.get_request(each).id for each in orders}
+        self.names |= {each: each.name for each in orders}
+        self.site.sudo().track_refunds = True
+        self.cancel(self.verified)
+        self.run_sender()
+        row = {each: ROW.format(name) for each, name in self.names.items()}
+        self.env.flush_all()
+        with self.open_log("/odoo/matomo") as page:
+            page.click(".o_menu_sections a:has-text('Requests')")
+            page.wait_for_selector(row[self.verified])
+            self.assertFalse(page.is_visible(".o_matomo_trouble"))
+            # Pivot and graph sum orders: no cart, and no refund. 230.00 and 5 x 115.00.
+            page.click(".o_switch_view.o_pivot")
+            total = page.inner_text(".o_pivot tbody tr:first-child td:last-child")
+            self.assertIn("805.00", total)
+            page.click(".o_switch_view.o_graph")
+            page.wait_for_selector(".o_graph_view canvas")
+            page.click(".o_switch_view.o_list")
+            # On a row.
+            self.press(page, "action_accept", row[missing])
+            page.wait_for_selector(f"{row[missing]}:has-text('From Another System')")
+            # A selection.
+            page.click(f"{row[another]} .o_list_record_selector")
+            page.click(f"{row[self.verified]} .o_list_record_selector")
+            self.press(page, "action_send_as_other", ".o_control_panel")
+            page.wait_for_selector(f"{row[another]}:has-text('Waiting')")
+            # Forms, from the filter.
+            self.choose_filter(page, "Failed")
+            page.wait_for_selector(row[another], state="detached")
+            page.click(f"{row[self.retried]} td[name='order_name']")
+            page.wait_for_selector(".o_form_view .alert >> text=Matomo refused")
+            page.click("button[name='action_retry']")
+            page.wait_for_selector(".o_notification >> text=It is tried again now")
+            # To the order, which names who did it, and back.
+            page.click("button[name='action_open_order']")
+            page.wait_for_selector(".o-mail-Chatter >> text=Retrack in Matomo")
+            page.click("button[name='action_view_matomo']")
+            page.wait_for_selector("button[name='action_open_order']")
+            self.open_form(page, accepted)
+            self.press(page, "action_accept")
+            page.wait_for_selector(".alert >> text=Mia has said")
+            self.press(page, "action_send_as_other")
+            page.wait_for_selector("button[name='action_accept']:visible")
+            # Carts have a list of their own.
+            page.click(".o_menu_sections a:has-text('Carts')")
+            page.wait_for_selector(".o_data_row:has-text('5,000.00')")
+            with self.between_pages():
+                self.break_site()
+                waiting = self.env["matomo.request"].search_count(
+                    [("state", "=", "pending"), ("site_id", "=", self.site.id)]
+                )
+            page.goto("/odoo/matomo-requests-failed")
+            banner = page.inner_text(".o_matomo_trouble")
+            self.assertIn("Test site", banner)
+            self.assertIn("Matomo refuses the token. Nothing is lost", banner)
+            page.click(f".o_matomo_trouble a:has-text('{waiting} orders wait')")
+            page.wait_for_selector(f".o_pager_limit >> text={waiting}")
+            page.click(".o_matomo_trouble a:has-text('Open the site')")
+            page.wait_for_selector(".o_form_view .o_field_widget[name='state']")
+        self.assertState(missing, "elsewhere")
+        self.assertState(another, "pending")
+        self.assertState(accepted, "pending")
+        self.assertTold(missing, "from another system")
+        self.assertTold(another, "under another number")
+        self.assertTold(accepted, "under another number")
+        self.assertTold(self.retried, "Retrack in Matomo")
 
     def test_on_a_telephone(self):
         with self.open_log(viewport={"width": 390, "height": 844}) as page:

@@ -1,7 +1,9 @@
 """The Overview in a real Chromium, used by people of few rights and of many."""
 
+import re
 from datetime import timedelta
 
+from odoo import Command, fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -10,6 +12,12 @@ from ..common.browser import BrowserCase
 
 # Odoo misses a script that some of its packages leave out.
 BUNDLES = "odoo.addons.base.models.assetsbundle"
+# What can be pressed on a card: of the month the words, of today the bar.
+NUMBERS = (
+    ".o_kanban_record .btn-link, .o_kanban_record a[name^='action_view_'], "
+    "[name='month_bar'] [data-state], [name='today_bar'] .progress-bar"
+)
+COUNT = re.compile(r"[^:]+: (\d+)(, since .*)?")
 
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
@@ -44,37 +52,94 @@ class TestBrowserOverview(MatomoCommon, BrowserCase):
         )
         self.site.sudo().state = "ok"
 
-    def count_rows(self, page, count):
-        """Wait for a list of so many rows, and go back to the Overview."""
-        page.wait_for_function(
-            f"document.querySelectorAll('.o_list_view .o_data_row').length === {count}"
+    def make_other_company(self):
+        """Return another company, of which Matomo has one order in another currency."""
+        euro = self.env.ref("base.EUR").sudo()
+        euro.active = True
+        company = self.env["res.company"].sudo()
+        company = company.create({"name": "Berlin", "currency_id": euro.id})
+        site = self.site.sudo().copy(
+            {
+                "name": "Berlin shop",
+                "idsite": 2,
+                "company_id": company.id,
+                "currency_id": euro.id,
+            }
         )
-        page.go_back()
-        page.wait_for_selector(".o_matomo_overview")
+        self.env["matomo.request"].sudo().create(
+            {
+                "kind": "order",
+                "company_id": company.id,
+                "site_id": site.id,
+                "currency_id": euro.id,
+                "order_date": fields.Datetime.now(),
+                "state": "verified",
+                "revenue": 40,
+            }
+        )
+        self.env["matomo.reconciliation"].sudo().create(
+            {
+                "site_id": site.id,
+                "day": site._get_today() - timedelta(days=1),
+                "odoo_revenue": 40,
+                "matomo_revenue": 40,
+                "state": "equal",
+            }
+        )
+        return company
+
+    def press_every_number(self, page):
+        """Press each number, and count the rows behind it. Return how many there are.
+
+        What names no count (a share, a revenue) leads to some rows.
+        """
+        numbers = page.locator(NUMBERS)
+        total = numbers.count()
+        for position in range(total):
+            number = numbers.nth(position)
+            text = number.get_attribute("title") or number.inner_text().strip()
+            count = COUNT.fullmatch(text)
+            number.click()
+            page.wait_for_selector(".o_list_view .o_data_row")
+            rows = page.locator(".o_list_view .o_data_row").count()
+            self.assertEqual(rows, int(count[1]) if count else max(rows, 1), text)
+            page.go_back()
+            page.wait_for_selector(".o_matomo_overview canvas")
+            self.assertEqual(numbers.count(), total)
+        return total
 
     @mute_logger(LOGGER, BUNDLES)
     def test_each_number_leads_to_its_rows(self):
+        companies = self.company + self.make_other_company()
         session = self.make_reader("mia", "matomo_order_tracking.group_matomo_user")
+        mia = self.env["res.users"].sudo().search([("login", "=", "mia")])
+        mia.company_ids = [Command.set(companies.ids)]
+        cids = "-".join(map(str, companies.ids))
         self.make_day()
         with self.browse() as page:
             self.add_cookie("session_id", session.sid)
+            self.add_cookie("cids", cids)
             page.goto("/odoo/action-matomo_order_tracking.matomo_connect_app_action")
             page.wait_for_selector(".o_matomo_overview canvas")
-            text = page.inner_text(".o_matomo_overview .o_kanban_record")
-            self.assertIn("33.3 % proven", text)
-            self.assertIn("Some of them need a person", text)
-            self.assertIn("Days compared: 1, different: 1", text)
-            for selector, count in (
-                (".o_field_widget[name='month_bar'] button.btn-link", 3),
-                (".o_field_widget[name='today_bar'] .progress-bar.bg-danger", 1),
-                (".o_field_widget[name='month_bar'] [data-state='verified']", 1),
-                ("a[name='action_view_waiting']", 1),
-                ("a[name='action_view_failed']", 1),
-                ("a[name='action_view_days']", 1),
+            mine = ".o_kanban_record:has-text('Test site')"
+            text = page.inner_text(mine)
+            for words in (
+                "33.3 % proven",
+                "Some of them need a person",
+                "Orders: 3",
+                "Waiting: 1, since",
+                "Failed: 1",
+                "Days compared: 1",
+                "Different: 1",
             ):
-                page.click(f".o_matomo_overview {selector}")
-                self.count_rows(page, count)
-            page.click(".o_matomo_overview a[name='action_open_site']")
+                self.assertIn(words, text)
+            other = page.inner_text(".o_kanban_record:has-text('Berlin shop')")
+            self.assertIn("100.0 % proven", other)
+            self.assertIn("40.00\N{NO-BREAK SPACE}€", other)
+            # Of Berlin: share, orders of 30 days and of today, one state each, days
+            # and revenue.
+            self.assertEqual(self.press_every_number(page), 14 + 7)
+            page.click(f"{mine} a[name='action_open_site']")
             page.wait_for_selector(
                 ".o_form_view [name='state_message'], .o_form_view h1"
             )

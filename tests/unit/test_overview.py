@@ -8,6 +8,7 @@ from matomo_order_tracking.tools.overview import (
     get_days,
     get_proven_share,
     get_segments,
+    is_in_trouble,
 )
 
 
@@ -68,6 +69,22 @@ def test_the_worst_is_said_first(
 ):
     found = choose_health(state, levels, is_paused, is_copy, needs_person)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "failure_count", "expected"),
+    [
+        ("error", 0, True),
+        ("error", 1, True),
+        ("warning", 2, True),
+        # It takes orders, and cannot be read back.
+        ("warning", 0, False),
+        ("ok", 0, False),
+        ("unknown", 0, False),
+    ],
+)
+def test_a_site_in_trouble(state, failure_count, expected):
+    assert is_in_trouble(state, failure_count) is expected
 
 
 def test_today_is_not_compared():
