@@ -520,8 +520,8 @@ _RECORDING = {
                 "The plugin TrackingSpamPrevention is not active."
             ),
             "look": lambda env, f: env._(
-                "The plugin TrackingSpamPrevention is active: it may drop orders by the "
-                "address, browser or country of the shopper."
+                "The plugin TrackingSpamPrevention is active: it may drop orders by "
+                "the address, browser or country of the shopper."
             ),
             "unknown": lambda env, f: env._(
                 "Whether Matomo uses the plugin TrackingSpamPrevention is not known."
