@@ -1,4 +1,5 @@
 import math
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -35,6 +36,8 @@ SECRET_KEYS = (PASSWORD_KEY, CODE_KEY, TOKEN_KEY, OWN_TOKEN_KEY)
 # So many wrong passwords within so long. Matomo locks a sender out after twenty.
 MAX_TRIES = 3
 TRIES_WITHIN = timedelta(minutes=10)
+# A second click waits so long for a first one that has died.
+WORK_TIME = timedelta(minutes=2)
 TRIED_KINDS = ("login_wrong", "code_needed", "code_wrong")
 # So many of the newest orders are looked at to find one that may be sent.
 NEWEST = 20
@@ -76,6 +79,9 @@ class MatomoConnect(models.TransientModel):
     matomo_code = fields.Char(string="Two-Factor Code", store=False)
     matomo_token_auth = fields.Char(string="Token", store=False)
     try_dates = fields.Json(readonly=True)
+
+    # Since when a button is at work in Matomo.
+    work_date = fields.Datetime(readonly=True)
 
     # === FIELDS: THE CHOICE === #
 
@@ -622,17 +628,21 @@ class MatomoConnect(models.TransientModel):
         :raise UserError: with what to do, if something is missing or Matomo refuses
         """
         self, taken = self._take_secrets()
+        if self.step == "prove":
+            # A second click: the first one has set everything up.
+            return self._get_action()
         if not taken[TOKEN_KEY]:
             # The wizard was left: the login is asked once more.
             self.step = "login"
             return self._get_action()
         self._check_choice(taken[OWN_TOKEN_KEY])
         try:
-            token, facts = self._set_up_in_matomo(taken)
+            with self._working():
+                token, facts = self._set_up_in_matomo(taken)
+                run_in_transaction(self.env, lambda: self._create_sites(token, facts))
         except MatomoError as error:
             failure = error
         else:
-            run_in_transaction(self.env, lambda: self._create_sites(token, facts))
             return self._get_action()
         if failure.kind == "user_exists":
             # The form has to show the field of the password.
@@ -640,6 +650,38 @@ class MatomoConnect(models.TransientModel):
             return self._get_action(taken[TOKEN_KEY])
         # Raised here, its traceback holds nothing of the request.
         raise UserError(describe_error(self.env, failure))
+
+    @contextmanager
+    def _working(self):
+        """Work in Matomo within this block, and let no second click do so meanwhile.
+
+        It would make a second site or order there.
+
+        :raise UserError: if another click is at work
+        """
+        run_in_transaction(self.env, self._begin_work)
+        try:
+            yield
+        except BaseException:
+            # What is not complete is not committed with the end of the work.
+            self.env.cr.rollback()
+            raise
+        finally:
+            run_in_transaction(self.env, self._end_work)
+
+    def _begin_work(self):
+        now = fields.Datetime.now()
+        is_free = self.try_lock_for_update()
+        if not is_free or (self.work_date and self.work_date > now - WORK_TIME):
+            raise UserError(
+                self.env._(
+                    "This is being done already. Wait a moment, then look again."
+                )
+            )
+        self.work_date = now
+
+    def _end_work(self):
+        self.work_date = False
 
     def _ask_password(self):
         self.needs_password = True
@@ -928,9 +970,10 @@ class MatomoConnect(models.TransientModel):
         name = self.env._("Test of the connection with Odoo")
         try:
             client = site._get__client()
-            ref, seconds = connect.send_test_order(
-                self.env, client, idsite, url, name, fields.Datetime.now()
-            )
+            with self._working():
+                ref, seconds = connect.send_test_order(
+                    self.env, client, idsite, url, name, fields.Datetime.now()
+                )
         except MatomoError as error:
             failure = error
         else:
