@@ -27,8 +27,10 @@ from .texts import clean_text
 # refuses longer addresses.
 MAX_LOCAL_LENGTH = 64
 MAX_SLUG_LENGTH = 40
-# Longer lists are cut: nobody chooses among so many.
-MAX_SITES = 5_000
+# So many sites are asked for at once: an answer has a limit, see ``transport.py``.
+SITES_PER_PAGE = 5_000
+# Where a list must end, whatever a server answers.
+MAX_PAGES = 100
 MAX_IDSITE = 2**31 - 1
 LOGIN_HOURS = 1
 _TOKEN = re.compile("[0-9a-f]{32,128}")
@@ -204,23 +206,17 @@ def read_offer(client: Client, login: str = "") -> Offer:
     """
     try:
         is_superuser = read_flag(client, "UsersManager.hasSuperUserAccess")
-        rows = client.call_api(
-            "SitesManager.getSitesWithAtLeastViewAccess", filter_limit="-1"
-        )
+        rows = _read_rows(client)
         admin = read_idsites(client, "Admin")
         write = read_idsites(client, "Write")
     except ReportRefused as error:
         raise _explain(error, is_of_token=True) from None
-    if not isinstance(rows, list):
-        raise ServerTrouble("not_a_report")
-    sites = [
-        site for row in rows if (site := _read_site(row, admin, write, is_superuser))
-    ]
+    sites = [_read_site(row, admin, write, is_superuser) for row in rows.values()]
     sites = [site for site in sites if site.access != "view"]
     if not sites and not is_superuser:
         raise Misconfigured("only_view")
     return Offer(
-        tuple(sites[:MAX_SITES]),
+        tuple(sites),
         is_superuser,
         _read_email(client, login),
         read_flag(
@@ -229,13 +225,33 @@ def read_offer(client: Client, login: str = "") -> Offer:
     )
 
 
-def _read_site(row, admin, write, is_superuser) -> OfferedSite | None:
-    """Return a site of Matomo's list, None if it cannot be read."""
-    if not isinstance(row, Mapping):
-        return None
-    idsite = _read_number(row.get("idsite"))
-    if not idsite:
-        return None
+def _read_rows(client) -> dict:
+    """Return what Matomo tells of all sites that a token sees: ``{number: row}``."""
+    rows = {}
+    for page in range(MAX_PAGES):
+        answer = client.call_api(
+            "SitesManager.getSitesWithAtLeastViewAccess",
+            filter_limit=str(SITES_PER_PAGE),
+            filter_offset=str(page * SITES_PER_PAGE),
+        )
+        if not isinstance(answer, list):
+            raise ServerTrouble("not_a_report")
+        found = {
+            number: row
+            for row in answer
+            if isinstance(row, Mapping) and (number := _read_number(row.get("idsite")))
+        }
+        is_news = bool(found.keys() - rows.keys())
+        rows |= found
+        # A server that knows no pages answers with the same sites again.
+        if len(answer) < SITES_PER_PAGE or not is_news:
+            break
+    return rows
+
+
+def _read_site(row, admin, write, is_superuser) -> OfferedSite:
+    """Return a site of Matomo's list."""
+    idsite = _read_number(row["idsite"])
     texts = {
         name: clean_text(value, 255) if isinstance(value := row.get(name), str) else ""
         for name in ("name", "main_url", "currency", "timezone")

@@ -512,7 +512,8 @@ class MatomoSite(models.Model):
     till_count = fields.Integer(
         string="Points of Sale", compute="_compute_holder_counts", aggregator=None
     )
-    has_token = fields.Boolean(compute="_compute_has_token")
+    has_token = fields.Boolean(compute="_compute_token")
+    outside_token_message = fields.Text(compute="_compute_token")
     is_currency_told = fields.Boolean(compute="_compute_told")
     is_timezone_told = fields.Boolean(compute="_compute_told")
     is_address_told = fields.Boolean(compute="_compute_told")
@@ -699,10 +700,13 @@ class MatomoSite(models.Model):
             site.is_timezone_told = facts.get("timezone") == site.timezone
             site.is_address_told = facts.get("main_url") == (site.page_url or "")
 
-    @api.depends("token_auth")
-    def _compute_has_token(self):
+    @api.depends("token_auth", "url")
+    @api.depends_context("lang")
+    def _compute_token(self):
         for site in self:
-            site.has_token = bool(site._origin.id and site._origin._get__token())
+            saved = site._origin
+            site.has_token = bool(saved.id and saved._get__token())
+            site.outside_token_message = saved.id and saved._describe_outside_token()
 
     # === CRUD === #
 
@@ -741,6 +745,8 @@ class MatomoSite(models.Model):
         vals = self._clean_values(dict(vals))
         has_token = "token_auth" in vals
         token = self._pop_token(vals)
+        if token:
+            self._check_token_is_here()
         if vals.get("url") and not self.env.is_system():
             self._leave_address(vals["url"])
         if has_token and not {"token_end", "is_token_endless"} & vals.keys():
@@ -1405,6 +1411,18 @@ class MatomoSite(models.Model):
             return Misconfigured("token_renamed", old=old, name=name)
         return Misconfigured("no_token", site=self.name)
 
+    def _describe_outside_token(self):
+        """Return where the token is kept that precedes the field, False if nowhere."""
+        if not (outside := self._get__outside_token()):
+            return False
+        if not self._is_for_here(outside):
+            return describe_error(self.env, self._explain_missing_token())
+        return self.env._(
+            "Odoo's server keeps the token of this site outside of the database, as "
+            "%s. It is changed there.",
+            outside.name,
+        )
+
     def _fetch_query(self, query, fields):
         """Override of the ORM: the token is in no cache, which templates can read."""
         token = self._fields["token_auth"]
@@ -1434,6 +1452,12 @@ class MatomoSite(models.Model):
         if len(token) > MAX_TOKEN_LENGTH:
             raise ValidationError(self.env._("This is too long for a token."))
         return token
+
+    def _check_token_is_here(self):
+        """Refuse a token that would be stored and never be used."""
+        for site in self:
+            if message := site._describe_outside_token():
+                raise UserError(message)
 
     @api.model
     def _check_required(self, vals):
@@ -1485,6 +1509,7 @@ class MatomoSite(models.Model):
             "UPDATE matomo_site SET token_auth = %s WHERE id = ANY(%s)",
             [token or None, self.ids],
         )
+        self.invalidate_recordset(["has_token"], flush=False)
 
     def _note_token(self, token):
         """Note in the chatter who has entered or removed the token, not which one."""

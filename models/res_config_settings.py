@@ -8,11 +8,12 @@ from ..matomo_api.address import (
     check_address,
     clean_address,
 )
+from ..matomo_api.errors import Misconfigured
 from ..matomo_api.tracking import api_url
 from ..outbox.lanes import MAX_LANES, get_lane_count, set_lane_count
 from ..outbox.transactions import end_transaction
 from ..tools.fields import WriteOnlyChar
-from ..tools.sentences import describe_policy
+from ..tools.sentences import describe_error, describe_policy
 
 # Whose connection is tested: what has a field ``matomo_site_id``.
 HOLDERS = ("website", "pos.config")
@@ -52,7 +53,8 @@ class ResConfigSettings(models.TransientModel):
         store=False,
         readonly=False,
     )
-    matomo_has_token = fields.Boolean(compute="_compute_matomo_website")
+    matomo_has_token = fields.Boolean(compute="_compute_matomo_token")
+    matomo_outside_token_message = fields.Text(compute="_compute_matomo_token")
     matomo_token_page = fields.Char(compute="_compute_matomo_token_page")
     matomo_site_id = fields.Many2one("matomo.site", compute="_compute_matomo_website")
     matomo_site_name = fields.Char(related="matomo_site_id.name")
@@ -159,7 +161,8 @@ class ResConfigSettings(models.TransientModel):
         store=False,
         readonly=False,
     )
-    matomo_pos_has_token = fields.Boolean(compute="_compute_matomo_till")
+    matomo_pos_has_token = fields.Boolean(compute="_compute_matomo_pos_token")
+    matomo_pos_outside_token_message = fields.Text(compute="_compute_matomo_pos_token")
     matomo_pos_site_id = fields.Many2one(
         "matomo.site",
         compute="_compute_matomo_till",
@@ -214,7 +217,13 @@ class ResConfigSettings(models.TransientModel):
             settings.matomo_url = site.url
             settings.matomo_idsite = _show_idsite(site)
             settings.matomo_token_auth = False
-            settings.matomo_has_token = bool(site._get__token()) if site else False
+
+    @api.depends("website_id", "matomo_url", "matomo_idsite")
+    def _compute_matomo_token(self):
+        for settings in self:
+            holder, url = settings.website_id, settings.matomo_url
+            known = settings._describe_matomo_token(holder, url, settings.matomo_idsite)
+            settings.matomo_has_token, settings.matomo_outside_token_message = known
 
     @api.depends("matomo_url")
     def _compute_matomo_token_page(self):
@@ -257,9 +266,18 @@ class ResConfigSettings(models.TransientModel):
             settings.matomo_pos_url = site.url
             settings.matomo_pos_idsite = _show_idsite(site)
             settings.matomo_pos_token_auth = False
-            settings.matomo_pos_has_token = bool(site._get__token()) if site else False
             settings.matomo_pos_for_all = False
             settings.matomo_pos_has_others = bool(config._get_matomo_siblings())
+
+    @api.depends("pos_config_id", "matomo_pos_url", "matomo_pos_idsite")
+    def _compute_matomo_pos_token(self):
+        for settings in self:
+            holder, url = settings.pos_config_id, settings.matomo_pos_url
+            known = settings._describe_matomo_token(
+                holder, url, settings.matomo_pos_idsite
+            )
+            settings.matomo_pos_has_token = known[0]
+            settings.matomo_pos_outside_token_message = known[1]
 
     @api.depends("matomo_pos_url")
     def _compute_matomo_pos_token_page(self):
@@ -291,6 +309,16 @@ class ResConfigSettings(models.TransientModel):
                 settings.matomo_pos_site_source = "own"
             else:
                 settings.matomo_pos_site_source = "none"
+
+    def _describe_matomo_token(self, holder, url, idsite):
+        """Return what is known of the token of what is entered.
+
+        :return: tuple of whether a token is stored that will be used, and where it is
+            kept if that is outside of the database, or False
+        """
+        site, url, _number = self._find_entered_site(holder, url, idsite)
+        token = self._get__stored_token(holder, site, url) if url else ""
+        return bool(token), bool(site) and site._describe_outside_token()
 
     def _describe_matomo_left_out(self, sites):
         """Return sentences on orders that wait for somebody to ask for them.
@@ -422,6 +450,24 @@ class ResConfigSettings(models.TransientModel):
             site.token_auth = token
 
     @api.model
+    def _find_entered_site(self, holder, url, idsite):
+        """Return the site that is meant, its address and its number.
+
+        :param holder: a ``website`` or ``pos.config``
+        :param url: as entered; None: what is saved is meant
+        :return: tuple of the site, see ``_find_matomo_site``, the address, and the
+            number, see ``_read_idsite``
+        """
+        current = holder.matomo_site_id
+        if url is None:
+            url, idsite = current.url, _show_idsite(current)
+        elif holder._name == "pos.config" and holder.matomo_follows_website:
+            # It is entered for the till: the website's site stays as it is.
+            current = current.browse()
+        url, number = clean_address(url or ""), _read_idsite(idsite)
+        return self._find_matomo_site(holder, current, url, number), url, number
+
+    @api.model
     def _find_matomo_site(self, holder, current, url, idsite):
         """Return the site that entered values mean, empty if it is a new one.
 
@@ -495,14 +541,7 @@ class ResConfigSettings(models.TransientModel):
                 self.env._("Only administrators can test a connection that they enter.")
             )
         holder = self.env[holder_model].browse(holder_id)
-        current = holder.matomo_site_id
-        if url is None:
-            url, idsite = current.url, _show_idsite(current)
-        elif holder_model == "pos.config" and holder.matomo_follows_website:
-            # It is entered for the till: the website's site stays as it is.
-            current = current.browse()
-        url, number = clean_address(url or ""), _read_idsite(idsite)
-        site = self._find_matomo_site(holder, current, url, number)
+        site, url, number = self._find_entered_site(holder, url, idsite)
         is_as_saved = (site.address_key, site.idsite) == (address_key(url), number)
         token = "".join((token_auth or "").split())
         # Sales would wait for what this transaction holds as long as Matomo is asked.
@@ -510,7 +549,7 @@ class ResConfigSettings(models.TransientModel):
         if site and is_as_saved and not token:
             return {**site._test_connection(), "state": site.state}
         token = token or self._get__stored_token(holder, site, url)
-        if missing := self._describe_missing(url, number, token):
+        if missing := self._describe_missing(url, number, token, site):
             title = self.env._("The connection does not work yet")
             return {"type": "danger", "title": title, "message": "\n".join(missing)}
         values = {"url": url, "idsite": number, "company_id": holder.company_id.id}
@@ -533,8 +572,11 @@ class ResConfigSettings(models.TransientModel):
             return ""
         return source._get__token()
 
-    def _describe_missing(self, url, number, token):
-        """Return sentences on what has to be entered before a test."""
+    def _describe_missing(self, url, number, token, site):
+        """Return sentences on what has to be entered before a test.
+
+        :param site: see ``_find_matomo_site``
+        """
         missing = []
         if not url:
             missing.append(
@@ -550,7 +592,11 @@ class ResConfigSettings(models.TransientModel):
                     "Administration, Websites."
                 )
             )
-        if not token:
+        outside = site._get__outside_token() if site and not token else None
+        if outside:
+            error = Misconfigured("token_of_other_address", name=outside.name)
+            missing.append(describe_error(self.env, error))
+        elif not token:
             missing.append(
                 self.env._(
                     "Enter the token of a Matomo user with write access to this site."

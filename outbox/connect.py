@@ -90,17 +90,39 @@ def make_user(env, open_client, token, user, idsites, password):
     return setup.make_user(open_client, token, user, idsites, password)
 
 
-def read_all(env, open_client, token, idsites):
+def find_working(env, clients):
+    """Return at which sites a token works as Odoo's own should.
+
+    :param clients: ``{idsite: client}``, with the token that is stored here
+    :return: set of the numbers of the sites
+    """
+    found = _read_each(env, clients)
+    return {
+        idsite
+        for idsite, facts in found.items()
+        if not facts.refusal and not facts.is_superuser and facts.may_read is not False
+    }
+
+
+def read_all(env, clients):
     """Return the ``Facts`` of sites: ``{idsite: Facts}``; nothing is stored there.
 
+    :param clients: ``{idsite: client}``
     :raise MatomoError: if Matomo takes no orders for one of them
     """
-    end_transaction(env)
-    with closing(open_client(token)) as client:
-        found = {idsite: read_facts(client, idsite, TIMEOUT) for idsite in idsites}
+    found = _read_each(env, clients)
     for facts in found.values():
         if facts.refusal:
             raise facts.refusal
+    return found
+
+
+def _read_each(env, clients):
+    end_transaction(env)
+    found = {}
+    for idsite, client in clients.items():
+        with closing(client):
+            found[idsite] = read_facts(client, idsite, TIMEOUT)
     return found
 
 

@@ -67,6 +67,7 @@ from . import (
     test_sale_order_life,
     test_sale_order_portal,
     test_sale_order_settlement,
+    test_security_connect,
     test_security_failures,
     test_security_forgery,
     test_security_rights,

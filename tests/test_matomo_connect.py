@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from unittest.mock import patch
 
 import requests
 
@@ -10,6 +11,8 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
+from ..matomo_api import setup
+from ..tools.outside_token import get_name
 from ..tools.reconciliation import get_kind_of_recorded
 from ..wizard.matomo_connect import CODE_KEY, SECRET_KEYS
 from ..wizard.matomo_erasure import TOKEN_KEY as ADMIN_TOKEN_KEY
@@ -138,6 +141,17 @@ class TestConnect(ConnectCommon):
         self.matomo.logins = {"boss": self.matomo.logins["boss"]}
         self.connect(consent_policy="cookieless")
         self.assertEqual(site.consent_policy, "cookieless")
+
+    def test_more_sites_than_a_page(self):
+        """Of more than 5,000 sites those at the end could not be chosen."""
+        self.matomo.idsites = {str(number) for number in range(1, 41)}
+        with patch.object(setup, "SITES_PER_PAGE", 9):
+            wizard = self.log_in()
+        lines = wizard.line_ids
+        self.assertEqual(len(set(lines.mapped("idsite")) - {0}), 40)
+        # They are found by their number, as Matomo shows it.
+        found = lines.name_search("40", [("connect_id", "=", wizard.id)])
+        self.assertEqual([lines.browse(id_).idsite for id_, _name in found], [40])
 
     def test_a_new_site(self):
         wizard = self.connect(0)
@@ -327,8 +341,143 @@ class TestConnect(ConnectCommon):
 
 @tagged("post_install", "-at_install")
 @freeze_time("2026-03-03 10:00:00")
+class TestConnectAgain(ConnectCommon):
+    """The company is connected already, and the wizard is run once more."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        websites = cls.env["website"].sudo()
+        websites.search([("company_id", "=", cls.company.id)]).company_id = False
+        names = ("Shop", "Outlet", "New")
+        cls.shop, cls.outlet, cls.new = websites.create(
+            [{"name": name, "company_id": cls.company.id} for name in names]
+        )
+        values = {"url": URL, "company_id": cls.company.id, "token_auth": TOKEN}
+        cls.first, cls.second = (
+            cls.env["matomo.site"]
+            .sudo()
+            .create(
+                [
+                    {**values, "name": name, "idsite": idsite}
+                    for name, idsite in (("First", 2), ("Second", 3))
+                ]
+            )
+        )
+        cls.first.write({"consent_policy": "never", "track_carts": False})
+        # What Matomo says of each of its sites.
+        (cls.first | cls.second).page_url = "https://shop.example.com"
+        cls.shop.write({"matomo_site_id": cls.first.id, "matomo_tag": False})
+        cls.outlet.write({"matomo_site_id": cls.second.id, "matomo_tag": True})
+        cls.company.sudo().matomo_site_id = cls.second
+
+    def read_all(self):
+        """Return what is set, of channels and sites."""
+        self.env.invalidate_all()
+        websites = self.shop | self.outlet | self.new
+        names = ["url", "idsite", "consent_policy", "track_carts", "currency_id"]
+        sites = self.env["matomo.site"].sudo()
+        sites = sites.search([("company_id", "=", self.company.id)])
+        return (
+            websites.sudo().read(["matomo_site_id", "matomo_tag"], load=None),
+            self.company.sudo().matomo_site_id,
+            sites.read([*names, "page_url", "name"], load=None),
+            [site._get__token() for site in sites],
+        )
+
+    def log_in_again(self, **options):
+        action = self.env["matomo.connect"].with_user(self.admin).action_open()
+        wizard = self.follow(action)
+        self.assertEqual(wizard.url, URL)
+        return self.log_in(wizard=wizard, **options)
+
+    def test_it_shows_what_stands_and_changes_nothing(self):
+        """A second run moved all websites to one site, and made a second user."""
+        self.new.unlink()
+        self.new = self.shop.browse()
+        before, logins = self.read_all(), set(self.matomo.logins)
+        wizard = self.log_in_again()
+        self.assertEqual(wizard.site_choice_id.idsite, 2)
+        self.assertEqual(wizard.website_ids, self.shop.with_user(self.admin))
+        self.assertFalse(wizard.has_salespeople)
+        self.assertFalse(wizard.matomo_tag)
+        self.assertEqual((wizard.consent_policy, wizard.track_carts), ("never", False))
+        self.assertIn("Outlet stays on “Second”", wizard.plan)
+        self.assertIn("Salespeople's orders stay on “Second”", wizard.plan)
+        self.assertIn("token that Odoo has works", wizard.plan)
+        wizard = self.press(wizard, "action_connect")
+        self.assertEqual(wizard.step, "prove")
+        self.assertEqual(self.read_all(), before)
+        self.assertEqual(set(self.matomo.logins), logins)
+
+    def test_what_has_no_site_is_proposed(self):
+        wizard = self.log_in_again()
+        chosen = self.shop | self.new
+        self.assertEqual(set(wizard.website_ids.ids), set(chosen.ids))
+        self.press(wizard, "action_connect")
+        self.assertEqual(self.new.matomo_site_id, self.first)
+        self.assertEqual(self.outlet.matomo_site_id, self.second)
+
+    def test_another_site_is_chosen(self):
+        wizard = self.log_in_again()
+        self.choose(wizard, 3)
+        chosen = self.outlet | self.new
+        self.assertEqual(set(wizard.website_ids.ids), set(chosen.ids))
+        self.assertTrue(wizard.has_salespeople)
+        self.assertTrue(wizard.matomo_tag)
+
+    def test_what_a_person_changes_is_changed(self):
+        wizard = self.log_in_again()
+        wizard.website_ids = self.outlet
+        wizard.has_salespeople = True
+        for words in (
+            "The website Outlet leaves “Second”",
+            "The website Shop is no longer tracked",
+            "Salespeople's orders leave “Second”",
+        ):
+            self.assertIn(words, wizard.plan)
+        self.press(wizard, "action_connect")
+        self.assertEqual(self.outlet.matomo_site_id, self.first)
+        self.assertFalse(self.shop.matomo_site_id)
+        self.assertEqual(self.company.sudo().matomo_site_id, self.first)
+
+    def test_a_token_that_does_not_work_is_replaced(self):
+        self.first.token_auth = "0" * 32
+        wizard = self.log_in_again()
+        self.assertNotIn("token that Odoo has works", wizard.plan)
+        self.press(wizard, "action_connect")
+        self.assertIn(self.first._get__token(), self.matomo.made_tokens)
+        self.assertEqual(self.second._get__token(), TOKEN)
+
+    def test_a_token_outside_of_the_database(self):
+        name = get_name(self.env.cr.dbname, self.first.id)
+        wizard = self.log_in_again()
+        with patch.dict("os.environ", {name: "0" * 32, f"{name}_URL": URL}):
+            wizard = self.log_in_again()
+            self.assertRefused(name, self.press, wizard, "action_connect")
+        with patch.dict("os.environ", {name: TOKEN, f"{name}_URL": URL}):
+            wizard = self.log_in_again()
+            wizard = self.press(wizard, "action_connect")
+            self.assertEqual(wizard.step, "prove")
+
+    def test_another_matomo(self):
+        wizard = self.open_wizard()
+        wizard.write({"url": "https://other.example.com", "login": "boss"})
+        wizard = self.press(wizard, "action_log_in", matomo_password=PASSWORD)
+        self.choose(wizard, 2)
+        self.assertEqual(wizard.website_ids, self.new.with_user(self.admin))
+        self.assertIn("Shop stays on “First”", wizard.plan)
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2026-03-03 10:00:00")
 class TestConnectTills(MatomoPosCommon, ConnectCommon):
     """A company with tills."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.config.sudo().matomo_site_id = False
 
     def test_tills_get_a_site_of_their_own(self):
         wizard = self.log_in()
@@ -344,3 +493,37 @@ class TestConnectTills(MatomoPosCommon, ConnectCommon):
         self.assertEqual(configs.matomo_site_id, tills)
         [name] = set(self.matomo.logins) - {"boss"}
         self.assertEqual(self.matomo.logins[name].access, {"2", "4"})
+
+    def test_tills_that_have_a_site_keep_it(self):
+        sites = self.env["matomo.site"].sudo()
+        mine = sites.create(
+            {
+                "name": "Mine",
+                "url": URL,
+                "idsite": 3,
+                "company_id": self.company.id,
+                "token_auth": TOKEN,
+            }
+        )
+        bakery = self.config.sudo()
+        kiosk = bakery.copy({"name": "Kiosk"})
+        kiosk.matomo_site_id = False
+        bakery.matomo_site_id = mine
+        wizard = self.log_in()
+        self.assertTrue(wizard.keeps_tills)
+        self.assertIn(f"Mine: {bakery.name}", wizard.tills_now)
+        self.assertIn("No site: Kiosk", wizard.tills_now)
+        self.press(wizard, "action_connect")
+        self.assertEqual(bakery.matomo_site_id, mine)
+        self.assertFalse(kiosk.matomo_site_id)
+
+    def test_tills_are_no_longer_tracked(self):
+        """ "Do not track POS orders" left the tills on their site."""
+        self.connect(till_source="same")
+        configs = self.env["pos.config"].sudo()
+        configs = configs.search([("company_id", "=", self.company.id)])
+        self.assertTrue(all(each.matomo_site_id for each in configs))
+        self.env["matomo.connect"].sudo().search([]).unlink()
+        wizard = self.connect(keeps_tills=False, till_source="none")
+        self.assertEqual(wizard.step, "prove")
+        self.assertFalse(configs.matomo_site_id)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import requests
 
 from odoo import Command
-from odoo.exceptions import AccessError
+from odoo.exceptions import AccessError, UserError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
@@ -49,6 +49,14 @@ class SettingsTestCommon(MatomoPosCommon):
             )
         )
         settings.execute()
+
+    def open_settings(self):
+        """Return the form as it is opened."""
+        return (
+            self.env["res.config.settings"]
+            .with_user(self.admin)
+            .new({"website_id": self.website.id, "pos_config_id": self.config.id})
+        )
 
     def press_test(self, *entered, holder=None, user=None):
         """Press Test Connection. Return title, type and message of the result."""
@@ -194,8 +202,54 @@ class TestSettingsTest(SettingsTestCommon):
         name = get_name(self.cr.dbname, site.id)
         with patch.dict(os.environ, {name: TOKEN, f"{name}_URL": URL}):
             result = self.press_test("https://moved.example.com", "1", "")
-            self.assertResult(result, INCOMPLETE, "danger", "Enter the token")
+            self.assertResult(result, INCOMPLETE, "danger", f"keeps as {name}")
             self.assertResult(self.press_test(URL, "1", ""), WORKS, "success")
+
+    def test_the_form_says_which_token_is_used(self):
+        """A token was asked for, or said to be saved, that was never used."""
+        self.save(matomo_url=URL, matomo_idsite="1", matomo_token_auth=TOKEN)
+        site = self.website.matomo_site_id.sudo()
+        form = self.open_settings()
+        self.assertTrue(form.matomo_has_token)
+        # The second save, with the empty field that everybody sees.
+        self.save(matomo_url=URL, matomo_idsite="1", matomo_token_auth="")
+        self.assertEqual(site._get__token(), TOKEN)
+        # Another site of another Matomo is entered: it would have no token.
+        form.write({"matomo_url": "https://b.example.com", "matomo_idsite": "9"})
+        self.assertFalse(form.matomo_has_token)
+        name = get_name(self.cr.dbname, site.id)
+        for url, words in ((URL, "outside of the database"), ("", f"{name}_URL")):
+            values = {name: "another-token", f"{name}_URL": url}
+            with self.subTest(url), patch.dict(os.environ, values):
+                self.env.invalidate_all()
+                form = self.open_settings()
+                self.assertEqual(form.matomo_has_token, bool(url))
+                for message in (
+                    form.matomo_outside_token_message,
+                    site.outside_token_message,
+                ):
+                    self.assertIn(words, message)
+                    self.assertIn(name, message)
+                    self.assertNotIn("another-token", message)
+                with self.assertRaisesRegex(UserError, name):
+                    self.save(
+                        matomo_url=URL, matomo_idsite="1", matomo_token_auth="another"
+                    )
+                with self.assertRaisesRegex(UserError, name):
+                    site.token_auth = "another"
+                self.env.invalidate_all()
+        self.env.invalidate_all()
+        self.assertEqual(site._get__token(), TOKEN)
+        self.assertFalse(site.outside_token_message)
+
+    def test_the_site_knows_at_once_whether_it_has_a_token(self):
+        self.save(matomo_url=URL, matomo_idsite="1", matomo_token_auth="")
+        site = self.website.matomo_site_id.sudo()
+        self.assertFalse(site.has_token)
+        site.token_auth = TOKEN
+        self.assertTrue(site.has_token)
+        site.token_auth = False
+        self.assertFalse(site.has_token)
 
     def test_who_may_test(self):
         designer = self.make_user("designer", "website.group_website_designer")

@@ -521,7 +521,7 @@ _RECORDING = {
             ),
             "look": lambda env, f: env._(
                 "The plugin TrackingSpamPrevention is active: it may drop orders by "
-                "their address, browser or country."
+                "the address, browser or country of the shopper."
             ),
             "unknown": lambda env, f: env._(
                 "Whether Matomo uses the plugin TrackingSpamPrevention is not known."
@@ -529,8 +529,9 @@ _RECORDING = {
         },
         {
             "look": lambda env, f: env._(
-                "Add the address of Odoo's server to the addresses that it always "
-                "allows, and exclude no country in which you sell."
+                "In its settings, exclude no country in which you sell. It judges the "
+                "shopper's address, so that allowing the address of Odoo's server does "
+                "not help."
             ),
         },
         matomo=MATOMO_PLUGINS,
@@ -540,8 +541,8 @@ _RECORDING = {
         {
             "good": lambda env, f: env._("Matomo records at once."),
             "look": lambda env, f: env._(
-                "The plugin QueuedTracking is active: orders bypass its queue, and "
-                "page views of the tag are recorded later than the orders."
+                "The plugin QueuedTracking is active. If its queue is on, page views "
+                "of the tag are recorded later than the orders, which bypass it."
             ),
             "unknown": lambda env, f: env._(
                 "Whether Matomo uses the plugin QueuedTracking is not known."

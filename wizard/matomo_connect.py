@@ -1,4 +1,5 @@
 import math
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -20,6 +21,7 @@ from ..matomo_api.tracking import api_url
 from ..outbox import connect
 from ..outbox.transactions import run_in_transaction
 from ..outbox.waking import get_stopped_actions
+from ..tools.channels import Channels, Choice, find_changes, propose
 from ..tools.proof import LOOK_AFTER, WAITING, ProofFacts, find_stage
 from ..tools.sentences import describe_error, describe_policy, describe_proof
 
@@ -34,9 +36,13 @@ SECRET_KEYS = (PASSWORD_KEY, CODE_KEY, TOKEN_KEY, OWN_TOKEN_KEY)
 # So many wrong passwords within so long. Matomo locks a sender out after twenty.
 MAX_TRIES = 3
 TRIES_WITHIN = timedelta(minutes=10)
+# A second click waits so long for a first one that has died.
+WORK_TIME = timedelta(minutes=2)
 TRIED_KINDS = ("login_wrong", "code_needed", "code_wrong")
 # So many of the newest orders are looked at to find one that may be sent.
 NEWEST = 20
+# So many sites that are here are asked at once whether their token works.
+MAX_CURRENT = 10
 
 
 class MatomoConnect(models.TransientModel):
@@ -63,6 +69,7 @@ class MatomoConnect(models.TransientModel):
     url = fields.Char(string="Matomo Address")
     way = fields.Selection(
         [("login", "My Matomo login"), ("token", "A token")],
+        string="Connect With",
         required=True,
         default="login",
     )
@@ -72,6 +79,9 @@ class MatomoConnect(models.TransientModel):
     matomo_code = fields.Char(string="Two-Factor Code", store=False)
     matomo_token_auth = fields.Char(string="Token", store=False)
     try_dates = fields.Json(readonly=True)
+
+    # Since when a button is at work in Matomo.
+    work_date = fields.Datetime(readonly=True)
 
     # === FIELDS: THE CHOICE === #
 
@@ -86,10 +96,24 @@ class MatomoConnect(models.TransientModel):
         domain="[('connect_id', '=', id)]",
     )
     website_ids = fields.Many2many(
-        "website", string="Websites", domain="[('company_id', '=', company_id)]"
+        "website",
+        string="Websites",
+        domain="[('company_id', '=', company_id)]",
+        compute="_compute_channels",
+        store=True,
+        readonly=False,
     )
-    has_salespeople = fields.Boolean(string="Salespeople's Orders", default=True)
-    has_tills = fields.Boolean(compute="_compute_has_tills")
+    has_salespeople = fields.Boolean(
+        string="Salespeople's Orders",
+        compute="_compute_channels",
+        store=True,
+        readonly=False,
+    )
+    # What was proposed for the site: websites, salespeople's orders, tag.
+    shown = fields.Json(compute="_compute_channels", store=True)
+    has_tills = fields.Boolean(compute="_compute_tills")
+    tills_now = fields.Text(string="Point of Sale Now", compute="_compute_tills")
+    keeps_tills = fields.Boolean(string="Leave the Tills as They Are")
     till_source = fields.Selection(
         [
             ("own", "A site of their own (recommended)"),
@@ -112,7 +136,12 @@ class MatomoConnect(models.TransientModel):
         readonly=False,
         precompute=True,
     )
-    matomo_tag = fields.Boolean(string="Matomo's Tag")
+    matomo_tag = fields.Boolean(
+        string="Matomo's Tag",
+        compute="_compute_channels",
+        store=True,
+        readonly=False,
+    )
     consent_policy = fields.Selection(
         lambda self: self.env["matomo.site"]._fields["consent_policy"].selection,
         string="Store Shoppers' Data",
@@ -162,7 +191,23 @@ class MatomoConnect(models.TransientModel):
         is_over = left.proof_stage in ("verified", "different") or not left.site_id
         if left.step == "prove" and is_over:
             left = self.browse()
-        return (left or self.create({}))._get_action()
+        return (left or self.create({"url": self._get_current_url()}))._get_action()
+
+    @api.model
+    def _get_current_url(self):
+        """Return the address of the Matomo that the company uses, False if none."""
+        company = self.env.company
+        site = self._get_channel_sites(company)[:1]
+        return site.url
+
+    @api.model
+    def _get_channel_sites(self, company):
+        """Return the sites of a company's channels: the shop's first."""
+        domain = [("company_id", "=", company.id)]
+        # sudo: an administrator need not be a manager of tills.
+        websites, tills = self.env["website"].sudo(), self.env["pos.config"].sudo()
+        sites = websites.search(domain).matomo_site_id | company.sudo().matomo_site_id
+        return (sites | tills.search(domain).matomo_site_id).sudo(self.env.su)
 
     @api.model
     def action_open_app(self):
@@ -219,11 +264,54 @@ class MatomoConnect(models.TransientModel):
     # === COMPUTE === #
 
     @api.depends("company_id")
-    def _compute_has_tills(self):
+    @api.depends_context("lang")
+    def _compute_tills(self):
         for wizard in self:
-            tills = wizard.env["pos.config"]
-            domain = [("company_id", "=", wizard.company_id.id)]
-            wizard.has_tills = bool(tills.search_count(domain, limit=1))
+            tills = wizard._get_tills()
+            wizard.has_tills = bool(tills)
+            wizard.tills_now = (
+                "\n".join(
+                    f"{site.name}: {', '.join(its.mapped('name'))}"
+                    if site
+                    else self.env._("No site: %s", ", ".join(its.mapped("name")))
+                    for site, its in tills.grouped("matomo_site_id").items()
+                )
+                if tills.matomo_site_id
+                else False
+            )
+
+    def _get_tills(self):
+        # sudo: an administrator need not be a manager of tills.
+        tills = self.env["pos.config"].sudo()
+        return tills.search([("company_id", "=", self.company_id.id)])
+
+    @api.depends("site_choice_id")
+    def _compute_channels(self):
+        """Propose what stands, and a site for what has none, see ``channels.py``."""
+        for wizard in self:
+            websites = wizard._get_websites()
+            site = wizard._find_site(wizard.site_choice_id)
+            choice = propose(
+                wizard._get_channels(websites), site.id or 0, _wants_tag(websites)
+            )
+            wizard.website_ids = websites.browse(choice.websites)
+            wizard.has_salespeople = choice.salespeople
+            wizard.matomo_tag = choice.tag
+            wizard.shown = [sorted(choice.websites), choice.salespeople, choice.tag]
+
+    def _get_websites(self):
+        websites = self.env["website"]
+        return websites.search([("company_id", "=", self.company_id.id)])
+
+    def _get_channels(self, websites):
+        """Return which channels of the company have which site, as ``Channels``."""
+        # sudo: what is set, an administrator sees in the settings.
+        websites, company = websites.sudo(), self.company_id.sudo()
+        return Channels(
+            {website.id: website.matomo_site_id.id or 0 for website in websites},
+            company.matomo_site_id.id or 0,
+            websites.filtered("matomo_tag").ids,
+        )
 
     @api.depends("site_choice_id")
     def _compute_shoppers(self):
@@ -250,20 +338,33 @@ class MatomoConnect(models.TransientModel):
 
     def _get_lines(self):
         """Return the chosen sites: the shop's, and the tills' if it is another one."""
-        is_own = self.has_tills and self.till_source == "own"
-        return self.site_choice_id | (
-            self.till_choice_id if is_own else self.line_ids[:0]
-        )
+        tills = self.till_choice_id if self._has_own_tills() else self.line_ids[:0]
+        return self.site_choice_id | tills
 
-    @api.depends("site_choice_id", "till_source", "till_choice_id", "website_ids")
+    def _has_own_tills(self):
+        return self.has_tills and not self.keeps_tills and self.till_source == "own"
+
+    @api.depends(
+        *("site_choice_id", "till_source", "till_choice_id", "keeps_tills"),
+        *("website_ids", "has_salespeople"),
+    )
     @api.depends_context("lang")
     def _compute_plan(self):
         for wizard in self:
             lines = wizard._get_lines()
             offer = Offer((), wizard.is_superuser)
             may_make = may_make_user(offer, lines.mapped("access"))
-            wizard.needs_token = wizard.way == "login" and not may_make
-            wizard.plan = "\n".join(wizard._describe_plan(lines)) or False
+            wizard.needs_token = (
+                wizard.way == "login"
+                and not may_make
+                and not wizard._keeps_tokens(lines)
+            )
+            sentences = wizard._describe_plan(lines) + wizard._describe_channels()
+            wizard.plan = "\n".join(sentences) or False
+
+    def _keeps_tokens(self, lines):
+        """Return whether the tokens that are here work, and none was pasted."""
+        return self.way == "login" and lines and all(lines.mapped("keeps_token"))
 
     def _describe_plan(self, lines):
         """Return sentences on what the next button does in Matomo, or cannot do."""
@@ -293,7 +394,9 @@ class MatomoConnect(models.TransientModel):
                     "it on under Administration, System, Plugins."
                 )
             )
-        if lines and self.way == "login" and not self.needs_token:
+        if self._keeps_tokens(lines):
+            sentences.append(env._("The token that Odoo has works, and stays."))
+        elif lines and self.way == "login" and not self.needs_token:
             sentences.append(
                 env._(
                     "Odoo gets a user of its own, %s, which can only write to what you "
@@ -311,6 +414,50 @@ class MatomoConnect(models.TransientModel):
                 )
             )
         return sentences
+
+    def _describe_channels(self):
+        """Return sentences on what changes for channels that have a site."""
+        env, sentences = self.env, []
+        if not self.site_choice_id:
+            return sentences
+        site = self._find_site(self.site_choice_id)
+        shown, chosen = self._get_shown(), self._get_choice()
+        for website in self._get_websites().sudo():
+            its = website.matomo_site_id
+            figures = {"website": website.name, "site": its.name}
+            if website.id in chosen.websites:
+                if its and its != site:
+                    sentences.append(
+                        env._("The website %(website)s leaves “%(site)s”.", **figures)
+                    )
+            elif its and its != site:
+                sentences.append(
+                    env._("The website %(website)s stays on “%(site)s”.", **figures)
+                )
+            elif its and website.id in shown.websites:
+                sentences.append(
+                    env._("The website %(website)s is no longer tracked.", **figures)
+                )
+        its = self.company_id.sudo().matomo_site_id
+        if its and its != site:
+            sentences.append(
+                env._("Salespeople's orders leave “%s”.", its.name)
+                if chosen.salespeople
+                else env._("Salespeople's orders stay on “%s”.", its.name)
+            )
+        elif its and shown.salespeople and not chosen.salespeople:
+            sentences.append(env._("Salespeople's orders are no longer tracked."))
+        return sentences
+
+    def _get_shown(self):
+        """Return what was proposed for the site, as ``Choice``."""
+        websites, salespeople, tag = self.shown or ((), False, False)
+        return Choice(frozenset(websites), salespeople, tag)
+
+    def _get_choice(self):
+        """Return what is chosen for the site, as ``Choice``."""
+        websites = frozenset(self.website_ids._origin.ids)
+        return Choice(websites, self.has_salespeople, self.matomo_tag)
 
     @api.onchange("till_source")
     def _onchange_till_source(self):
@@ -349,7 +496,9 @@ class MatomoConnect(models.TransientModel):
         except MatomoError as error:
             failure = error
         else:
-            run_in_transaction(self.env, lambda: self._show_offer(offer))
+            clients = self._open_current(offer) if is_login else {}
+            kept = connect.find_working(self.env, clients)
+            run_in_transaction(self.env, lambda: self._show_offer(offer, kept))
             return self._get_action(token)
         if failure.kind not in TRIED_KINDS:
             run_in_transaction(self.env, self._forget_try)
@@ -393,26 +542,48 @@ class MatomoConnect(models.TransientModel):
         """Take the last try back: it was no wrong password."""
         self.try_dates = (self.try_dates or [])[:-1]
 
-    def _show_offer(self, offer):
-        """Show the sites of an ``Offer``, with the likely ones chosen."""
-        company = self.company_id
-        websites = self.env["website"].search([("company_id", "=", company.id)])
-        host = urlsplit(websites[:1].get_base_url()).netloc
-        likely = choose_site(offer.sites, host)
+    def _get_current_sites(self):
+        """Return the sites of the company's channels that are in this Matomo."""
+        sites = self._get_channel_sites(self.company_id)
+        key = address_key(self.url)
+        return sites.filtered(lambda site: site.address_key == key)
+
+    def _open_current(self, offer):
+        """Return clients with the tokens that are here: ``{idsite: client}``."""
+        offered = {site.idsite for site in offer.sites}
+        sites = self._get_current_sites().filtered("has_token")
+        return {
+            site.idsite: site._get__client()
+            for site in sites[:MAX_CURRENT]
+            if site.idsite in offered and site._may_send()
+        }
+
+    def _show_offer(self, offer, kept):
+        """Show the sites of an ``Offer``, with what is set or likely chosen.
+
+        :param kept: the numbers of sites whose token is here and works
+        """
+        company, websites = self.company_id, self._get_websites()
+        address = websites[:1].get_base_url()
+        current = self._get_current_sites().mapped("idsite")
+        by_number = {site.idsite: site for site in offer.sites}
+        known = [by_number[number] for number in current if number in by_number]
+        likely = (known or [choose_site(offer.sites, urlsplit(address).netloc)])[0]
         lines = [
-            {**asdict(site), "sequence": 0 if site == likely else 3}
+            {
+                **asdict(site),
+                "sequence": 0 if site == likely else 3,
+                "keeps_token": site.idsite in kept,
+            }
             for site in offer.sites
         ]
         if offer.is_superuser:
             tills = self.env._("%s, tills", company.name)
             lines += [
-                self._prepare_new_line(company.name, websites[:1].get_base_url()),
+                self._prepare_new_line(company.name, address),
                 self._prepare_new_line(tills, "") | {"sequence": 2},
             ]
         self.line_ids.unlink()
-        codes = [
-            code for site in websites for code in site._get_matomo_codes("setSiteId")
-        ]
         self.write(
             {
                 "step": "choose",
@@ -422,13 +593,14 @@ class MatomoConnect(models.TransientModel):
                 "is_superuser": offer.is_superuser,
                 "has_ecommerce": offer.has_ecommerce,
                 "email": offer.email,
-                "website_ids": [Command.set(websites.ids)],
-                "matomo_tag": not any("setSiteId" in code for code in codes),
+                "keeps_tills": bool(self.tills_now),
             }
         )
-        mine = self.line_ids.filtered(lambda line: line.sequence != 2)
+        # As they are created, they are not sorted yet.
+        lines = self.line_ids.sorted("sequence")
+        mine = lines.filtered(lambda line: line.sequence != 2)
         is_clear = likely or not offer.sites
-        tills = self.line_ids - mine
+        tills = lines - mine
         source = ("own" if tills else "same") if self.has_tills else "none"
         self.write(
             {
@@ -437,6 +609,8 @@ class MatomoConnect(models.TransientModel):
                 "till_choice_id": tills[:1].id if source == "own" else False,
             }
         )
+        # Also where no site is chosen yet, or somebody has changed a channel since.
+        self._compute_channels()
 
     def _prepare_new_line(self, name, url):
         timezone = self.company_id.partner_id.tz or self.env.user.tz or "UTC"
@@ -459,17 +633,21 @@ class MatomoConnect(models.TransientModel):
         :raise UserError: with what to do, if something is missing or Matomo refuses
         """
         self, taken = self._take_secrets()
+        if self.step == "prove":
+            # A second click: the first one has set everything up.
+            return self._get_action()
         if not taken[TOKEN_KEY]:
             # The wizard was left: the login is asked once more.
             self.step = "login"
             return self._get_action()
         self._check_choice(taken[OWN_TOKEN_KEY])
         try:
-            token, facts = self._set_up_in_matomo(taken)
+            with self._working():
+                token, facts = self._set_up_in_matomo(taken)
+                run_in_transaction(self.env, lambda: self._create_sites(token, facts))
         except MatomoError as error:
             failure = error
         else:
-            run_in_transaction(self.env, lambda: self._create_sites(token, facts))
             return self._get_action()
         if failure.kind == "user_exists":
             # The form has to show the field of the password.
@@ -478,14 +656,45 @@ class MatomoConnect(models.TransientModel):
         # Raised here, its traceback holds nothing of the request.
         raise UserError(describe_error(self.env, failure))
 
+    @contextmanager
+    def _working(self):
+        """Work in Matomo within this block, and let no second click do so meanwhile.
+
+        It would make a second site or order there.
+
+        :raise UserError: if another click is at work
+        """
+        run_in_transaction(self.env, self._begin_work)
+        try:
+            yield
+        except BaseException:
+            # What is not complete is not committed with the end of the work.
+            self.env.cr.rollback()
+            raise
+        finally:
+            run_in_transaction(self.env, self._end_work)
+
+    def _begin_work(self):
+        now = fields.Datetime.now()
+        is_free = self.try_lock_for_update()
+        if not is_free or (self.work_date and self.work_date > now - WORK_TIME):
+            raise UserError(
+                self.env._(
+                    "This is being done already. Wait a moment, then look again."
+                )
+            )
+        self.work_date = now
+
+    def _end_work(self):
+        self.work_date = False
+
     def _ask_password(self):
         self.needs_password = True
 
     def _check_choice(self, own_token):
         """Refuse a choice with which nothing can be set up."""
         lines = self._get_lines()
-        is_own = self.has_tills and self.till_source == "own"
-        if not self.site_choice_id or (is_own and len(lines) < 2):
+        if not self.site_choice_id or (self._has_own_tills() and len(lines) < 2):
             raise UserError(
                 self.env._("Choose the site in Matomo, each channel another one.")
             )
@@ -497,6 +706,10 @@ class MatomoConnect(models.TransientModel):
                 )
             )
         for line in lines:
+            site = self._find_site(line)
+            outside = bool(site) and site._describe_outside_token()
+            if outside and not self._keeps_tokens(lines):
+                raise UserError(outside)
             if not self._find_currency(line):
                 error = Misconfigured("currency_inactive", currency=line.currency)
                 raise UserError(describe_error(self.env, error))
@@ -507,7 +720,8 @@ class MatomoConnect(models.TransientModel):
     def _set_up_in_matomo(self, taken):
         """Do in Matomo what the plan says.
 
-        :return: the token that is kept, and ``{idsite: Facts}``
+        :return: the token that is to be stored, "" if those that are here stay, and
+            ``{idsite: Facts}``
         :raise MatomoError: what Matomo refuses; it may be tried again
         """
         env, lines = self.env, self._get_lines()
@@ -515,6 +729,7 @@ class MatomoConnect(models.TransientModel):
         open_client = partial(sites._get__client_for_setup, self.url)
         targets = [line._get_target() for line in lines]
         user, password = self._prepare_user(), taken[PASSWORD_KEY]
+        keeps = self._keeps_tokens(lines)
         makes_user = self.way == "login" and not self.needs_token
         token = taken[TOKEN_KEY]
 
@@ -524,11 +739,17 @@ class MatomoConnect(models.TransientModel):
             )
 
         idsites = connect.prepare_sites(env, open_client, token, targets, keep)
+        if keeps:
+            clients = {
+                line.idsite: self._find_site(line)._get__client() for line in lines
+            }
+            return "", connect.read_all(env, clients)
         if makes_user:
             own = connect.make_user(env, open_client, token, user, idsites, password)
         else:
             own = taken[OWN_TOKEN_KEY] or token
-        return own, connect.read_all(env, open_client, own, idsites)
+        clients = {idsite: open_client(own) for idsite in idsites}
+        return own, connect.read_all(env, clients)
 
     def _prepare_user(self):
         """Return the user that is made in Matomo, a ``setup.NewUser``."""
@@ -540,24 +761,34 @@ class MatomoConnect(models.TransientModel):
         shop, *tills = [
             self._create_site(line, token, facts) for line in self._get_lines()
         ]
-        # sudo: an administrator may set all of these in the settings, and need not be
-        # a designer of websites or a manager of tills.
-        websites = self.website_ids.sudo()
-        websites.write({"matomo_site_id": shop.id})
-        if self.matomo_tag:
-            websites.matomo_tag = True
-        if self.has_salespeople:
-            self.company_id.sudo().matomo_site_id = shop
-        configs = self.env["pos.config"].sudo()
-        configs = configs.search([("company_id", "=", self.company_id.id)])
+        self._set_channels(shop)
         till_site = tills[0] if tills else shop
-        if self.has_tills and self.till_source != "none":
-            configs.matomo_site_id = till_site
+        if self.keeps_tills:
+            till_site = self._get_tills().matomo_site_id.sudo(self.env.su)[:1]
+        elif self.till_source != "none":
+            self._get_tills().matomo_site_id = till_site
+        else:
+            self._get_tills().filtered("matomo_site_id").matomo_site_id = False
         self.write({"step": "prove", "site_id": shop.id, "till_site_id": till_site.id})
         self._find_order()
         if not self.order_ref:
             # sudo: readonly for everybody.
             (shop | till_site).sudo().tells_first_order = True
+
+    def _set_channels(self, site):
+        """Give the site to what was chosen, and take it from what was taken out."""
+        # sudo: an administrator may set all of these in the settings, and need not be
+        # a designer of websites.
+        websites, company = self._get_websites().sudo(), self.company_id.sudo()
+        channels = self._get_channels(websites | self.website_ids)
+        shown, choice = self._get_shown(), self._get_choice()
+        changes = find_changes(channels, site.id, shown, choice)
+        websites.browse(changes.joining).matomo_site_id = site
+        websites.browse(changes.leaving).matomo_site_id = False
+        websites.browse(changes.tag_on).matomo_tag = True
+        websites.browse(changes.tag_off).matomo_tag = False
+        if changes.salespeople is not None:
+            company.matomo_site_id = site if changes.salespeople else False
 
     def _find_site(self, line):
         """Return the site of a line that is here already, empty if there is none."""
@@ -576,22 +807,25 @@ class MatomoConnect(models.TransientModel):
     def _create_site(self, line, token, facts):
         """Return the site of a line: a new one, or the one that is here already."""
         sites, found = self.env["matomo.site"], self._find_site(line)
-        values = {
-            "url": self.url,
-            "token_auth": token,
-            "currency_id": self._find_currency(line).id,
-        }
+        values = {"currency_id": self._find_currency(line).id}
         if not found or line == self.site_choice_id:
             values |= {
                 "consent_policy": self.consent_policy,
                 "track_carts": self.track_carts,
             }
         if found:
-            found.write(values)
+            # What is the same is not written anew: it may have Odoo forget its pages.
+            now = found.read(list(values), load=None)[0]
+            values = {
+                name: values[name] for name in values if values[name] != now[name]
+            }
+            found.write(values | ({"token_auth": token} if token else {}))
         else:
             found = sites.create(
                 {
                     **values,
+                    "url": self.url,
+                    "token_auth": token,
                     "name": line.name or urlsplit(self.url).hostname,
                     "idsite": line.idsite,
                     "company_id": self.company_id.id,
@@ -741,9 +975,10 @@ class MatomoConnect(models.TransientModel):
         name = self.env._("Test of the connection with Odoo")
         try:
             client = site._get__client()
-            ref, seconds = connect.send_test_order(
-                self.env, client, idsite, url, name, fields.Datetime.now()
-            )
+            with self._working():
+                ref, seconds = connect.send_test_order(
+                    self.env, client, idsite, url, name, fields.Datetime.now()
+                )
         except MatomoError as error:
             failure = error
         else:
@@ -775,3 +1010,9 @@ class MatomoConnect(models.TransientModel):
             "view_mode": "form",
             "views": [(False, "form")],
         }
+
+
+def _wants_tag(websites):
+    """Return whether a tag is proposed: no own code of the websites adds one."""
+    codes = [code for site in websites for code in site._get_matomo_codes("setSiteId")]
+    return not any("setSiteId" in code for code in codes)

@@ -1,4 +1,5 @@
 from odoo import api, fields, models
+from odoo.fields import Domain
 
 from ..matomo_api.setup import NewSite
 from ..outbox.connect import Target
@@ -11,6 +12,7 @@ class MatomoConnectSite(models.TransientModel):
     _description = "Matomo Site to Choose"
     # The likely one, what may be made, then all others.
     _order = "sequence, name, id"
+    _rec_names_search = ["name", "main_url"]
 
     connect_id = fields.Many2one("matomo.connect", required=True, ondelete="cascade")
     sequence = fields.Integer()
@@ -21,12 +23,24 @@ class MatomoConnectSite(models.TransientModel):
     timezone = fields.Char(string="Time Zone", readonly=True)
     is_ecommerce = fields.Boolean(string="E-Commerce", readonly=True)
     access = fields.Char(readonly=True)
+    keeps_token = fields.Boolean(
+        readonly=True, help="Odoo has this site, with a token that works."
+    )
 
     @api.depends("idsite", "name", "currency", "timezone", "is_ecommerce")
     @api.depends_context("lang")
     def _compute_display_name(self):
         for line in self:
             line.display_name = line._describe()
+
+    @api.model
+    def _search_display_name(self, operator, value):
+        """Override of the ORM: a site is found by its number, too."""
+        domain = Domain(super()._search_display_name(operator, value))
+        number = value.strip() if isinstance(value, str) else ""
+        if operator == "ilike" and number.isdecimal() and len(number) < 10:
+            domain |= Domain("idsite", "=", int(number))
+        return domain
 
     def _describe(self):
         figures = {

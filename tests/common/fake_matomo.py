@@ -53,6 +53,15 @@ class Login:
     access: set = field(default_factory=set)
 
 
+def _cut(rows, data):
+    """Return the page of a list that is asked for: the first hundred by default."""
+    offset, limit = (
+        int(data.get("filter_offset", 0)),
+        int(data.get("filter_limit", 100)),
+    )
+    return rows[offset:] if limit < 0 else rows[offset : offset + limit]
+
+
 def _refuse(message, status=200):
     return FakeResponse(status, {"result": "error", "message": message})
 
@@ -332,7 +341,7 @@ class FakeMatomo:
         answers = {
             "hasSuperUserAccess": {"value": login.is_superuser},
             "isPluginActivated": {"value": True},
-            "getSitesWithAtLeastViewAccess": rows,
+            "getSitesWithAtLeastViewAccess": _cut(rows, data),
             "getSitesIdWithAdminAccess": admin,
             "getSitesIdWithWriteAccess": [] if login.is_superuser else numbers,
             "getSitesIdWithAtLeastViewAccess": numbers,

@@ -279,13 +279,30 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
 
     # === REFUSALS === #
 
+    def assertSeen(self, hand, name, value):
+        """Assert what a field of the wizard shows, dots or not."""
+        shown = hand.page.input_value(f"{DIALOG} [name='{name}'] input")
+        self.assertEqual(shown, value)
+
     def test_three_wrong_passwords(self):
+        """After the second try the field looked empty, and the password was sent."""
         with self.start() as hand:
             self.log_in(hand, "a-wrong-password")
             self.assertIn("refuses this login", self.read_refusal(hand))
             for _try in range(2):
+                self.assertSeen(hand, "matomo_password", "a-wrong-password")
                 hand.press("action_log_in")
                 self.assertIn("refuses this login", self.read_refusal(hand))
+            self.assertSeen(hand, "matomo_password", "a-wrong-password")
+            hand.fill("matomo_password", "")
+            hand.press("action_log_in")
+            self.assertIn("Enter login and password", self.read_refusal(hand))
+            hand.fill("matomo_password", "a-wrong-password")
+            # What is not shown is not sent.
+            hand.click(f"{DIALOG} [name='way'] label:has-text('A token')")
+            hand.click(f"{DIALOG} [name='way'] label:has-text('My Matomo login')")
+            self.assertSeen(hand, "matomo_password", "")
+            hand.fill("matomo_password", "a-wrong-password")
             hand.press("action_log_in")
             self.take_picture(hand, "6-pause")
             self.assertIn("tried 3 times", self.read_refusal(hand))

@@ -215,6 +215,9 @@ class TestRealDoctor(RealDoctorCommon):
             {"url": "http://127.0.0.1:9/", "token_auth": self.real.token}
         )
         self.assertFound("reachable", "bad", "refuses connections")
+        # Nothing else is known, and nothing of it is green.
+        for kind in ("clock", "token"):
+            self.assertEqual(self.get_level(kind), "unknown")
         self.site.sudo().write({"url": self.real.url, "token_auth": self.real.token})
         self.assertFound("reachable", "good")
 
@@ -271,8 +274,10 @@ class TestRealDoctor(RealDoctorCommon):
             self.assertWrong(self.real.secure_only(), "token", "bad", "secure requests")
 
     def test_no_token(self):
-        wrong = self.token(False)
-        self.assertWrong(wrong, "token", "bad", "No token is set")
+        with self.token(False):
+            self.assertFound("token", "bad", "No token is set")
+            self.assertEqual(self.get_level("reachable"), "unknown")
+        self.assertFound("token", "good")
 
     def test_a_superuser(self):
         wrong = self.token(self.real.info["superuser_token"])
@@ -306,6 +311,7 @@ class TestRealDoctor(RealDoctorCommon):
                 self.assertEqual(self.get_level(kind), "good")
 
     def test_the_end_of_the_token(self):
+        self.assertFound("token_end", "unknown")
         today = fields.Date.today()
         for days, level in ((14, "good"), (13, "look"), (0, "bad")):
             self.site.sudo().token_end = today + timedelta(days=days)
@@ -332,6 +338,8 @@ class TestRealDoctor(RealDoctorCommon):
     def test_time_zone(self):
         wrong = self.changed({"timezone": "Asia/Tokyo"}, {"timezone": "UTC"})
         self.assertWrong(wrong, "timezone", "look", "Asia/Tokyo")
+        self.company.partner_id.sudo().tz = False
+        self.assertFound("timezone", "good", "company has none")
 
     def test_an_unknown_time_zone(self):
         """Matomo's screens offer none; an older PHP or an import left it behind."""
@@ -351,6 +359,22 @@ class TestRealDoctor(RealDoctorCommon):
         self.make_website("https://b2b.example.com")
         wrong = self.changed({"excludeUnknownUrls": "1"}, {"excludeUnknownUrls": "0"})
         self.assertWrong(wrong, "only_known", "look", "b2b.example.com")
+
+    @mute_logger(LOGGER)
+    def test_orders_at_an_address_that_is_not_known(self):
+        """A site without a main address: a person has entered where orders stand."""
+        self.site.sudo().page_url = f"{SHOP}/de"
+        statement = "UPDATE matomo_site SET main_url = %s WHERE idsite = %s"
+        orders = self.confirm_many("UNKNOWN-URL-1")
+        self.real.query(statement, "", self.real.idsite)
+        with self.changed({"excludeUnknownUrls": "1"}, {"excludeUnknownUrls": "0"}):
+            self.assertFound("only_known", "bad", f"{SHOP}/de")
+            # The doctor is right: Matomo takes it, and does not have it.
+            self.run_sender()
+            self.run_verifier()
+            self.assertFalse(self.real.orders())
+            self.assertNotEqual(orders.matomo_state, "verified")
+        self.assertFound("only_known", "good")
 
     def test_addresses_that_are_added(self):
         self.make_website("https://b2b.example.com")
@@ -444,6 +468,8 @@ class TestRealDoctor(RealDoctorCommon):
         self.assertFound("raw_data", "unknown", "180")
         self.site.sudo().is_raw_data_confirmed = True
         self.assertFound("raw_data", "good")
+        self.site.sudo().raw_data_days = 0
+        self.assertFound("raw_data", "good", "for ever")
 
     # === OTHERS === #
 

@@ -24,6 +24,7 @@ PURE = ["matomo_api", "outbox/health.py", "outbox/schedule.py"] + [
     for name in (
         "billing",
         "copies",
+        "channels",
         "outside_token",
         "preview",
         "proof",

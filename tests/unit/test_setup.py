@@ -180,6 +180,44 @@ def test_sites_that_may_only_be_looked_at():
     ).sites
 
 
+def test_all_pages_of_the_list(monkeypatch):
+    """Of more than 5,000 sites those at the end could not be chosen."""
+    monkeypatch.setattr(setup, "SITES_PER_PAGE", 2)
+    matomo = Matomo(
+        hasSuperUserAccess={"value": True},
+        getSitesIdWithAdminAccess=[],
+        getSitesIdWithWriteAccess=[],
+    )
+    rows = [{**SITE, "idsite": idsite} for idsite in range(1, 6)]
+
+    class Paged(Opened):
+        def call_api(self, method, **parameters):
+            if method == "SitesManager.getSitesWithAtLeastViewAccess":
+                start, size = (
+                    int(parameters[f"filter_{name}"]) for name in ("offset", "limit")
+                )
+                self.matomo.calls.append((method, "", {}, parameters))
+                return rows[start : start + size]
+            return super().call_api(method, **parameters)
+
+    offer = setup.read_offer(Paged(matomo, TOKEN, {}))
+    assert [site.idsite for site in offer.sites] == [1, 2, 3, 4, 5]
+    assert matomo.methods.count("getSitesWithAtLeastViewAccess") == 3
+
+
+def test_a_server_that_knows_no_pages(monkeypatch):
+    monkeypatch.setattr(setup, "SITES_PER_PAGE", 2)
+    rows = [{**SITE, "idsite": idsite} for idsite in range(1, 6)]
+    matomo = Matomo(
+        hasSuperUserAccess={"value": True},
+        getSitesWithAtLeastViewAccess=rows,
+        getSitesIdWithAdminAccess=[],
+        getSitesIdWithWriteAccess=[],
+    )
+    assert len(setup.read_offer(matomo(TOKEN)).sites) == 5
+    assert matomo.methods.count("getSitesWithAtLeastViewAccess") == 2
+
+
 def test_a_token_that_matomo_does_not_know():
     assert read(hasSuperUserAccess=refuse("HTTP 401", 401)) == "token_unknown"
     # The challenge of a firewall says nothing of the token.
