@@ -683,18 +683,6 @@ class TestReconciliationAmounts(AmountsCommon, ComparisonCommon):
             is_as_sent = amounts[order].revenue == request._get_sent_revenue()
             self.assertEqual(is_as_sent, order not in [*changed, *waiting], order)
 
-    def clone_requests(self, order, orders):
-        """Make the request of an order those of its copies, too."""
-        field = order._matomo_order_field
-        self._clone_rows(
-            self.get_request(order).sudo(),
-            len(orders),
-            **{field: f"{orders[0].id} + n - 1"},
-            order_ref="t.order_ref || '-' || n",
-            order_ref_key="t.order_ref_key || '-' || n",
-        )
-        self.env.invalidate_all()
-
     def test_a_day_of_five_thousand_orders(self):
         """So many orders are read in parts of a thousand, and none alone."""
         count = 2500
