@@ -8,6 +8,7 @@ from odoo.tools import mute_logger
 from ..matomo_api import reading
 from ..matomo_api.reading import RecordedOrder, Totals
 from ..models import matomo_reconciliation
+from ..outbox import comparison
 from ..tools.reconciliation import KINDS
 from .common import (
     LOGGER,
@@ -278,7 +279,38 @@ class TestReconciliation(ComparisonCommon):
         foreign = {**self.matomo.orders.pop(("1", order.name.casefold()))}
         self.matomo.orders["1", "js-8"] = {**foreign, "ec_id": "JS-8"}
         # The totals agree, which is all that a report can say.
-        self.assertDay(self.compare()["2026-03-03"], (1, 115.0), (1, 115.0), "equal")
+        day = self.compare()["2026-03-03"]
+        self.assertDay(day, (1, 115.0), (1, 115.0), "equal")
+        day.action_compare_again()
+        self.run_cron("ir_cron_compare")
+        self.assertDay(
+            day,
+            (1, 115.0),
+            (1, 115.0),
+            "different",
+            ("missing", order.name, -1, -115.0),
+            ("foreign", "JS-8", 1, 115.0),
+        )
+
+    def test_the_orders_of_yesterday_are_read_every_night(self):
+        order = self.sell("2026-03-04 09:00:00")
+        self.run_sender()
+        foreign = {**self.matomo.orders.pop(("1", order.name.casefold()))}
+        self.matomo.orders["1", "js-8"] = {**foreign, "ec_id": "JS-8"}
+        day = self.compare()["2026-03-04"]
+        kinds = [cause[0] for cause in self.get_causes(day)]
+        self.assertEqual((day.state, kinds), ("different", ["missing", "foreign"]))
+
+    def test_a_visits_log_that_is_cut_off_finds_nothing_missing(self):
+        order = self.sell("2026-03-04 09:00:00")
+        self.run_sender()
+        with patch.object(
+            comparison, "read_all_orders", return_value=([], False)
+        ) as read:
+            day = self.compare()["2026-03-04"]
+        read.assert_called_once()
+        self.assertDay(day, (1, 115.0), (1, 115.0), "equal")
+        self.assertState(order, "sent")
 
     def test_another_amount_in_matomo(self):
         order = self.sell(MORNING)
