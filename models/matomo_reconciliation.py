@@ -323,13 +323,14 @@ class MatomoReconciliation(models.Model):
     # === COMPARING === #
 
     @api.model
-    def _compare_day(self, site, day, totals, recorded=None):
+    def _compare_day(self, site, day, totals, recorded=None, is_complete=True):
         """Compare one day, and create or update its record.
 
         :param day: a date in the site's time zone
         :param Totals totals: the figures of Matomo's report
         :param recorded: list of ``RecordedOrder``, the day's orders in Matomo; None if
             Matomo has not been asked for them
+        :param is_complete: whether these are all
         :return: the record of that day
         """
         counted = self._get_counted_orders(site, day)
@@ -339,7 +340,7 @@ class MatomoReconciliation(models.Model):
         causes = reconciliation.find_known_causes(sales)
         if recorded is not None:
             causes += self._find_recorded_causes(site, sales, recorded)
-            causes += reconciliation.find_unarchived(totals, recorded)
+            causes += reconciliation.explain_report(totals, recorded, is_complete)
         notes = self._find_notes(site, day, counted)
         is_explained = reconciliation.is_explained(odoo, totals, causes)
         is_over = day < site._get_today()

@@ -21,6 +21,17 @@ DAYS = 31
 LOOKS = 3
 
 
+def get_thorough_days(last):
+    """Return the days whose orders a nightly comparison reads in any case.
+
+    That is yesterday, and one of the days before. ``DAYS`` is odd, so that each day
+    is the second one once before it is too old: somebody may delete an order later.
+
+    :param last: yesterday
+    """
+    return {last, last - timedelta(days=-last.toordinal() % DAYS)}
+
+
 class Comparison:
     """One run of the nightly comparison. It follows the sweep."""
 
@@ -33,7 +44,10 @@ class Comparison:
         for site in self._get_sites():
             first, last = self._get_period(site)
             self._guard(
-                site, lambda s=site, f=first, t=last: self.compare(s, f, t, {t})
+                site,
+                lambda s=site, f=first, t=last: self.compare(
+                    s, f, t, get_thorough_days(t)
+                ),
             )
 
     def run_due(self):
@@ -195,7 +209,9 @@ class Comparison:
             totals = day_totals(client, idsite, day, day)[day]
             compared = run_in_transaction(
                 self.env,
-                lambda t=totals, r=recorded: self.days._compare_day(site, day, t, r),
+                lambda t=totals, r=recorded, c=is_complete: self.days._compare_day(
+                    site, day, t, r, c
+                ),
             )
             if compared.is_explained or totals == before:
                 return

@@ -13,13 +13,14 @@ import postgres
 
 import odoo
 
-from . import drain, lists, statements
+from . import backfill, drain, lists, statements
 
 DATABASE = "mot_bench"
 BENCHMARKS = {
     "drain": drain.main,
     "statements": statements.main,
     "lists": lists.main,
+    "backfill": backfill.main,
 }
 
 

@@ -153,6 +153,7 @@ class TestRealMonth(ComparisonCommon):
         zone = "America/New_York"
         self.real = RealMatomo(timezone=zone)
         today = fields.Date.today()
+        self.setup_other_currency("EUR", rates=[(today - timedelta(days=60), 0.5)])
         self.real.receive_from(
             self.site,
             timezone=zone,
@@ -367,4 +368,31 @@ class TestRealMonth(ComparisonCommon):
                     ("foreign", "JS-2", 1, 115.0),
                 ),
             }
+        )
+
+        # Another time zone and currency: Matomo makes no report anew for that.
+        self.set_in_matomo(timezone="Asia/Tokyo", currency="EUR")
+        with mute_logger(LOGGER):
+            days = self.compare()
+        self.assertEqual(
+            (self.site.timezone, self.site.currency_id.name), ("Asia/Tokyo", "EUR")
+        )
+        unexplained = [
+            (day.day, day.difference, self.get_causes(day))
+            for day in days.values()
+            if not day.is_explained
+        ]
+        self.assertFalse(unexplained)
+        kinds = {kind for day in days.values() for kind, *_rest in self.get_causes(day)}
+        self.assertLessEqual({"currency", "stale", "unarchived"}, kinds)
+
+    def set_in_matomo(self, **values):
+        """Change settings of the site in Matomo."""
+        self.real.call(
+            "SitesManager.updateSite",
+            idSite=str(self.real.idsite),
+            siteName="Test",
+            **{"urls[]": "https://shop.example.com"},
+            ecommerce="1",
+            **values,
         )
