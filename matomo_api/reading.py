@@ -260,12 +260,6 @@ def read_all_orders(
     return _live_orders(client, idsite, conditions, first, last)
 
 
-def read_day_orders(client: Client, idsite: int, day: date) -> list[RecordedOrder]:
-    """Return all orders that Matomo shows of one day; see ``read_all_orders``."""
-    orders, _is_complete = read_all_orders(client, idsite, day, day)
-    return orders
-
-
 def is_anonymised(ref: str) -> bool:
     """Return whether an order id is one that Matomo made up."""
     return bool(_ANONYMISED_REF.fullmatch(ref))

@@ -1359,6 +1359,30 @@ class MatomoOrderMixin(models.AbstractModel):
         """
         return left
 
+    def _get_matomo_report_parts(self, left):
+        """Return why this order comes to another amount than in Odoo's sales report.
+
+        That adds up lines, and takes off what is taken back.
+
+        :param left: how much more it comes to here
+        :return: ``{kind: amount}``, see ``tools.sales_report``; in the currency of the
+            company
+        """
+        self.ensure_one()
+        roles = self._get_matomo_line_roles()
+        returned = sum(
+            each.total
+            for each in self._get_matomo_line_amounts()
+            if each.line in self._get_matomo_reported_lines()
+            and roles[each.line] is LineRole.RETURN
+        )
+        rate = to_decimal(self.currency_rate or 1.0)
+        return {"returned": -returned / rate} if returned else {}
+
+    def _get_matomo_reported_lines(self):
+        """Return the lines that Odoo's sales report counts with this order."""
+        return self._matomo_lines()
+
     def _get_matomo_settled_orders(self):
         """Return the sales orders that this order settles."""
         return self.env["sale.order"]

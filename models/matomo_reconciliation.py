@@ -8,11 +8,12 @@ from ..const import ACCEPTED_STATES
 from ..matomo_api.items import to_decimal
 from ..matomo_api.links import day_url
 from ..matomo_api.tracking import order_ref_key
-from ..outbox import carts
+from ..outbox import carts, sales_report
 from ..outbox.orders import OF_ORDERS
 from ..tools import reconciliation
 from ..tools.notices import notify
 from ..tools.reconciliation import Cause
+from ..tools.sales_report import TEXTS
 from ..tools.sentences import describe_day, describe_rest
 
 # A day lists so many causes one by one, and sums up the others.
@@ -121,6 +122,16 @@ class MatomoReconciliation(models.Model):
         readonly=True, help="Revenue in Odoo, less what was refunded on this day."
     )
 
+    # === FIELDS: ODOO'S OWN REPORT === #
+
+    can_see_sales_report = fields.Boolean(compute="_compute_sales_report")
+    sales_report = fields.Html(
+        string="Odoo's Sales Report",
+        compute="_compute_sales_report",
+        sanitize=False,
+        help="From what Odoo's own report says of this day to what is compared here.",
+    )
+
     # === FIELDS: CAUSES === #
 
     cause_ids = fields.One2many(
@@ -188,6 +199,66 @@ class MatomoReconciliation(models.Model):
                 format_amount(self.env, abs(revenue), record.currency_id),
             )
 
+    @api.depends("site_id", "day", "odoo_order_count", "odoo_revenue")
+    @api.depends_context("uid", "lang", "tz", "allowed_company_ids")
+    def _compute_sales_report(self):
+        for record in self:
+            bridge = sales_report.build(record)
+            record.can_see_sales_report = bridge is not None
+            record.sales_report = bridge and record._render_sales_report(bridge)
+
+    def _render_sales_report(self, bridge):
+        """Return the way from Odoo's own report to what is compared, as HTML.
+
+        :param bridge: a ``Bridge`` of ``outbox/sales_report.py``
+        """
+        self.ensure_one()
+        currency = self.company_id.currency_id
+
+        def row(label, orders, amount, currency=currency, names=(), more=0):
+            return {
+                "label": label,
+                "orders": orders,
+                "amount": format_amount(self.env, float(amount), currency),
+                "names": ", ".join([*names, *(["…"] if more > 0 else [])]),
+            }
+
+        report, *steps = bridge.steps
+        since = self.odoo_order_count - bridge.orders
+        changed = to_decimal(self.odoo_revenue) - bridge.site_revenue
+        rows = [
+            row(
+                TEXTS[step.kind](self.env, step.detail),
+                step.orders,
+                step.amount,
+                names=names,
+                more=len(step.keys) - len(names),
+            )
+            for step, names in zip(steps, bridge.names[1:], strict=True)
+        ]
+        if self.currency_id != currency:
+            rows.append(
+                row(self.env._("Together"), bridge.orders, bridge.revenue)
+                | {"is_total": True}
+            )
+            label = self.env._("The same in the currency of the Matomo site")
+            rows.append(
+                row(label, bridge.orders, bridge.site_revenue, self.currency_id)
+            )
+        if since or not self.currency_id.is_zero(float(changed)):
+            label = TEXTS["since"](self.env, "")
+            rows.append(row(label, since, changed, self.currency_id))
+        return self.env["ir.qweb"]._render(
+            "matomo_order_tracking.sales_report",
+            {
+                "first": row("", report.orders, report.amount),
+                "rows": rows,
+                "last": row(
+                    "", self.odoo_order_count, self.odoo_revenue, self.currency_id
+                ),
+            },
+        )
+
     # === ACTIONS === #
 
     def action_view_requests(self):
@@ -206,6 +277,16 @@ class MatomoReconciliation(models.Model):
             "domain": self._get_requests_domain(self.site_id, self.day),
             "context": {},
         }
+
+    def action_open_sales_report(self):
+        """Return an action that shows Odoo's own sales report of the day."""
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "sale.action_order_report_all"
+        )
+        domain = sales_report.get_report_domain(*sales_report.get_reader_bounds(self))
+        domain &= Domain("company_id", "=", self.company_id.id)
+        return {**action, "domain": list(domain), "context": {}}
 
     def action_open_in_matomo(self):
         """Open the e-commerce report of the day in Matomo."""
@@ -242,13 +323,14 @@ class MatomoReconciliation(models.Model):
     # === COMPARING === #
 
     @api.model
-    def _compare_day(self, site, day, totals, recorded=None):
+    def _compare_day(self, site, day, totals, recorded=None, is_complete=True):
         """Compare one day, and create or update its record.
 
         :param day: a date in the site's time zone
         :param Totals totals: the figures of Matomo's report
         :param recorded: list of ``RecordedOrder``, the day's orders in Matomo; None if
             Matomo has not been asked for them
+        :param is_complete: whether these are all
         :return: the record of that day
         """
         counted = self._get_counted_orders(site, day)
@@ -258,7 +340,7 @@ class MatomoReconciliation(models.Model):
         causes = reconciliation.find_known_causes(sales)
         if recorded is not None:
             causes += self._find_recorded_causes(site, sales, recorded)
-            causes += reconciliation.find_unarchived(totals, recorded)
+            causes += reconciliation.explain_report(totals, recorded, is_complete)
         notes = self._find_notes(site, day, counted)
         is_explained = reconciliation.is_explained(odoo, totals, causes)
         is_over = day < site._get_today()

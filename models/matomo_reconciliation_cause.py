@@ -37,6 +37,7 @@ class MatomoReconciliationCause(models.Model):
             ("elsewhere", "Said to be from another system, and not in Matomo"),
             ("pending", "Waits to be sent"),
             ("unarchived", "Matomo has not added them up yet"),
+            ("stale", "Matomo's report is older than its orders"),
             ("cancelled", "Cancelled, and confirmed again"),
             ("left_out", "Not sent, because a person has cancelled it"),
             ("withdrawn", "Cancelled in Odoo after it was sent"),

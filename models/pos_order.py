@@ -247,6 +247,17 @@ class PosOrder(models.Model):
             line.product_uom_id.round,
         )
 
+    def _get_matomo_report_parts(self, left):
+        """Override of `matomo.order.mixin`: settled lines are of the sales order."""
+        parts = super()._get_matomo_report_parts(left)
+        if self.lines.sale_order_line_id:
+            parts["settled"] = left - parts.get("returned", 0)
+        return parts
+
+    def _get_matomo_reported_lines(self):
+        """Override of `matomo.order.mixin`."""
+        return self.lines.filtered(lambda line: not line.sale_order_line_id)
+
     def _get_matomo_settled_orders(self):
         """Override of `matomo.order.mixin`."""
         return self.env["sale.order"].union(

@@ -269,6 +269,23 @@ class SaleOrder(models.Model):
         lines = self.pos_order_line_ids | self.order_line.pos_order_line_ids
         return lines.filtered(lambda line: line.order_id._is_matomo_sale())
 
+    def _get_matomo_report_parts(self, left):
+        """Override of `matomo.order.mixin`.
+
+        Odoo's report counts what tills settle here, and knows no discount and no
+        rounding of the whole order.
+        """
+        parts = super()._get_matomo_report_parts(left)
+        if self._get_matomo_settlements():
+            parts["settled"] = left - parts.get("returned", 0)
+        elif not parts:
+            lines = sum(self._matomo_lines().mapped(self._matomo_total_field))
+            document = to_decimal(self.currency_id.round(self.amount_total - lines))
+            if document:
+                rate = to_decimal(self.currency_rate or 1.0)
+                parts["document"] = document / rate
+        return parts
+
     def _matomo_counts_itself(self):
         """Return whether Matomo has this order, or will have it (in sudo)."""
         self.ensure_one()

@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import timedelta
 
 from ..matomo_api.errors import MatomoError
-from ..matomo_api.reading import day_totals, read_day_orders
+from ..matomo_api.reading import day_totals, read_all_orders
 from .transactions import end_transaction, run_guarded, run_in_transaction
 
 _logger = logging.getLogger(__name__)
@@ -19,6 +19,17 @@ _logger = logging.getLogger(__name__)
 DAYS = 31
 # How often a day is looked at whose orders are being sent.
 LOOKS = 3
+
+
+def get_thorough_days(last):
+    """Return the days whose orders a nightly comparison reads in any case.
+
+    That is yesterday, and one of the days before. ``DAYS`` is odd, so that each day
+    is the second one once before it is too old: somebody may delete an order later.
+
+    :param last: yesterday
+    """
+    return {last, last - timedelta(days=-last.toordinal() % DAYS)}
 
 
 class Comparison:
@@ -32,7 +43,12 @@ class Comparison:
         """Compare the past days of every site."""
         for site in self._get_sites():
             first, last = self._get_period(site)
-            self._guard(site, lambda s=site, f=first, t=last: self.compare(s, f, t))
+            self._guard(
+                site,
+                lambda s=site, f=first, t=last: self.compare(
+                    s, f, t, get_thorough_days(t)
+                ),
+            )
 
     def run_due(self):
         """Compare today so far, and the past days that are outdated."""
@@ -42,7 +58,7 @@ class Comparison:
             for day in [*self._get_current(site), *self._get_outdated(site)]
         ]
         for left, (site, day) in zip(reversed(range(len(due))), due, strict=True):
-            self._guard(site, lambda s=site, d=day: self.compare(s, d, d))
+            self._guard(site, lambda s=site, d=day: self.compare(s, d, d, {d}))
             if not self.env["ir.cron"]._commit_progress(1, remaining=left):
                 return
 
@@ -110,7 +126,7 @@ class Comparison:
         count = min(DAYS, site.raw_data_days or DAYS)
         return max(site.date_start, last - timedelta(days=count - 1)), last
 
-    def compare(self, site, first, last):
+    def compare(self, site, first, last, thorough=()):
         """Compare some days of one site.
 
         A job that compares a long time calls this for one day after the other.
@@ -124,51 +140,55 @@ class Comparison:
 
         :param first: a date in the site's time zone
         :param last: the last date, included; today at the latest
-        :return: whether Matomo could be asked
+        :param thorough: the dates whose orders are read even if their totals agree: a
+            missing order and a stranger's of the same amount hide each other
+        :return: whether Matomo has told the totals
         """
         idsite = site.idsite
         end_transaction(self.env)
         if last < first:
             return True
+        is_told = False
         try:
             with closing(site._get__client()) as client:
                 end_transaction(self.env)
-                different = {}
-                for day, totals in day_totals(client, idsite, first, last).items():
+                found = day_totals(client, idsite, first, last)
+                is_told = True
+                looks = []
+                for day, totals in found.items():
                     self._guard(
                         site,
-                        lambda d=day, t=totals: different.update(
-                            self._compare_day(site, d, t)
+                        lambda d=day, t=totals: looks.extend(
+                            self._compare_day(site, d, t, d in thorough)
                         ),
                     )
-                for day, totals in different.items():
+                for look in looks:
                     self._guard(
-                        site,
-                        lambda d=day, t=totals: self._explain_day(
-                            site, client, idsite, d, t
-                        ),
+                        site, lambda k=look: self._explain_day(site, client, idsite, *k)
                     )
         except MatomoError as error:
             _logger.warning(
                 "Matomo site %s (%s) is not compared: %s", site.id, site.url, error
             )
-            return False
-        return True
+        return is_told
 
-    def _compare_day(self, site, day, totals):
+    def _compare_day(self, site, day, totals, is_thorough):
         """Compare one day by its totals.
 
         :param day: a date in the site's time zone
-        :return: ``{day: totals}`` if what Odoo knows does not explain a difference
+        :param is_thorough: see ``compare``
+        :return: list of ``(day, totals, is_clear)`` if its orders are to be read
         """
         compared = run_in_transaction(
             self.env, lambda: self.days._compare_day(site, day, totals)
         )
         # Of a day that has not ended Matomo's report is older than its orders.
-        is_clear = compared.is_explained or compared.state == "unfinished"
-        return {} if is_clear else {day: totals}
+        is_unfinished = compared.state == "unfinished"
+        is_clear = compared.is_explained
+        is_read = not is_unfinished and (is_thorough or not is_clear)
+        return [(day, totals, is_clear)] if is_read else []
 
-    def _explain_day(self, site, client, idsite, day, totals):
+    def _explain_day(self, site, client, idsite, day, totals, is_clear):
         """Compare one day by its orders.
 
         Its totals are read again with them, as long as they change: a till that was
@@ -176,15 +196,22 @@ class Comparison:
 
         :param day: a date in the site's time zone
         :param Totals totals: as they were read before
+        :param is_clear: whether the totals are explained without its orders
         :raise MatomoError: if Matomo cannot be asked for the orders
         """
         end_transaction(self.env)
         for _look in range(LOOKS):
-            before, recorded = totals, read_day_orders(client, idsite, day)
+            before = totals
+            recorded, is_complete = read_all_orders(client, idsite, day, day)
+            if is_clear and not is_complete:
+                # An order that Matomo does not show is not missing for that.
+                return
             totals = day_totals(client, idsite, day, day)[day]
             compared = run_in_transaction(
                 self.env,
-                lambda t=totals, r=recorded: self.days._compare_day(site, day, t, r),
+                lambda t=totals, r=recorded, c=is_complete: self.days._compare_day(
+                    site, day, t, r, c
+                ),
             )
             if compared.is_explained or totals == before:
                 return

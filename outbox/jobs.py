@@ -366,7 +366,8 @@ def _compare(job):
         run_in_transaction(job.env, job._finish)
         return 0
     comparison = Comparison(job.env)
-    if not comparison.can_compare(site) or not comparison.compare(site, day, day):
+    is_ready = comparison.can_compare(site)
+    if not is_ready or not comparison.compare(site, day, day, {day}):
         # The site says what the trouble is. It is tried again within a minute.
         return 0
 

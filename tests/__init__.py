@@ -24,6 +24,7 @@ from . import (
     test_matomo_overview,
     test_matomo_preview,
     test_matomo_reconciliation,
+    test_matomo_reconciliation_report,
     test_matomo_request_actions,
     test_matomo_request_ahead,
     test_matomo_request_crons,

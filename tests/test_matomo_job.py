@@ -10,8 +10,9 @@ from odoo.service.model import call_kw
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
+from odoo.addons.matomo_order_tracking.matomo_api.errors import ReportRefused
 from odoo.addons.matomo_order_tracking.models.matomo_retrack import MatomoRetrack
-from odoo.addons.matomo_order_tracking.outbox import jobs
+from odoo.addons.matomo_order_tracking.outbox import comparison, jobs
 from odoo.addons.matomo_order_tracking.outbox.sender import Sender
 
 from .common import LOGGER, MatomoPosCommon, VerdictsCommon
@@ -472,6 +473,25 @@ class TestCompareJob(JobCommon):
         self.site.sudo().can_read = True
         self.run_jobs()
         self.assertEqual(job.state, "done")
+
+    @mute_logger(LOGGER)
+    def test_a_visits_log_that_is_off_holds_up_no_day(self):
+        """The job asked for the orders of one day for ever."""
+        order = self.confirm(self.make_order())
+        order.date_order = "2026-03-02 12:00:00"
+        self.run_sender()
+        self.matomo.orders.clear()
+        wizard = self.open("compare", first_day="2026-03-01", last_day="2026-03-02")
+        wizard.action_start()
+        job = self.env["matomo.job"].sudo().search([])
+        error = ReportRefused(
+            "no_visits_log", status=200, text="Visits log is deactivated."
+        )
+        with patch.object(comparison, "read_all_orders", side_effect=error):
+            self.run_jobs()
+        self.assertEqual((job.state, job.looked_count), ("done", 2))
+        day = self.env["matomo.reconciliation"].search([("day", "=", "2026-03-02")])
+        self.assertEqual((day.state, day.is_explained), ("different", False))
 
     def test_days_without_raw_data_are_left_out(self):
         """Matomo would seem to have lost all their orders."""

@@ -1,7 +1,11 @@
 from collections import Counter
+from datetime import date
 
 from odoo.tests import freeze_time, tagged
 
+from ..matomo_api.items import to_decimal
+from ..matomo_api.reading import Totals
+from ..outbox import sales_report
 from .common import AmountsCommon, ReportsCommon
 
 
@@ -118,6 +122,57 @@ class TestReports(ReportsCommon, AmountsCommon):
                 "report.pos.order": {"conversion", "returns", "settled orders"},
             },
         )
+
+    def test_the_daily_comparison_names_them_by_amount(self):
+        """From Odoo's report to the day, to the cent, and nothing is left over."""
+        orders, sales = self.make_sales_orders(), self.make_sales()
+        self.make_settlements()
+        self.make_order()
+        self.cancel(self.confirm(self.make_order()))
+        self.run_sender()
+        day = (
+            self.env["matomo.reconciliation"]
+            .sudo()
+            ._compare_day(self.site.sudo(), date(2026, 3, 3), Totals())
+        )
+        bridge = sales_report.build(day.sudo(False))
+        [(untaxed, count)] = (
+            self.env["sale.report"]
+            .with_context(allowed_company_ids=self.company.ids)
+            ._read_group(
+                [
+                    ("state", "not in", ("draft", "sent", "cancel")),
+                    ("date", ">=", "2026-03-03 00:00:00"),
+                    ("date", "<", "2026-03-04 00:00:00"),
+                ],
+                [],
+                ["price_subtotal:sum", "order_reference:count_distinct"],
+            )
+        )
+        report, *steps = bridge.steps
+        self.assertEqual(report.orders, count)
+        self.assertEqual(report.amount, to_decimal(round(untaxed, 2)))
+        found = sum(step.amount for step in bridge.steps)
+        self.assertEqual(float(found), day.currency_id.round(day.odoo_revenue))
+        total = sum(step.orders for step in bridge.steps)
+        self.assertEqual(total, day.odoo_order_count)
+        old = orders[0]
+        self.assertEqual(old.matomo_state, "excluded")
+        self.assertIn("excluded", {step.kind for step in steps})
+        self.assertEqual(
+            {step.kind for step in steps},
+            {
+                "taxes",
+                "excluded",
+                "returned",
+                "document",
+                "settled",
+                "rest",
+                "rounding",
+            },
+            [(step.kind, step.detail, step.orders, step.amount) for step in steps],
+        )
+        self.assertTrue(sales)
 
     def test_orders_without_such_causes_are_equal(self):
         order = self.confirm(self.make_order((self.chair, 2), (self.lamp, 1)))

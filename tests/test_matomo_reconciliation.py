@@ -1,4 +1,5 @@
-from datetime import date
+from collections import Counter
+from datetime import date, timedelta
 from decimal import Decimal
 from unittest.mock import patch
 
@@ -8,6 +9,7 @@ from odoo.tools import mute_logger
 from ..matomo_api import reading
 from ..matomo_api.reading import RecordedOrder, Totals
 from ..models import matomo_reconciliation
+from ..outbox import comparison
 from ..tools.reconciliation import KINDS
 from .common import (
     LOGGER,
@@ -278,7 +280,74 @@ class TestReconciliation(ComparisonCommon):
         foreign = {**self.matomo.orders.pop(("1", order.name.casefold()))}
         self.matomo.orders["1", "js-8"] = {**foreign, "ec_id": "JS-8"}
         # The totals agree, which is all that a report can say.
-        self.assertDay(self.compare()["2026-03-03"], (1, 115.0), (1, 115.0), "equal")
+        day = self.compare()["2026-03-03"]
+        self.assertDay(day, (1, 115.0), (1, 115.0), "equal")
+        day.action_compare_again()
+        self.run_cron("ir_cron_compare")
+        self.assertDay(
+            day,
+            (1, 115.0),
+            (1, 115.0),
+            "different",
+            ("missing", order.name, -1, -115.0),
+            ("foreign", "JS-8", 1, 115.0),
+        )
+
+    def test_the_orders_of_yesterday_are_read_every_night(self):
+        order = self.sell("2026-03-04 09:00:00")
+        self.run_sender()
+        foreign = {**self.matomo.orders.pop(("1", order.name.casefold()))}
+        self.matomo.orders["1", "js-8"] = {**foreign, "ec_id": "JS-8"}
+        day = self.compare()["2026-03-04"]
+        kinds = [cause[0] for cause in self.get_causes(day)]
+        self.assertEqual((day.state, kinds), ("different", ["missing", "foreign"]))
+
+    def test_each_day_is_read_once_more_within_a_month(self):
+        """What somebody deletes does not leave a report that Matomo has made."""
+        nights = [date(2026, 3, 5) + timedelta(days=n) for n in range(62)]
+        again = [
+            (night - day).days
+            for night in nights
+            for day in comparison.get_thorough_days(night) - {night}
+        ]
+        ages = Counter(
+            day
+            for night in nights
+            for day in comparison.get_thorough_days(night) - {night}
+        )
+        self.assertEqual(set(ages.values()), {1})
+        self.assertEqual(set(again), {*range(1, comparison.DAYS)})
+
+    def test_a_report_that_is_older_than_its_orders(self):
+        """Somebody deletes an order, and Matomo's report still counts it."""
+        lost, _kept = self.sell("2026-03-04 09:00:00", "2026-03-04 09:00:00")
+        self.run_sender()
+        totals = Totals(orders=2, revenue=Decimal("230"))
+        del self.matomo.orders["1", lost.name.casefold()]
+        with patch.object(
+            comparison, "day_totals", return_value={date(2026, 3, 4): totals}
+        ):
+            day = self.compare()["2026-03-04"]
+        self.assertDay(
+            day,
+            (2, 230.0),
+            (2, 230.0),
+            "different",
+            ("missing", lost.name, -1, -115.0),
+            ("stale", "1 order that is not listed by itself", 1, 115.0),
+        )
+        self.assertTrue(day.is_explained)
+
+    def test_a_visits_log_that_is_cut_off_finds_nothing_missing(self):
+        order = self.sell("2026-03-04 09:00:00")
+        self.run_sender()
+        with patch.object(
+            comparison, "read_all_orders", return_value=([], False)
+        ) as read:
+            day = self.compare()["2026-03-04"]
+        self.assertTrue(read.called)
+        self.assertDay(day, (1, 115.0), (1, 115.0), "equal")
+        self.assertState(order, "sent")
 
     def test_another_amount_in_matomo(self):
         order = self.sell(MORNING)
@@ -682,18 +751,6 @@ class TestReconciliationAmounts(AmountsCommon, ComparisonCommon):
             self.assertEqual(amounts[order].revenue, order._get_matomo_revenue(request))
             is_as_sent = amounts[order].revenue == request._get_sent_revenue()
             self.assertEqual(is_as_sent, order not in [*changed, *waiting], order)
-
-    def clone_requests(self, order, orders):
-        """Make the request of an order those of its copies, too."""
-        field = order._matomo_order_field
-        self._clone_rows(
-            self.get_request(order).sudo(),
-            len(orders),
-            **{field: f"{orders[0].id} + n - 1"},
-            order_ref="t.order_ref || '-' || n",
-            order_ref_key="t.order_ref_key || '-' || n",
-        )
-        self.env.invalidate_all()
 
     def test_a_day_of_five_thousand_orders(self):
         """So many orders are read in parts of a thousand, and none alone."""

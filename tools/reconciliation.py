@@ -33,6 +33,7 @@ KINDS = {
     "elsewhere": LOOK,
     "pending": HARMLESS,
     "unarchived": HARMLESS,
+    "stale": HARMLESS,
     "cancelled": HARMLESS,
     "left_out": HARMLESS,
     "withdrawn": HARMLESS,
@@ -248,20 +249,30 @@ def get_kind_of_recorded(ref: str, sender: str | None) -> str:
     return "test" if ref.startswith(TEST_ORDER_PREFIX) else "foreign"
 
 
-def find_unarchived(totals: Totals, recorded: Sequence[RecordedOrder]) -> list[Cause]:
-    """Return a cause for the orders that Matomo shows and has not added up yet.
+def explain_report(
+    totals: Totals, recorded: Sequence[RecordedOrder], is_complete: bool
+) -> list[Cause]:
+    """Return a cause if Matomo's report of a day does not fit its own orders.
 
     Matomo may compute its reports later than it records orders (docs/matomo.md section
-    10). Its report does not tell which orders it lacks.
+    10). And it does not compute anew what it has computed if orders are deleted, or if
+    the site gets another time zone. The report does not tell which orders it counts.
 
     :param totals: of Matomo's report
     :param recorded: the orders of the day in Matomo
+    :param is_complete: whether Matomo shows all of them
     """
-    count = len(recorded) - totals.orders
-    if count <= 0:
-        return []
+    count = totals.orders - len(recorded)
     revenue = sum((order.revenue or Decimal(0) for order in recorded), Decimal(0))
-    return [Cause("unarchived", "", -count, totals.revenue - revenue, count=count)]
+    deviation = totals.revenue - revenue
+    if count < 0:
+        return [Cause("unarchived", "", count, deviation, count=-count)]
+    is_legible = all(order.revenue is not None for order in recorded)
+    if not is_complete or not is_legible:
+        return []
+    if not count and abs(deviation) <= get_tolerance(totals.revenue):
+        return []
+    return [Cause("stale", "", count, deviation, count=max(count, 1))]
 
 
 def bound(causes: Iterable[Cause], limit: int) -> list[Cause]:

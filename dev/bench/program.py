@@ -13,7 +13,7 @@ import postgres
 
 import odoo
 
-from . import carts, drain, life, lists, statements
+from . import backfill, carts, drain, life, lists, statements
 
 DATABASE = "mot_bench"
 BENCHMARKS = {
@@ -22,6 +22,7 @@ BENCHMARKS = {
     "lists": lists.main,
     "carts": carts.main,
     "life": life.main,
+    "backfill": backfill.main,
 }
 
 

@@ -179,6 +179,18 @@ class AmountsCommon(MatomoPosCommon):
         self.env.invalidate_all()
         return orders
 
+    def clone_requests(self, order, orders):
+        """Make the request of an order those of its copies, too."""
+        field = order._matomo_order_field
+        self._clone_rows(
+            self.get_request(order).sudo(),
+            len(orders),
+            **{field: f"{orders[0].id} + n - 1"},
+            order_ref="t.order_ref || '-' || n",
+            order_ref_key="t.order_ref_key || '-' || n",
+        )
+        self.env.invalidate_all()
+
     @staticmethod
     def _clone_rows(record, count, **expressions):
         """Return ``count`` copies of a row.

@@ -40,6 +40,13 @@ class BrowserCase(HttpCase):
         """Do nothing: an ``HttpCase`` has entered the test mode already."""
         return nullcontext()
 
+    def take_picture(self, page, name):
+        """Take a picture that a person looks at, if there is a folder for pictures."""
+        if folder := os.environ.get("MATOMO_PICTURES"):
+            # Nothing moves any more.
+            page.wait_for_timeout(500)
+            page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
     @classmethod
     def make_office(cls):
         """Make scripts and styles of Odoo's back end, once for all tests of a class.

@@ -25,5 +25,8 @@ class TestBench(BaseCase):
     def test_statements(self):
         self.assertSays("statements", "| confirm a sales order", "| change a line")
 
+    def test_backfill(self):
+        self.assertSays("backfill", "| 400 ", "| Stop (sent)")
+
     def test_lists(self):
         self.assertSays("lists", "| orders without a verdict", "Draining beside them")

@@ -1,8 +1,6 @@
 """The wizard of a backfill and its job in a real Chromium, also on a telephone."""
 
-import os
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from odoo.tests import tagged
 from odoo.tools import mute_logger
@@ -12,8 +10,6 @@ from ..common.browser import BrowserCase
 
 # Odoo misses a script that some of its packages leave out.
 BUNDLES = "odoo.addons.base.models.assetsbundle"
-# A folder for pictures that a person looks at; without it there are none.
-PICTURES = os.environ.get("MATOMO_PICTURES")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 PHONE["is_mobile"] = True
 JOB = ".o_form_view .o_statusbar_status"
@@ -37,11 +33,6 @@ class TestBrowserBackfill(MatomoCommon, BrowserCase):
         manager = self.make_manager()
         manager.write({"password": "manager-manager", "odoobot_state": "disabled"})
         self.session = self.authenticate("matomo_manager", "manager-manager")
-
-    def shoot(self, page, name):
-        if PICTURES:
-            page.wait_for_timeout(500)
-            page.screenshot(path=str(Path(PICTURES, f"{name}.png")))
 
     def open_wizard(self, page):
         self.add_cookie("session_id", self.session.sid)
@@ -72,27 +63,27 @@ class TestBrowserBackfill(MatomoCommon, BrowserCase):
         with self.browse(viewport={"width": 1400, "height": 900}) as page:
             self.open_wizard(page)
             self.assertFalse(page.is_visible("button[name='action_start']"))
-            self.shoot(page, "wizard")
+            self.take_picture(page, "wizard")
             page.click("button[name='action_count']")
             page.wait_for_selector(".modal .alert-info:has-text('3 orders were found')")
             text = page.inner_text(".modal .alert-info")
             self.assertIn("3 of them are from before the tracking start", text)
             self.assertIn("about 2 minutes", text)
-            self.shoot(page, "counted")
+            self.take_picture(page, "counted")
             page.click("button[name='action_start']")
             page.wait_for_selector(JOB)
             self.assertIn("Running", page.inner_text(JOB))
-            self.shoot(page, "job")
+            self.take_picture(page, "job")
             self.press(page, "action_pause", "Paused")
             self.press(page, "action_resume", "Running")
             self.press(page, "action_stop", "Stopped")
             page.goto("/odoo/action-matomo_order_tracking.matomo_job_action")
             page.wait_for_selector(".o_list_view .o_data_row .o_progressbar")
-            self.shoot(page, "jobs")
+            self.take_picture(page, "jobs")
             page.goto("/odoo/action-matomo_order_tracking.matomo_reconciliation_action")
             page.click("button[name='action_compare_range']")
             page.wait_for_selector(".modal .o_form_view")
-            self.shoot(page, "compare")
+            self.take_picture(page, "compare")
             page.click(".modal button[name='action_start']")
             page.wait_for_selector(JOB)
         job = self.env["matomo.job"].sudo().search([])
@@ -103,16 +94,16 @@ class TestBrowserBackfill(MatomoCommon, BrowserCase):
     def test_it_fits_a_telephone(self):
         with self.browse(**PHONE) as page:
             self.open_wizard(page)
-            self.shoot(page, "wizard-390")
+            self.take_picture(page, "wizard-390")
             page.click("button[name='action_count']")
             page.wait_for_selector(".modal .alert-info:has-text('3 orders were found')")
-            self.shoot(page, "counted-390")
+            self.take_picture(page, "counted-390")
             self.assertFits(page, ".modal")
             page.click("button[name='action_start']")
             page.wait_for_selector(".o_form_view .o_progressbar")
-            self.shoot(page, "job-390")
+            self.take_picture(page, "job-390")
             self.assertFits(page, ".o_form_view")
             page.goto("/odoo/action-matomo_order_tracking.matomo_job_action")
             page.wait_for_selector(".o_kanban_record .o_progressbar")
-            self.shoot(page, "jobs-390")
+            self.take_picture(page, "jobs-390")
             self.assertFits(page, ".o_kanban_view")

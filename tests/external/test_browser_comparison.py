@@ -16,6 +16,9 @@ GROUPS = "matomo_order_tracking.group_matomo_user,sales_team.group_sale_salesman
 GROUPS += "_all_leads"
 PATH = "/odoo/matomo-daily-comparison"
 ROWS = ".o_list_view .o_data_row"
+# What is wider than a telephone.
+WIDE = """[...document.querySelectorAll('.o_form_sheet *')].filter(
+    e => e.getBoundingClientRect().right > 391).map(e => e.outerHTML)"""
 
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
@@ -61,6 +64,7 @@ class TestBrowserComparison(MatomoCommon, BrowserCase):
             page.wait_for_selector(ROWS)
             # The day without orders is not in the way.
             self.assertEqual(page.locator(ROWS).count(), 1)
+            self.take_picture(page, "comparison-days")
             text = page.inner_text(ROWS)
             self.assertIn("Needs a Look", text)
             self.assertIn("Matomo has $\N{NO-BREAK SPACE}102.50 less", text)
@@ -81,6 +85,16 @@ class TestBrowserComparison(MatomoCommon, BrowserCase):
             page.click("button[name='action_view_requests']")
             page.wait_for_selector(".o_list_view:has-text('Orders of') .o_data_row")
             self.assertEqual(page.locator(ROWS).count(), 2)
+            page.go_back()
+            page.wait_for_selector(causes)
+            self.take_picture(page, "comparison-day")
+            page.click('.o_notebook .nav-link:has-text("Odoo\'s Sales Report")')
+            steps = page.inner_text(".o_matomo_sales_report")
+            for words in ("Untaxed Total\t2\t", "Taxes", "Compared Here"):
+                self.assertIn(words, steps)
+            self.take_picture(page, "comparison-sales-report")
+            page.click("button[name='action_open_sales_report']")
+            page.wait_for_selector(".o_graph_view, .o_pivot_view, .o_list_view")
             page.go_back()
             page.wait_for_selector(causes)
             page.click("button[name='action_compare_again']")
@@ -118,8 +132,9 @@ class TestBrowserComparison(MatomoCommon, BrowserCase):
             page.goto(PATH)
             page.click(".o_kanban_record:has-text('Needs a Look')")
             page.wait_for_selector("[name='cause_ids'] .o_kanban_record")
-            wide = page.evaluate(
-                "[...document.querySelectorAll('.o_form_sheet *')].filter("
-                "e => e.getBoundingClientRect().right > 391).map(e => e.outerHTML)"
-            )
-            self.assertEqual(wide, [])
+            self.assertEqual(page.evaluate(WIDE), [])
+            self.take_picture(page, "comparison-day-phone")
+            page.click('.o_notebook .nav-link:has-text("Odoo\'s Sales Report")')
+            page.wait_for_selector(".o_matomo_sales_report")
+            self.assertEqual(page.evaluate(WIDE), [])
+            self.take_picture(page, "comparison-sales-report-phone")

@@ -2,7 +2,6 @@
 import base64
 import hashlib
 import hmac
-import os
 import struct
 import time
 from contextlib import contextmanager
@@ -120,11 +119,6 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
             page.wait_for_selector(f"{DIALOG} [name='url']")
             yield hand
 
-    def take_picture(self, hand, name):
-        if folder := os.environ.get("MATOMO_PICTURES"):
-            hand.page.wait_for_timeout(400)
-            hand.page.screenshot(path=f"{folder}/{name}.png")
-
     def log_in(self, hand, password=None, login=None):
         hand.fill("url", f"{self.real.url}index.php?module=Login")
         hand.fill("login", login or self.real.info["superuser_login"])
@@ -171,22 +165,22 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
     def connect_and_prove(self, width):
         name = self.order.name
         with self.start(width) as hand:
-            self.take_picture(hand, f"1-login-{width}")
+            self.take_picture(hand.page, f"1-login-{width}")
             self.log_in(hand)
             self.choose(hand)
-            self.take_picture(hand, f"2-choose-{width}")
+            self.take_picture(hand.page, f"2-choose-{width}")
             hand.press("action_connect")
             hand.page.wait_for_selector(f"{DIALOG} button[name='action_prove']:visible")
-            self.take_picture(hand, f"3-prove-{width}")
+            self.take_picture(hand.page, f"3-prove-{width}")
             hand.press("action_prove")
             hand.page.wait_for_selector(f"{DIALOG} .fa-spinner")
-            self.take_picture(hand, f"4-waiting-{width}")
+            self.take_picture(hand.page, f"4-waiting-{width}")
             self.run_in(hand.page, "ir_cron_send")
             hand.page.wait_for_selector(f"{DIALOG} >> text=has accepted {name}")
             hand.page.wait_for_timeout(5000)
             self.run_in(hand.page, "ir_cron_verify")
             hand.page.wait_for_selector(f"{DIALOG} >> text={name} is in Matomo")
-            self.take_picture(hand, f"5-proven-{width}")
+            self.take_picture(hand.page, f"5-proven-{width}")
             hand.press("action_done")
             hand.page.wait_for_selector(".o_form_view [name='check_ids']")
         print(f"{hand.clicks} clicks, {hand.fields} fields at {width}")
@@ -220,7 +214,7 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
             self.log_in(hand)
             self.choose(hand)
             self.choose(hand, "till_choice_id", name)
-            self.take_picture(hand, "8-tills")
+            self.take_picture(hand.page, "8-tills")
             hand.press("action_connect")
             hand.page.wait_for_selector(f"{DIALOG} button[name='action_prove']:visible")
         site, till_site = self.website.sudo().matomo_site_id, till.sudo().matomo_site_id
@@ -241,7 +235,7 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
         with self.start() as hand:
             self.connect_without_orders(hand)
             self.assertIn("first", hand.page.inner_text(f"{DIALOG} [name='proof']"))
-            self.take_picture(hand, "9-no-order")
+            self.take_picture(hand.page, "9-no-order")
             hand.press("action_done")
             hand.page.wait_for_selector(".o_form_view [name='check_ids']")
         site = self.website.sudo().matomo_site_id
@@ -262,7 +256,7 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
             hand.click(f"{DIALOG} [name='wants_test_order'] input")
             hand.press("action_send_test")
             hand.page.wait_for_selector(f"{DIALOG} >> text=The test order ODOO-TEST-")
-            self.take_picture(hand, "10-test-order")
+            self.take_picture(hand.page, "10-test-order")
             hand.press("action_done")
             hand.page.wait_for_selector(".o_form_view [name='check_ids']")
         [ref] = self.real.orders()
@@ -304,7 +298,7 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
             self.assertSeen(hand, "matomo_password", "")
             hand.fill("matomo_password", "a-wrong-password")
             hand.press("action_log_in")
-            self.take_picture(hand, "6-pause")
+            self.take_picture(hand.page, "6-pause")
             self.assertIn("tried 3 times", self.read_refusal(hand))
         (row,) = self.real.query("SELECT COUNT(*) AS n FROM matomo_brute_force_log")
         self.assertEqual(row["n"], 3)
@@ -329,7 +323,7 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
             self.log_in(hand, self.real.info["write_password"], "odoo")
             self.choose(hand)
             hand.page.wait_for_selector(f"{DIALOG} >> text=may not make users")
-            self.take_picture(hand, "7-no-rights")
+            self.take_picture(hand.page, "7-no-rights")
             hand.press("action_connect")
             self.assertIn("Follow the steps", self.read_refusal(hand))
             hand.fill("matomo_token_auth", self.real.token)

@@ -1,7 +1,5 @@
 """The form of an order in a real Chromium, with and without the group of Matomo."""
 
-import os
-
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -22,11 +20,6 @@ class OrderCase(BrowserCase):
         user = self.make_user(name, groups)
         user.write({"password": f"{name}-{name}", "odoobot_state": "disabled"})
         return self.authenticate(name, f"{name}-{name}")
-
-    def take_picture(self, page, name):
-        if folder := os.environ.get("MATOMO_PICTURES"):
-            page.wait_for_timeout(400)
-            page.screenshot(path=f"{folder}/{name}.png")
 
     def open_preview(self, page, path):
         """Open the preview of an order. Return its dialog."""

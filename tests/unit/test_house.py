@@ -30,6 +30,7 @@ PURE = ["matomo_api", "outbox/health.py", "outbox/schedule.py"] + [
         "proof",
         "proxies",
         "reconciliation",
+        "sales_report",
         "settlement",
         "shopper",
         "user_id",

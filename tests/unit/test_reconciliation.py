@@ -14,9 +14,9 @@ from matomo_order_tracking.tools.reconciliation import (
     add_up,
     bound,
     compare_orders,
+    explain_report,
     find_elsewhere,
     find_known_causes,
-    find_unarchived,
     get_kind_of_recorded,
     get_state,
     is_explained,
@@ -185,19 +185,27 @@ def test_kinds_of_recorded_orders(ref, sender, kind):
     ("totals", "causes"),
     [
         (Totals(2, D(200)), []),
-        # More than the visits log shows: that is not late.
-        (Totals(3, D(300)), []),
+        # It was made before an order was deleted, or with another time zone.
+        (Totals(3, D(300)), [("stale", "", 1, 100, 0, 1)]),
+        (Totals(2, D(150)), [("stale", "", 0, -50, 0, 1)]),
         (Totals(1, D(100)), [("unarchived", "", -1, -100, 0, 1)]),
         (Totals(), [("unarchived", "", -2, -200, 0, 2)]),
     ],
 )
-def test_reports_that_are_computed_later(totals, causes):
+def test_reports_that_do_not_fit_their_orders(totals, causes):
     orders = [recorded("S1"), recorded("S2")]
-    assert find_unarchived(totals, orders) == causes
+    assert explain_report(totals, orders, is_complete=True) == causes
+
+
+def test_a_report_is_not_wrong_for_what_matomo_does_not_show():
+    orders = [recorded("S1")]
+    assert explain_report(Totals(3, D(300)), orders, is_complete=False) == []
+    illegible = [recorded("S1", None)]
+    assert explain_report(Totals(1, D(100)), illegible, is_complete=True) == []
 
 
 def test_a_late_report_of_an_amount_that_cannot_be_read():
-    found = find_unarchived(Totals(), [recorded("S1", None)])
+    found = explain_report(Totals(), [recorded("S1", None)], is_complete=True)
     assert found == [("unarchived", "", -1, 0, 0, 1)]
 
 
