@@ -164,6 +164,8 @@ def environment():
     return {
         "PYTHONPATH": str(source()),
         "PYTHONPYCACHEPREFIX": str(machine.folder("pycache")),
+        # Also where the machine forbids it: each start would compile all of Odoo.
+        "PYTHONDONTWRITEBYTECODE": "",
         # Nothing of the person's own settings.
         "HOME": str(machine.folder("home")),
         "PATH": f"{environments.path('odoo') / 'bin'}:{os.environ['PATH']}",
