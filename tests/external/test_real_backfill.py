@@ -1,10 +1,11 @@
-"""A backfill to a real Matomo, by a server that is killed and started again."""
+"""A backfill to a real Matomo, by two servers that are killed and started again."""
 
 import logging
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from contextlib import closing
@@ -23,8 +24,12 @@ _logger = logging.getLogger(__name__)
 # `ORDERS=10000 make test` tries more.
 ORDERS = int(os.environ.get("ORDERS") or 300)
 DAYS = 30
-# The server is killed so often, each time in the middle of the work.
+# A server is killed so often, each time in the middle of the work; another goes on.
 KILLS = 2
+# So many scheduled actions send, on all servers together.
+LANES = 3
+# Nothing has been sent for so long: what is left is held for servers that are dead.
+STILL = 6
 # The program ends by itself before that, on the slowest machine (seconds).
 PATIENCE = 120 + ORDERS / 5
 
@@ -39,6 +44,7 @@ site = env["matomo.site"].create({{
     "is_currency_confirmed": True, "batch_size": {batch_size}, "order_timeout": 30,
 }})
 site.facts_date = datetime.now()
+env["res.config.settings"].create({{"matomo_lane_count": {lanes}}}).execute()
 env.company.matomo_site_id = site
 product = env["product.product"].create({{"name": "Chair", "list_price": 100}})
 order = env["sale.order"].create({{
@@ -71,21 +77,18 @@ print(env["matomo.job"].search([]).found_count)
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
 class TestRealBackfill(CopyCase):
     def start_server(self):
-        """Start Odoo on the copy, with scheduled actions alone."""
+        """Start Odoo on the copy, with scheduled actions alone, as on a host more."""
+        self.logs.append(f"{self.folder}/{len(self.logs)}.log")
         # fmt: off
         command = [
             sys.executable, "-P", "-m", "odoo", "server", "-d", self.copy,
             "-c", config["config"], "--no-http", "--max-cron-threads=2", "--workers=0",
-            "--db-filter", f"^{self.copy}$", "--logfile", self.log,
+            "--db-filter", f"^{self.copy}$", "--logfile", self.logs[-1],
         ]
         # fmt: on
         server = subprocess.Popen(command, start_new_session=True)
         self.addCleanup(self.kill, server)
         return server
-
-    @property
-    def log(self):
-        return f"{config['data_dir']}/backfill.log"
 
     def kill(self, server):
         if server.poll() is None:
@@ -141,32 +144,39 @@ class TestRealBackfill(CopyCase):
                 token=real.token,
                 orders=ORDERS,
                 days=DAYS,
+                lanes=LANES,
                 batch_size=min(50, max(ORDERS // 30, 1)),
             ),
         )
         self.assertEqual(int(found), ORDERS)
         sent = "matomo_request WHERE state IN ('sent', 'verified')"
         begun = time.monotonic()
+        servers = [self.start_server(), self.start_server()]
         for kill in range(1, KILLS + 1):
-            server = self.start_server()
             goal = ORDERS * kill // (KILLS + 2)
             self.wait_until(lambda goal=goal: self.count(sent) > goal, "sending")
-            self.kill(server)
+            self.kill(servers.pop(0))
             self.assertLess(self.count(sent), ORDERS, "It was killed too late.")
-            self.let_time_pass()
-        self.start_server()
+            servers.append(self.start_server())
+        last, since = 0, time.monotonic()
 
         def is_done():
+            nonlocal last, since
             if self.sql("SELECT state FROM matomo_job") == "done":
                 return True
-            if self.count("matomo_request WHERE state = 'pending'") == 0:
+            if (count := self.count(sent)) != last:
+                last, since = count, time.monotonic()
+            elif time.monotonic() - since > STILL:
                 self.let_time_pass()
+                since = time.monotonic()
             return False
 
         self.wait_until(is_done, "finishing")
         seconds = time.monotonic() - begun
         _logger.info("%s orders, killed %s times: %.0f s", ORDERS, KILLS, seconds)
         self.assertEqual(self.count("matomo_request"), ORDERS)
+        senders = [log for log in self.logs if "Tracked ecommerce order" in _read(log)]
+        self.assertGreaterEqual(len(senders), 2)
         rows = real.query(
             "SELECT idorder, DATE(server_time) AS day FROM matomo_log_conversion"
             " WHERE idsite = %s AND idgoal = 0",
@@ -187,3 +197,11 @@ class TestRealBackfill(CopyCase):
     def setUp(self):
         super().setUp()
         self.expected = Counter()
+        self.logs = []
+        folder = tempfile.TemporaryDirectory(prefix="backfill-")
+        self.folder = self.enterContext(folder)
+
+
+def _read(path):
+    with open(path, errors="replace") as log:
+        return log.read()
