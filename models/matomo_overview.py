@@ -11,6 +11,8 @@ from ..tools import overview
 from ..tools.sentences import plural
 
 MODULE = "matomo_order_tracking"
+# Of so many requests that wait, the one that waits longest is looked for.
+FIRST = 100
 # The periods of the bars: how many days before today they begin.
 PERIODS = {"today": 0, "month": overview.DAYS - 1}
 
@@ -256,12 +258,14 @@ class MatomoOverview(models.Model):
         requests = self.env["matomo.request"]
         for each in self:
             each.is_more_waiting = each.waiting_count >= schedule.MAX_REMAINING
-            each.waiting_since = (
-                each.waiting_count
-                and requests.search(
-                    each._get_state_domain("pending"), order="order_date, id", limit=1
-                ).create_date
+            # Those that are sent first, by the sender's index. An old sale of a till
+            # that was offline is one of them, and has come in last.
+            first = each.waiting_count and requests.search(
+                each._get_state_domain("pending"),
+                order="is_backfill, order_date, id",
+                limit=FIRST,
             )
+            each.waiting_since = first and min(first.mapped("create_date"))
 
     def _get_state_domain(self, state):
         """Return the domain of the requests of this site in a state."""

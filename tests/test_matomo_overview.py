@@ -124,6 +124,14 @@ class TestOverview(ComparisonCommon):
         request = self.put("pending", "2026-01-05 10:00:00")
         seen = self.see()
         self.assertEqual(seen["waiting_since"], request.create_date)
+        # Another one waits longer, of a later sale.
+        longer = self.put("pending", "2026-03-02 10:00:00")
+        self.env.cr.execute(
+            "UPDATE matomo_request SET create_date = %s WHERE id = %s",
+            ("2026-03-02 10:00:01", longer.id),
+        )
+        seen = self.see()
+        self.assertEqual(str(seen["waiting_since"]), "2026-03-02 10:00:01")
         self.assertFalse(seen["is_more_waiting"])
 
     def test_a_site_without_orders(self):

@@ -1,5 +1,8 @@
 """The form of an order in a real Chromium, with and without the group of Matomo."""
 
+from datetime import timedelta
+
+from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -63,6 +66,25 @@ class TestBrowserOrder(MatomoCommon, OrderCase):
         }
         self.env.flush_all()
 
+    def make_waiting(self):
+        """Confirm an order that waits for hours, for a site that takes none."""
+        waiting = self.confirm(self.make_order())
+        self.ids["waiting"] = waiting.id, self.get_request(waiting).id
+        now = fields.Datetime.now()
+        self.site.sudo().write(
+            {
+                "state": "error",
+                "state_message": "Matomo refuses the token.",
+                "trouble_date": now - timedelta(hours=3),
+                "next_attempt_date": now + timedelta(minutes=20),
+            }
+        )
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE matomo_request SET create_date = %s WHERE sale_order_id = %s",
+            (now - timedelta(hours=2), waiting.id),
+        )
+
     def open(self, page, which):
         page.goto(f"/odoo/sales/{self.ids[which][0]}")
         page.wait_for_selector(".o_form_view [name='partner_id']")
@@ -71,9 +93,19 @@ class TestBrowserOrder(MatomoCommon, OrderCase):
     def test_a_matomo_user_finds_what_needs_a_person(self):
         groups = f"{SALES},matomo_order_tracking.group_matomo_user"
         session = self.make_reader("mia", groups)
+        self.make_waiting()
         for width in WIDTHS:
             with self.browse(viewport={"width": width, "height": 900}) as page:
                 self.add_cookie("session_id", session.sid)
+                self.open(page, "waiting")
+                alert = page.inner_text(".alert-info:has([name='matomo_alert'])")
+                self.assertIn("Matomo refuses the token. Nothing is lost", alert)
+                # It is as wide as the form, and was half of it.
+                is_narrow = """text => text.getBoundingClientRect().width
+                    < text.closest(".alert").getBoundingClientRect().width / 2"""
+                text = ".alert-info [name='matomo_alert']"
+                self.assertFalse(page.eval_on_selector(text, is_narrow))
+                self.take_picture(page, f"order-waiting-{width}")
                 self.open(page, "failed")
                 alert = page.inner_text(".alert-danger:has([name='matomo_alert'])")
                 self.assertIn("The order has no items.", alert)
@@ -140,11 +172,17 @@ class TestBrowserOrder(MatomoCommon, OrderCase):
     @mute_logger(LOGGER, BUNDLES)
     def test_a_salesperson_reads_the_state(self):
         session = self.make_reader("sam", SALES)
+        self.company.sudo().matomo_site_id = False
+        self.ids["foreign"] = self.confirm(self.make_order()).id, 0
+        self.env.flush_all()
         with self.browse(viewport={"width": 1400, "height": 900}) as page:
             self.add_cookie("session_id", session.sid)
             self.open(page, "failed")
             self.assertFalse(page.is_visible(".o_notebook a[name='matomo']"))
             button = "button[name='action_view_matomo']"
+            self.open(page, "foreign")
+            self.assertFalse(page.is_visible(button))
+            self.open(page, "failed")
             self.assertIn("Failed", page.inner_text(button))
             page.click(button)
             # No dead link: what a salesperson may not open is said.
@@ -185,3 +223,14 @@ class TestBrowserPosOrder(MatomoPosCommon, OrderCase):
                 self.assertIn("Waiting", tab)
                 self.assertIn("Chrome", tab)
                 self.take_picture(page, f"pos-order-{width}")
+        # A cashier reads the state, and nothing else of Matomo.
+        session = self.make_reader(
+            "paul", "base.group_user,point_of_sale.group_pos_user"
+        )
+        with self.browse(viewport={"width": 1400, "height": 900}) as page:
+            self.add_cookie("session_id", session.sid)
+            page.goto(path)
+            page.wait_for_selector(".o_form_view [name='partner_id']")
+            self.assertFalse(page.is_visible(".o_notebook a[name='matomo']"))
+            page.click("button[name='action_view_matomo']")
+            page.wait_for_selector(".o_notification >> text=Waiting")
