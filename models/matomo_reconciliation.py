@@ -213,51 +213,48 @@ class MatomoReconciliation(models.Model):
         :param bridge: a ``Bridge`` of ``outbox/sales_report.py``
         """
         self.ensure_one()
-        currency = self.company_id.currency_id
-
-        def row(label, orders, amount, currency=currency, names=(), more=0):
-            return {
-                "label": label,
-                "orders": orders,
-                "amount": format_amount(self.env, float(amount), currency),
-                "names": ", ".join([*names, *(["…"] if more > 0 else [])]),
-            }
-
+        site_currency, currency = self.currency_id, self.company_id.currency_id
         report, *steps = bridge.steps
-        since = self.odoo_order_count - bridge.orders
-        changed = to_decimal(self.odoo_revenue) - bridge.site_revenue
         rows = [
-            row(
+            self._prepare_step(
                 TEXTS[step.kind](self.env, step.detail),
-                step.orders,
-                step.amount,
-                names=names,
-                more=len(step.keys) - len(names),
+                *(step.orders, step.amount, currency),
+                names=names and [*names, *(["…"] if step.keys[len(names) :] else [])],
             )
             for step, names in zip(steps, bridge.names[1:], strict=True)
         ]
-        if self.currency_id != currency:
-            rows.append(
-                row(self.env._("Together"), bridge.orders, bridge.revenue)
-                | {"is_total": True}
-            )
-            label = self.env._("The same in the currency of the Matomo site")
-            rows.append(
-                row(label, bridge.orders, bridge.site_revenue, self.currency_id)
-            )
-        if since or not self.currency_id.is_zero(float(changed)):
+        if site_currency != currency:
+            for label, amount, unit in (
+                (self.env._("Together"), bridge.revenue, currency),
+                (
+                    self.env._("The same in the currency of the Matomo site"),
+                    bridge.site_revenue,
+                    site_currency,
+                ),
+            ):
+                rows.append(self._prepare_step(label, bridge.orders, amount, unit))
+        since = self.odoo_order_count - bridge.orders
+        changed = to_decimal(self.odoo_revenue) - bridge.site_revenue
+        if since or not site_currency.is_zero(float(changed)):
             label = TEXTS["since"](self.env, "")
-            rows.append(row(label, since, changed, self.currency_id))
+            rows.append(self._prepare_step(label, since, changed, site_currency))
+        first = self._prepare_step("", report.orders, report.amount, currency)
+        last = self._prepare_step(
+            "", self.odoo_order_count, self.odoo_revenue, site_currency
+        )
         return self.env["ir.qweb"]._render(
             "matomo_order_tracking.sales_report",
-            {
-                "first": row("", report.orders, report.amount),
-                "rows": rows,
-                "last": row(
-                    "", self.odoo_order_count, self.odoo_revenue, self.currency_id
-                ),
-            },
+            {"first": first, "rows": rows, "last": last},
         )
+
+    def _prepare_step(self, label, orders, amount, currency, names=()):
+        """Return a row of the way from Odoo's own report, as its template shows it."""
+        return {
+            "label": label,
+            "orders": orders,
+            "amount": format_amount(self.env, float(amount), currency),
+            "names": ", ".join(names),
+        }
 
     # === ACTIONS === #
 

@@ -90,6 +90,8 @@ class TestSalesReport(AmountsCommon, ComparisonCommon):
         )
         for text in ("Outlet", "$\xa0709.90", "$\xa0471.39", late.name):
             self.assertIn(text, day.sales_report)
+        # Only orders that are not named stand for a dot.
+        self.assertNotIn("…", day.sales_report)
 
     def test_the_clocks_of_reader_and_site(self):
         self.site.sudo().timezone = "America/New_York"
