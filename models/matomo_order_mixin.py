@@ -512,17 +512,24 @@ class MatomoOrderMixin(models.AbstractModel):
         requests = self.env["matomo.request"]
         request = query.make_alias(alias, "matomo_request")
         # An order has one request at most, so that this counts no order twice.
-        query.add_join(
-            "LEFT JOIN",
-            request,
-            requests._table,
-            SQL(
-                "%s = 'order' AND %s = %s",
-                SQL.identifier(request, "kind"),
-                SQL.identifier(request, self._matomo_order_field),
-                SQL.identifier(alias, "id"),
-            ),
+        is_its_own = SQL(
+            "%s = 'order' AND %s = %s",
+            SQL.identifier(request, "kind"),
+            SQL.identifier(request, self._matomo_order_field),
+            SQL.identifier(alias, "id"),
         )
+        table = SQL.identifier(requests._table)
+        if '"date_order"' in query.where_clause.code:
+            # The orders of a period are looked up one by one: PostgreSQL tends to read
+            # the verdicts of all years, which takes four times as long.
+            table = SQL(
+                "LATERAL (SELECT state FROM %s %s WHERE %s LIMIT 1)",
+                table,
+                SQL.identifier(request),
+                is_its_own,
+            )
+            is_its_own = SQL("TRUE")
+        query.add_join("LEFT JOIN", request, table, is_its_own)
         return SQL.identifier(request, "state", to_flush=requests._fields["state"])
 
     # === TRACKING === #

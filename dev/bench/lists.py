@@ -17,7 +17,7 @@ from .workers import workers
 SIZES = (200_000, 1_000_000)
 YESTERDAY = 5_000
 # How often each query is asked.
-REPEAT = 3
+REPEAT = 5
 SMOKE_SIZES, SMOKE_YESTERDAY = (1_000, 2_000), 200
 
 
@@ -68,7 +68,7 @@ def _drain(worker, templates, turn):
 def _say(sizes, found):
     heads = ["what"]
     for size in sizes:
-        heads += [f"{size} (ms)", "of it PostgreSQL"]
+        heads += [f"{size} (ms CPU)", "of it PostgreSQL"]
     heads += ["statements", "its slowest statement finds rows by"]
     rows = []
     for name, last in found[-1].items():
