@@ -11,6 +11,7 @@ from odoo.addons.account.tests.common import AccountTestInvoicingCommon
 
 from ...outbox import sender
 from .fake_matomo import TOKEN, FakeMatomo
+from .memory import remember
 
 MODULE = "matomo_order_tracking"
 
@@ -28,6 +29,7 @@ class MatomoCommon(AccountTestInvoicingCommon):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        remember(cls)
         cls.env = cls.env(context={**cls.env.context, "tracking_disable": False})
         cls.company = cls.company_data["company"]
         # A salesperson who may see the log, and no administrator.
