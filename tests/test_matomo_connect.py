@@ -119,6 +119,8 @@ class TestConnect(ConnectCommon):
         self.assertEqual(self.matomo.made_tokens[site._get__token()], name)
         self.assertEqual(self.matomo.logins[name].access, {"2"})
         self.assertFalse(self.matomo.logins[name].is_superuser)
+        # Odoo has made it, and knows what Matomo does not tell.
+        self.assertTrue(site.is_token_endless)
 
     def test_a_site_that_is_here_keeps_its_settings(self):
         """Connecting again stored shoppers' data, although the policy was never to."""
@@ -234,6 +236,7 @@ class TestConnect(ConnectCommon):
         self.assertRefused("Follow the steps", self.press, wizard, "action_connect")
         wizard = self.press(wizard, "action_connect", matomo_own_token_auth=TOKEN)
         self.assertEqual(wizard.site_id.sudo()._get__token(), TOKEN)
+        self.assertFalse(wizard.site_id.sudo().is_token_endless)
 
     def test_no_site_to_write_to(self):
         """The wizard showed a list without any site, and no word why."""
@@ -273,6 +276,22 @@ class TestConnect(ConnectCommon):
         self.assertEqual(again, wizard)
         self.assertEqual((again.step, again.url), ("login", URL))
         self.assertEqual(again.login, "boss")
+
+    def test_it_is_begun_again(self):
+        """Who had no order yet came back to the last step, and to no other site."""
+        wizard = self.connect()
+        self.assertEqual(wizard.proof_stage, "no_order")
+        self.assertEqual(self.open_wizard().step, "login")
+        again = self.press(wizard, "action_restart")
+        self.assertEqual((again.step, again.url), ("login", URL))
+        self.assertEqual(self.open_wizard(), again)
+
+    def test_an_order_that_came_meanwhile_proves_it(self):
+        wizard = self.connect()
+        order = self.confirm(self.make_order())
+        self.assertEqual(self.open_wizard(), wizard)
+        self.assertEqual(wizard.proof_stage, "ready")
+        self.assertIn(order.name, wizard.proof_message)
 
     # === THE PROOF === #
 
@@ -440,6 +459,18 @@ class TestConnectAgain(ConnectCommon):
         self.assertEqual(self.outlet.matomo_site_id, self.first)
         self.assertFalse(self.shop.matomo_site_id)
         self.assertEqual(self.company.sudo().matomo_site_id, self.first)
+
+    def test_the_form_says_what_is_no_longer_tracked(self):
+        """An onchange took back what was just unticked."""
+        self.company.sudo().matomo_site_id = self.first
+        wizard = self.log_in_again()
+        names = ("site_choice_id", "website_ids", "has_salespeople", "plan")
+        # As the form does: it has no field "shown".
+        answer = wizard.onchange(
+            {"has_salespeople": False}, ["has_salespeople"], dict.fromkeys(names, {})
+        )
+        self.assertNotIn("has_salespeople", answer["value"])
+        self.assertIn("orders are no longer tracked", answer["value"]["plan"])
 
     def test_a_token_that_does_not_work_is_replaced(self):
         self.first.token_auth = "0" * 32

@@ -36,6 +36,8 @@ SECRET_KEYS = (PASSWORD_KEY, CODE_KEY, TOKEN_KEY, OWN_TOKEN_KEY)
 # So many wrong passwords within so long. Matomo locks a sender out after twenty.
 MAX_TRIES = 3
 TRIES_WITHIN = timedelta(minutes=10)
+# At these stages of the proof there is nothing left to take up.
+OVER = ("verified", "different", "no_order")
 # A second click waits so long for a first one that has died.
 WORK_TIME = timedelta(minutes=2)
 TRIED_KINDS = ("login_wrong", "code_needed", "code_wrong")
@@ -110,7 +112,7 @@ class MatomoConnect(models.TransientModel):
         readonly=False,
     )
     # What was proposed for the site: websites, salespeople's orders, tag.
-    shown = fields.Json(compute="_compute_channels", store=True)
+    shown = fields.Json(compute="_compute_shown", store=True)
     has_tills = fields.Boolean(compute="_compute_tills")
     tills_now = fields.Text(string="Point of Sale Now", compute="_compute_tills")
     keeps_tills = fields.Boolean(string="Leave the Tills as They Are")
@@ -188,9 +190,11 @@ class MatomoConnect(models.TransientModel):
         if left.step == "choose":
             # The token of the login is gone.
             left.step = "login"
-        is_over = left.proof_stage in ("verified", "different") or not left.site_id
-        if left.step == "prove" and is_over:
-            left = self.browse()
+        if left.step == "prove":
+            if not left._get_order() and (newest := left._find_order()):
+                left.order_ref = newest
+            if left.proof_stage in OVER or not left.site_id:
+                left = left.browse()
         return (left or self.create({"url": self._get_current_url()}))._get_action()
 
     @api.model
@@ -285,19 +289,27 @@ class MatomoConnect(models.TransientModel):
         tills = self.env["pos.config"].sudo()
         return tills.search([("company_id", "=", self.company_id.id)])
 
+    # Alone: the form has no such field, and computes it while others are edited.
+    @api.depends("site_choice_id")
+    def _compute_shown(self):
+        for wizard in self:
+            choice = wizard._propose()
+            wizard.shown = [sorted(choice.websites), choice.salespeople, choice.tag]
+
     @api.depends("site_choice_id")
     def _compute_channels(self):
-        """Propose what stands, and a site for what has none, see ``channels.py``."""
         for wizard in self:
-            websites = wizard._get_websites()
-            site = wizard._find_site(wizard.site_choice_id)
-            choice = propose(
-                wizard._get_channels(websites), site.id or 0, _wants_tag(websites)
-            )
-            wizard.website_ids = websites.browse(choice.websites)
+            choice = wizard._propose()
+            wizard.website_ids = wizard.website_ids.browse(choice.websites)
             wizard.has_salespeople = choice.salespeople
             wizard.matomo_tag = choice.tag
-            wizard.shown = [sorted(choice.websites), choice.salespeople, choice.tag]
+
+    def _propose(self):
+        """Return what stands, and a site for what has none, see ``channels.py``."""
+        websites = self._get_websites()
+        site = self._find_site(self.site_choice_id)
+        channels = self._get_channels(websites)
+        return propose(channels, site.id or 0, _wants_tag(websites))
 
     def _get_websites(self):
         websites = self.env["website"]
@@ -610,6 +622,7 @@ class MatomoConnect(models.TransientModel):
             }
         )
         # Also where no site is chosen yet, or somebody has changed a channel since.
+        self._compute_shown()
         self._compute_channels()
 
     def _prepare_new_line(self, name, url):
@@ -730,7 +743,6 @@ class MatomoConnect(models.TransientModel):
         targets = [line._get_target() for line in lines]
         user, password = self._prepare_user(), taken[PASSWORD_KEY]
         keeps = self._keeps_tokens(lines)
-        makes_user = self.way == "login" and not self.needs_token
         token = taken[TOKEN_KEY]
 
         def keep(position, idsite):
@@ -744,12 +756,15 @@ class MatomoConnect(models.TransientModel):
                 line.idsite: self._find_site(line)._get__client() for line in lines
             }
             return "", connect.read_all(env, clients)
-        if makes_user:
+        if self._makes_user():
             own = connect.make_user(env, open_client, token, user, idsites, password)
         else:
             own = taken[OWN_TOKEN_KEY] or token
         clients = {idsite: open_client(own) for idsite in idsites}
         return own, connect.read_all(env, clients)
+
+    def _makes_user(self):
+        return self.way == "login" and not self.needs_token
 
     def _prepare_user(self):
         """Return the user that is made in Matomo, a ``setup.NewUser``."""
@@ -765,15 +780,21 @@ class MatomoConnect(models.TransientModel):
         till_site = tills[0] if tills else shop
         if self.keeps_tills:
             till_site = self._get_tills().matomo_site_id.sudo(self.env.su)[:1]
+        elif self.till_source == "same" and self._is_of_website(shop):
+            self._get_tills().matomo_follows_website = True
         elif self.till_source != "none":
             self._get_tills().matomo_site_id = till_site
         else:
             self._get_tills().filtered("matomo_site_id").matomo_site_id = False
         self.write({"step": "prove", "site_id": shop.id, "till_site_id": till_site.id})
-        self._find_order()
+        self.order_ref = self._find_order()
         if not self.order_ref:
             # sudo: readonly for everybody.
             (shop | till_site).sudo().tells_first_order = True
+
+    def _is_of_website(self, site):
+        """Return whether a site is that of the company's website, as tills see it."""
+        return self.company_id.sudo().website_id.matomo_site_id == site
 
     def _set_channels(self, site):
         """Give the site to what was chosen, and take it from what was taken out."""
@@ -808,6 +829,9 @@ class MatomoConnect(models.TransientModel):
         """Return the site of a line: a new one, or the one that is here already."""
         sites, found = self.env["matomo.site"], self._find_site(line)
         values = {"currency_id": self._find_currency(line).id}
+        # The token of Odoo's own user was made without an end.
+        made = {"is_token_endless": True} if self._makes_user() else {}
+        secret = {"token_auth": token, **made} if token else {}
         if not found or line == self.site_choice_id:
             values |= {
                 "consent_policy": self.consent_policy,
@@ -819,13 +843,13 @@ class MatomoConnect(models.TransientModel):
             values = {
                 name: values[name] for name in values if values[name] != now[name]
             }
-            found.write(values | ({"token_auth": token} if token else {}))
+            found.write(values | secret)
         else:
             found = sites.create(
                 {
                     **values,
+                    **secret,
                     "url": self.url,
-                    "token_auth": token,
                     "name": line.name or urlsplit(self.url).hostname,
                     "idsite": line.idsite,
                     "company_id": self.company_id.id,
@@ -854,7 +878,10 @@ class MatomoConnect(models.TransientModel):
         return self.site_id | self.till_site_id
 
     def _find_order(self):
-        """Choose the newest order of the channels that Matomo would be sent."""
+        """Return the newest order of the channels that Matomo would be sent.
+
+        :return: as a value of ``order_ref``, None if there is none
+        """
         newest = None
         for site in self._get_sites():
             for orders in self.env["matomo.order.mixin"]._get_matomo_order_models():
@@ -873,7 +900,7 @@ class MatomoConnect(models.TransientModel):
                 )[:1]
                 if sendable and (not newest or sendable.date_order > newest.date_order):
                     newest = sendable
-        self.order_ref = newest and f"{newest._name},{newest.id}"
+        return newest and f"{newest._name},{newest.id}"
 
     def _get_order(self):
         """Return the order of the proof in sudo, or None, see ``_find_order``.
@@ -999,6 +1026,12 @@ class MatomoConnect(models.TransientModel):
                 {"name": self.env._("The test order %s", ref), "seconds": seconds},
             )
         )
+
+    def action_restart(self):
+        """Return the wizard at its first step; what is set up stays."""
+        self.ensure_one()
+        self._check_may_connect()
+        return self.create({"url": self.url})._get_action()
 
     def action_done(self):
         """Close the wizard and show the site."""

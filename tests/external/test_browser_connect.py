@@ -183,6 +183,9 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
             self.take_picture(hand.page, f"5-proven-{width}")
             hand.press("action_done")
             hand.page.wait_for_selector(".o_form_view [name='check_ids']")
+            count, fields = hand.clicks, hand.fields
+            self.connect_again(hand, width)
+            hand.clicks, hand.fields = count, fields
         print(f"{hand.clicks} clicks, {hand.fields} fields at {width}")
         self.assertLessEqual(hand.clicks, MAX_CLICKS)
         self.assertLessEqual(hand.fields, MAX_FIELDS)
@@ -190,6 +193,29 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
         site = self.website.sudo().matomo_site_id
         self.assertEqual(self.company.sudo().matomo_site_id, site)
         self.assertEqual((site.idsite, site.state), (self.real.idsite, "ok"))
+
+    def connect_again(self, hand, width):
+        """Run the wizard once more: it shows what stands, and changes nothing."""
+        page = hand.page
+        page.goto(f"/odoo/action-{MODULE}.matomo_connect_action")
+        page.wait_for_selector(f"{DIALOG} [name='url']")
+        self.take_picture(hand, f"11-again-{width}")
+        self.assertSeen(hand, "url", self.real.url)
+        hand.fill("login", self.real.info["superuser_login"])
+        hand.fill("matomo_password", self.real.info["superuser_password"])
+        hand.press("action_log_in")
+        page.wait_for_selector(f"{DIALOG} >> text=has works, and stays")
+        self.take_picture(hand, f"12-stands-{width}")
+        chosen = page.input_value(f"{DIALOG} [name='site_choice_id'] input")
+        self.assertIn(self.name, chosen)
+        page.click(f"{DIALOG} [name='has_salespeople'] input")
+        page.wait_for_selector(f"{DIALOG} >> text=are no longer tracked")
+        self.take_picture(hand, f"13-changed-{width}")
+        page.click(f"{DIALOG} [name='has_salespeople'] input")
+        page.wait_for_selector(f"{DIALOG} >> text=are no longer", state="detached")
+        hand.press("action_connect")
+        page.wait_for_selector(f"{DIALOG} [name='proof']:visible")
+        self.take_picture(hand, f"14-proven-{width}")
 
     def test_from_nothing_to_a_proven_order(self):
         self.connect_and_prove(1400)
