@@ -121,10 +121,10 @@ class TestSecurityConnect(ConnectCommon):
         wizard.write({"matomo_password": PASSWORD, "matomo_token_auth": TOKEN})
         self.env.flush_all()
         self.env.invalidate_all()
-        plain = wizard.with_context({})
+        plain = wizard.with_env(wizard.env(context={}))
         shown = f"{plain.read()}{plain.line_ids.read()}{plain.export_data(['url'])}"
         wizard = self.press(wizard, "action_connect")
-        shown += str(wizard.with_context({}).read())
+        shown += str(wizard.with_env(wizard.env(context={})).read())
         for secret in (PASSWORD, token, TOKEN, wizard.site_id.sudo()._get__token()):
             self.assertNotIn(secret, shown)
 
