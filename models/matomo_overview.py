@@ -260,12 +260,14 @@ class MatomoOverview(models.Model):
             each.is_more_waiting = each.waiting_count >= schedule.MAX_REMAINING
             # Those that are sent first, by the sender's index. An old sale of a till
             # that was offline is one of them, and has come in last.
-            first = each.waiting_count and requests.search(
-                each._get_state_domain("pending"),
-                order="is_backfill, order_date, id",
-                limit=FIRST,
-            )
-            each.waiting_since = first and min(first.mapped("create_date"))
+            first = requests
+            if each.waiting_count:
+                first = requests.search(
+                    each._get_state_domain("pending"),
+                    order="is_backfill, order_date, id",
+                    limit=FIRST,
+                )
+            each.waiting_since = min(first.mapped("create_date"), default=False)
 
     def _get_state_domain(self, state):
         """Return the domain of the requests of this site in a state."""

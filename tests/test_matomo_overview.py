@@ -134,6 +134,14 @@ class TestOverview(ComparisonCommon):
         self.assertEqual(str(seen["waiting_since"]), "2026-03-02 10:00:01")
         self.assertFalse(seen["is_more_waiting"])
 
+    def test_what_waits_is_another_companys(self):
+        """The site was another company's: its orders are not hers to see."""
+        other = self.env["res.company"].sudo().create({"name": "Another company"})
+        self.put("pending").sudo().company_id = other
+        seen = self.see()
+        self.assertEqual(seen["waiting_count"], 1)
+        self.assertFalse(seen["waiting_since"])
+
     def test_a_site_without_orders(self):
         seen = self.see()
         self.assertEqual(seen["month_bar"]["total"], 0)
