@@ -128,7 +128,7 @@ def _pytest(name, paths, options):
     # fmt: off
     return [
         environments.python("odoo"), "-P", "-m", "pytest",
-        "-p", "odoo_warnings", "-p", "printed", "-p", "times",
+        "-p", "odoo_warnings", "-p", "printed", "-p", "times", "-p", "company",
         # Under its technical name, whatever the checkout's folder is called.
         f"--rootdir={addon}",
         f"--config-file={addon / 'pyproject.toml'}",

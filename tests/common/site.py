@@ -64,6 +64,19 @@ class MatomoCommon(AccountTestInvoicingCommon):
         cls.chair = cls.make_product("Chair", "CHAIR", 100.0)
         cls.lamp = cls.make_product("Lamp", "LAMP", 10.5)
 
+    @classmethod
+    def setup_independent_company(cls, **values):
+        """Return the company that ``make test`` has made for all, or make one.
+
+        See dev/plugin/company.py.
+        """
+        companies = cls.env["res.company"].sudo()
+        found = companies.search([("name", "=", "company_1_data")]).sudo(False)
+        if not found:
+            return super().setup_independent_company(**values)
+        cls.env.user.company_ids = [Command.link(found.id)]
+        return found
+
     def setUp(self):
         super().setUp()
         self.matomo = FakeMatomo()
