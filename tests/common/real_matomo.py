@@ -52,13 +52,21 @@ class RealMatomo:
         :param values: more values of the site
         """
         self.be_entered(site)
-        is_known = {"is_currency_confirmed": True, "facts_date": datetime.now()}
-        site.sudo().write({**is_known, **values})
+        site.sudo().write({**self._get_known(), **values})
 
     def be_entered(self, site):
         """Enter address, site ID and token, as a person does who then sells at once."""
-        way = {"url": self.url, "idsite": self.idsite, "token_auth": self.token}
-        site.sudo().write(way)
+        site.sudo().write(self._get_way())
+
+    def get_values(self):
+        """Return the values of a new ``matomo.site`` that sends here, tested before."""
+        return {**self._get_way(), **self._get_known()}
+
+    def _get_way(self):
+        return {"url": self.url, "idsite": self.idsite, "token_auth": self.token}
+
+    def _get_known(self):
+        return {"is_currency_confirmed": True, "facts_date": datetime.now()}
 
     def call(self, method, **parameters):
         """Call Matomo's Reporting API as superuser."""

@@ -330,18 +330,19 @@ class TestBrowserPolicies(RealShopperCommon):
     def set_up(self, policy, situation):
         """Let the shop have this policy, on a Matomo site of its own."""
         self.real = RealMatomo(currency=self.company.currency_id.name)
+        # Whatever changed a site that is there would empty the caches of all pages.
         site = self.site.sudo().copy(
             {
                 "consent_policy": policy.setting,
                 "send_user_id": situation.has_login,
                 "set_visitor_cookie": situation.sets_cookie,
+                **self.real.get_values(),
             }
         )
-        self.real.receive_from(site)
         website = self.website.sudo()
         if website.cookies_bar == bool(policy.script):
             website.cookies_bar = not policy.script
-        # The website's own method empties the caches of all pages, for each shopper.
+        # The website's own method would do so, too.
         values = {"matomo_site_id": site.id, "matomo_tag": policy.has_tag}
         models.BaseModel.write(website, values)
         self.end_transaction()
