@@ -44,17 +44,20 @@ class Claim:
         )
 
     def prepare(self) -> "Bulk":
-        """Return what is sent, as it is by now: people may have cancelled orders."""
-        attempts = self._get_held()._prepare_attempts()
+        """Return what is sent."""
+        attempts = self.requests._prepare_attempts()
         # The lease began when they were claimed.
         patience = self.kind.get_patience() - (time.monotonic() - self.time)
         policy = replace(self.site._get_policy(), patience=patience)
         return Bulk(self, attempts, policy)
 
     def follow(self) -> "Bulk | None":
-        """Return what is sent after the bulk before; None if it was given back."""
+        """Return what is sent after the bulk before; None if it was given back.
+
+        That is what is left by now: people may have cancelled orders.
+        """
         if self.may_be_sent():
-            return self.prepare()
+            return replace(self, requests=self._get_held()).prepare()
         self.give_back()
         return None
 
