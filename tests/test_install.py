@@ -33,7 +33,7 @@ class TestInstall(MatomoCommon):
                 ]
             )
         )
-        self.assertEqual(len(records), 11)
+        self.assertEqual(len(records), 8)
         self.assertTrue(all(records.mapped("noupdate")))
 
     def test_every_model_has_rights_and_a_company_rule(self):

@@ -29,4 +29,4 @@ class TestBench(BaseCase):
         self.assertSays("backfill", "| 400 ", "| Stop (sent)")
 
     def test_lists(self):
-        self.assertSays("lists", "| orders without a verdict", "Draining beside them")
+        self.assertSays("lists", "| all years: orders by verdict", "Draining beside them")
