@@ -26,6 +26,8 @@ class TestPlans(AmountsCommon):
     def setUpClass(cls):
         super().setUpClass()
         cls.site.sudo().date_start = "2015-01-01"
+        # What other tests have rolled back makes the indexes of what waits too large.
+        cls.env.cr.execute("REINDEX TABLE matomo_request")
         cls.mia = cls.make_user(
             "mia",
             f"{MODULE}.group_matomo_user,sales_team.group_sale_salesman_all_leads",
@@ -40,7 +42,7 @@ class TestPlans(AmountsCommon):
                         is_backfill, payload, state)
                  SELECT 'order', company_id, %s, id, 'desk', date_order, now(),
                         CASE WHEN id %% 1000 = 2 THEN date_order END, FALSE, %s::jsonb,
-                        CASE WHEN id %% 1000 = 1 THEN 'pending'
+                        CASE WHEN id %% 100 = 1 THEN 'pending'
                              WHEN id %% 1000 = 2 THEN 'sent'
                              WHEN id %% 10 = 0 THEN 'failed' ELSE 'verified' END
                    FROM sale_order

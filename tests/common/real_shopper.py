@@ -79,10 +79,14 @@ class RealShopperCommon(CheckoutCommon, BrowserCase):
         self.run_sender()
         self.run_verifier()
 
-    def log_in(self, page, user):
-        """Log in on the website's own page, and come to the shop."""
+    def log_in(self, page, login):
+        """Log in on the website's own page, and come to the shop.
+
+        :param login: a text: reading a user would meet the page's requests, which share
+            the cursor of the test
+        """
         open_page(page, "/web/login?redirect=/shop")
-        page.fill("[name='login']", user.login)
+        page.fill("[name='login']", login)
         page.fill("[name='password']", PASSWORD)
         page.click("form.oe_login_form button[type='submit']")
         arrive(page, "/shop")

@@ -116,6 +116,7 @@ INSTAGRAM = (
 PICTURES = ["*/web/image/*", "*.woff2*", "*.ttf*"]
 SCRIPTS = "*web.assets_frontend_lazy*"
 # Cookies that hold an answer: without them a shopper is asked again.
+LOGIN = "nora"
 ANSWERS = re.compile("website_cookies_bar|mtm_consent_removed|manager_answer")
 # Scripts that ask a shopper in place of Odoo's cookie bar; each is run on every page.
 # A consent manager keeps the answer, and pushes it into the queue of matomo.js.
@@ -273,8 +274,7 @@ class TestBrowserPolicies(RealShopperCommon):
             "method": self.demo.payment_method_ids[:1].id,
         }
         self.browsers = {}
-        self.user = self.make_user("nora", "base.group_portal")
-        self.user.sudo().password = PASSWORD
+        self.make_user(LOGIN, "base.group_portal").sudo().password = PASSWORD
         with ExitStack() as stack:
             for setting, value in MATOMO_PROXIES.items():
                 stack.enter_context(self.real.configured(setting, value))
@@ -293,7 +293,7 @@ class TestBrowserPolicies(RealShopperCommon):
             with self.come(policy, situation) as page:
                 self.land(page, CAMPAIGN, referer=REFERRER)
                 self.answer(page, policy, first)
-                self.log_in(page, self.user)
+                self.log_in(page, LOGIN)
                 self.put_quickly(page)
                 with self.between_pages():
                     self.send_carts()
@@ -305,7 +305,7 @@ class TestBrowserPolicies(RealShopperCommon):
                 self.land(page, CAMPAIGN, referer=REFERRER)
             self.answer(page, policy, first)
             if situation.has_login:
-                self.log_in(page, self.user)
+                self.log_in(page, LOGIN)
             # The tag has told what it tells.
             page.wait_for_load_state("networkidle")
             self.put_quickly(page)

@@ -263,7 +263,7 @@ class TestBrowserShopper(RealShopperCommon):
             open_page(page, CAMPAIGN, referer=REFERRER)
             self.answer_bar(page, accept=True)
             self.wait_for_matomo_js(page)
-            self.log_in(page, user)
+            self.log_in(page, "nora")
             self.put_into_cart(page, self.chair)
             with self.between_pages():
                 self.send()
@@ -286,7 +286,7 @@ class TestBrowserShopper(RealShopperCommon):
             page.set_extra_http_headers({"Accept-Language": "fr"})
             open_page(page, "/shop")
             self.answer_bar(page, accept=True)
-            self.log_in(page, user)
+            self.log_in(page, "nora")
             self.put_into_cart(page, self.lamp)
         # A salesperson sells to the same customer.
         desk = self.confirm(self.make_order(partner_id=user.partner_id.id))
