@@ -175,7 +175,7 @@ class TestPlans(AmountsCommon):
         found = self.orders[WITHOUT:].ids
         counts = {
             "failed": sum(id_ % 10 == 0 for id_ in found),
-            "pending": sum(id_ % 1000 == 1 for id_ in found),
+            "pending": sum(id_ % 100 == 1 for id_ in found),
             "sent": sum(id_ % 1000 == 2 for id_ in found),
             False: WITHOUT,
         }

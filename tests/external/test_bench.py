@@ -29,4 +29,6 @@ class TestBench(BaseCase):
         self.assertSays("backfill", "| 400 ", "| Stop (sent)")
 
     def test_lists(self):
-        self.assertSays("lists", "| all years: orders by verdict", "Draining beside them")
+        self.assertSays(
+            "lists", "| all years: orders by verdict", "Draining beside them"
+        )

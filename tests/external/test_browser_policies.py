@@ -115,8 +115,8 @@ INSTAGRAM = (
 # What nobody looks at, and Odoo's scripts of a page of the shop where nothing is clicked.
 PICTURES = ["*/web/image/*", "*.woff2*", "*.ttf*"]
 SCRIPTS = "*web.assets_frontend_lazy*"
-# Cookies that hold an answer: without them a shopper is asked again.
 LOGIN = "nora"
+# Cookies that hold an answer: without them a shopper is asked again.
 ANSWERS = re.compile("website_cookies_bar|mtm_consent_removed|manager_answer")
 # Scripts that ask a shopper in place of Odoo's cookie bar; each is run on every page.
 # A consent manager keeps the answer, and pushes it into the queue of matomo.js.
