@@ -48,6 +48,7 @@ LOG_READERS = {"user", "manager", "admin"}
 # Who may read what orders show. All else of ours on orders is the log readers'.
 VERDICT = {
     "matomo_state",
+    "matomo_is_concerned",
     "matomo_reason",
     "matomo_notes",
     "matomo_tracked",
