@@ -81,10 +81,7 @@ class Sender:
             if not site._is_waiting("next_attempt_date")
             and site._may_run()
             and any(
-                requests.search_count(
-                    get_due_domain(requests, now) & Domain("site_id", "=", site.id),
-                    limit=1,
-                )
+                _count_due(requests, site, now, limit=1)
                 for requests in get_models(self.env)
             )
         ]
@@ -98,8 +95,7 @@ class Sender:
         for site in sites:
             size = site._get_batch_size()
             for requests in get_models(self.env):
-                due = get_due_domain(requests, now) & Domain("site_id", "=", site.id)
-                if requests.search_count(due, limit=size + 1) > size:
+                if _count_due(requests, site, now, limit=size + 1) > size:
                     lanes.wake_others(self.env)
                     return
 
@@ -282,12 +278,8 @@ class Sender:
         remaining = 0
         if sites := self._get_due_sites():
             now = fields.Datetime.now()
-            of_sites = Domain("site_id", "in", sites.ids)
             remaining = sum(
-                requests.search_count(
-                    get_due_domain(requests, now) & of_sites,
-                    limit=schedule.MAX_REMAINING,
-                )
+                _count_due(requests, sites, now, limit=schedule.MAX_REMAINING)
                 for requests in get_models(self.env)
             )
         crons = self.env["ir.cron"]
@@ -310,6 +302,12 @@ class Sender:
         ]
         if dates:
             self.env["matomo.request"]._wake_sender(at=min(dates))
+
+
+def _count_due(requests, sites, now, limit):
+    """Return how many requests of a model and some sites are due, ``limit`` at most."""
+    due = get_due_domain(requests, now) & Domain("site_id", "in", sites.ids)
+    return requests.search_count(due, limit=limit)
 
 
 def recover(env, site, client):

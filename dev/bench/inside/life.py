@@ -3,8 +3,6 @@
 from . import sales
 from .rows import clone
 
-# One order in two minutes: a million in four years.
-AGE = "now() AT TIME ZONE 'utc' - n * interval '2 minutes'"
 # Rows of one statement.
 PART = 100_000
 
@@ -24,7 +22,8 @@ def fill(env, count):
     for first in range(0, count, PART):
         part = min(PART, count - first)
         number = f"({first} + n)"
-        moment = AGE.replace("n *", f"{number} *")
+        # One order in two minutes: a million in four years.
+        moment = f"now() AT TIME ZONE 'utc' - {number} * interval '2 minutes'"
         copies = clone(
             sold,
             part,
