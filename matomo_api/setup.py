@@ -211,7 +211,10 @@ def read_offer(client: Client, login: str = "") -> Offer:
         write = read_idsites(client, "Write")
     except ReportRefused as error:
         raise _explain(error, is_of_token=True) from None
-    sites = [_read_site(row, admin, write, is_superuser) for row in rows.values()]
+    sites = [
+        _read_site(idsite, row, admin, write, is_superuser)
+        for idsite, row in rows.items()
+    ]
     sites = [site for site in sites if site.access != "view"]
     if not sites and not is_superuser:
         raise Misconfigured("only_view")
@@ -249,9 +252,8 @@ def _read_rows(client) -> dict:
     return rows
 
 
-def _read_site(row, admin, write, is_superuser) -> OfferedSite:
+def _read_site(idsite, row, admin, write, is_superuser) -> OfferedSite:
     """Return a site of Matomo's list."""
-    idsite = _read_number(row["idsite"])
     texts = {
         name: clean_text(value, 255) if isinstance(value := row.get(name), str) else ""
         for name in ("name", "main_url", "currency", "timezone")

@@ -1377,11 +1377,11 @@ class MatomoOrderMixin(models.AbstractModel):
         """
         self.ensure_one()
         roles = self._get_matomo_line_roles()
+        reported = self._get_matomo_reported_lines()
         returned = sum(
             each.total
             for each in self._get_matomo_line_amounts()
-            if each.line in self._get_matomo_reported_lines()
-            and roles[each.line] is LineRole.RETURN
+            if each.line in reported and roles[each.line] is LineRole.RETURN
         )
         rate = to_decimal(self.currency_rate or 1.0)
         return {"returned": -returned / rate} if returned else {}
