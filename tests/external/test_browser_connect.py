@@ -199,18 +199,18 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
         page = hand.page
         page.goto(f"/odoo/action-{MODULE}.matomo_connect_action")
         page.wait_for_selector(f"{DIALOG} [name='url']")
-        self.take_picture(hand, f"11-again-{width}")
+        self.take_picture(hand.page, f"11-again-{width}")
         self.assertSeen(hand, "url", self.real.url)
         hand.fill("login", self.real.info["superuser_login"])
         hand.fill("matomo_password", self.real.info["superuser_password"])
         hand.press("action_log_in")
         page.wait_for_selector(f"{DIALOG} >> text=has works, and stays")
-        self.take_picture(hand, f"12-stands-{width}")
+        self.take_picture(hand.page, f"12-stands-{width}")
         chosen = page.input_value(f"{DIALOG} [name='site_choice_id'] input")
         self.assertIn(self.name, chosen)
         page.click(f"{DIALOG} [name='has_salespeople'] input")
         page.wait_for_selector(f"{DIALOG} >> text=are no longer tracked")
-        self.take_picture(hand, f"13-changed-{width}")
+        self.take_picture(hand.page, f"13-changed-{width}")
 
     def test_from_nothing_to_a_proven_order(self):
         self.connect_and_prove(1400)
