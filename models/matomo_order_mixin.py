@@ -39,6 +39,13 @@ _logger = logging.getLogger(__name__)
 SHOWN = ("state", "reason", "sent_date", "order_ref")
 # How many changed items a note names at most.
 NAMED = 5
+# What a request is built from: of an order, of its products, and of their templates.
+CONTENT_FIELDS = ("name", "state", "create_date", "date_order", "amount_total")
+CONTENT_FIELDS += ("currency_id", "currency_rate", "company_id", "partner_id")
+CONTENT_FIELDS += ("user_id",)
+PRODUCT_FIELDS = ("default_code", "barcode", "product_tmpl_id")
+PRODUCT_FIELDS += ("product_template_attribute_value_ids",)
+TEMPLATE_FIELDS = ("name", "uom_id", "categ_id", "public_categ_ids")
 # The log entry of a field that stays empty because it could not be computed.
 NOT_SHOWN = "%s of %s could not be computed"
 
@@ -747,6 +754,39 @@ class MatomoOrderMixin(models.AbstractModel):
 
     # === CONTENT === #
 
+    def _fetch_matomo_content(self, site):
+        """Fetch what a request is built from, of all these orders together.
+
+        The ORM would fetch all columns of each record, and each of those that are
+        rarely read by a query of its own. What is not fetched here is read later.
+
+        :param site: the ``matomo.site`` in whose language products are named
+        """
+        orders = self.with_context(lang=site.lang_id.code)
+        for path, names in self._get_matomo_content_fields().items():
+            (orders.mapped(path) if path else orders).fetch(names)
+
+    @api.model
+    def _get_matomo_content_fields(self):
+        """Return what a request is built from, as ``{path: names of fields}``.
+
+        A path comes after those that lead to it; the first one is that of the order.
+        """
+        return {
+            "": (*self._matomo_personal_fields, *CONTENT_FIELDS),
+            "company_id": ("matomo_site_id", "currency_id"),
+            "partner_id": ("matomo_is_objector",),
+        }
+
+    @api.model
+    def _get_matomo_product_fields(self, path):
+        """Return what is read of the products of lines, as above.
+
+        :param path: from the order to its products
+        """
+        template = f"{path}.product_tmpl_id"
+        return {path: PRODUCT_FIELDS, template: TEMPLATE_FIELDS}
+
     def _get_matomo_counted_lines(self):
         """Return how much of each line is counted with this order.
 
@@ -1305,6 +1345,8 @@ class MatomoOrderMixin(models.AbstractModel):
     _matomo_total_field = None
     # All stored fields with personal data.
     _matomo_personal_fields = SHOPPER_FIELDS
+    # What an attempt to send the order is made from, besides its request.
+    _matomo_attempt_fields = ("state", "create_date")
 
     def _is_matomo_sale(self):
         """Return whether Odoo counts this order as revenue."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from odoo import SUPERUSER_ID, api, fields, models
+from odoo.exceptions import MissingError
 from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, ormcache
 
@@ -69,6 +70,10 @@ _logger = logging.getLogger(__name__)
 SCHEDULED = "matomo_order_tracking.scheduled"
 # Key of the context: the orders that a call of a till makes, see ``Gathered``.
 GATHERED = "matomo_gathered"
+# What an attempt is made from, and tells whether it is still the sender's.
+ATTEMPT_FIELDS = ("kind", "site_id", "state", "payload", "order_ref", "order_date")
+ATTEMPT_FIELDS += ("revenue", "create_date", "next_attempt_date", "lease_date")
+ATTEMPT_FIELDS += ("attempt_count", "unconfirmed_count", "look_up_first")
 # What a request whose order was found in Matomo no longer has to wait for.
 NOTHING_LEFT = {
     "next_check_date": False,
@@ -665,7 +670,13 @@ class MatomoRequest(models.Model):
         message = "Orders could not be queued for Matomo; the sweep will find them: %s"
         with guarded(cr, message, scheduled):
             for model_name, ids in scheduled.items():
-                self.env[model_name].browse(sorted(ids)).exists()._matomo_enqueue()
+                orders = self.env[model_name].browse(sorted(ids))
+                try:
+                    orders._matomo_enqueue()
+                except MissingError:
+                    # Some were deleted since. To ask for that each time would be one
+                    # more statement of each sale.
+                    orders.exists()._matomo_enqueue()
 
     # === STATES === #
 
@@ -823,9 +834,16 @@ class MatomoRequest(models.Model):
             self.unconfirmed_count and not self.site_id._has_raw_data(order_date)
         )
 
+    @api.model
+    def _get_attempt_fields(self):
+        """Return the names of the fields from which an attempt is made."""
+        return [*ATTEMPT_FIELDS, *self._get_order_fields()]
+
     def _prepare_attempts(self):
         """Return the requests as ``Attempt`` objects of the delivery."""
         twins = self._count_twins()
+        for orders in self._get_orders():
+            orders.fetch(orders._matomo_attempt_fields)
         return [
             Attempt(
                 key=request.id,

@@ -31,6 +31,11 @@ USED_LIMIT = 20
 # Fields that change the prices of a cart.
 CART_FIELDS = {"fiscal_position_id", "partner_id", "pricelist_id"}
 
+# What a request is built from of a line.
+LINE_FIELDS = ("display_type", "name", "product_id", "product_uom_qty")
+LINE_FIELDS += ("product_uom_id", "price_unit", "price_subtotal", "price_total")
+LINE_FIELDS += ("is_delivery", "is_downpayment", "pos_order_line_ids")
+
 
 class SaleOrder(models.Model):
     _name = "sale.order"
@@ -39,6 +44,7 @@ class SaleOrder(models.Model):
     _matomo_order_field = "sale_order_id"
     _matomo_quantity_field = "product_uom_qty"
     _matomo_total_field = "price_total"
+    _matomo_attempt_fields = ("state", "create_date", "website_id")
 
     matomo_request_ids = fields.One2many(
         "matomo.request",
@@ -342,6 +348,19 @@ class SaleOrder(models.Model):
         is_left_out = self._get_matomo_site().exclude_employee_orders
         users = self.partner_id.user_ids if self.website_id and is_left_out else ()
         return any(not user.share for user in users)
+
+    @api.model
+    def _get_matomo_content_fields(self):
+        """Override of `matomo.order.mixin` to add the web shop, lines and tills."""
+        content = super()._get_matomo_content_fields()
+        content[""] += ("website_id", "amount_tax", "partner_shipping_id")
+        content[""] += ("order_line", "pos_order_line_ids", "matomo_cart_update_ids")
+        return {
+            **content,
+            "website_id": ("matomo_site_id",),
+            "order_line": LINE_FIELDS,
+            **self._get_matomo_product_fields("order_line.product_id"),
+        }
 
     def _get_matomo_line_roles(self):
         """Override of `matomo.order.mixin`.

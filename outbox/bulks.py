@@ -67,7 +67,11 @@ class Claim:
 
     def _get_held(self):
         """Return the requests that are still leased by this claim."""
-        return self.requests.exists().filtered(
+        there = self.requests.search_fetch(
+            [("id", "in", self.requests.ids)], self.requests._get_attempt_fields()
+        )
+        # In the sequence in which they were claimed.
+        return (self.requests & there).filtered(
             lambda each: each.state == "pending"
             and each.attempt_count == self.attempt_counts[each.id]
             and each.next_attempt_date

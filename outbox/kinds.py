@@ -41,7 +41,8 @@ class Kind:
         than the lease of ``claim``
     :param is_built_ahead: whether the next batch is claimed while one is sent, because
         it does not depend on what becomes of that; its model has the fields
-        ``attempt_count`` and ``lease_date``, and the method ``_give_back()``
+        ``attempt_count`` and ``lease_date``, and the methods ``_give_back()`` and
+        ``_get_attempt_fields()``
     """
 
     name: str

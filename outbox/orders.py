@@ -78,6 +78,8 @@ KIND = kinds.register(
 
 
 def _start(requests, until):
+    for orders in requests._get_orders():
+        orders._fetch_matomo_content(requests.site_id)
     refs = _find_order_refs(requests)
     return requests.filtered(
         lambda request: request._start_attempt(until, lambda each: _build(each, refs))

@@ -221,7 +221,8 @@ class Sender:
             return Delivered(bulk, report, time.monotonic() - start)
 
         def meanwhile():
-            is_time_left = self._settle(taken)
+            # All that goes to Matomo at this moment is still due.
+            is_time_left = self._settle(taken, remaining=len(bulk.attempts))
             has_next = bulk.claim.has_next and is_time_left
             return self._claim_ahead(bulk.claim) if has_next else None, is_time_left
 
@@ -245,9 +246,10 @@ class Sender:
             _logger.warning("The next requests are not built ahead", exc_info=True)
             return None
 
-    def _settle(self, delivered):
+    def _settle(self, delivered, remaining=0):
         """Write down what became of a bulk, if there is one.
 
+        :param remaining: see ``_report_progress``
         :return: whether the scheduled action has time left
         """
         if delivered is None:
@@ -259,7 +261,7 @@ class Sender:
             self.env,
             lambda: apply_report(self.env[claim.kind.model], claim.site, report),
         )
-        return self._report_progress(len(delivered.bulk.attempts))
+        return self._report_progress(len(delivered.bulk.attempts), remaining)
 
     def _give_back(self, claim):
         """Give back what was claimed ahead, and tell the scheduler of it."""
@@ -269,14 +271,16 @@ class Sender:
 
     # === THE SCHEDULED ACTION === #
 
-    def _report_progress(self, processed):
+    def _report_progress(self, processed, remaining=0):
         """Commit and tell the scheduler how much is due; false if time is up.
 
         Requests of a site that waits are not due: reporting them would make the
         scheduler call again and again.
+
+        :param remaining: how many are known to be due, at least; if none is, they are
+            counted
         """
-        remaining = 0
-        if sites := self._get_due_sites():
+        if not remaining and (sites := self._get_due_sites()):
             now = fields.Datetime.now()
             remaining = sum(
                 _count_due(requests, sites, now, limit=schedule.MAX_REMAINING)

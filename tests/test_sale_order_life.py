@@ -165,6 +165,15 @@ class TestOrderLife(AmountsCommon):
         self.assertNotEqual(desk["cid"], web["cid"])
         self.assertEqual(desk["cip"], "0.0.0.0")
 
+    def test_deleted_in_the_transaction_in_which_another_one_is_confirmed(self):
+        """It keeps no other order of that transaction back."""
+        orders = self.make_order((self.chair, 1)) + self.make_order((self.chair, 2))
+        orders.action_confirm()
+        orders[0]._action_cancel()
+        orders[0].unlink()
+        self.end_transaction()
+        self.assertEqual(orders[1].sudo().matomo_request_ids.state, "pending")
+
     def test_a_thousand_orders_confirmed_at_once(self):
         order = self.make_order((self.chair, 1), state="sale")
         orders = self.clone_orders(order, 1000)
