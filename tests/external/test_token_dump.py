@@ -152,8 +152,9 @@ class TestTokenDump(CopyCase):
             script = SCRIPT % {"url": url, "faults": [*FAULTS]}
             masked = self.odoo("shell", script=script, log=str(log))
             logged = log.read_text()
-        # What the servers said is kept, without the token.
-        self.assertGreater(int(masked), 3)
+        # What the servers said is kept, without the token. Where it stands late in an
+        # answer, the answer is cut before it: so not of each fault.
+        self.assertTrue(int(masked))
         for fault in FAULTS:
             said = [data for path, data in self.server.received if f"/{fault}/" in path]
             self.assertTrue(any(holds(data.decode(), CANARY) for data in said), fault)
