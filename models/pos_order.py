@@ -9,9 +9,17 @@ from ..matomo_api.tracking import Page
 from ..outbox.transactions import caught
 from ..tools import settlement
 from ..tools.settlement import CountedLine, LineRole, SoldLine
-from .matomo_order_mixin import personal_index
+from .matomo_order_mixin import (
+    COMPANY_FIELDS,
+    CONTENT_FIELDS,
+    CUSTOMER_FIELDS,
+    personal_index,
+)
 from .matomo_request import GATHERED, Gathered
 from .pos_load_mixin import PREFIX
+
+# What a request is built from, of a POS order; of its lines, all is read.
+ORDER_FIELDS = ("config_id", "lines", "pos_reference", "is_tipped", "tip_amount")
 
 
 class PosOrder(models.Model):
@@ -21,6 +29,7 @@ class PosOrder(models.Model):
     _matomo_order_field = "pos_order_id"
     _matomo_quantity_field = "qty"
     _matomo_total_field = "price_subtotal_incl"
+    _matomo_attempt_fields = ("state", "create_date")
 
     matomo_request_ids = fields.One2many(
         "matomo.request",
@@ -181,6 +190,17 @@ class PosOrder(models.Model):
         return amounts
 
     # === WHO COUNTS A LINE === #
+
+    @api.model
+    def _get_matomo_content_fields(self):
+        """Override of `matomo.order.mixin` to add what a POS order consists of."""
+        content = super()._get_matomo_content_fields()
+        return {
+            "": (*content[""], *CONTENT_FIELDS, *ORDER_FIELDS),
+            "company_id": COMPANY_FIELDS,
+            "partner_id": CUSTOMER_FIELDS,
+            **self._get_matomo_product_fields("lines.product_id"),
+        }
 
     def _get_matomo_line_roles(self):
         """Override of `matomo.order.mixin`.

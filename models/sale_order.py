@@ -15,7 +15,13 @@ from ..tools import settlement
 from ..tools.billing import Document
 from ..tools.settlement import LineRole
 from ..tools.shopper import Consent, is_visitor_known, merge_visit
-from .matomo_order_mixin import NOT_SHOWN, personal_index
+from .matomo_order_mixin import (
+    COMPANY_FIELDS,
+    CONTENT_FIELDS,
+    CUSTOMER_FIELDS,
+    NOT_SHOWN,
+    personal_index,
+)
 
 # The states in which an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
@@ -31,7 +37,9 @@ USED_LIMIT = 20
 # Fields that change the prices of a cart.
 CART_FIELDS = {"fiscal_position_id", "partner_id", "pricelist_id"}
 
-# What a request is built from of a line.
+# What a request is built from, of a sales order and of its lines.
+ORDER_FIELDS = ("website_id", "amount_tax", "partner_shipping_id", "order_line")
+ORDER_FIELDS += ("pos_order_line_ids", "matomo_cart_update_ids")
 LINE_FIELDS = ("display_type", "name", "product_id", "product_uom_qty")
 LINE_FIELDS += ("product_uom_id", "price_unit", "price_subtotal", "price_total")
 LINE_FIELDS += ("is_delivery", "is_downpayment", "pos_order_line_ids")
@@ -353,11 +361,11 @@ class SaleOrder(models.Model):
     def _get_matomo_content_fields(self):
         """Override of `matomo.order.mixin` to add the web shop, lines and tills."""
         content = super()._get_matomo_content_fields()
-        content[""] += ("website_id", "amount_tax", "partner_shipping_id")
-        content[""] += ("order_line", "pos_order_line_ids", "matomo_cart_update_ids")
         return {
-            **content,
+            "": (*content[""], *CONTENT_FIELDS, *ORDER_FIELDS),
+            "company_id": COMPANY_FIELDS,
             "website_id": ("matomo_site_id",),
+            "partner_id": CUSTOMER_FIELDS,
             "order_line": LINE_FIELDS,
             **self._get_matomo_product_fields("order_line.product_id"),
         }
