@@ -13,6 +13,7 @@ import matomo
 from chaos import comparison
 
 from .figures import median, ratio, say_table
+from .hosts import apart
 from .workers import ask_all, workers
 
 SDK = Path(__file__).with_name("sdk.php")
@@ -133,11 +134,29 @@ def main(database, is_smoke):
         for count in lanes:
             with machine.step(f"Drain {rounds} x {orders} orders by {count} lanes"):
                 rows.append(_compare(shop, count, rounds))
+        on_hosts = []
+        with apart(team) as cores:
+            for count in lanes if cores else ():
+                with machine.step(
+                    f"The same, Matomo on cores of its own, {count} lanes"
+                ):
+                    on_hosts.append(_compare(shop, count, rounds))
         with machine.step("Post them one by one"):
             one_by_one = _compare_with_sdk(shop, max(rounds // SDK_EVERY, 1))
         stages = _profile(shop, rounds)
         shop.check()
-    _say_speed(rows, one_by_one)
+    _say_speed(
+        "Draining",
+        [
+            *(("bare loop", row) for row in rows),
+            ("SDK, one request an order", one_by_one),
+        ],
+    )
+    if on_hosts:
+        _say_speed(
+            f"Draining, {cores} of the cores for Matomo and as many for Odoo",
+            [("bare loop", row) for row in on_hosts],
+        )
     _say_stages(stages, rounds * orders)
 
 
@@ -171,14 +190,11 @@ def _profile(shop, rounds):
     return stages
 
 
-def _say_speed(rows, one_by_one):
+def _say_speed(title, rows):
     heads = ["peer", "lanes", "sender (orders/s)", "peer (orders/s)", "ratio"]
     heads += ["sender's own CPU (ms an order)", "peer's", "statements an order"]
     table = []
-    for peer, (lanes, ours, others) in [
-        *(("bare loop", row) for row in rows),
-        ("SDK, one request an order", one_by_one),
-    ]:
+    for peer, (lanes, ours, others) in rows:
         speeds = [[each["speed"] for each in side] for side in (ours, others)]
         table.append(
             [
@@ -193,7 +209,7 @@ def _say_speed(rows, one_by_one):
                 f"{median([each['statements'] for each in ours]).value:.1f}",
             ]
         )
-    say_table("Draining", heads, table)
+    say_table(title, heads, table)
 
 
 def _say_stages(stages, orders):

@@ -35,7 +35,11 @@ class Worker:
                 stderr=errors,
                 text=True,
             )
-        self._answer = None
+
+    @property
+    def pid(self):
+        """Return the number of the process."""
+        return self._process.pid
 
     def begin(self, task, **arguments):
         """Have the worker do something; ``end`` returns the result."""
