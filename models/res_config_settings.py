@@ -33,7 +33,7 @@ class ResConfigSettings(models.TransientModel):
 
     matomo_url = fields.Char(
         string="Matomo Address",
-        compute="_compute_matomo_website",
+        compute="_compute_matomo_url",
         inverse="_inverse_matomo_website",
         store=False,
         readonly=False,
@@ -41,14 +41,14 @@ class ResConfigSettings(models.TransientModel):
     # A text: an empty integer shows as 0, which no site is.
     matomo_idsite = fields.Char(
         string="Matomo Site ID",
-        compute="_compute_matomo_website",
+        compute="_compute_matomo_idsite",
         inverse="_inverse_matomo_website",
         store=False,
         readonly=False,
     )
     matomo_token_auth = WriteOnlyChar(
         string="Matomo Token",
-        compute="_compute_matomo_website",
+        compute="_compute_matomo_token_auth",
         inverse="_inverse_matomo_website",
         store=False,
         readonly=False,
@@ -142,21 +142,21 @@ class ResConfigSettings(models.TransientModel):
     )
     matomo_pos_url = fields.Char(
         string="Matomo Address of the Point of Sale",
-        compute="_compute_matomo_till",
+        compute="_compute_matomo_pos_url",
         inverse="_inverse_matomo_till",
         store=False,
         readonly=False,
     )
     matomo_pos_idsite = fields.Char(
         string="Matomo Site ID of the Point of Sale",
-        compute="_compute_matomo_till",
+        compute="_compute_matomo_pos_idsite",
         inverse="_inverse_matomo_till",
         store=False,
         readonly=False,
     )
     matomo_pos_token_auth = WriteOnlyChar(
         string="Matomo Token of the Point of Sale",
-        compute="_compute_matomo_till",
+        compute="_compute_matomo_pos_token_auth",
         inverse="_inverse_matomo_till",
         store=False,
         readonly=False,
@@ -190,7 +190,7 @@ class ResConfigSettings(models.TransientModel):
     matomo_pos_has_others = fields.Boolean(compute="_compute_matomo_till")
     matomo_pos_for_all = fields.Boolean(
         string="Use for every Point of Sale of the company",
-        compute="_compute_matomo_till",
+        compute="_compute_matomo_pos_for_all",
         inverse="_inverse_matomo_till",
         store=False,
         readonly=False,
@@ -214,9 +214,23 @@ class ResConfigSettings(models.TransientModel):
             settings.matomo_has_ecommerce_calls = (
                 site and settings.website_id._has_matomo_ecommerce_calls()
             )
-            settings.matomo_url = site.url
-            settings.matomo_idsite = _show_idsite(site)
-            settings.matomo_token_auth = False
+
+    # A method for each value that can be entered: Odoo leaves empty what is computed
+    # together with a given one. A program that sets a token alone would stop tracking.
+
+    @api.depends("website_id")
+    def _compute_matomo_url(self):
+        for settings in self:
+            settings.matomo_url = settings.website_id.matomo_site_id.url
+
+    @api.depends("website_id")
+    def _compute_matomo_idsite(self):
+        for settings in self:
+            settings.matomo_idsite = _show_idsite(settings.website_id.matomo_site_id)
+
+    @api.depends("website_id")
+    def _compute_matomo_token_auth(self):
+        self.matomo_token_auth = False
 
     @api.depends("website_id", "matomo_url", "matomo_idsite")
     def _compute_matomo_token(self):
@@ -263,11 +277,26 @@ class ResConfigSettings(models.TransientModel):
             config = settings.pos_config_id
             site = config.matomo_site_id
             settings.matomo_pos_site_id = site
-            settings.matomo_pos_url = site.url
-            settings.matomo_pos_idsite = _show_idsite(site)
-            settings.matomo_pos_token_auth = False
-            settings.matomo_pos_for_all = False
             settings.matomo_pos_has_others = bool(config._get_matomo_siblings())
+
+    @api.depends("pos_config_id")
+    def _compute_matomo_pos_url(self):
+        for settings in self:
+            settings.matomo_pos_url = settings.pos_config_id.matomo_site_id.url
+
+    @api.depends("pos_config_id")
+    def _compute_matomo_pos_idsite(self):
+        for settings in self:
+            site = settings.pos_config_id.matomo_site_id
+            settings.matomo_pos_idsite = _show_idsite(site)
+
+    @api.depends("pos_config_id")
+    def _compute_matomo_pos_token_auth(self):
+        self.matomo_pos_token_auth = False
+
+    @api.depends("pos_config_id")
+    def _compute_matomo_pos_for_all(self):
+        self.matomo_pos_for_all = False
 
     @api.depends("pos_config_id", "matomo_pos_url", "matomo_pos_idsite")
     def _compute_matomo_pos_token(self):

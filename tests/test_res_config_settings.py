@@ -69,6 +69,33 @@ class TestSettings(MatomoPosCommon):
         )
         self.assertFalse(self.env.cr.fetchall())
 
+    def test_program_sets_a_single_value(self):
+        """What it does not name stays, of the website and of the till."""
+        self.save(
+            matomo_url="https://stats.example.com",
+            matomo_idsite=7,
+            matomo_token_auth="secret-token",
+            matomo_pos_site_source="own",
+            matomo_pos_url="https://stats.example.com",
+            matomo_pos_idsite=8,
+            matomo_pos_token_auth="secret-token",
+        )
+        site, of_till = self.website.matomo_site_id, self.config.matomo_site_id
+        self.save(matomo_token_auth="another-token")
+        self.save(matomo_pos_token_auth="another-token")
+        self.assertEqual(self.website.matomo_site_id, site)
+        self.assertEqual(self.config.matomo_site_id, of_till)
+        self.assertEqual(site._get__token(), "another-token")
+        self.assertEqual(of_till._get__token(), "another-token")
+        self.save(matomo_idsite=9)
+        self.assertEqual(
+            (self.website.matomo_site_id.url, self.website.matomo_site_id.idsite),
+            ("https://stats.example.com", 9),
+        )
+        self.save(matomo_pos_for_all=True)
+        self.assertEqual(self.config.matomo_site_id, of_till)
+        self.assertEqual(self.other_config.matomo_site_id, of_till)
+
     def test_empty_token_keeps_it(self):
         self.save(
             matomo_url="https://stats.example.com",
