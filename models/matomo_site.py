@@ -40,7 +40,7 @@ from ..matomo_api.timezones import NAMES, get_converter, get_timezone, is_known
 from ..matomo_api.tracking import get_visitor_id_of_user, order_ref_key
 from ..outbox import health, schedule
 from ..outbox.health import Health
-from ..outbox.transactions import guarded
+from ..outbox.transactions import guarded, run_in_transaction
 from ..outbox.waking import get_stopped_actions
 from ..tools import alerts
 from ..tools.alerts import Limits, SiteFacts
@@ -1156,12 +1156,16 @@ class MatomoSite(models.Model):
     def _test_connection(self):
         """Ask Matomo about token and site, and write down what it says.
 
+        The sender may have written on the site while Matomo was asked.
+
         :return: see ``_describe_test``
         """
         self.ensure_one()
         self.check_access("write")
         facts = self._read_facts(self._get__client)
-        return self._describe_test(facts, *self._apply_test(facts))
+        return run_in_transaction(
+            self.env, lambda: self._describe_test(facts, *self._apply_test(facts))
+        )
 
     def _apply_test(self, facts):
         """Write down what Matomo has said to somebody who tests the connection.

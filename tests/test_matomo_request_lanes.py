@@ -12,11 +12,14 @@ from odoo.tests import BaseCase, HttpCase, get_db_name, tagged
 from odoo.tools import SQL, mute_logger
 
 from odoo.addons.matomo_order_tracking.const import SHOPPER_FIELDS
+from odoo.addons.matomo_order_tracking.matomo_api.errors import MatomoError
+from odoo.addons.matomo_order_tracking.matomo_api.outcomes import SiteWorks
+from odoo.addons.matomo_order_tracking.models import matomo_site
 from odoo.addons.matomo_order_tracking.outbox import orders, refunds
 from odoo.addons.matomo_order_tracking.outbox.transactions import run_in_transaction
 from odoo.addons.matomo_order_tracking.tools.shopper import Consent, Visit
 
-from .common import LOGGER, VISITOR, MatomoCommon
+from .common import LOGGER, TOKEN, VISITOR, MatomoCommon
 
 COUNT = 6
 
@@ -99,6 +102,23 @@ class TestLanes(LanesCase):
     """Two lanes claim the requests of the same orders."""
 
     # pylint: disable=invalid-commit
+
+    def test_connection_is_tested_while_orders_are_sent(self):
+        """What the sender notes on the site meanwhile makes no test fail."""
+        self.site.token_auth = TOKEN
+        self.first.cr.commit()
+        self.site.name  # noqa: B018 - the form that has the button is open
+
+        def answer(*_args, **_options):
+            other = self.second["matomo.site"].browse(self.site.id)
+            other._apply(SiteWorks(COUNT))
+            self.second.cr.commit()
+            raise MatomoError("not_matomo")
+
+        with patch.object(matomo_site, "read_facts", answer):
+            answered = self.site.action_test_connection()
+        self.assertEqual(answered["params"]["type"], "danger")
+        self.assertTrue(self.site.last_success_date)
 
     def test_no_row_is_claimed_twice(self):
         first = self.claim(self.first)
