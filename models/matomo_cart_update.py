@@ -1,4 +1,5 @@
 import logging
+from itertools import pairwise
 
 from odoo import api, fields, models
 from odoo.fields import Domain
@@ -13,6 +14,7 @@ from ..matomo_api.outcomes import (
     Requeued,
 )
 from ..matomo_api.privacy import anonymize_url, shorten_url
+from ..matomo_api.tracking import get_visitor_id
 from ..outbox import schedule
 from ..outbox.kinds import describe_answer
 
@@ -273,7 +275,9 @@ class MatomoCartUpdate(models.Model):
     def _prune(self):
         """Keep only the last updates of these carts that are done with.
 
-        A robot may change a cart every minute for months.
+        Matomo keeps one cart for each visit (docs/matomo.md section 12): what was sent
+        before in the same visit is nowhere any more. And a robot may change a cart
+        once an hour for months.
         """
         done = self.search(
             [
@@ -283,7 +287,22 @@ class MatomoCartUpdate(models.Model):
             order="changed_date DESC, id DESC",
         )
         for same in done.grouped("sale_order_id").values():
-            same[KEPT_UPDATES:].unlink()
+            replaced = same.browse(
+                older.id
+                for newer, older in pairwise(same)
+                if older._is_replaced_by(newer)
+            )
+            (replaced | (same - replaced)[KEPT_UPDATES:]).unlink()
+
+    def _is_replaced_by(self, newer):
+        """Return whether Matomo has what was sent later in place of this update."""
+        return (
+            self.state == newer.state == "sent"
+            and newer.changed_date - self.changed_date < schedule.VISIT
+            and get_visitor_id(newer.payload or {})
+            == get_visitor_id(self.payload or {})
+            and newer.partner_id == self.partner_id
+        )
 
     # === PRIVACY === #
 

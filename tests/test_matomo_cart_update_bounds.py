@@ -135,18 +135,33 @@ class TestBounds(MatomoCommon):
         )
 
     def test_updates_of_a_cart_have_a_bound(self):
-        """A cart that changes every minute leaves a few updates, not 250,000."""
+        """A cart that changes every half-hour leaves a few updates, not 17,000."""
         robot = self.make_carts(2)
+        visit = timedelta(minutes=30)
         with freeze_time(START) as frozen:
-            for minute in range(CHANGES):
-                frozen.move_to(START + timedelta(minutes=minute))
-                self.change(robot, minute + 1)
+            for number in range(CHANGES):
+                frozen.move_to(START + number * visit)
+                self.change(robot, number + 1)
                 self.run_sender()
         updates = self.get_updates().grouped("sale_order_id")
         self.assertEqual([len(same) for same in updates.values()], [10, 10])
         self.assertEqual(
             max(updates[robot[0].sudo()].mapped("changed_date")),
-            START + timedelta(minutes=CHANGES - 1),
+            START + (CHANGES - 1) * visit,
+        )
+
+    def test_a_visit_leaves_one_update(self):
+        """Matomo has one cart of a visit: what was sent before is nowhere any more."""
+        (cart,) = self.make_carts(1)
+        with freeze_time(START) as frozen:
+            for minute in (0, 29, 58, 88):
+                frozen.move_to(START + timedelta(minutes=minute))
+                self.change(cart, minute + 1)
+                self.run_sender()
+        self.assertEqual(len(self.matomo.bulks), 4)
+        self.assertEqual(
+            self.get_updates().mapped("changed_date"),
+            [START + timedelta(minutes=minute) for minute in (88, 58)],
         )
 
     def test_a_cart_of_many_lines(self):
