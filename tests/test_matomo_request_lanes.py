@@ -115,7 +115,7 @@ class TestLanes(LanesCase):
             self.second.cr.commit()
             raise MatomoError("not_matomo")
 
-        with patch.object(matomo_site, "read_facts", answer):
+        with mute_logger(LOGGER), patch.object(matomo_site, "read_facts", answer):
             answered = self.site.action_test_connection()
         self.assertEqual(answered["params"]["type"], "danger")
         self.assertTrue(self.site.last_success_date)

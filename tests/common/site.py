@@ -30,7 +30,7 @@ class MatomoCommon(AccountTestInvoicingCommon):
     def setUpClass(cls):
         super().setUpClass()
         remember(cls)
-        # A button that asks Matomo commits, see ``run_in_transaction``. That ends no test.
+        # A button that asks Matomo commits before it writes: that ends no test.
         cls.startClassPatcher(patch.object(cls.cr, "commit", cls.cr.flush))
         cls.env = cls.env(context={**cls.env.context, "tracking_disable": False})
         cls.company = cls.company_data["company"]
