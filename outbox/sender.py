@@ -17,12 +17,17 @@ from ..matomo_api.outcomes import Report, SiteTrouble
 from . import bulks, carts, lanes, orders, refunds, schedule  # noqa: F401
 from .facts import read_site_facts
 from .kinds import KINDS, apply_report, get_due_domain, get_models
-from .transactions import MUST_PROPAGATE, run_aside, run_in_transaction
+from .transactions import (
+    MUST_PROPAGATE,
+    run_aside,
+    run_guarded,
+    run_in_transaction,
+)
 
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Delivered:
     """What became of a bulk.
 
@@ -55,6 +60,8 @@ class Sender:
         self.env = env
         # Seconds in which nothing came.
         self.waited = 0.0
+        # What became of bulks, until it is written down.
+        self.untold: list[Delivered] = []
 
     def run(self):
         """Send what is due, as long as there is time."""
@@ -125,6 +132,7 @@ class Sender:
         except Exception:
             self.env.cr.rollback()
             _logger.exception("Nothing can be sent to Matomo site %s", site.id)
+            self._settle_untold()
             trouble = MatomoError("unforeseen")
             run_in_transaction(self.env, lambda: site._apply(SiteTrouble(trouble)))
             return self._report_progress(0)
@@ -167,8 +175,8 @@ class Sender:
         """Send a site's due requests of one kind.
 
         Matomo does not wait for Odoo: what became of a bulk that it has taken whole is
-        written down while it works on the next one. If that fails, both are due again
-        at the end of their lease, as after a crash.
+        written down while it works on the next one. What cannot be written down is due
+        again at the end of its lease, as after a crash.
 
         :return: whether all were sent, and whether the scheduled action has time left
         """
@@ -218,7 +226,9 @@ class Sender:
             start = time.monotonic()
             send = bulk.claim.kind.send
             report = send(Delivery(client, bulk.policy), bulk.attempts)
-            return Delivered(bulk, report, time.monotonic() - start)
+            delivered = Delivered(bulk, report, time.monotonic() - start)
+            self.untold.append(delivered)
+            return delivered
 
         def meanwhile():
             is_time_left = self._settle(taken)
@@ -252,6 +262,7 @@ class Sender:
         """
         if delivered is None:
             return True
+        self.untold.remove(delivered)
         claim, report = delivered.bulk.claim, delivered.report
         if report.error:
             self.waited += delivered.seconds
@@ -260,6 +271,15 @@ class Sender:
             lambda: apply_report(self.env[claim.kind.model], claim.site, report),
         )
         return self._report_progress(len(delivered.bulk.attempts))
+
+    def _settle_untold(self):
+        """Write down what became of bulks before something else failed."""
+        for delivered in list(self.untold):
+            run_guarded(
+                self.env,
+                lambda delivered=delivered: self._settle(delivered),
+                "It cannot be written down what became of requests to Matomo",
+            )
 
     def _give_back(self, claim):
         """Give back what was claimed ahead, and tell the scheduler of it."""
