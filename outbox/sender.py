@@ -62,6 +62,8 @@ class Sender:
         self.waited = 0.0
         # What became of bulks, until it is written down.
         self.untold: list[Delivered] = []
+        # What is claimed ahead, until it is sent or given back.
+        self.ahead: bulks.Claim | None = None
 
     def run(self):
         """Send what is due, as long as there is time."""
@@ -132,7 +134,7 @@ class Sender:
         except Exception:
             self.env.cr.rollback()
             _logger.exception("Nothing can be sent to Matomo site %s", site.id)
-            self._settle_untold()
+            self._clear_up()
             trouble = MatomoError("unforeseen")
             run_in_transaction(self.env, lambda: site._apply(SiteTrouble(trouble)))
             return self._report_progress(0)
@@ -203,6 +205,7 @@ class Sender:
                     self._give_back(ahead)
                     return False, is_time_left
             bulk = ahead and run_in_transaction(self.env, ahead.follow)
+            self.ahead = None
 
     def _claim(self, kind, site):
         """Claim due requests; return the bulk to send, None if none is due."""
@@ -246,9 +249,10 @@ class Sender:
         report must not get lost.
         """
         try:
-            return run_in_transaction(
+            self.ahead = run_in_transaction(
                 self.env, lambda: bulks.claim(self.env, claim.kind, claim.site)
             )
+            return self.ahead
         except Exception:
             # Whatever it is, it comes up again when they are claimed afterwards.
             self.env.cr.rollback()
@@ -272,20 +276,18 @@ class Sender:
         )
         return self._report_progress(len(delivered.bulk.attempts))
 
-    def _settle_untold(self):
-        """Write down what became of bulks before something else failed."""
-        for delivered in list(self.untold):
-            run_guarded(
-                self.env,
-                lambda delivered=delivered: self._settle(delivered),
-                "It cannot be written down what became of requests to Matomo",
-            )
-
     def _give_back(self, claim):
         """Give back what was claimed ahead, and tell the scheduler of it."""
+        self.ahead = None
         if claim:
             run_in_transaction(self.env, claim.give_back)
             self._report_progress(0)
+
+    def _clear_up(self):
+        """Write down and give back what is at hand, after something else failed."""
+        steps = [lambda each=each: self._settle(each) for each in self.untold]
+        for step in (*steps, lambda: self._give_back(self.ahead)):
+            run_guarded(self.env, step, "Requests are due after their lease alone")
 
     # === THE SCHEDULED ACTION === #
 

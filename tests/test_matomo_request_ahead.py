@@ -218,6 +218,7 @@ class TestAhead(MatomoCommon):
         self.fail_to_prepare(self.orders[SIZE])
         self.run_sender()
         self.assertSentOnce(self.rows[:SIZE])
+        self.assertGivenBack(self.rows[SIZE : 2 * SIZE])
 
     @mute_logger(LOGGER)
     def test_what_is_taken_is_written_down_if_the_one_before_cannot_be(self):
