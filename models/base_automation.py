@@ -53,7 +53,9 @@ class BaseAutomation(models.Model):
         """
         with caught("The rule is run as Odoo does it: %s", self):
             if records and self._is_matomo_rule():
-                records._matomo_track()
+                # A rule of another person has Odoo evaluate this one at each change.
+                if changed := records.filtered(self._check_trigger_fields):
+                    changed._matomo_track()
                 return
         super()._process(records, domain_post)
 

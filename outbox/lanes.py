@@ -4,6 +4,8 @@ Odoo never runs one scheduled action twice at a time, but several beside one ano
 each of its hosts as many as that has workers for them (``max_cron_threads``).
 """
 
+from odoo.exceptions import UserError
+
 from .waking import MODULE
 
 FIRST = "ir_cron_send"
@@ -20,9 +22,17 @@ def set_lane_count(env, count):
     """Have so many scheduled actions send; those that are missing are made.
 
     :param count: 1 to ``MAX_LANES``
-    :raise UserError: if one that is to stop is sending at this moment
+    :raise UserError: if one that is to stop is sending at this moment, or the first one
+        was deleted
     """
     lanes = _get_lanes(env)
+    if FIRST not in lanes:
+        raise UserError(
+            env._(
+                "The scheduled action that sends orders to Matomo was deleted. Upgrade "
+                "Matomo Order Tracking in Apps: that creates it again."
+            )
+        )
     wanted = [FIRST, *(f"{FIRST}_{number}" for number in range(2, count + 1))]
     for name, lane in lanes.items():
         # Not those that stay as they are: one that runs cannot be written.
@@ -62,13 +72,14 @@ def _get_lanes(env):
 def _name(env, name, lane):
     """Give a new scheduled action a name of ours: it is deleted with the addon."""
     # sudo: the names of records are the administrators'.
-    env["ir.model.data"].sudo().create(
-        {
-            "module": MODULE,
-            "name": name,
-            "model": lane._name,
-            "res_id": lane.id,
-            # It stands in no file, and stays when the addon is updated.
-            "noupdate": True,
-        }
+    env["ir.model.data"].sudo()._update_xmlids(
+        [
+            {
+                # One that was deleted by SQL has left its name.
+                "xml_id": f"{MODULE}.{name}",
+                "record": lane,
+                # It stands in no file, and stays when the addon is updated.
+                "noupdate": True,
+            }
+        ]
     )

@@ -17,12 +17,17 @@ from ..matomo_api.outcomes import Report, SiteTrouble
 from . import bulks, carts, lanes, orders, refunds, schedule  # noqa: F401
 from .facts import read_site_facts
 from .kinds import KINDS, apply_report, get_due_domain, get_models
-from .transactions import MUST_PROPAGATE, run_aside, run_in_transaction
+from .transactions import (
+    MUST_PROPAGATE,
+    run_aside,
+    run_guarded,
+    run_in_transaction,
+)
 
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Delivered:
     """What became of a bulk.
 
@@ -55,6 +60,10 @@ class Sender:
         self.env = env
         # Seconds in which nothing came.
         self.waited = 0.0
+        # What became of bulks, until it is written down.
+        self.untold: list[Delivered] = []
+        # What is claimed ahead, until it is sent or given back.
+        self.ahead: bulks.Claim | None = None
 
     def run(self):
         """Send what is due, as long as there is time."""
@@ -125,6 +134,7 @@ class Sender:
         except Exception:
             self.env.cr.rollback()
             _logger.exception("Nothing can be sent to Matomo site %s", site.id)
+            self._clear_up()
             trouble = MatomoError("unforeseen")
             run_in_transaction(self.env, lambda: site._apply(SiteTrouble(trouble)))
             return self._report_progress(0)
@@ -167,8 +177,8 @@ class Sender:
         """Send a site's due requests of one kind.
 
         Matomo does not wait for Odoo: what became of a bulk that it has taken whole is
-        written down while it works on the next one. If that fails, both are due again
-        at the end of their lease, as after a crash.
+        written down while it works on the next one. What cannot be written down is due
+        again at the end of its lease, as after a crash.
 
         :return: whether all were sent, and whether the scheduled action has time left
         """
@@ -195,6 +205,7 @@ class Sender:
                     self._give_back(ahead)
                     return False, is_time_left
             bulk = ahead and run_in_transaction(self.env, ahead.follow)
+            self.ahead = None
 
     def _claim(self, kind, site):
         """Claim due requests; return the bulk to send, None if none is due."""
@@ -218,7 +229,9 @@ class Sender:
             start = time.monotonic()
             send = bulk.claim.kind.send
             report = send(Delivery(client, bulk.policy), bulk.attempts)
-            return Delivered(bulk, report, time.monotonic() - start)
+            delivered = Delivered(bulk, report, time.monotonic() - start)
+            self.untold.append(delivered)
+            return delivered
 
         def meanwhile():
             # All that goes to Matomo at this moment is still due.
@@ -237,9 +250,10 @@ class Sender:
         report must not get lost.
         """
         try:
-            return run_in_transaction(
+            self.ahead = run_in_transaction(
                 self.env, lambda: bulks.claim(self.env, claim.kind, claim.site)
             )
+            return self.ahead
         except Exception:
             # Whatever it is, it comes up again when they are claimed afterwards.
             self.env.cr.rollback()
@@ -254,6 +268,7 @@ class Sender:
         """
         if delivered is None:
             return True
+        self.untold.remove(delivered)
         claim, report = delivered.bulk.claim, delivered.report
         if report.error:
             self.waited += delivered.seconds
@@ -265,9 +280,16 @@ class Sender:
 
     def _give_back(self, claim):
         """Give back what was claimed ahead, and tell the scheduler of it."""
+        self.ahead = None
         if claim:
             run_in_transaction(self.env, claim.give_back)
             self._report_progress(0)
+
+    def _clear_up(self):
+        """Write down and give back what is at hand, after something else failed."""
+        steps = [lambda each=each: self._settle(each) for each in self.untold]
+        for step in (*steps, lambda: self._give_back(self.ahead)):
+            run_guarded(self.env, step, "Requests are due after their lease alone")
 
     # === THE SCHEDULED ACTION === #
 

@@ -1,4 +1,5 @@
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from odoo import Command
 from odoo.tests import tagged
@@ -158,6 +159,17 @@ class TestRules(MatomoPosCommon):
             self.assertTrue(self.notice(lambda: line.write({"price_unit": 7})))
 
     # === OUR RULES === #
+
+    def test_ours_do_not_run_because_a_person_has_a_rule(self):
+        order = self.confirm(self.make_order())
+        track = patch.object(type(order), "_matomo_track", autospec=True)
+        with self.rule(trigger_field_ids=[Command.clear()]), track as tracked:
+            self.assertTrue(self.notice(lambda: order.write({"note": "Changed"})))
+            self.assertFalse(tracked.called)
+            self.assertTrue(self.notice(lambda: order.write({"state": "draft"})))
+            self.assertFalse(tracked.called)
+            self.assertTrue(self.notice(lambda: order.write({"state": "sale"})))
+            self.assertTrue(tracked.called)
 
     def test_ours_are_recognized(self):
         for name in OURS:

@@ -131,10 +131,13 @@ class TestAhead(MatomoCommon):
             return parameters.get("ec_id") in [names[each] for each in refused]
 
         self.matomo.refuses = refuse
-        # Matomo is the faster of the two.
+        self.answer_first()
+        return states
+
+    def answer_first(self):
+        """Have Matomo be the faster of the two."""
         run = patch.object(sender, "run_aside", lambda job, aside: (job(), aside()))
         self.startPatcher(run)
-        return states
 
     def test_first_bulk_is_written_down_while_the_second_is_sent(self):
         states = self.look_at(SIZE)
@@ -209,3 +212,42 @@ class TestAhead(MatomoCommon):
         with self.assertRaisesRegex(ValueError, "broken"):
             run_aside(lambda: int("broken"), lambda: done.append(1))
         self.assertTrue(done)
+
+    @mute_logger(LOGGER)
+    def test_what_is_taken_is_written_down_whatever_fails_next(self):
+        self.fail_to_prepare(self.orders[SIZE])
+        self.run_sender()
+        self.assertSentOnce(self.rows[:SIZE])
+        self.assertGivenBack(self.rows[SIZE : 2 * SIZE])
+
+    @mute_logger(LOGGER)
+    def test_what_is_taken_is_written_down_if_the_one_before_cannot_be(self):
+        self.answer_first()
+        self.fail_to_accept(self.rows[0])
+        self.run_sender()
+        self.assertEqual(set(self.rows[:SIZE].mapped("state")), {"pending"})
+        self.assertSentOnce(self.rows[SIZE : 2 * SIZE])
+
+    def fail_to_prepare(self, broken):
+        """Have a module break what is read of an order when it is sent."""
+        usual = type(broken)._get_matomo_cart_date
+
+        def get_cart_date(order):
+            if order == broken:
+                raise ValueError("No date")
+            return usual(order)
+
+        self.startPatcher(
+            patch.object(type(broken), "_get_matomo_cart_date", get_cart_date)
+        )
+
+    def fail_to_accept(self, broken):
+        """Have a module break what is written when a request is accepted."""
+        usual = type(broken)._accept
+
+        def accept(rows, *arguments):
+            if broken in rows:
+                raise ValueError("Not accepted")
+            return usual(rows, *arguments)
+
+        self.startPatcher(patch.object(type(broken), "_accept", accept))

@@ -1,4 +1,4 @@
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 from odoo.tests import tagged
 
 from odoo.addons.base.tests.test_ir_cron import CronMixinCase
@@ -67,6 +67,29 @@ class TestLaneCount(CronMixinCase, MatomoCommon):
         for count in (-1, 0, 65):
             with self.assertRaisesRegex(ValidationError, "from 1 to 64"):
                 self.save(count)
+
+    def test_settings_are_saved_while_the_actions_are_off_or_deleted(self):
+        # As in a copied database, where Odoo switches off all scheduled actions.
+        first = self.env.ref(f"{MODULE}.{SENDER}")
+        first.active = False
+        self.save(self.get_count())
+        self.assertFalse(first.active)
+        self.save(1)
+        self.assertTrue(first.active)
+        first.unlink()
+        self.save(self.get_count())
+        with self.assertRaisesRegex(UserError, "was deleted"):
+            self.save(2)
+
+    def test_name_that_stayed_is_taken_again(self):
+        self.save(2)
+        second = self.env.ref(f"{MODULE}.{SENDER}_2")
+        # Another program deletes it, and its name stays.
+        self.env.flush_all()
+        self.env.cr.execute("DELETE FROM ir_cron WHERE id = %s", [second.id])
+        self.env.invalidate_all()
+        self.save(2)
+        self.assertEqual(len(self.get_active()), 2)
 
     def test_sale_wakes_one_and_a_queue_wakes_all(self):
         self.save(3)
