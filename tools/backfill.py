@@ -227,6 +227,11 @@ def describe_needs(env, surroundings):
             "opens them. If your Matomo does not make reports in the browser "
             "(core:archive), they show the orders after its next run."
         ),
+        env._(
+            "If the reports of these days were imported into Matomo (from Google "
+            "Analytics, for example), leave the days out: Matomo counts them anew from "
+            "the visits that it has, and the imported figures may be lost."
+        ),
     ]
     for site in surroundings:
         if site.is_paused:

@@ -144,8 +144,13 @@ def test_one_order_is_one():
 )
 def test_what_is_not_sure_is_said(changed, text):
     always = describe_needs(Env, [Surroundings("Shop")])
-    assert len(always) == 2
+    assert len(always) == 3
     needs = describe_needs(Env, [Surroundings("Shop", **changed)])
-    assert needs[:2] == always
-    assert len(needs) == 3
-    assert text in needs[2]
+    assert needs[:3] == always
+    assert len(needs) == 4
+    assert text in needs[3]
+
+
+def test_days_that_were_imported_into_matomo_are_warned_of():
+    needs = describe_needs(Env, [Surroundings("Shop")])
+    assert [text for text in needs if "Google Analytics" in text]
