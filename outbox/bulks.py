@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..matomo_api.outcomes import Attempt, Policy
-from .kinds import Kind
+from .kinds import Kind, start_attempts
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,14 @@ class Claim:
         )
 
     def prepare(self) -> "Bulk":
-        """Return what is sent."""
-        attempts = self.requests._prepare_attempts()
+        """Return what is sent; a request that cannot be prepared fails alone."""
+        attempts = []
+
+        def prepare(part):
+            attempts.extend(part._prepare_attempts())
+            return part
+
+        start_attempts(self.requests, prepare)
         # The lease began when they were claimed.
         patience = self.kind.get_patience() - (time.monotonic() - self.time)
         policy = replace(self.site._get_policy(), patience=patience)

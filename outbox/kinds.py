@@ -149,7 +149,7 @@ def lock_due(requests, site, now, condition, order):
 
 
 def start_attempts(requests, start):
-    """Start an attempt of each request; return those that have something to send.
+    """Start or prepare attempts; return the requests that have something to send.
 
     :param start: takes and returns requests; what one of them breaks fails alone
     """

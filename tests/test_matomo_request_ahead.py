@@ -214,8 +214,17 @@ class TestAhead(MatomoCommon):
         self.assertTrue(done)
 
     @mute_logger(LOGGER)
+    def test_order_that_cannot_be_prepared_fails_alone(self):
+        broken = self.rows[0] | self.rows[SIZE]
+        self.fail_to_prepare(broken.sale_order_id)
+        self.run_sender()
+        self.assertEqual(set(broken.mapped("failure_type")), {"data"})
+        self.assertSentOnce(self.rows - broken)
+
+    @mute_logger(LOGGER)
     def test_what_is_taken_is_written_down_whatever_fails_next(self):
-        self.fail_to_prepare(self.orders[SIZE])
+        error = ValueError("Not prepared")
+        self.startPatcher(patch.object(bulks.Claim, "follow", side_effect=error))
         self.run_sender()
         self.assertSentOnce(self.rows[:SIZE])
         self.assertGivenBack(self.rows[SIZE : 2 * SIZE])
@@ -233,7 +242,7 @@ class TestAhead(MatomoCommon):
         usual = type(broken)._get_matomo_cart_date
 
         def get_cart_date(order):
-            if order == broken:
+            if order in broken:
                 raise ValueError("No date")
             return usual(order)
 
