@@ -17,19 +17,6 @@ DATABASE = "mot_test"
 # A whole run is two at the same time, each with a database and a server of its own:
 # what waits for browsers and for Matomo leaves the processor to the others.
 EXTERNAL = "tests/external"
-# Some of them change Matomo's settings or stop it, so that all that use it are in one
-# run. These use none: they are in the other one, so that both last alike.
-WITHOUT_MATOMO = (
-    "test_browser_log.py",
-    "test_browser_order.py",
-    "test_browser_settings.py",
-    "test_neutralize.py",
-    "test_pos_screens.py",
-    "test_pos_tour.py",
-    "test_shell.py",
-    "test_token_dump.py",
-    "test_without_code.py",
-)
 # The exit status of pytest that has found none.
 NO_TESTS = 5
 STANDARD = "mot_test_standard"
@@ -56,18 +43,13 @@ def _run_all(options):
     :raise machine.Trouble: if a check before the second run fails
     """
     path = machine.log_path("pytest-external")
-    folder = odoo.addons_dir() / odoo.ADDON / EXTERNAL
-    left_out = {True: [*options], False: [*options]}
-    for each in folder.glob("test_*.py"):
-        left_out[each.name in WITHOUT_MATOMO].append(f"--ignore={each}")
+    ignore = f"--ignore={odoo.addons_dir() / odoo.ADDON / EXTERNAL}"
     with path.open("w") as output:
-        external = _start(
-            "external", [EXTERNAL], left_out[True], stdout=output, stderr=output
-        )
+        external = _start("external", [EXTERNAL], options, stdout=output, stderr=output)
         try:
             translations.check(DATABASE)
             _run_third_channel()
-            others = _start("test", ["tests"], left_out[False])
+            others = _start("test", ["tests"], [*options, ignore])
             statuses = {others.wait(), external.wait()}
         finally:
             external.terminate()
