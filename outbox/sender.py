@@ -195,16 +195,16 @@ class Sender:
                     self._settle(taken)
                     return False, False
                 continue
-            delivered, ahead, is_time_left = self._deliver(bulk, client, taken)
+            delivered, is_time_left = self._deliver(bulk, client, taken)
             taken = None
-            if ahead and delivered.is_taken_whole():
+            if self.ahead and delivered.is_taken_whole():
                 taken = delivered
             else:
                 is_time_left &= self._settle(delivered)
                 if delivered.report.error or not is_time_left:
-                    self._give_back(ahead)
+                    self._give_back()
                     return False, is_time_left
-            bulk = ahead and run_in_transaction(self.env, ahead.follow)
+            bulk = self.ahead and run_in_transaction(self.env, self.ahead.follow)
             self.ahead = None
 
     def _claim(self, kind, site):
@@ -220,8 +220,7 @@ class Sender:
         """Send a bulk. While Matomo works on it, do what is to be done besides.
 
         :param taken: what became of the bulk before, if it is not written down yet
-        :return: what became of this one, the claim after it or None, and whether the
-            scheduled action has time left
+        :return: what became of this one, and whether the scheduled action has time left
         """
 
         def deliver():
@@ -236,15 +235,15 @@ class Sender:
         def meanwhile():
             # All that goes to Matomo at this moment is still due.
             is_time_left = self._settle(taken, remaining=len(bulk.attempts))
-            has_next = bulk.claim.has_next and is_time_left
-            return self._claim_ahead(bulk.claim) if has_next else None, is_time_left
+            if bulk.claim.has_next and is_time_left:
+                self._claim_ahead(bulk.claim)
+            return is_time_left
 
         # Here no transaction is open.
-        delivered, (ahead, is_time_left) = run_aside(deliver, meanwhile)
-        return delivered, ahead, is_time_left
+        return run_aside(deliver, meanwhile)
 
     def _claim_ahead(self, claim):
-        """Claim and build what is due after a claim; None if that is nothing.
+        """Claim and build what is due after a claim.
 
         What cannot be claimed now is claimed after the bulk that is being sent: its
         report must not get lost.
@@ -253,12 +252,10 @@ class Sender:
             self.ahead = run_in_transaction(
                 self.env, lambda: bulks.claim(self.env, claim.kind, claim.site)
             )
-            return self.ahead
         except Exception:
             # Whatever it is, it comes up again when they are claimed afterwards.
             self.env.cr.rollback()
             _logger.warning("The next requests are not built ahead", exc_info=True)
-            return None
 
     def _settle(self, delivered, remaining=0):
         """Write down what became of a bulk, if there is one.
@@ -278,9 +275,9 @@ class Sender:
         )
         return self._report_progress(len(delivered.bulk.attempts), remaining)
 
-    def _give_back(self, claim):
-        """Give back what was claimed ahead, and tell the scheduler of it."""
-        self.ahead = None
+    def _give_back(self):
+        """Give back what is claimed ahead, and tell the scheduler of it."""
+        claim, self.ahead = self.ahead, None
         if claim:
             run_in_transaction(self.env, claim.give_back)
             self._report_progress(0)
@@ -288,7 +285,7 @@ class Sender:
     def _clear_up(self):
         """Write down and give back what is at hand, after something else failed."""
         steps = [lambda each=each: self._settle(each) for each in self.untold]
-        for step in (*steps, lambda: self._give_back(self.ahead)):
+        for step in (*steps, self._give_back):
             run_guarded(self.env, step, "Requests are due after their lease alone")
 
     # === THE SCHEDULED ACTION === #
