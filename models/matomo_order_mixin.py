@@ -39,13 +39,10 @@ _logger = logging.getLogger(__name__)
 SHOWN = ("state", "reason", "sent_date", "order_ref")
 # How many changed items a note names at most.
 NAMED = 5
-# What a request is built from: of an order of Odoo, of what it names, of its products,
-# and of their templates.
+# What a request is built from: of an order of Odoo, its products, their templates.
 CONTENT_FIELDS = ("name", "state", "create_date", "date_order", "amount_total")
 CONTENT_FIELDS += ("currency_id", "currency_rate", "company_id", "partner_id")
 CONTENT_FIELDS += ("user_id",)
-COMPANY_FIELDS = ("matomo_site_id", "currency_id")
-CUSTOMER_FIELDS = ("matomo_is_objector",)
 PRODUCT_FIELDS = ("default_code", "barcode", "product_tmpl_id")
 PRODUCT_FIELDS += ("product_template_attribute_value_ids",)
 TEMPLATE_FIELDS = ("name", "uom_id", "categ_id", "public_categ_ids")
@@ -776,6 +773,18 @@ class MatomoOrderMixin(models.AbstractModel):
         A path comes after those that lead to it; the first one is that of the order.
         """
         return {"": self._matomo_personal_fields}
+
+    @api.model
+    def _get_matomo_order_fields(self, *names):
+        """Return what is read of an order of Odoo and of what it names, as above.
+
+        :param names: of more fields of the order
+        """
+        return {
+            "": (*self._matomo_personal_fields, *CONTENT_FIELDS, *names),
+            "company_id": ("matomo_site_id", "currency_id"),
+            "partner_id": ("matomo_is_objector",),
+        }
 
     @api.model
     def _get_matomo_product_fields(self, path):

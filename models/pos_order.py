@@ -9,12 +9,7 @@ from ..matomo_api.tracking import Page
 from ..outbox.transactions import caught
 from ..tools import settlement
 from ..tools.settlement import CountedLine, LineRole, SoldLine
-from .matomo_order_mixin import (
-    COMPANY_FIELDS,
-    CONTENT_FIELDS,
-    CUSTOMER_FIELDS,
-    personal_index,
-)
+from .matomo_order_mixin import personal_index
 from .matomo_request import GATHERED, Gathered
 from .pos_load_mixin import PREFIX
 
@@ -194,11 +189,8 @@ class PosOrder(models.Model):
     @api.model
     def _get_matomo_content_fields(self):
         """Override of `matomo.order.mixin` to add what a POS order consists of."""
-        content = super()._get_matomo_content_fields()
         return {
-            "": (*content[""], *CONTENT_FIELDS, *ORDER_FIELDS),
-            "company_id": COMPANY_FIELDS,
-            "partner_id": CUSTOMER_FIELDS,
+            **self._get_matomo_order_fields(*ORDER_FIELDS),
             **self._get_matomo_product_fields("lines.product_id"),
         }
 

@@ -15,13 +15,7 @@ from ..tools import settlement
 from ..tools.billing import Document
 from ..tools.settlement import LineRole
 from ..tools.shopper import Consent, is_visitor_known, merge_visit
-from .matomo_order_mixin import (
-    COMPANY_FIELDS,
-    CONTENT_FIELDS,
-    CUSTOMER_FIELDS,
-    NOT_SHOWN,
-    personal_index,
-)
+from .matomo_order_mixin import NOT_SHOWN, personal_index
 
 # The states in which an order is a cart or a quotation.
 OPEN_STATES = ("draft", "sent")
@@ -360,12 +354,9 @@ class SaleOrder(models.Model):
     @api.model
     def _get_matomo_content_fields(self):
         """Override of `matomo.order.mixin` to add the web shop, lines and tills."""
-        content = super()._get_matomo_content_fields()
         return {
-            "": (*content[""], *CONTENT_FIELDS, *ORDER_FIELDS),
-            "company_id": COMPANY_FIELDS,
+            **self._get_matomo_order_fields(*ORDER_FIELDS),
             "website_id": ("matomo_site_id",),
-            "partner_id": CUSTOMER_FIELDS,
             "order_line": LINE_FIELDS,
             **self._get_matomo_product_fields("order_line.product_id"),
         }
