@@ -45,6 +45,8 @@ FAULTS = {
     "closed": lambda echo: b"",
     "silent": lambda echo: None,
 }
+# So many bytes hold the token, and little else.
+TAIL = 80
 # One order for each of them, sent, looked for and retracked; the connection tested.
 SCRIPT = f"""
 site = env["matomo.site"].create({{
@@ -115,7 +117,8 @@ class Handler(BaseHTTPRequestHandler):
         if not fault:
             said = b'{"status":"success","tracked":1,"invalid":0}'
             self.wfile.write(answer("200 OK", body=said))
-        elif (said := fault(data)) is None:
+        # The token is the last that is sent. Where an answer is cut is no matter.
+        elif (said := fault(data[-TAIL:] + data)) is None:
             self.server.closing.wait(5)
         else:
             self.wfile.write(said)
@@ -152,9 +155,8 @@ class TestTokenDump(CopyCase):
             script = SCRIPT % {"url": url, "faults": [*FAULTS]}
             masked = self.odoo("shell", script=script, log=str(log))
             logged = log.read_text()
-        # What the servers said is kept, without the token. Where it stands late in an
-        # answer, the answer is cut before it: so not of each fault.
-        self.assertTrue(int(masked))
+        # What the servers said is kept, without the token.
+        self.assertGreater(int(masked), 3)
         for fault in FAULTS:
             said = [data for path, data in self.server.received if f"/{fault}/" in path]
             self.assertTrue(any(holds(data.decode(), CANARY) for data in said), fault)
