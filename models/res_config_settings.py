@@ -387,8 +387,8 @@ class ResConfigSettings(models.TransientModel):
 
     def _inverse_matomo_lane_count(self):
         for settings in self:
-            # A form saves what it shows, too: none, where they are all switched off as
-            # in a copied database.
+            # A form saves what it shows, too: 0 where a copied database has switched
+            # all of them off.
             if settings.matomo_lane_count == get_lane_count(self.env):
                 continue
             if not 1 <= settings.matomo_lane_count <= MAX_LANES:
