@@ -334,15 +334,23 @@ def _record(name):
     return folder("run") / f"{name}.json"
 
 
-def _birth(pid):
-    """Return when a live process began, in the kernel's ticks, or None."""
+def facts(pid):
+    """Return what the kernel says of a process after its name, or None if it is gone.
+
+    That is its state, the number of the process that has started it, and so on.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
     # The name in parentheses may hold anything: count the fields behind it.
-    state, *fields = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else int(fields[18])
+    return stat.rpartition(")")[2].split()
+
+
+def _birth(pid):
+    """Return when a live process began, in the kernel's ticks, or None."""
+    found = facts(pid)
+    return None if not found or found[0] in "ZX" else int(found[19])
 
 
 def _process(name):

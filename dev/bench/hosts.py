@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from pathlib import Path
 
 import machine
 
@@ -47,9 +46,7 @@ def _bind(pids, cores):
 def _find_children():
     """Return ``{process id: [ids of the processes it has started]}``."""
     children = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            # The name in parentheses may hold anything: count the fields behind it.
-            _state, parent, *_others = path.read_text().rpartition(")")[2].split()
-            children.setdefault(int(parent), []).append(int(path.parent.name))
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if facts := machine.facts(pid):
+            children.setdefault(int(facts[1]), []).append(int(pid))
     return children

@@ -24,5 +24,6 @@ class TestBench(BaseCase):
             "| Stop (sent)",
             "| all years: orders by verdict",
             "Draining beside them",
+            "| changes of each cart",
         ):
             self.assertIn(part, printed)
