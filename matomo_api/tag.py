@@ -78,7 +78,7 @@ def has_tag(code: str, url: str, idsite: int) -> bool:
 
 
 def _without_comments(code: str) -> str:
-    """Return HTML without its comments; one that nobody closes is none.
+    """Return HTML without its comments; one that is never closed stays.
 
     A regular expression would read on to the end from each comment that is not closed.
     """

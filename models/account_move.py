@@ -182,8 +182,9 @@ class AccountMove(models.Model):
         return max(noon, order.date_order)
 
     def _get_matomo_replacement(self):
-        """Return the invoice by which "Reverse and Create Invoice" has replaced
-        what this credit note reverses, empty if there is none.
+        """Return the invoice that "Reverse and Create Invoice" made, or no record.
+
+        It replaces the invoice that this credit note reverses.
         """
         original = self.reversed_entry_id
         wizards = self.env["account.move.reversal"].search(

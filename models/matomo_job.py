@@ -197,13 +197,13 @@ class MatomoJob(models.Model):
         self._change("running")
 
     def action_stop(self):
-        """End these jobs: orders that the sender has not begun are taken back."""
+        """End these jobs, and take back the orders that the sender has not begun."""
         self._change("stopped")
 
     def _change(self, state):
-        """Write a state, and wake who works on it.
+        """Write a state, and trigger the scheduled action that works on the jobs.
 
-        :raise AccessError: for who is no manager, and for jobs of other companies
+        :raise AccessError: if the user is no manager, or a job is of another company
         """
         self._check_manager()
         self.check_access("read")

@@ -23,7 +23,7 @@ MODELS = f"{LOGGER}.models"
 CARTS = 30
 CHANGES = 20
 STEPS = 12
-LINES = 250
+LINES = 210
 START = datetime(2026, 3, 3, 8)
 
 

@@ -164,6 +164,9 @@ class ShopperCommon(MatomoCommon, HttpCase):
 class CheckoutCommon(ShopperCommon):
     """A checkout that needs no network beyond Odoo."""
 
+    # Services need no delivery method.
+    product_type = "consu"
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
