@@ -169,7 +169,11 @@ class TestBounds(MatomoCommon):
         cart = self.make_carts(1).sudo()
         products = self.env["product.product"].create(
             [
-                {"name": f"Product {number}", "default_code": f"P-{number:05}"}
+                {
+                    "name": f"Product {number}",
+                    "type": "service",
+                    "default_code": f"P-{number:05}",
+                }
                 for number in range(LINES)
             ]
         )

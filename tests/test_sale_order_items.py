@@ -260,6 +260,7 @@ class TestOrderItems(AmountsCommon):
             [
                 {
                     "name": f"Part {number}",
+                    "type": "service",
                     "default_code": f"P{number}",
                     "list_price": 1 + number / 100,
                     "taxes_id": [Command.set(self.tax.ids)],
