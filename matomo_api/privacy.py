@@ -26,6 +26,8 @@ PERSONAL = (
 # The names of custom dimensions. One of them may be the salesperson; which one it was
 # when the request was sent, its parameters do not say.
 _DIMENSION = re.compile(r"dimension\d+")
+# A personal parameter in an audit URL.
+_PERSONAL_PAIR = re.compile(rf"(?<![^&])({'|'.join(PERSONAL)}|dimension\d+)=[^&]*")
 # So much of an audit URL is logged: of some dozens of items, all of it.
 MAX_LOGGED_LENGTH = 10_000
 
@@ -46,11 +48,7 @@ def anonymize_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
 def anonymize_url(url: str) -> str:
     """Return an audit URL, see ``tracking.tracking_url``, without personal values."""
     base, _, query = url.partition("?")
-    pairs = (pair.partition("=") for pair in query.split("&") if pair)
-    return f"{base}?" + "&".join(
-        f"{name}={ANONYMIZED if is_personal(name) else value}"
-        for name, _, value in pairs
-    )
+    return f"{base}?" + _PERSONAL_PAIR.sub(rf"\1={ANONYMIZED}", query)
 
 
 def withdraw_shopper(

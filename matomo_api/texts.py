@@ -20,7 +20,9 @@ _NUMBER = re.compile("#(?:0*([0-9]{1,7})|[xX]0*([0-9a-fA-F]{1,6}))")
 
 def clean_text(text: str | None, length: int) -> str:
     """Return the text on one line, without control characters, cut at ``length``."""
-    return _CONTROL_CHARACTERS.sub(" ", text or "").strip()[:length].strip()
+    if not text:
+        return ""
+    return _CONTROL_CHARACTERS.sub(" ", text).strip()[:length].strip()
 
 
 def clean_shopper_text(text: str | None, length: int) -> str:

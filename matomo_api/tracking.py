@@ -50,6 +50,8 @@ _COUNTRY = re.compile(r"[a-z]{2}")
 _REGION = re.compile(r"[A-Z0-9]{1,3}")
 # A value that stands in an address as it is.
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+# How each byte that does not stands there.
+_ESCAPES = {byte: quote(bytes([byte]), safe="") for byte in range(256)}
 
 
 @dataclass(frozen=True)
@@ -353,6 +355,8 @@ def _place(visitor: Visitor) -> dict[str, str]:
 
 
 def _ip_address(text: str) -> str:
+    if not text:
+        return NO_ADDRESS
     # Matomo would silently store no address (docs/matomo.md section 2).
     try:
         return str(ipaddress.ip_address(text))
@@ -387,10 +391,15 @@ def _items(items: Iterable[Item]) -> str:
 def tracking_url(base_url: str, parameters: Mapping[str, str]) -> str:
     """Return the audit URL: a GET address equal to a request, its token masked."""
     query = "&".join(
-        f"{name}={value if _PLAIN.fullmatch(value) else quote(value, safe='')}"
+        f"{name}={value if _PLAIN.fullmatch(value) else _escape(value)}"
         for name, value in {**parameters, "token_auth": ANONYMIZED}.items()
     )
     return f"{tracker_url(base_url)}?{query}"
+
+
+def _escape(text: str) -> str:
+    """Return what ``quote(text, safe="")`` does, one byte after the other."""
+    return text.encode().decode("latin-1").translate(_ESCAPES)
 
 
 def tracker_url(base_url: str) -> str:

@@ -36,6 +36,14 @@ def test_an_anonymized_url_is_the_url_of_anonymized_parameters(parameters):
     assert query["token_auth"] == ["XYZANONYMIZED"]
 
 
+def test_only_the_names_of_personal_parameters_count():
+    url = "https://m.example/matomo.php?xcip=1&cip=2&cips=3&dimension12=4&dimension=5"
+    assert anonymize_url(f"{url}&ec_id=cid=6&cid=") == (
+        "https://m.example/matomo.php?xcip=1&cip=XYZBLANKED&cips=3"
+        "&dimension12=XYZBLANKED&dimension=5&ec_id=cid=6&cid=XYZBLANKED"
+    )
+
+
 @given(PARAMETERS)
 def test_anonymizing_leaves_the_sale(parameters):
     for kept in (anonymize_parameters(parameters), withdraw_shopper(parameters)):

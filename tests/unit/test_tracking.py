@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -320,6 +320,12 @@ def test_tracking_url():
     query = parse_qs(urlsplit(url).query, strict_parsing=True)
     assert query.pop("token_auth") == ["XYZANONYMIZED"]
     assert query == {name: [value] for name, value in parameters().items()}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_values_are_escaped_as_the_library_does(value):
+    url = tracking_url("https://m.example/", {"ua": value})
+    assert url.startswith(f"https://m.example/matomo.php?ua={quote(value, safe='')}&")
 
 
 # === ORDER IDS === #
