@@ -107,6 +107,7 @@ def claim(env, kind, site):
     requests = kind.claim(env, site)
     if requests is None:
         return None
+    requests.fetch(["attempt_count"])
     return Claim(
         kind=kind,
         site=site,

@@ -10,6 +10,7 @@ from odoo import fields
 from odoo.tools import SQL, format_datetime, hmac
 
 from ..matomo_api.delivery import Delivery
+from ..matomo_api.items import round_cents
 from ..matomo_api.tracking import (
     Visitor,
     fit_order_ref,
@@ -81,9 +82,7 @@ def _start(requests, until):
     for orders in requests._get_orders():
         orders._fetch_matomo_content(requests.site_id)
     refs = _find_order_refs(requests)
-    return requests.filtered(
-        lambda request: request._start_attempt(until, lambda each: _build(each, refs))
-    )
+    return requests._start_attempts(until, lambda request: _build(request, refs))
 
 
 # === THE REQUEST === #
@@ -92,7 +91,7 @@ def _start(requests, until):
 def _build(request, refs):
     """Build the request of an order, unless the order is no longer sent.
 
-    :param refs: of ``_find_order_refs``
+    :param refs: of ``_find_order_refs``; what is found here is added
     :return: values of the request; nothing if there is nothing to send
     """
     order = request._get_order()
@@ -108,6 +107,9 @@ def _build(request, refs):
     named = refs.get(request.id) or get_free_order_ref(
         request, {values["order_ref_key"] for values in refs.values()}
     )
+    if named:
+        # It is written once all of them are built.
+        refs[request.id] = named
     ref = named.get("order_ref", request.order_ref)
     prepared = prepare_values(request, order, ref)
     for note in (prepared["notes"] or "").splitlines():
@@ -166,7 +168,7 @@ def prepare_values(request, order, ref):
         **times,
         "payload": payload,
         "tracking_url": tracking_url(site.url, payload),
-        "revenue": float(amounts.revenue),
+        "revenue": float(round_cents(amounts.revenue)),
         "currency_id": site.currency_id.id,
         "order_revenue": float(amounts.order_revenue or 0),
         "order_currency_id": order.currency_id.id if amounts.order_rate else False,

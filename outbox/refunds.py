@@ -221,7 +221,7 @@ def claim(env, site):
     until = now + schedule.LEASE
 
     def start(part):
-        return part.filtered(lambda request: request._start_attempt(until, _build))
+        return part._start_attempts(until, _build)
 
     due = kinds.lock_due(
         requests, site, now, SQL("kind = 'refund'"), SQL("order_date, id")

@@ -19,6 +19,37 @@ class TestIsolation(MatomoPosCommon):
         """Set Odoo's clock to a later time until the block ends."""
         return freeze_time(fields.Datetime.to_datetime(NOW) + timedelta(**later))
 
+    def test_what_is_built_together(self):
+        """It is written by one statement, and each order sees what those before send.
+
+        A till's sale may count what another one has settled.
+        """
+        orders = [self.confirm(self.make_order((self.chair, 1))) for _ in range(3)]
+        requests = self.get_request(orders[0]).union(*map(self.get_request, orders))
+        until = fields.Datetime.to_datetime(NOW) + timedelta(minutes=10)
+        seen = []
+
+        def build(request):
+            seen.append(requests.mapped(lambda each: each._is_in_matomo()))
+            if request == requests[1]:
+                return None
+            payload = {"cid": "0123456789abcdef", "revenue": request.order_date.year}
+            return {"payload": payload, "revenue": 10.5, "notes": False}
+
+        # What it reads is read already.
+        requests.mapped("payload")
+        self.env.cr.now()
+        with self.assertQueryCount(1):
+            started = requests._start_attempts(until, build)
+        self.assertEqual(
+            seen, [[False] * 3, [True, False, False], [True, False, False]]
+        )
+        self.assertEqual(started, requests[0] + requests[2])
+        self.assertEqual(started.mapped("attempt_count"), [1, 1])
+        self.assertEqual(set(started.mapped("lease_date")), {until})
+        self.assertEqual(started.mapped("revenue"), [10.5, 10.5])
+        self.assertFalse(requests[1].attempt_count)
+
     def make_many(self, count):
         """Return ``count`` requests that are due, made by SQL because that is fast."""
         order = self.confirm(self.make_order())
