@@ -36,6 +36,18 @@ NOISE = Decimal("0.000001")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?")
 
 
+class Product(NamedTuple):
+    """What Matomo gets of a product.
+
+    :ivar unit: in which the shop counts it, whatever identifies it
+    """
+
+    sku: str
+    name: str
+    categories: tuple[str, ...]
+    unit: Any
+
+
 @dataclass(frozen=True)
 class Line:
     """A bought line of an order, as the shop counts it.

@@ -17,6 +17,7 @@ from ..matomo_api.items import (
     Item,
     Line,
     LineAmounts,
+    Product,
     Totals,
     choose_categories,
     choose_sku,
@@ -26,6 +27,7 @@ from ..matomo_api.items import (
 from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
+from ..outbox.orders import PRODUCTS, Products
 from ..outbox.refunds import Refund
 from ..outbox.transactions import caught
 from ..tools.browsers import describe_browser
@@ -1016,23 +1018,43 @@ class MatomoOrderMixin(models.AbstractModel):
         :param amount: before tax, in the site's currency
         :param quantity: how much of the line is counted, in its unit
         """
-        product = line.product_id.with_context(
-            lang=site.lang_id.code, display_default_code=False
-        )
-        sku = choose_sku(
-            (product.default_code, product.barcode), f"product-{product.id}"
-        )
+        product = self._get_matomo_product(line.product_id, site)
         unit = line.product_uom_id
-        in_product_unit = unit._compute_quantity(quantity, product.uom_id, round=False)
+        in_product_unit = unit._compute_quantity(quantity, product.unit, round=False)
         return Line(
-            sku=sku,
-            # A name of control characters only is empty once it is cleaned.
-            name=clean_text(product.display_name, MAX_NAME_LENGTH) or sku,
-            categories=self._get_matomo_categories(product),
+            sku=product.sku,
+            name=product.name,
+            categories=product.categories,
             amount=amount,
             quantity=Decimal(str(quantity)),
             unit=unit.id,
             product_quantity=Decimal(f"{in_product_unit:.6f}"),
+        )
+
+    def _get_matomo_product(self, product, site):
+        """Return what Matomo gets of a product, as an ``items.Product``."""
+        known = self.env.context.get(PRODUCTS)
+        if not isinstance(known, Products):
+            return self._prepare_matomo_product(product, site)
+        key = self._name, product.id
+        if key not in known:
+            known[key] = self._prepare_matomo_product(product, site)
+        return known[key]
+
+    @api.model
+    def _prepare_matomo_product(self, product, site):
+        """Return what Matomo gets of a product, in the site's language."""
+        product = product.with_context(
+            lang=site.lang_id.code, display_default_code=False
+        )
+        candidates = product.default_code, product.barcode
+        sku = choose_sku(candidates, f"product-{product.id}")
+        return Product(
+            sku=sku,
+            # A name of control characters only is empty once it is cleaned.
+            name=clean_text(product.display_name, MAX_NAME_LENGTH) or sku,
+            categories=self._get_matomo_categories(product),
+            unit=product.uom_id,
         )
 
     @api.model

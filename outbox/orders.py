@@ -26,6 +26,21 @@ _logger = logging.getLogger(__name__)
 NO_ORDER_REFS = ("", "0")
 # Only orders have order IDs: PostgreSQL uses their index where this is said.
 OF_ORDERS = [("kind", "=", "order")]
+# Key of the context: what Matomo gets of products, see ``Products``.
+PRODUCTS = "matomo_products"
+
+
+class Products(dict):
+    """What Matomo gets of the products of one bulk: each of them is prepared once.
+
+    ``{(model of the order, ID of the product): items.Product}``, for one Matomo site.
+    In the context, so that it ends with the bulk. No client can enter it, as it could
+    a dict.
+    """
+
+    # Odoo takes an environment again that has an equal context: each bulk has its own.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 def claim(env, site):
@@ -82,7 +97,10 @@ def _start(requests, until):
     for orders in requests._get_orders():
         orders._fetch_matomo_content(requests.site_id)
     refs = _find_order_refs(requests)
-    return requests._start_attempts(until, lambda request: _build(request, refs))
+    # Only while they are built.
+    building = requests.with_context(**{PRODUCTS: Products()})
+    started = building._start_attempts(until, lambda request: _build(request, refs))
+    return started.with_env(requests.env)
 
 
 # === THE REQUEST === #

@@ -1,4 +1,6 @@
+import json
 import logging
+from unittest.mock import patch
 
 from odoo import Command
 from odoo.tests import freeze_time, tagged
@@ -21,6 +23,23 @@ class TestOrderItems(AmountsCommon):
         )
         self.deliver(order)
         self.assertExact(order, items={"CHAIR": ("100.00", 1)})
+
+    def test_a_product_is_prepared_once_for_a_bulk(self):
+        model = type(self.env["sale.order"])
+        with patch.object(
+            model,
+            "_prepare_matomo_product",
+            autospec=True,
+            side_effect=model._prepare_matomo_product,
+        ) as prepare:
+            for name in ("Chair", "Stool"):
+                self.chair.name = name
+                orders = [self.confirm(self.make_order((self.chair, 1))) for _ in "12"]
+                self.run_sender()
+                for order in orders:
+                    [item] = json.loads(self.get_request(order).payload["ec_items"])
+                    self.assertEqual(item[1], name)
+        self.assertEqual(prepare.call_count, 2)
 
     def test_down_payment_changes_nothing(self):
         order = self.make_order((self.chair, 2))

@@ -35,6 +35,7 @@ def _stages(registry):
         (orders, "_lock_settled_orders", "building: lock settled orders"),
         (sale, "_get_matomo_content_verdict", "building: verdict on the content"),
         (sale, "_prepare_matomo_amounts", "building: amounts"),
+        (sale, "_prepare_matomo_product", "building: products"),
         (sale, "_prepare_matomo_order", "building: items"),
         (sale, "_prepare_matomo_time", "building: time"),
         (sale, "_get_matomo_adjustments", "building: adjustments"),
