@@ -1054,7 +1054,7 @@ class MatomoOrderMixin(models.AbstractModel):
             # A name of control characters only is empty once it is cleaned.
             name=clean_text(product.display_name, MAX_NAME_LENGTH) or sku,
             categories=self._get_matomo_categories(product),
-            unit=product.uom_id,
+            unit=product.product_tmpl_id.uom_id,
         )
 
     @api.model
@@ -1065,8 +1065,10 @@ class MatomoOrderMixin(models.AbstractModel):
     @api.model
     def _get_matomo_category_names(self, product):
         """Return category names along the paths, public categories first."""
-        names = self._get_matomo_public_categories(product.public_categ_ids)
-        category = product.categ_id
+        # What a product has of its template is computed; of the template it is read.
+        template = product.product_tmpl_id
+        names = self._get_matomo_public_categories(template.public_categ_ids)
+        category = template.categ_id
         path = category.browse(map(int, (category.parent_path or "").split("/")[:-1]))
         return [*names, *path.mapped("name")]
 

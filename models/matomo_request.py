@@ -72,9 +72,12 @@ SCHEDULED = "matomo_order_tracking.scheduled"
 # Key of the context: the orders that a call of a till makes, see ``Gathered``.
 GATHERED = "matomo_gathered"
 # What an attempt is made from, and tells whether it is still the sender's.
-ATTEMPT_FIELDS = ("kind", "site_id", "state", "payload", "order_ref", "order_date")
+ATTEMPT_FIELDS = ("kind", "site_id", "state", "order_ref", "order_date")
 ATTEMPT_FIELDS += ("revenue", "create_date", "next_attempt_date", "lease_date")
 ATTEMPT_FIELDS += ("attempt_count", "unconfirmed_count", "look_up_first")
+# What is asked besides when it is built.
+BUILD_FIELDS = ("payload", "company_id", "missing_count")
+BUILD_FIELDS += ("is_anonymized", "to_anonymize", "is_salesperson_deleted")
 # What a request whose order was found in Matomo no longer has to wait for.
 NOTHING_LEFT = {
     "next_check_date": False,
@@ -519,7 +522,7 @@ class MatomoRequest(models.Model):
         """Return the order of this request, of whichever model."""
         self.ensure_one()
         names = self._get_order_fields()
-        return next((self[name] for name in names if self[name]), self[names[0]])
+        return next(filter(None, map(self.__getitem__, names)), None) or self[names[0]]
 
     def _get_orders(self):
         """Return the orders of these requests: a recordset for each model."""
@@ -868,21 +871,26 @@ class MatomoRequest(models.Model):
         )
 
     @api.model
+    def _get_build_fields(self):
+        """Return the names of the fields that are read when a request is built."""
+        return [*BUILD_FIELDS, *self._get_attempt_fields()]
+
+    @api.model
     def _get_attempt_fields(self):
         """Return the names of the fields from which an attempt is made."""
         return [*ATTEMPT_FIELDS, *self._get_order_fields()]
 
     def _prepare_attempts(self):
         """Return the requests as ``Attempt`` objects of the delivery."""
-        twins = self._count_twins()
+        twins, payloads = self._count_twins(), self._read_payloads()
         for orders in self._get_orders():
             orders.fetch(orders._matomo_attempt_fields)
         return [
             Attempt(
                 key=request.id,
-                payload=(payload := request.payload or {}),
+                payload=payloads[request.id],
                 ref=request.order_ref,
-                sent=request._describe_sent(payload),
+                sent=request._describe_sent(payloads[request.id]),
                 order_date=request.order_date,
                 attempt_count=request.attempt_count,
                 unconfirmed_count=request.unconfirmed_count,
@@ -894,6 +902,14 @@ class MatomoRequest(models.Model):
             )
             for request in self
         ]
+
+    def _read_payloads(self):
+        """Return ``{request id: payload}``: the ORM would copy each value of each."""
+        self.flush_recordset(["payload"])
+        self.env.cr.execute(
+            SQL("SELECT id, payload FROM matomo_request WHERE id = ANY(%s)", self.ids)
+        )
+        return {id_: payload or {} for id_, payload in self.env.cr.fetchall()}
 
     def _count_twins(self):
         """Return how many other orders Matomo has accepted that look the same there.

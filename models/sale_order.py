@@ -217,10 +217,11 @@ class SaleOrder(models.Model):
         Its lines need not add up to them: taxes are rounded once for the whole order,
         an early-payment discount lowers the tax alone, a module adds a fee.
         """
-        counted = {part.line: part for part in parts}
+        counted = {part.line: part.quantity for part in parts}
         is_part = self._get_matomo_lines_counted_at_till() or any(
-            (whole.untaxed or whole.tax) and counted.get(whole.line) != whole
-            for whole in self._get_matomo_line_amounts()
+            counted.get(line) != line.product_uom_qty
+            and (line.price_subtotal or line.price_total)
+            for line in self._matomo_lines()
         )
         if is_part:
             return super()._get_matomo_totals(parts)
@@ -274,8 +275,10 @@ class SaleOrder(models.Model):
 
     def _get_matomo_settlements(self):
         """Return the lines that settle these orders, of POS orders that are paid."""
-        lines = self.pos_order_line_ids | self.order_line.pos_order_line_ids
-        return lines.filtered(lambda line: line.order_id._is_matomo_sale())
+        lines = self.pos_order_line_ids
+        if others := self.order_line.pos_order_line_ids:
+            lines |= others
+        return lines and lines.filtered(lambda line: line.order_id._is_matomo_sale())
 
     def _get_matomo_report_parts(self, left):
         """Override of `matomo.order.mixin`.
@@ -311,7 +314,8 @@ class SaleOrder(models.Model):
     def _get_matomo_lines_counted_at_till(self):
         """Return the POS lines by which Matomo has a part of this order (in sudo)."""
         self.ensure_one()
-        return self._get_matomo_settlements().filtered(
+        settlements = self._get_matomo_settlements()
+        return settlements and settlements.filtered(
             lambda line: settlement.is_counted_at_till(
                 line._prepare_matomo_till_line(),
                 line.order_id._get_matomo_recorded_orders(),
@@ -347,9 +351,11 @@ class SaleOrder(models.Model):
 
     def _is_matomo_test(self):
         """Return whether an employee's own order in the web shop is to be left out."""
-        is_left_out = self._get_matomo_site().exclude_employee_orders
-        users = self.partner_id.user_ids if self.website_id and is_left_out else ()
-        return any(not user.share for user in users)
+        return (
+            bool(self.website_id)
+            and self._get_matomo_site().exclude_employee_orders
+            and any(not user.share for user in self.partner_id.user_ids)
+        )
 
     @api.model
     def _get_matomo_content_fields(self):
@@ -377,7 +383,9 @@ class SaleOrder(models.Model):
     def _get_matomo_counted_lines(self):
         """Override of `matomo.order.mixin` to take off what tills have counted."""
         lines = super()._get_matomo_counted_lines()
-        at_till = self._get_matomo_lines_counted_at_till().grouped("sale_order_line_id")
+        if not (at_till := self._get_matomo_lines_counted_at_till()):
+            return lines
+        at_till = at_till.grouped("sale_order_line_id")
         return [
             each._replace(quantity=_get_left(each.line, at_till[each.line]))
             if each.quantity is not None and each.line in at_till

@@ -280,6 +280,8 @@ def defer_orders(requests, now):
             ("next_attempt_date", ">", now),
         ]
     )
+    if not in_flight:
+        return requests.browse()
     deferred = requests.filtered(
         lambda request: request.sale_order_id in in_flight.sale_order_id
     )

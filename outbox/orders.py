@@ -77,6 +77,7 @@ def claim(env, site):
     )
     if not due:
         return None
+    due.fetch(due._get_build_fields())
     ready = (due - carts.defer_orders(due, now)).sorted("order_date")
     return kinds.start_attempts(ready, lambda part: _start(part, until))
 
