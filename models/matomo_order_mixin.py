@@ -27,7 +27,7 @@ from ..matomo_api.items import (
 from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
-from ..outbox.orders import PRODUCTS, Products
+from ..outbox.orders import KNOWN, Known
 from ..outbox.refunds import Refund
 from ..outbox.transactions import caught
 from ..tools.browsers import describe_browser
@@ -797,6 +797,19 @@ class MatomoOrderMixin(models.AbstractModel):
         template = f"{path}.product_tmpl_id"
         return {path: PRODUCT_FIELDS, template: TEMPLATE_FIELDS}
 
+    def _get_matomo_once(self, method):
+        """Return what a method on the order's lines returns, whose name is given.
+
+        While the order is built it is called once, see ``outbox.orders.Known``.
+        """
+        known = self.env.context.get(KNOWN)
+        if not isinstance(known, Known):
+            return getattr(self, method)()
+        key = method, self._name, self.id
+        if key not in known.lines:
+            known.lines[key] = getattr(self, method)()
+        return known.lines[key]
+
     def _get_matomo_counted_lines(self):
         """Return how much of each line is counted with this order.
 
@@ -830,7 +843,7 @@ class MatomoOrderMixin(models.AbstractModel):
                     "then press Retrack."
                 ),
             )
-        lines = self._get_matomo_counted_lines()
+        lines = self._get_matomo_once("_get_matomo_counted_lines")
         counted = [each for each in lines if each.quantity]
         if any(each.line.price_unit >= 0 for each in counted):
             return None
@@ -935,7 +948,7 @@ class MatomoOrderMixin(models.AbstractModel):
         coin = self._get_matomo_coin()
         return [
             amounts[counted.line].portion(counted.quantity, coin)
-            for counted in self._get_matomo_counted_lines()
+            for counted in self._get_matomo_once("_get_matomo_counted_lines")
             if counted.quantity is not None
         ]
 
@@ -1033,13 +1046,13 @@ class MatomoOrderMixin(models.AbstractModel):
 
     def _get_matomo_product(self, product, site):
         """Return what Matomo gets of a product, as an ``items.Product``."""
-        known = self.env.context.get(PRODUCTS)
-        if not isinstance(known, Products):
+        known = self.env.context.get(KNOWN)
+        if not isinstance(known, Known):
             return self._prepare_matomo_product(product, site)
         key = self._name, product.id
-        if key not in known:
-            known[key] = self._prepare_matomo_product(product, site)
-        return known[key]
+        if key not in known.products:
+            known.products[key] = self._prepare_matomo_product(product, site)
+        return known.products[key]
 
     @api.model
     def _prepare_matomo_product(self, product, site):

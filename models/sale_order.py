@@ -218,7 +218,7 @@ class SaleOrder(models.Model):
         an early-payment discount lowers the tax alone, a module adds a fee.
         """
         counted = {part.line: part.quantity for part in parts}
-        is_part = self._get_matomo_lines_counted_at_till() or any(
+        is_part = self._get_matomo_once("_get_matomo_lines_counted_at_till") or any(
             counted.get(line) != line.product_uom_qty
             and (line.price_subtotal or line.price_total)
             for line in self._matomo_lines()
@@ -338,7 +338,7 @@ class SaleOrder(models.Model):
                     "leave out employees' orders."
                 ),
             )
-        if at_till := self._get_matomo_lines_counted_at_till():
+        if at_till := self._get_matomo_once("_get_matomo_lines_counted_at_till"):
             left = sum(each.total for each in self._get_matomo_counted_amounts())
             if left <= 0:
                 return Verdict(
@@ -383,7 +383,8 @@ class SaleOrder(models.Model):
     def _get_matomo_counted_lines(self):
         """Override of `matomo.order.mixin` to take off what tills have counted."""
         lines = super()._get_matomo_counted_lines()
-        if not (at_till := self._get_matomo_lines_counted_at_till()):
+        at_till = self._get_matomo_once("_get_matomo_lines_counted_at_till")
+        if not at_till:
             return lines
         at_till = at_till.grouped("sale_order_line_id")
         return [
@@ -520,7 +521,7 @@ class SaleOrder(models.Model):
     def _get_matomo_adjustments(self, amounts):
         """Override of `matomo.order.mixin` to tell what tills have counted."""
         notes = super()._get_matomo_adjustments(amounts)
-        if at_till := self._get_matomo_lines_counted_at_till():
+        if at_till := self._get_matomo_once("_get_matomo_lines_counted_at_till"):
             notes.append(
                 self.env._(
                     "Without what was settled by %s, where it is counted.",

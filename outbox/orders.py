@@ -26,21 +26,25 @@ _logger = logging.getLogger(__name__)
 NO_ORDER_REFS = ("", "0")
 # Only orders have order IDs: PostgreSQL uses their index where this is said.
 OF_ORDERS = [("kind", "=", "order")]
-# Key of the context: what Matomo gets of products, see ``Products``.
-PRODUCTS = "matomo_products"
+# Key of the context: what is found out once, see ``Known``.
+KNOWN = "matomo_known"
 
 
-class Products(dict):
-    """What Matomo gets of the products of one bulk: each of them is prepared once.
+class Known:
+    """What is found out once while the orders of a bulk are built.
 
-    ``{(model of the order, ID of the product): items.Product}``, for one Matomo site.
-    In the context, so that it ends with the bulk. No client can enter it, as it could
-    a dict.
+    In the context, so that it ends with the bulk. No client can enter it.
+
+    :ivar products: ``{(model of the order, ID of the product): items.Product}``, for
+        one Matomo site
+    :ivar lines: what is known of the lines of the order that is built:
+        ``{(method, model, ID): result}``. The next one asks anew, because what was
+        built before it may count a part of it
     """
 
-    # Odoo takes an environment again that has an equal context: each bulk has its own.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def __init__(self):
+        self.products = {}
+        self.lines = {}
 
 
 def claim(env, site):
@@ -98,9 +102,13 @@ def _start(requests, until):
     for orders in requests._get_orders():
         orders._fetch_matomo_content(requests.site_id)
     refs = _find_order_refs(requests)
-    # Only while they are built.
-    building = requests.with_context(**{PRODUCTS: Products()})
-    started = building._start_attempts(until, lambda request: _build(request, refs))
+    known = Known()
+
+    def build(request):
+        known.lines.clear()
+        return _build(request, refs)
+
+    started = requests.with_context(**{KNOWN: known})._start_attempts(until, build)
     return started.with_env(requests.env)
 
 
