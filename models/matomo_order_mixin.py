@@ -257,7 +257,7 @@ class MatomoOrderMixin(models.AbstractModel):
                 order.matomo_order_ref = request.order_ref
                 if request:
                     # What keeps all orders of a site says until when, and comes first.
-                    waiting = request._get_waiting_reason()
+                    waiting = request._get_waiting_reason(names_site=True)
                     order.matomo_reason = waiting or request.reason
                 else:
                     with caught(NOT_SHOWN, "matomo_reason", order):
@@ -296,7 +296,8 @@ class MatomoOrderMixin(models.AbstractModel):
         if not level:
             return False, False
         if request.state in ("failed", "different", "pending"):
-            return level, request._get_waiting_reason() or request.reason
+            waiting = request._get_waiting_reason(names_site=True)
+            return level, waiting or request.reason
         return level, self.env._(
             "The order no longer counts in Odoo, and Matomo still counts it: Matomo "
             "cannot remove orders. If Track Refunds is switched on at the Matomo site, "

@@ -117,13 +117,17 @@ class MatomoRequestScreen(models.AbstractModel):
         for request in self:
             request.waiting_reason = request._get_waiting_reason()
 
-    def _get_waiting_reason(self):
-        """Return why a request waits, and until when; "" if it does not."""
+    def _get_waiting_reason(self, names_site=False):
+        """Return why a request waits, and until when; "" if it does not.
+
+        :param names_site: whether the reader does not see of which site it is
+        """
         self.ensure_one()
         if self.state != "pending":
             return ""
         # sudo: an employee sees why an order waits, and not the site.
-        if reason := self.sudo().site_id._get_waiting_reason(self.env):
+        site = self.sudo().site_id
+        if reason := site._get_waiting_reason(self.env, names_site):
             return reason
         if not self.attempt_count and self.sudo().job_id.state == "paused":
             return self.env._("It waits until somebody resumes its backfill.")

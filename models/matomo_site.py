@@ -1983,25 +1983,31 @@ class MatomoSite(models.Model):
         is_long = since and since < fields.Datetime.now() - patience
         return bool(is_long) and not self.paused_date
 
-    def _get_waiting_reason(self, env):
+    def _get_waiting_reason(self, env, names_site=False):
         """Return why the orders of this site wait, and until when; "" if they do not.
 
         :param env: in the language and time zone of the reader
+        :param names_site: whether the reader does not see which site it is
         """
+        reason = self._describe_obstacle(env)
+        if not reason or not names_site:
+            return reason
+        return env._(
+            "Nothing is sent to the Matomo site %(site)s now. %(reason)s",
+            site=self.name,
+            reason=reason,
+        )
+
+    def _describe_obstacle(self, env):
+        """Return what keeps Odoo from sending to this site; "" if nothing does."""
         if not self:
             return ""
         if self.paused_date:
             return env._(
-                "Nothing is sent, because the site %s is paused. It waits until "
-                "somebody presses Resume there.",
-                self.name,
+                "The site is paused: orders wait until somebody presses Resume there."
             )
         if not self._may_send():
-            return env._(
-                "Nothing is sent, because this database is a copy, or the site %s is "
-                "archived.",
-                self.name,
-            )
+            return env._("This database is a copy, or the site is archived.")
         if self.state not in ("warning", "error") or not self._is_waiting(
             "next_attempt_date"
         ):

@@ -223,8 +223,8 @@ def _explain_sums(order):
 def _get_waiting_reason(request, site):
     """Return why a request waits, or would, and until when; "" if it does not."""
     if request.state != "pending":
-        return site._get_waiting_reason(request.env)
-    reason = request._get_waiting_reason()
+        return site._get_waiting_reason(request.env, names_site=True)
+    reason = request._get_waiting_reason(names_site=True)
     date = request.next_attempt_date
     if not reason and date and date > fields.Datetime.now():
         return request.reason or ""
@@ -265,7 +265,7 @@ def preview_cart(order):
     if redundancy := carts.find_redundancy(order, time, values["payload"]):
         return Preview(redundancy)
     amounts = order._prepare_matomo_amounts(site)
-    waiting = site._get_waiting_reason(order.env)
+    waiting = site._get_waiting_reason(order.env, names_site=True)
     return Preview(
         stage="waiting" if waiting else "queued" if queued else "idle",
         reason=waiting,

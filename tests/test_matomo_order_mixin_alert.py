@@ -72,9 +72,12 @@ class TestAlert(MatomoPosCommon):
             }
         )
         with self.at(minutes=11):
-            self.assertAlert(order, "info", "The token is wrong. Nothing is lost")
-            reason = order.with_user(self.sam).matomo_reason
-            self.assertIn("The token is wrong. Nothing is lost", reason)
+            # An order does not show its site; the rows and the form of the log do.
+            words = "to the Matomo site Test site now. The token is wrong. Nothing is"
+            self.assertAlert(order, "info", words)
+            self.assertIn(words, order.with_user(self.sam).matomo_reason)
+            logged = self.get_request(order).with_user(self.mia)
+            self.assertNotIn("Test site", logged.waiting_reason)
         # Nothing keeps the site any more.
         self.site.sudo().write({"state": "ok", "next_attempt_date": False})
         self.env.invalidate_all()

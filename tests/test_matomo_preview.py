@@ -185,6 +185,7 @@ class TestPreview(PreviewCommon, VerdictsCommon, RefundCommon):
         quotation = self.make_order()
         self.site.sudo().action_pause()
         wizard = self.assertVerdict(order, "is paused", "warning", True)
+        self.assertIn("Matomo site Test site", wizard.verdict)
         self.assertIn("waits to be sent", wizard.verdict)
         self.assertVerdict(quotation, "is paused", "warning", True)
         self.site.sudo().action_resume()

@@ -200,7 +200,7 @@ class TestLog(VerdictsCommon, RefundCommon):
         reason = self.see(order).waiting_reason
         self.assertIn("Matomo refuses the token. Nothing is lost", reason)
         order.invalidate_recordset()
-        self.assertEqual(order.matomo_reason, reason)
+        self.assertIn(reason, order.matomo_reason)
         self.site.sudo().action_pause()
         self.get_request(order).invalidate_recordset()
         self.assertIn("is paused", self.see(order).waiting_reason)
