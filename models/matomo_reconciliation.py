@@ -33,6 +33,7 @@ class MatomoReconciliation(models.Model):
     """
 
     _name = "matomo.reconciliation"
+    _inherit = ["matomo.amounts"]
     _description = "Matomo Daily Comparison"
     _order = "day desc, site_id"
     _rec_name = "day"

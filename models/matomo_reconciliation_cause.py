@@ -10,6 +10,7 @@ class MatomoReconciliationCause(models.Model):
     """
 
     _name = "matomo.reconciliation.cause"
+    _inherit = ["matomo.amounts"]
     _description = "Cause of a Difference to Matomo"
     # They are stored as they are to be seen: what needs a look comes first.
     _order = "day desc, id"

@@ -387,10 +387,15 @@ class MatomoRequest(models.Model):
     # A refund gives back: in every sum it counts as negative.
     signed_revenue = fields.Monetary(
         string="Revenue",
+        currency_field="amount_currency_id",
         compute="_compute_signed_revenue",
         aggregator="sum",
         help="The amount sent, in the currency of the Matomo site. What a refund gives "
         "back is negative.",
+    )
+    # The web client adds up no amounts of which one has no currency.
+    amount_currency_id = fields.Many2one(
+        "res.currency", compute="_compute_amount_currency_id"
     )
     needs_attention = fields.Boolean(
         compute="_compute_needs_attention", search="_search_needs_attention"

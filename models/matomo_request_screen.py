@@ -40,6 +40,7 @@ class MatomoRequestScreen(models.AbstractModel):
     """
 
     _name = "matomo.request.screen"
+    _inherit = ["matomo.amounts"]
     _description = "Log of a Matomo Request"
 
     # === WHAT IS SHOWN === #
@@ -68,7 +69,19 @@ class MatomoRequestScreen(models.AbstractModel):
             is_refund = request.kind == "refund"
             request.signed_revenue = -request.revenue if is_refund else request.revenue
 
+    @api.depends("currency_id", "site_id", "company_id")
+    def _compute_amount_currency_id(self):
+        for request in self:
+            # sudo: only the currency, of what a user may see.
+            company = request.sudo().company_id
+            site = request.sudo().site_id or company.matomo_site_id
+            request.amount_currency_id = (
+                request.currency_id or site.currency_id or company.currency_id
+            )
+
     def _field_to_sql(self, alias, field_expr, query=None):
+        if field_expr == "amount_currency_id":
+            return super()._field_to_sql(alias, "currency_id", query)
         if field_expr == "signed_revenue":
             return SQL(
                 "CASE WHEN %(kind)s = 'refund' THEN -%(revenue)s ELSE %(revenue)s END",

@@ -11,6 +11,7 @@ from . import (
     test_digest_digest,
     test_health_address,
     test_install,
+    test_matomo_amounts,
     test_matomo_cart_update,
     test_matomo_cart_update_bounds,
     test_matomo_check,

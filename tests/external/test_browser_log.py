@@ -163,12 +163,15 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
         self.site.sudo().track_refunds = True
         self.cancel(self.verified)
         self.run_sender()
+        # It has no amount yet, which made the sum of the list 0.00.
+        self.confirm(self.make_order())
         row = {each: ROW.format(name) for each, name in self.names.items()}
         self.env.flush_all()
         with self.open_log("/odoo/matomo") as page:
             page.click(".o_menu_sections a:has-text('Requests')")
             page.wait_for_selector(row[self.verified])
             self.assertFalse(page.is_visible(".o_matomo_trouble"))
+            self.assertIn("805.00", page.inner_text(".o_list_view tfoot"))
             # Pivot and graph sum orders: no cart, and no refund. 230.00 and 5 x 115.00.
             page.click(".o_switch_view.o_pivot")
             total = page.inner_text(".o_pivot tbody tr:first-child td:last-child")
