@@ -1,3 +1,5 @@
+from lxml import etree
+
 from odoo import api, models
 from odoo.tools import SQL
 
@@ -5,49 +7,72 @@ from odoo.tools import SQL
 class MatomoAmounts(models.AbstractModel):
     """Sums of amounts in several currencies are right, or not shown.
 
-    Lists, pivots and graphs ask for the sum of a group in the currency of the user's
-    company, and for the currencies in it. Odoo takes a rate that nobody has entered for
-    1, and an amount without a currency for one more currency.
+    Lists, pivots and graphs ask for the sum of a group, for the currencies in it, and
+    for its sum in the currency of the user's company. Odoo takes a rate that nobody has
+    entered for 1, and an amount without a currency for one more currency.
     """
 
     _name = "matomo.amounts"
     _description = "Amounts in Several Currencies"
 
+    # === SUMS OF GROUPS === #
+
     @api.model
     def _read_group_select(self, aggregate_spec, query):
-        """Override: convert by rates that are known, and leave out what is empty."""
+        """Override: add up one currency, or convert by rates that are known."""
         name, _colon, aggregate = aggregate_spec.partition(":")
         field = self._fields.get(name)
-        if aggregate == "sum_currency" and field and field.type == "monetary":
-            return self._select_converted_sum(field, query)
-        is_currency = field and field.comodel_name == "res.currency"
-        if aggregate == "array_agg_distinct" and is_currency:
-            currency = self._field_to_sql(self._table, name, query)
-            return SQL("ARRAY_REMOVE(ARRAY_AGG(DISTINCT %s), NULL)", currency)
+        if field and field.type == "monetary":
+            if aggregate == "sum":
+                total = super()._read_group_select(aggregate_spec, query)
+                is_mixed = self._get_is_mixed_sql(field.get_currency_field(self), query)
+                return SQL("CASE WHEN %s THEN NULL ELSE %s END", is_mixed, total)
+            if aggregate == "sum_currency":
+                return self._select_converted_sum(field, query)
+        elif field and field.comodel_name == "res.currency":
+            if aggregate == "array_agg_distinct":
+                return self._select_currencies(name, query)
         return super()._read_group_select(aggregate_spec, query)
+
+    def _get_is_mixed_sql(self, currency_name, query):
+        currency = self._field_to_sql(self._table, currency_name, query)
+        return SQL("MIN(%(currency)s) != MAX(%(currency)s)", currency=currency)
 
     def _select_converted_sum(self, field, query):
         """Return the sum in the currency of the user's company, at today's rates.
 
         It is NULL if one of the amounts is in a currency without a rate.
         """
-        amount = self._field_to_sql(self._table, field.name, query)
+        rates = SQL(" ").join(
+            SQL("WHEN %s THEN %s", currency.id, rate)
+            for currency, rate in self._get_sum_rates().items()
+        )
         currency_name = field.get_currency_field(self)
-        rates = self._get_sum_rates()
-        factor = SQL(
-            "CASE %s %s END",
-            self._field_to_sql(self._table, currency_name, query),
-            SQL(" ").join(
-                SQL("WHEN %s THEN %s", currency.id, rate)
-                for currency, rate in rates.items()
-            ),
-        )
+        currency = self._field_to_sql(self._table, currency_name, query)
         return SQL(
-            "CASE WHEN COUNT(*) FILTER (WHERE %(amount)s != 0 AND %(factor)s IS NULL)"
-            " = 0 THEN COALESCE(SUM(%(amount)s * %(factor)s), 0) END",
-            amount=amount,
-            factor=factor,
+            "CASE WHEN COUNT(*) FILTER (WHERE %(amount)s != 0 AND %(rate)s IS NULL) = 0"
+            " THEN SUM(%(amount)s * %(rate)s) END",
+            amount=self._field_to_sql(self._table, field.name, query),
+            rate=SQL("CASE %s %s END", currency, rates),
         )
+
+    def _select_currencies(self, name, query):
+        """Return the currencies of a group, without that of what has no amount.
+
+        There are none if they are several without a sum: the web client would show at
+        which rates it was converted.
+        """
+        currency = self._field_to_sql(self._table, name, query)
+        return SQL(
+            "CASE WHEN %(is_mixed)s AND NOT BOOL_AND(%(currency)s = ANY(%(known)s))"
+            " THEN ARRAY[]::integer[]"
+            " ELSE ARRAY_REMOVE(ARRAY_AGG(DISTINCT %(currency)s), NULL) END",
+            is_mixed=self._get_is_mixed_sql(name, query),
+            currency=currency,
+            known=self._get_known_currencies().ids,
+        )
+
+    # === RATES === #
 
     @api.model
     def _get_sum_rates(self):
@@ -77,6 +102,8 @@ class MatomoAmounts(models.AbstractModel):
         currencies = sites.search([("company_id", "in", companies.ids)]).currency_id
         return bool((currencies | companies.currency_id) - self._get_known_currencies())
 
+    # === VIEWS === #
+
     @api.model
     def _get_view_cache_key(self, view_id=None, view_type="form", **options):
         key = super()._get_view_cache_key(view_id, view_type, **options)
@@ -84,10 +111,20 @@ class MatomoAmounts(models.AbstractModel):
 
     @api.model
     def _get_view(self, view_id=None, view_type="form", **options):
-        """Override: the web client itself adds up the rows of a list."""
+        """Override: without a rate a list has no total, and a graph counts.
+
+        The web client itself adds up the rows of a list, and a graph leaves out what it
+        has no figure of.
+        """
         arch, view = super()._get_view(view_id, view_type, **options)
-        if view_type == "list" and self._has_unknown_rate():
-            for node in arch.xpath("//field[@sum]"):
-                if self._fields[node.get("name")].type == "monetary":
-                    del node.attrib["sum"]
+        if view_type in ("list", "graph") and self._has_unknown_rate():
+            for name, field in self._fields.items():
+                if field.type != "monetary":
+                    continue
+                for node in arch.xpath(f"//field[@name='{name}']"):
+                    node.attrib.pop("sum", None)
+                    if view_type == "graph":
+                        arch.remove(node)
+                if view_type == "graph":
+                    etree.SubElement(arch, "field", name=name, invisible="1")
         return arch, view

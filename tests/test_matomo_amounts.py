@@ -87,27 +87,47 @@ class TestAmounts(MatomoCommon):
         [group] = self.see(model).formatted_read_group(
             [("site_id", "in", (self.site + self.site_abroad).ids)],
             [],
-            [f"{currency}:array_agg_distinct", f"{amount}:sum_currency"],
+            [
+                f"{currency}:array_agg_distinct",
+                f"{amount}:sum_currency",
+                f"{amount}:sum",
+            ],
         )
-        return group[f"{amount}:sum_currency"], group[f"{currency}:array_agg_distinct"]
+        currencies = group[f"{currency}:array_agg_distinct"]
+        # Without the conversion there is a sum of one currency alone.
+        if len(currencies) != 1:
+            self.assertFalse(group[f"{amount}:sum"])
+        else:
+            self.assertEqual(group[f"{amount}:sum"], group[f"{amount}:sum_currency"])
+        return group[f"{amount}:sum_currency"], currencies
 
     def has_total(self, model, name):
         arch = self.see(model).get_view(view_type="list")["arch"]
         [node] = etree.fromstring(arch).xpath(f"//field[@name='{name}']")
         return bool(node.get("sum"))
 
+    def get_measures(self, model):
+        """Return what a graph shows first, and what else it offers."""
+        arch = etree.fromstring(self.see(model).get_view(view_type="graph")["arch"])
+        fields = arch.xpath("//field[not(@invisible)]")
+        return [each.get("name") for each in fields if each.get("type") == "measure"]
+
     def assertSums(self, model, amount, currency):
         """Assert how 100 dollars and 100 euros are added up."""
         dollar = self.company.currency_id
         both = [*sorted((dollar + self.euro).ids)]
         # Nobody has entered a rate, which Odoo takes for 1.
-        self.assertEqual(self.get_sum(model, amount, currency), (False, both))
+        self.assertEqual(self.get_sum(model, amount, currency), (False, []))
         self.assertFalse(self.has_total(model, amount))
+        fields = self.env[model]._fields
+        measures = self.get_measures(model)
+        self.assertNotIn("monetary", [fields[name].type for name in measures])
         self.add_rate(1.25)
         total, currencies = self.get_sum(model, amount, currency)
         self.assertAlmostEqual(total, 225)
         self.assertEqual(currencies, both)
         self.assertTrue(self.has_total(model, amount))
+        self.assertEqual(fields[self.get_measures(model)[-1]].type, "monetary")
 
     def test_the_log(self):
         self.add_request(self.site, 100)
