@@ -17,6 +17,7 @@ from ..matomo_api.privacy import anonymize_url, shorten_url
 from ..matomo_api.tracking import get_visitor_id
 from ..outbox import schedule
 from ..outbox.kinds import describe_answer
+from ..tools.notices import describe_empty
 
 _logger = logging.getLogger(__name__)
 
@@ -142,11 +143,7 @@ class MatomoCartUpdate(models.Model):
     @api.model
     def get_empty_list_help(self, help_message):
         """Override: a filter that finds nothing is no empty log."""
-        if self.search_count([], limit=1):
-            help_message = self.env["ir.qweb"]._render(
-                "matomo_order_tracking.nothing_found"
-            )
-        return super().get_empty_list_help(help_message)
+        return super().get_empty_list_help(describe_empty(self, help_message))
 
     # === ATTEMPTS === #
 

@@ -4,6 +4,7 @@ from odoo.tools import format_date
 
 from ..const import JOB_KINDS, MANAGER_GROUP
 from ..tools.backfill import get_first_kept_day
+from ..tools.notices import describe_empty
 
 # The states from which each one is reached.
 FROM = {
@@ -185,6 +186,11 @@ class MatomoJob(models.Model):
                 "site says what to do."
             )
         return False
+
+    @api.model
+    def get_empty_list_help(self, help_message):
+        """Override: a filter that finds nothing is no empty list."""
+        return super().get_empty_list_help(describe_empty(self, help_message))
 
     # === BUTTONS === #
 

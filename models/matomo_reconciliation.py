@@ -11,7 +11,7 @@ from ..matomo_api.tracking import order_ref_key
 from ..outbox import carts, sales_report
 from ..outbox.orders import OF_ORDERS
 from ..tools import reconciliation
-from ..tools.notices import notify
+from ..tools.notices import describe_empty, notify
 from ..tools.reconciliation import Cause
 from ..tools.sales_report import TEXTS
 from ..tools.sentences import describe_day, describe_rest
@@ -256,6 +256,11 @@ class MatomoReconciliation(models.Model):
             "amount": format_amount(self.env, float(amount), currency),
             "names": ", ".join(names),
         }
+
+    @api.model
+    def get_empty_list_help(self, help_message):
+        """Override: a filter that finds nothing is no empty list."""
+        return super().get_empty_list_help(describe_empty(self, help_message))
 
     # === ACTIONS === #
 

@@ -17,7 +17,7 @@ from ..tools.actions import (
     get_possible,
 )
 from ..tools.browsers import describe_browser
-from ..tools.notices import RELOAD, notify
+from ..tools.notices import RELOAD, describe_empty, notify
 from ..tools.overview import ATTENTION_STATES
 from ..tools.sentences import get_sent_labels
 
@@ -45,12 +45,17 @@ class MatomoRequestScreen(models.AbstractModel):
 
     # === WHAT IS SHOWN === #
 
-    @api.depends(lambda self: self._get_order_fields())
+    @api.depends(lambda self: ["kind", *self._get_order_fields()])
+    @api.depends_context("lang")
     def _compute_order_name(self):
         for request in self:
             # sudo: the name of the order a visible request is about.
             order = request.sudo()._get_order()
-            request.order_name = order and order._get_matomo_order_name()
+            name = order and order._get_matomo_order_name()
+            if name and request.kind == "refund":
+                # The order itself may be a row of the same list.
+                name = self.env._("Refund of %s", name)
+            request.order_name = name
 
     def _search_order_name(self, operator, value):
         # sudo: whoever sees requests need not see the orders, only their names.
@@ -273,13 +278,13 @@ class MatomoRequestScreen(models.AbstractModel):
         """Override: a filter that finds nothing is no empty log."""
         if self.env.context.get("search_default_attention"):
             return super().get_empty_list_help(help_message)
-        if self.search_count([], limit=1):
-            name = "matomo_order_tracking.nothing_found"
-        elif self.env["matomo.site"].search_count([], limit=1):
+        if self.env["matomo.site"].search_count([], limit=1):
             name = "matomo_order_tracking.nothing_tracked"
+            help_message = self.env["ir.qweb"]._render(name)
         else:
-            return self.env["matomo.overview"].get_empty_list_help(help_message)
-        return super().get_empty_list_help(self.env["ir.qweb"]._render(name))
+            overview = self.env["matomo.overview"]
+            help_message = overview.get_empty_list_help(help_message)
+        return super().get_empty_list_help(describe_empty(self, help_message))
 
     @api.model
     def _has_several_sites(self):

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 from lxml import etree
 
-from odoo import fields
+from odoo import Command, fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import format_datetime, mute_logger
 
@@ -55,6 +55,9 @@ class TestLog(VerdictsCommon, RefundCommon):
         self.cancel(order)
         self.run_sender()
         refund = self.find(("kind", "=", "refund"))
+        # What needs attention has both in one list.
+        self.assertEqual(refund.order_name, f"Refund of {order.name}")
+        self.assertIn(refund, self.find(("order_name", "=", order.name)))
         self.assertEqual((refund.revenue, refund.signed_revenue), (115.0, -115.0))
         [(total,)] = self.find()._read_group(
             [("id", "in", self.find().ids)], aggregates=["signed_revenue:sum"]
@@ -101,11 +104,47 @@ class TestLog(VerdictsCommon, RefundCommon):
         # A site is connected already.
         self.assertNotIn("Connect to Matomo", empty)
         self.confirm(self.make_order())
-        self.assertIn("No request matches", self.get_help("matomo_request_action"))
+        self.assertIn(
+            "Nothing matches the filters", self.get_help("matomo_request_action")
+        )
         self.assertIn(
             "Nothing needs your attention",
             self.get_help("matomo_request_action_failed"),
         )
+
+    def test_no_list_that_a_filter_empties_is_empty(self):
+        """The Overview named seven days, the Daily Comparison said there is none."""
+        day = (
+            self.env["matomo.reconciliation"]
+            .sudo()
+            .create({"site_id": self.site.id, "day": "2026-03-02", "state": "equal"})
+        )
+        day.cause_ids = [
+            Command.create({"reconciliation_id": day.id, "kind": "test", "name": "X"})
+        ]
+        self.env["matomo.cart.update"].sudo().create(
+            {
+                "company_id": self.company.id,
+                "site_id": self.site.id,
+                "sale_order_id": self.make_order().id,
+                "changed_date": fields.Datetime.now(),
+            }
+        )
+        for name in (
+            "matomo_reconciliation_action",
+            "matomo_reconciliation_cause_action",
+            "matomo_cart_update_action",
+        ):
+            self.assertIn("Nothing matches the filters", self.get_help(name))
+        day.unlink()
+        self.env["matomo.cart.update"].sudo().search([]).unlink()
+        self.env["matomo.reconciliation"].sudo().search([]).unlink()
+        for name, words in (
+            ("matomo_reconciliation_action", "No day has been compared yet"),
+            ("matomo_reconciliation_cause_action", "Nothing differs"),
+            ("matomo_cart_update_action", "No cart has changed yet"),
+        ):
+            self.assertIn(words, self.get_help(name))
 
     def test_thirty_days_are_those_of_the_overview(self):
         first, before = (self.confirm(self.make_order()) for _each in range(2))
