@@ -351,17 +351,17 @@ class MatomoOrderMixin(models.AbstractModel):
             )
         else:
             changes += order._get_matomo_item_changes(request)
-        if (
-            not request.checkout_date
-            and order.date_order.date() != request.order_date.date()
-        ):
-            changes.append(
-                self.env._(
-                    "Matomo has it on %(day)s, the order is now of %(now)s.",
-                    day=format_date(self.env, request.order_date),
-                    now=format_date(self.env, order.date_order),
+        if not request.checkout_date and order.date_order != request.order_date:
+            # Those of Matomo's reports and of the Daily Comparison, not of UTC.
+            day, now = map(site._get_day, (request.order_date, order.date_order))
+            if day != now:
+                changes.append(
+                    self.env._(
+                        "Matomo has it on %(day)s, the order is now of %(now)s.",
+                        day=format_date(self.env, day),
+                        now=format_date(self.env, now),
+                    )
                 )
-            )
         return changes
 
     def _get_matomo_revenue(self, request):

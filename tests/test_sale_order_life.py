@@ -27,6 +27,24 @@ class TestOrderLife(AmountsCommon):
             order.matomo_notes,
         )
 
+    def test_days_are_those_of_the_site(self):
+        """In Brussels it was another day an hour before it was one in UTC."""
+        self.site.sudo().timezone = "Europe/Brussels"
+        order = self.make_order((self.chair, 1))
+        self.deliver(order)
+        for sent, now, words in (
+            ("2026-03-02 23:30:00", "2026-03-03 00:30:00", False),
+            (
+                "2026-03-02 22:30:00",
+                "2026-03-02 23:30:00",
+                "Matomo has it on 03/02/2026, the order is now of 03/03/2026.",
+            ),
+        ):
+            self.get_request(order).order_date = sent
+            order.date_order = now
+            self.env.invalidate_all()
+            self.assertEqual(order.matomo_notes or False, words)
+
     def test_duplicate_is_an_order_of_its_own(self):
         order = self.make_order((self.chair, 1))
         self.deliver(order)
