@@ -138,7 +138,9 @@ class MatomoOverview(models.Model):
             "site": (self._describe_trouble(), ""),
             "check": (check.sentence or "", check.advice or ""),
             "orders": (
-                self.env._("Matomo takes the orders. Some of them need a person."),
+                self.env._(
+                    "Matomo takes the orders. Some orders or refunds need a person."
+                ),
                 self.env._("Open what failed, or is different in Matomo."),
             ),
             "untested": (

@@ -125,7 +125,7 @@ class TestBrowserOverview(MatomoCommon, BrowserCase):
             text = page.inner_text(mine)
             for words in (
                 "33.3 % proven",
-                "Some of them need a person",
+                "Some orders or refunds need a person",
                 "Orders: 3",
                 "Waiting: 1",
                 "Waiting since: ",
