@@ -1,4 +1,4 @@
-"""The notice that a button shows in a corner of the screen, and that of an empty list."""
+"""The notice that a button shows, and what a list says that shows nothing."""
 
 # What a notice may do next: load the records of the screen anew, or close the dialog.
 RELOAD = {"type": "ir.actions.client", "tag": "soft_reload"}
