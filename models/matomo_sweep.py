@@ -1,5 +1,6 @@
 import logging
 from datetime import timedelta
+from functools import partial
 
 from odoo import api, fields, models
 from odoo.fields import Domain
@@ -17,6 +18,12 @@ WINDOW = 100_000
 LATE_IDS = 10_000
 # An order may be confirmed after the date that it bears.
 LATE = timedelta(days=7)
+# So many verdicts may fail in a part: the rest of the night has other work.
+MAX_BROKEN = 50
+
+
+class TooManyBroken(Exception):
+    """So many verdicts have failed that the next night goes on."""
 
 
 class MatomoSweep(models.Model):
@@ -52,6 +59,11 @@ class MatomoSweep(models.Model):
     )
     old_id = fields.Integer(
         readonly=True, help="The third pass has looked at orders up to this ID."
+    )
+    broken_id = fields.Integer(
+        readonly=True,
+        help="The verdict of this order has failed last. The next ones are tried "
+        "before it.",
     )
 
     _progress_unique = models.UniqueIndex("(company_id, res_model)")
@@ -138,6 +150,9 @@ class MatomoSweep(models.Model):
     def _sweep_part(self, part):
         """Give a verdict to the orders of a part that have none.
 
+        Orders whose verdict always fails keep no others waiting: they are tried in
+        turn, ``MAX_BROKEN`` of them a night.
+
         :param part: a domain
         :return: whether the scheduled action has time left
         """
@@ -150,20 +165,35 @@ class MatomoSweep(models.Model):
             & Domain("matomo_state", "=", False),
             order="id",
         )
-        left = len(found)
+        found = found.sorted(lambda order: (order.id <= self.broken_id, order.id))
+        left, broken = len(found), []
         for batch in split_every(BATCH, found.ids, orders.browse):
             left -= len(batch)
-            done = len(one_by_one(batch, _enqueue, log_broken))
+            try:
+                done = len(one_by_one(batch, _enqueue, partial(_note_broken, broken)))
+            except TooManyBroken:
+                done = left = 0
             _logger.info(
                 "Of %s orders without a verdict, %s have one now", len(batch), done
             )
+            if broken:
+                self.broken_id = broken[-1]
             # If no order of the batch got a verdict, a next run would get none, too.
             if not self.env["ir.cron"]._commit_progress(
                 done, remaining=left if done else 0
             ):
                 return False
+            if len(broken) >= MAX_BROKEN:
+                break
         # Without it, a person has asked meanwhile to begin anew.
         return bool(self.exists())
+
+
+def _note_broken(broken, order, error):
+    log_broken(order, error)
+    broken.append(order.id)
+    if len(broken) >= MAX_BROKEN:
+        raise TooManyBroken
 
 
 def _enqueue(orders):

@@ -120,6 +120,42 @@ class TestSweep(AmountsCommon):
         self.sweep()
         self.assertFound(self.quotation)
 
+    @mute_logger(LOGGER)
+    def test_verdicts_that_always_fail_keep_nothing_waiting(self):
+        """A thousand such orders took the whole night, and the same ones each night.
+
+        No order behind them got a verdict, and no day was compared any more.
+        """
+        broken, fine = (
+            self.clone_orders(self.order, 8),
+            self.clone_orders(self.order, 1),
+        )
+        enqueue, tried = type(self.order)._matomo_enqueue, []
+
+        def fail(orders):
+            tried.extend(orders.ids)
+            if orders & broken:
+                raise ValueError("No verdict")
+            return enqueue(orders)
+
+        crons = type(self.env["ir.cron"])
+        with (
+            patch.object(type(self.order), "_matomo_enqueue", fail),
+            patch.multiple(matomo_sweep, BATCH=2, MAX_BROKEN=2, WINDOW=1000),
+        ):
+            with patch.object(crons, "_commit_progress", lambda *a, **k: 60):
+                self.sweep()
+            # Three passes look at them; each batch is tried as a whole, too.
+            self.assertEqual([*dict.fromkeys(tried)], broken[:6].ids)
+            self.assertEqual(len(tried), 3 * 4)
+            # A night that is over after its first batch.
+            with patch.object(crons, "_commit_progress", lambda *a, **k: 0):
+                for _night in range(2):
+                    self.assertMissing(fine)
+                    self.sweep()
+        self.assertFound(fine)
+        self.assertMissing(broken)
+
     def test_earlier_tracking_start(self):
         """Orders that needed no verdict until now need one."""
         early = self.clone_orders(self.order, 1)
