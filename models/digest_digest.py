@@ -65,6 +65,8 @@ class DigestDigest(models.Model):
                 ("company_id", "in", companies.ids),
                 ("day", ">=", fields.Date.to_date(start)),
                 ("day", "<", fields.Date.to_date(end)),
+                # West of Greenwich, yesterday may not be over.
+                ("state", "!=", "unfinished"),
                 ("revenue_difference", "!=", 0),
             ]
         )
