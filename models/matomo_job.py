@@ -5,6 +5,7 @@ from odoo.tools import format_date
 from ..const import JOB_KINDS, MANAGER_GROUP
 from ..tools.backfill import get_first_kept_day
 from ..tools.notices import describe_empty
+from ..tools.sentences import describe_error
 
 # The states from which each one is reached.
 FROM = {
@@ -111,6 +112,9 @@ class MatomoJob(models.Model):
         aggregator=None,
         help="What is looked at and does not wait to be sent, in percent.",
     )
+    trouble = fields.Char(
+        readonly=True, help="Why Matomo could not be asked for the next day."
+    )
     message = fields.Char(compute="_compute_message")
 
     # === COMPUTE === #
@@ -163,7 +167,7 @@ class MatomoJob(models.Model):
             share = min(done / job.found_count, 0.99) if job.found_count else 0
             job.progress = 100 if job.state == "done" else int(100 * share)
 
-    @api.depends("state", "site_id")
+    @api.depends("state", "site_id", "trouble")
     def _compute_message(self):
         for job in self:
             job.message = job._describe() if job.state == "running" else False
@@ -171,10 +175,21 @@ class MatomoJob(models.Model):
     def _describe(self):
         """Return why a running job does not go on, or False."""
         site = self.site_id
+        if not site.active:
+            return self.env._(
+                "The Matomo site is archived. The job goes on when it is in use again."
+            )
+        if site._is_silent():
+            return self.env._(
+                "This database is a copy or was restored: it asks Matomo nothing. The "
+                "Matomo site says what to do if it is the shop's own."
+            )
         if site.paused_date:
             return self.env._(
                 "The Matomo site is paused. The job goes on after Resume."
             )
+        if not site.has_token:
+            return self.env._("The Matomo site has no token: enter one there.")
         if site.state in ("warning", "error"):
             return self.env._(
                 "Matomo takes nothing at the moment: the Matomo site says why. The job "
@@ -185,7 +200,14 @@ class MatomoJob(models.Model):
                 "The token may not read Matomo: no day can be compared. The Matomo "
                 "site says what to do."
             )
-        return False
+        if self.kind == "compare" and not site.facts_date:
+            return self.env._(
+                "Matomo has not told its time zone yet: press Test Connection on the "
+                "Matomo site."
+            )
+        return self.trouble and self.env._(
+            "%s The job tries again every minute.", self.trouble
+        )
 
     @api.model
     def get_empty_list_help(self, help_message):
@@ -326,7 +348,16 @@ class MatomoJob(models.Model):
         :param counts: how many more there are, by field
         """
         values = {name: self[name] + count for name, count in counts.items()}
-        self.write({"position": position, **values})
+        self.write({"position": position, "trouble": False, **values})
+
+    def _note_trouble(self, error):
+        """Write why Matomo could not be asked, once.
+
+        :param error: a ``MatomoError``
+        """
+        trouble = describe_error(self.site_id._get_message_env(), error)
+        if trouble != self.trouble:
+            self.trouble = trouble
 
     def _finish(self):
         """End this job, and tell the user who has started it."""

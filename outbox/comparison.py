@@ -38,6 +38,8 @@ class Comparison:
     def __init__(self, env):
         self.env = env
         self.days = env["matomo.reconciliation"]
+        # Why Matomo could not be asked the last time.
+        self.error: MatomoError | None = None
 
     def run(self):
         """Compare the past days of every site."""
@@ -167,6 +169,7 @@ class Comparison:
                         site, lambda k=look: self._explain_day(site, client, idsite, *k)
                     )
         except MatomoError as error:
+            self.error = error
             _logger.warning(
                 "Matomo site %s (%s) is not compared: %s", site.id, site.url, error
             )

@@ -105,7 +105,11 @@ def count(site, channel, first, last):
 
     :param site: in an environment that may see all orders
     """
-    orders, of_channel = get_channels(site.env)[channel]
+    channels = get_channels(site.env)
+    if channel not in channels:
+        # The module that has added it is gone.
+        return Counts()
+    orders, of_channel = channels[channel]
     domain = get_domain(site, orders, of_channel, first, last)
     kept = domain & get_kept_domain(site)
     found = orders.search_count(domain)
@@ -326,9 +330,8 @@ def _withdraw(env):
         ],
         limit=BATCH,
     )
-    if found:
-        one_by_one(found, _withdraw_requests, _log_broken)
-    return len(found)
+    # What the sender has locked at this moment is no work: it is begun.
+    return len(one_by_one(found, _withdraw_requests, _cancel_broken)) if found else 0
 
 
 def _withdraw_requests(requests):
@@ -347,8 +350,21 @@ def _withdraw_requests(requests):
     return requests
 
 
-def _log_broken(request, _error):
-    _logger.exception("%s cannot be taken back", request)
+def _cancel_broken(request, _error):
+    """Cancel a request whose order gets no verdict: it must not be looked at for ever.
+
+    A later backfill looks at the order again.
+    """
+    _logger.exception("%s cannot be given a verdict", request)
+
+    def cancel():
+        reason = request._get_message_env()._(
+            "The backfill that had queued it was stopped, and Odoo could not judge the "
+            "order: its log says why."
+        )
+        request._update_state("cancelled", reason=reason, job_id=False)
+
+    run_in_transaction(request.env, cancel)
 
 
 # === A COMPARISON === #
@@ -366,15 +382,17 @@ def _compare(job):
         run_in_transaction(job.env, job._finish)
         return 0
     comparison = Comparison(job.env)
-    is_ready = comparison.can_compare(site)
-    if not is_ready or not comparison.compare(site, day, day, {day}):
-        # The site says what the trouble is. It is tried again within a minute.
+    if not comparison.can_compare(site):
+        # The job says why. It is tried again within a minute.
         return 0
+    is_told = comparison.compare(site, day, day, {day})
 
     def advance():
         job.invalidate_recordset()
-        if job.state == "running":
+        if not is_told:
+            job._note_trouble(comparison.error)
+        elif job.state == "running":
             job._advance({"day": Date.to_string(day)}, looked_count=1)
 
     run_in_transaction(job.env, advance)
-    return 1
+    return int(is_told)

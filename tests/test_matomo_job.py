@@ -2,6 +2,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from unittest.mock import patch
 
+import requests
 from psycopg2.errors import SerializationFailure
 
 from odoo import Command
@@ -287,6 +288,44 @@ class TestBackfill(JobCommon):
         self.assertEqual(len(self.matomo.orders), 5)
 
     @mute_logger(LOGGER)
+    def test_a_stopped_backfill_and_an_order_without_verdict(self):
+        """The scheduled action looked at that order again and again, without end."""
+        orders = self.sell(3, "2026-02-10")
+        job = self.start()
+        self.run_jobs()
+        job.sudo(False).with_user(self.manager).action_stop()
+        verdict, asked = type(orders)._get_matomo_verdict, []
+
+        def fail(order):
+            asked.append(order)
+            # Without an end, this is it.
+            self.assertLess(len(asked), 20)
+            if order.id == orders[1].id:
+                raise ZeroDivisionError
+            return verdict(order)
+
+        with patch.object(type(orders), "_get_matomo_verdict", fail):
+            self.run_jobs()
+        self.assertEqual(
+            orders.mapped("matomo_state"), ["excluded", "cancelled", "excluded"]
+        )
+        self.assertIn("could not judge", orders[1].matomo_reason)
+        # Another backfill looks at it again.
+        self.start()
+        self.run_jobs()
+        self.run_sender()
+        self.assertEqual(set(orders.mapped("matomo_state")), {"sent"})
+
+    def test_who_started_it_may_be_gone(self):
+        self.sell(2, "2026-02-10")
+        job = self.start()
+        self.run_jobs()
+        self.run_sender()
+        job.sudo().create_uid = False
+        self.run_jobs()
+        self.assertEqual(job.state, "done")
+
+    @mute_logger(LOGGER)
     def test_an_order_that_breaks_holds_up_no_other(self):
         orders = self.sell(4, "2026-02-10")
         job = self.start()
@@ -396,6 +435,21 @@ class TestBackfill(JobCommon):
         ):
             self.assertIn(text, wizard.result)
 
+    def test_days_that_were_mistyped(self):
+        """Python counts no day before the year 1, nor after 9999: an error appeared."""
+        for days in (("0001-01-01", "2026-03-03"), ("2026-02-01", "9999-12-31")):
+            wizard = self.open(first_day=days[0], last_day=days[1])
+            for press in (wizard.action_count, wizard.action_start):
+                with self.assertRaisesRegex(UserError, "Choose days of the years"):
+                    press()
+
+    def test_a_channel_whose_module_is_gone(self):
+        self.sell(1, "2026-02-10")
+        wizard = self.open()
+        wizard.line_ids.channel = "event"
+        wizard.action_count()
+        self.assertTrue(wizard.is_empty)
+
     def test_there_must_be_something_to_do(self):
         wizard = self.open()
         wizard.action_count()
@@ -473,6 +527,40 @@ class TestCompareJob(JobCommon):
         self.site.sudo().can_read = True
         self.run_jobs()
         self.assertEqual(job.state, "done")
+
+    @mute_logger(LOGGER)
+    def test_it_says_what_it_waits_for(self):
+        """A job stood still for hours, and did not say why."""
+        self.sell(1, "2026-02-10")
+        backfill = self.start()
+        wizard = self.open("compare", first_day="2026-02-26", last_day="2026-02-27")
+        wizard.action_start()
+        compare = self.env["matomo.job"].sudo().search([], limit=1)
+        site = self.site.sudo()
+        for values, text, jobs_ in (
+            ({"active": False}, "is archived", compare + backfill),
+            ({"database_uuid": "another"}, "is a copy", compare + backfill),
+            ({"paused_date": datetime.now()}, "is paused", compare + backfill),
+            ({"token_auth": False}, "no token", compare + backfill),
+            ({"facts_date": False}, "Test Connection", compare),
+        ):
+            with self.subTest(text=text), self.env.cr.savepoint() as savepoint:
+                site.write(values)
+                self.run_jobs()
+                for job in jobs_:
+                    self.assertEqual(job.state, "running")
+                    self.assertIn(text, job.message)
+                savepoint.rollback()
+            self.env.invalidate_all()
+        self.assertFalse(compare.message)
+        # What a Matomo that is down has answered is nowhere else, if nothing is sent.
+        self.matomo.faults = [requests.ConnectionError("gone")] * 2
+        self.run_jobs()
+        self.assertIn("The connection to Matomo failed", compare.message)
+        self.assertIn("tries again every minute", compare.message)
+        self.run_jobs()
+        self.assertEqual((compare.state, compare.message), ("done", False))
+        self.assertFalse(compare.trouble)
 
     @mute_logger(LOGGER)
     def test_a_visits_log_that_is_off_holds_up_no_day(self):
@@ -569,6 +657,11 @@ class TestJobRights(JobCommon):
         for action in (stranger.action_pause, stranger.action_stop):
             with self.assertRaises(AccessError):
                 action()
+        # What a manager of the first company has counted.
+        counted = self.env["matomo.backfill"].sudo().search([], limit=1)
+        self.assertIn("1 order was found", counted.result)
+        with self.assertRaises(AccessError):
+            counted.with_user(self.manager.copy()).read(["result"])
         wizards = self.env["matomo.backfill"].with_user(self.manager)
         with self.assertRaises(AccessError):
             wizards._open("backfill", self.site.with_user(self.manager))

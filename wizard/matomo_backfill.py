@@ -19,6 +19,9 @@ from ..tools.sentences import to_html
 DAYS = 30
 # The days of a comparison that are proposed.
 COMPARED_DAYS = 90
+# Days that were mistyped are told: Matomo knows none before the World Wide Web, and
+# Python none after the year 9999.
+FIRST_YEAR, LAST_YEAR = 1992, 2100
 
 
 class MatomoBackfill(models.TransientModel):
@@ -138,6 +141,14 @@ class MatomoBackfill(models.TransientModel):
         self.env["matomo.job"]._check_manager()
         if self.first_day > self.last_day:
             raise UserError(self.env._("The first day is after the last day."))
+        if self.first_day.year < FIRST_YEAR or self.last_day.year > LAST_YEAR:
+            raise UserError(
+                self.env._(
+                    "Choose days of the years %(first)s to %(last)s.",
+                    first=FIRST_YEAR,
+                    last=LAST_YEAR,
+                )
+            )
         lines = self.line_ids.filtered("is_chosen")
         if not lines:
             raise UserError(self.env._("Choose at least one site."))
