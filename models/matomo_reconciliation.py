@@ -157,8 +157,8 @@ class MatomoReconciliation(models.Model):
         string="Orders From Elsewhere",
         readonly=True,
         aggregator=None,
-        help="Orders in Matomo that were not sent from here. They are counted on days "
-        "that differ.",
+        help="Orders in Matomo that Odoo does not have: another system has sent them, "
+        "or they were deleted in Odoo. They are counted on days that differ.",
     )
 
     # The index also serves searches for the days of a site.
@@ -312,10 +312,18 @@ class MatomoReconciliation(models.Model):
         return self.env["matomo.backfill"]._open("compare")
 
     def action_retrack_missing(self):
-        """Retrack the orders that are missing in Matomo, and no others."""
+        """Retrack the orders that are missing in Matomo, and no others.
+
+        Like *Retry* in the log, it is for all who see the log, also if they see no
+        sales.
+        """
         causes = self.cause_ids.filtered(lambda each: each.kind in RETRACKED_KINDS)
+        causes.request_id.check_access("read")
+        retracks = self.env["matomo.retrack"]
         actions = [
-            orders.action_matomo_retrack() for orders in causes.request_id._get_orders()
+            # sudo: only the name of an order is told, as the causes tell it.
+            retracks._retrack(orders.sudo())
+            for orders in causes.request_id._get_orders()
         ]
         if not actions:
             return False

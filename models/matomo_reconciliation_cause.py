@@ -35,7 +35,7 @@ class MatomoReconciliationCause(models.Model):
             ("missing", "Missing in Matomo, which had accepted it"),
             ("failed", "Could not be sent"),
             ("recorded", "Other amount in Matomo"),
-            ("foreign", "In Matomo, but not sent from Odoo"),
+            ("foreign", "In Matomo, but not in Odoo"),
             ("elsewhere", "Said to be from another system, and not in Matomo"),
             ("pending", "Waits to be sent"),
             ("unarchived", "Matomo has not added them up yet"),

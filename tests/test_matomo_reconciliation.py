@@ -3,6 +3,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from unittest.mock import patch
 
+from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
@@ -684,6 +685,26 @@ class TestReconciliation(ComparisonCommon):
             self.run_verifier()
             self.run_sender()
         self.assertDay(self.compare()["2026-03-03"], (3, 345.0), (3, 345.0), "equal")
+
+    def test_whoever_sees_no_sales_retracks_what_is_missing(self):
+        """The button told a marketer which groups may read sales orders."""
+        failed = self.sell(MORNING)
+        self.matomo.refuses = lambda p: p.get("ec_id") == failed.name
+        with mute_logger(LOGGER):
+            self.run_sender()
+        day = self.compare()["2026-03-03"]
+        marketer = self.make_user("marketer", f"{MODULE}.group_matomo_user")
+        for _press in range(2):
+            action = day.with_user(marketer).action_retrack_missing()
+            self.assertIn(failed.name, action["params"]["message"])
+            self.assertState(failed, "pending")
+        stranger = self.make_user("stranger", f"{MODULE}.group_matomo_user")
+        other = self.env["res.company"].sudo().create({"name": "Other"})
+        stranger.sudo().write(
+            {"company_ids": [(6, 0, other.ids)], "company_id": other.id}
+        )
+        with self.assertRaises(AccessError):
+            day.with_user(stranger).action_retrack_missing()
 
     def test_the_day_in_matomo(self):
         self.sell(MORNING)

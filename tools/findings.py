@@ -670,20 +670,18 @@ _OTHERS = {
             "good": lambda env, f: env._("Nobody else sends orders to the site."),
             "look": lambda env, f: plural(
                 f["count"],
+                env._("Matomo has 1 order of the last days that Odoo does not have."),
                 env._(
-                    "Matomo has 1 order of the last days that was not sent from here."
-                ),
-                env._(
-                    "Matomo has %s orders of the last days that were not sent from "
-                    "here.",
+                    "Matomo has %s orders of the last days that Odoo does not have.",
                     f["count"],
                 ),
             ),
         },
         {
             "look": lambda env, f: env._(
-                "See the Daily Comparison. Give each shop a site of its own in Matomo, "
-                "and remove old tracking code."
+                "See the Daily Comparison. If nobody has deleted them in Odoo, another "
+                "system has sent them: give each shop a site of its own in Matomo, and "
+                "remove old tracking code."
             ),
         },
         odoo=ODOO_DAYS,
