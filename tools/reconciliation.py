@@ -301,8 +301,10 @@ def is_explained(odoo: Totals, matomo: Totals, causes: Sequence[Cause]) -> bool:
     orders = sum(cause.orders for cause in causes)
     revenue = sum((cause.revenue for cause in causes), Decimal(0))
     deviation = revenue - (matomo.revenue - odoo.revenue)
+    # An order that only Matomo counts may be larger than all of Odoo's.
+    larger = max(abs(odoo.revenue), abs(matomo.revenue))
     return orders == matomo.orders - odoo.orders and abs(deviation) <= get_tolerance(
-        odoo.revenue
+        larger
     )
 
 
