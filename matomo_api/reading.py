@@ -9,7 +9,7 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 
 from .client import Client
@@ -257,7 +257,11 @@ def read_all_orders(
     """
     # In Matomo a visit ends with its day, so that a visit's orders are the day's.
     conditions = [f"visitEcommerceStatus=={status}" for status in _STATUSES_WITH_ORDER]
-    return _live_orders(client, idsite, conditions, first, last)
+    orders, is_complete = _live_orders(client, idsite, conditions, first, last)
+    # Matomo shows an order of the first second of a day on the day before, too
+    # (docs/matomo.md section 15).
+    midnight = datetime.combine(last + timedelta(days=1), time.min)
+    return [order for order in orders if order.time != midnight], is_complete
 
 
 def is_anonymised(ref: str) -> bool:
@@ -357,7 +361,7 @@ def segment_values(ref: str) -> list[str]:
 
 def _recorded_order(visit: Mapping, action: Mapping) -> RecordedOrder:
     items = action.get("itemDetails")
-    time = _moment(action.get("timestamp"))
+    moment = _moment(action.get("timestamp"))
     pages = [
         _moment(each.get("timestamp"))
         for each in visit["actionDetails"]
@@ -371,9 +375,9 @@ def _recorded_order(visit: Mapping, action: Mapping) -> RecordedOrder:
         shipping=_amount(action.get("revenueShipping")),
         discount=_amount(action.get("revenueDiscount")),
         visitor_id=str(visit.get("visitorId") or ""),
-        time=time,
+        time=moment,
         has_page=bool(pages),
-        has_page_before=any(page and time and page <= time for page in pages),
+        has_page_before=any(page and moment and page <= moment for page in pages),
         items=tuple(
             RecordedItem(
                 sku=_text(item.get("itemSKU")),

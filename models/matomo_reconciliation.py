@@ -354,6 +354,8 @@ class MatomoReconciliation(models.Model):
             causes += reconciliation.explain_report(totals, recorded, is_complete)
         notes = self._find_notes(site, day, counted)
         is_explained = reconciliation.is_explained(odoo, totals, causes)
+        if is_explained:
+            notes += reconciliation.explain_rounding(odoo, totals, causes)
         is_over = day < site._get_today()
         values = {
             **self._prepare_figures(odoo, totals),
@@ -381,7 +383,8 @@ class MatomoReconciliation(models.Model):
                 {
                     "reconciliation_id": record.id,
                     "kind": cause.kind,
-                    "name": cause.name or describe_rest(env, cause.count),
+                    "name": cause.name
+                    or (describe_rest(env, cause.count) if cause.count else False),
                     "request_id": cause.request_id,
                     "order_count_difference": cause.orders,
                     "revenue_difference": float(cause.revenue),

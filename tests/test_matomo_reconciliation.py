@@ -75,6 +75,32 @@ class TestReconciliation(ComparisonCommon):
         self.assertEqual(max(rows), "2026-03-03")
         self.assertEqual(rows["2026-03-03"].odoo_order_count, 1)
 
+    def test_an_order_of_midnight(self):
+        """Matomo shows it on the day before, too, where nothing explained it.
+
+        Imported orders often have no time of day.
+        """
+        self.sell("2026-03-03 00:00:00", "2026-03-04 00:00:00")
+        self.run_sender()
+        day = self.compare()["2026-03-03"]
+        day.action_compare_again()
+        self.run_cron("ir_cron_compare")
+        self.assertDay(day, (1, 115.0), (1, 115.0), "equal")
+
+    def test_what_matomo_rounds(self):
+        """The day was equal, Matomo had 2 cents more, and nothing said why."""
+        order = self.make_order({"product_id": self.chair.id, "price_unit": 200_000})
+        self.confirm(order).date_order = MORNING
+        self.run_sender()
+        self.recorded(order)["revenue"] = "230000.02"
+        self.assertDay(
+            self.compare()["2026-03-03"],
+            (1, 230000.0),
+            (1, 230000.02),
+            "equal",
+            ("rounding", False, 0, 0.02),
+        )
+
     def test_days_of_a_zone_that_only_matomo_knows(self):
         """Matomo writes some zones as UTC+5.5, which nobody else does.
 

@@ -45,6 +45,7 @@ KINDS = {
     "site": HARMLESS,
     "company": HARMLESS,
     "test": HARMLESS,
+    "rounding": NOTE,
     "refused": NOTE,
     "checkout": NOTE,
     "cart": NOTE,
@@ -61,7 +62,7 @@ class Cause(NamedTuple):
     :ivar revenue: how much more revenue Matomo counts, perhaps negative, in the
         currency of the site
     :ivar request_id: of the order's request, 0 without one
-    :ivar count: how many orders these are
+    :ivar count: how many orders these are, 0 of what is of no order
     """
 
     kind: str
@@ -306,6 +307,18 @@ def is_explained(odoo: Totals, matomo: Totals, causes: Sequence[Cause]) -> bool:
     return orders == matomo.orders - odoo.orders and abs(deviation) <= get_tolerance(
         larger
     )
+
+
+def explain_rounding(
+    odoo: Totals, matomo: Totals, causes: Sequence[Cause]
+) -> list[Cause]:
+    """Return what is left of a difference that is explained: Matomo's rounding.
+
+    With it, the causes add up to the last unit.
+    """
+    known = sum((cause.revenue for cause in causes), Decimal(0))
+    rest = matomo.revenue - odoo.revenue - known
+    return [Cause("rounding", "", 0, rest, count=0)] if rest else []
 
 
 def get_state(is_explained: bool, causes: Iterable[Cause], is_over: bool) -> str:

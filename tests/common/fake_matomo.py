@@ -236,7 +236,7 @@ class FakeMatomo:
         orders = [
             parameters
             for (idsite, _key), parameters in self.orders.items()
-            if idsite == data["idSite"] and _is_within(parameters, data["date"])
+            if idsite == data["idSite"] and _is_within(parameters, data)
         ]
         if data["method"] == "Goals.get" and data["period"] == "range":
             orders = [each for each in orders if _is_wanted(each, data["segment"])]
@@ -398,10 +398,15 @@ def _is_of_views(url, data):
     return "/matomo.php" in url and all(map(_is_view, json.loads(data)["requests"]))
 
 
-def _is_within(parameters, dates):
-    """Return whether an order is of these days, in a site whose time zone is UTC."""
-    first, last = dates.split(",")
-    return first <= parameters["cdt"][:10] <= last
+def _is_within(parameters, data):
+    """Return whether an order is of the days of a question, in a site in UTC.
+
+    The visits log shows the first second of the next day as well.
+    """
+    first, last = data["date"].split(",")
+    midnight = f"{date.fromisoformat(last) + timedelta(days=1)} 00:00:00"
+    is_next = data["method"].startswith("Live.") and parameters["cdt"] == midnight
+    return is_next or first <= parameters["cdt"][:10] <= last
 
 
 def report_days(orders, dates):

@@ -1,7 +1,7 @@
 """Orders and totals read from answers as Matomo gives them (docs/matomo.md)."""
 
 from copy import deepcopy
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from decimal import Decimal
 
 import pytest
@@ -20,6 +20,7 @@ from matomo_order_tracking.matomo_api.reading import (
     Totals,
     day_totals,
     may_read,
+    read_all_orders,
     read_order_totals,
     read_orders,
     read_refund_times,
@@ -136,6 +137,26 @@ def test_no_order_id_would_find_all_visits(refs):
 )
 def test_an_order_is_found_under_its_id_as_matomo_spells_it(ref, recorded):
     assert read([visit(recorded)], ref).keys() == {ref}
+
+
+def test_all_orders_of_a_day_are_none_of_the_next_one():
+    """Matomo shows an order of exactly midnight on both days."""
+
+    def at(ref, *moment):
+        moment = datetime(*moment, tzinfo=timezone.utc)
+        return visit(ref, timestamp=int(moment.timestamp()))
+
+    client = FakeClient(
+        [
+            at("FIRST", 2026, 11, 20, 0, 0, 0),
+            at("LAST", 2026, 11, 22, 23, 59, 59),
+            at("NEXT", 2026, 11, 23, 0, 0, 0),
+            visit("ODD", timestamp="?"),
+        ]
+    )
+    orders, is_complete = read_all_orders(client, 1, FIRST, LAST)
+    assert [order.ref for order in orders] == ["FIRST", "LAST", "ODD"]
+    assert is_complete
 
 
 def test_missing_and_odd_values():
