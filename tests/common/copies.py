@@ -42,10 +42,19 @@ class CopyCase(BaseCase):
             _drop_conn(cr, cls.copy)
             cr.execute(SQL("DROP DATABASE IF EXISTS %s", SQL.identifier(cls.copy)))
 
-    def odoo(self, command, *arguments, script="", log=os.devnull, **environment):
+    def odoo(
+        self,
+        command,
+        *arguments,
+        script="",
+        log=os.devnull,
+        timeout=300,
+        **environment,
+    ):
         """Run a command of Odoo on the copy. Return the last line it prints.
 
         :param log: the path of a file for all that is logged at debug level
+        :param timeout: of the command (seconds)
         """
         done = subprocess.run(
             # fmt: off
@@ -70,7 +79,7 @@ class CopyCase(BaseCase):
             capture_output=True,
             text=True,
             env={**os.environ, **environment},
-            timeout=300,
+            timeout=timeout,
             check=False,
         )
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
