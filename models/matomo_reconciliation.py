@@ -1,6 +1,7 @@
 from datetime import MINYEAR
 
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
 
@@ -9,6 +10,7 @@ from ..matomo_api.items import to_decimal
 from ..matomo_api.links import day_url
 from ..matomo_api.tracking import order_ref_key
 from ..outbox import carts, sales_report
+from ..outbox.comparison import Comparison
 from ..outbox.orders import OF_ORDERS
 from ..tools import reconciliation
 from ..tools.notices import describe_empty, notify
@@ -298,11 +300,33 @@ class MatomoReconciliation(models.Model):
         return {"type": "ir.actions.act_url", "url": url, "target": "new"}
 
     def action_compare_again(self):
-        """Have these days compared again, in the background."""
+        """Have these days compared again, in the background.
+
+        :raise UserError: if Matomo no longer has their single orders
+        """
         self.check_access("read")
         # sudo: nobody may write what was compared; pressing the button is the one way.
-        self.sudo().is_outdated = True
+        kept = self.sudo().filtered(
+            lambda day: day.site_id._has_raw_data(
+                day.site_id._get_day_bounds(day.day)[0]
+            )
+        )
+        if not kept:
+            raise UserError(
+                self.env._(
+                    "Matomo no longer has the single orders of these days: what it "
+                    "counted then does not change any more."
+                )
+            )
+        kept.is_outdated = True
         self.env["matomo.request"]._wake_comparison()
+        if not all(map(Comparison(kept.env).can_compare, kept.site_id)):
+            return notify(
+                self.env._(
+                    "Matomo cannot be asked at the moment: its site says why. It is "
+                    "asked again every hour."
+                )
+            )
         return notify(
             self.env._("Matomo is asked again within a minute. Then open the day anew.")
         )

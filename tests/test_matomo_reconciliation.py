@@ -3,7 +3,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from unittest.mock import patch
 
-from odoo.exceptions import AccessError
+from odoo.exceptions import AccessError, UserError
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
@@ -577,6 +577,24 @@ class TestReconciliation(ComparisonCommon):
             self.run_cron("ir_cron_compare")
         self.assertTrue(day.is_outdated)
         self.run_cron("ir_cron_compare")
+        self.assertFalse(day.is_outdated)
+
+    def test_a_day_that_cannot_be_compared_again(self):
+        """It said for ever that it is compared within the hour."""
+        self.sell(MORNING)
+        self.run_sender()
+        day = self.compare()["2026-03-03"]
+        site = self.site.sudo()
+        site.paused_date = "2026-03-05 01:00:00"
+        message = day.action_compare_again()["params"]["message"]
+        self.assertIn("cannot be asked at the moment", message)
+        self.assertTrue(day.is_outdated)
+        site.paused_date = False
+        self.run_cron("ir_cron_compare")
+        self.assertFalse(day.is_outdated)
+        site.raw_data_days = 1
+        with self.assertRaisesRegex(UserError, "no longer has the single orders"):
+            day.action_compare_again()
         self.assertFalse(day.is_outdated)
 
     def test_today_is_unfinished(self):
