@@ -173,8 +173,8 @@ def _found(env):
 
 def _todo(env):
     return (
-        env._("1 is sent, unless its lines say that nothing was bought."),
-        env._("%s are sent, except those of which the lines say nothing was bought."),
+        env._("1 is sent, unless nothing was bought with it."),
+        env._("%s are sent, except orders with which nothing was bought."),
     )
 
 

@@ -1,5 +1,7 @@
 from datetime import timedelta
 
+from markupsafe import Markup
+
 from odoo import Command, api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import formatLang
@@ -184,18 +186,16 @@ class MatomoBackfill(models.TransientModel):
         def number(value):
             return formatLang(self.env, value, digits=0)
 
-        sentences = describe_counts(self.env, total, number)
-        if total.todo:
-            sentences.append(
-                self.env._(
-                    "This takes %s. Today's orders are sent first all the time.",
-                    describe_duration(self.env, seconds),
-                )
-            )
-            sentences += describe_needs(
-                self.env, [site._get_surroundings() for site in sites]
-            )
-        return to_html("\n".join(sentences))
+        counts = to_html("\n".join(describe_counts(self.env, total, number)))
+        if not total.todo:
+            return counts
+        duration = self.env._(
+            "This takes %s. Today's orders are sent first all the time.",
+            describe_duration(self.env, seconds),
+        )
+        needs = describe_needs(self.env, [site._get_surroundings() for site in sites])
+        listed = Markup().join(Markup("<li>%s</li>") % need for need in needs)
+        return counts + to_html(duration) + Markup('<ul class="mt-2">%s</ul>') % listed
 
     # === STARTING === #
 

@@ -113,7 +113,7 @@ def test_first_day_with_all_raw_data(days, first):
 def test_counts_are_said_group_by_group():
     assert describe_counts(Env, EXAMPLE, thousands) == [
         "3,412 orders were found.",
-        "2,072 are sent, except those of which the lines say nothing was bought.",
+        "2,072 are sent, except orders with which nothing was bought.",
         "1,000 of them are from before the tracking start, and are tracked from now.",
         "1,204 are in Matomo already.",
         "2 wait to be sent already.",
