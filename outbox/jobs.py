@@ -358,6 +358,10 @@ def _cancel_broken(request, _error):
     _logger.exception("%s cannot be given a verdict", request)
 
     def cancel():
+        request.invalidate_recordset()
+        if request.attempt_count:
+            # The sender has begun it meanwhile.
+            return
         reason = request._get_message_env()._(
             "The backfill that had queued it was stopped, and Odoo could not judge the "
             "order: its log says why."

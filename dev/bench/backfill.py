@@ -4,6 +4,8 @@ The peer is the same program with fewer orders. The Matomo that the orders are s
 takes everything at once: its own time is not measured here.
 """
 
+import os
+
 import machine
 import matomo
 import postgres
@@ -14,7 +16,8 @@ import odoo
 from .figures import say_table
 from .workers import workers
 
-SIZES = (10_000, 100_000)
+# `ORDERS=100000 make bench BENCH=backfill` measures one size alone.
+SIZES = tuple(map(int, os.environ.get("ORDERS", "10000 100000").split()))
 SMOKE_SIZES = (200, 400)
 # Time and memory are read so often.
 PARTS = 10
