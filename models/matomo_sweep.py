@@ -1,6 +1,7 @@
 import logging
 from datetime import timedelta
 from functools import partial
+from random import shuffle
 
 from odoo import api, fields, models
 from odoo.fields import Domain
@@ -59,11 +60,6 @@ class MatomoSweep(models.Model):
     )
     old_id = fields.Integer(
         readonly=True, help="The third pass has looked at orders up to this ID."
-    )
-    broken_id = fields.Integer(
-        readonly=True,
-        help="The verdict of this order has failed last. The next ones are tried "
-        "before it.",
     )
 
     _progress_unique = models.UniqueIndex("(company_id, res_model)")
@@ -150,8 +146,8 @@ class MatomoSweep(models.Model):
     def _sweep_part(self, part):
         """Give a verdict to the orders of a part that have none.
 
-        Orders whose verdict always fails keep no others waiting: they are tried in
-        turn, ``MAX_BROKEN`` of them a night.
+        Orders whose verdict always fails keep no others waiting: at most ``MAX_BROKEN``
+        of them are tried, and each night other ones.
 
         :param part: a domain
         :return: whether the scheduled action has time left
@@ -165,9 +161,12 @@ class MatomoSweep(models.Model):
             & Domain("matomo_state", "=", False),
             order="id",
         )
-        found = found.sorted(lambda order: (order.id <= self.broken_id, order.id))
-        left, broken = len(found), []
-        for batch in split_every(BATCH, found.ids, orders.browse):
+        ids, broken = found.ids, []
+        left = len(ids)
+        if left > MAX_BROKEN:
+            # By their IDs the same ones would be tried first each night.
+            shuffle(ids)
+        for batch in split_every(BATCH, ids, orders.browse):
             left -= len(batch)
             try:
                 done = len(one_by_one(batch, _enqueue, partial(_note_broken, broken)))
@@ -176,8 +175,6 @@ class MatomoSweep(models.Model):
             _logger.info(
                 "Of %s orders without a verdict, %s have one now", len(batch), done
             )
-            if broken:
-                self.broken_id = broken[-1]
             # If no order of the batch got a verdict, a next run would get none, too.
             if not self.env["ir.cron"]._commit_progress(
                 done, remaining=left if done else 0

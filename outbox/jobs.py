@@ -7,6 +7,7 @@ the position and the figures.
 
 import logging
 from datetime import timedelta
+from functools import partial
 
 from odoo.fields import Date, Domain
 from odoo.tools import SQL
@@ -330,8 +331,12 @@ def _withdraw(env):
         ],
         limit=BATCH,
     )
+    if not found:
+        return 0
+    cancelled = []
     # What the sender has locked at this moment is no work: it is begun.
-    return len(one_by_one(found, _withdraw_requests, _cancel_broken)) if found else 0
+    done = one_by_one(found, _withdraw_requests, partial(_cancel_broken, cancelled))
+    return len(done) + len(cancelled)
 
 
 def _withdraw_requests(requests):
@@ -350,10 +355,12 @@ def _withdraw_requests(requests):
     return requests
 
 
-def _cancel_broken(request, _error):
+def _cancel_broken(cancelled, request, _error):
     """Cancel a request whose order gets no verdict: it must not be looked at for ever.
 
     A later backfill looks at the order again.
+
+    :param cancelled: a list; the ID of the request is added, if it is cancelled
     """
     _logger.exception("%s cannot be given a verdict", request)
 
@@ -366,7 +373,9 @@ def _cancel_broken(request, _error):
             "The backfill that had queued it was stopped, and Odoo could not judge the "
             "order: its log says why."
         )
+        request.job_id.queued_count -= 1
         request._update_state("cancelled", reason=reason, job_id=False)
+        cancelled.append(request.id)
 
     run_in_transaction(request.env, cancel)
 

@@ -197,7 +197,7 @@ def prepare_values(request, order, ref):
         "tracking_url": tracking_url(site.url, payload),
         "revenue": float(round_cents(amounts.revenue)),
         "currency_id": site.currency_id.id,
-        "order_revenue": float(amounts.order_revenue or 0),
+        "order_revenue": order.currency_id.round(float(amounts.order_revenue or 0)),
         "order_currency_id": order.currency_id.id if amounts.order_rate else False,
         "order_rate": amounts.order_rate,
         "notes": "\n".join(notes) or False,

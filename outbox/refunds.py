@@ -15,6 +15,7 @@ from odoo.tools import SQL, format_amount
 
 from ..const import ACCEPTED_STATES
 from ..matomo_api.delivery import Delivery
+from ..matomo_api.items import round_cents
 from ..matomo_api.privacy import limit_shopper
 from ..matomo_api.tracking import refund_parameters, tracking_url
 from ..tools.billing import get_refunded
@@ -284,7 +285,7 @@ def _build(request):
         "order_ref": recorded.order_ref,
         "payload": payload,
         "tracking_url": tracking_url(site.url, payload),
-        "revenue": float(amount),
+        "revenue": float(round_cents(amount)),
         # Its order's: the site may have another one since.
         "currency_id": recorded.currency_id.id,
     }

@@ -310,6 +310,7 @@ class TestBackfill(JobCommon):
             orders.mapped("matomo_state"), ["excluded", "cancelled", "excluded"]
         )
         self.assertIn("could not judge", orders[1].matomo_reason)
+        self.assertEqual(job.queued_count, 0)
         # Another backfill looks at it again.
         self.start()
         self.run_jobs()
