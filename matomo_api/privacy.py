@@ -26,15 +26,16 @@ PERSONAL = (
 # The names of custom dimensions. One of them may be the salesperson; which one it was
 # when the request was sent, its parameters do not say.
 _DIMENSION = re.compile(r"dimension\d+")
+_PERSONAL_NAME = re.compile("|".join((*PERSONAL, _DIMENSION.pattern)))
 # A personal parameter in an audit URL.
-_PERSONAL_PAIR = re.compile(rf"(?<![^&])({'|'.join(PERSONAL)}|dimension\d+)=[^&]*")
+_PERSONAL_PAIR = re.compile(rf"(?<![^&])({_PERSONAL_NAME.pattern})=[^&]*")
 # So much of an audit URL is logged: of some dozens of items, all of it.
 MAX_LOGGED_LENGTH = 10_000
 
 
 def is_personal(name: str) -> bool:
     """Return whether the parameter of this name may tell who a person is."""
-    return name in PERSONAL or bool(_DIMENSION.fullmatch(name))
+    return bool(_PERSONAL_NAME.fullmatch(name))
 
 
 def anonymize_parameters(parameters: Mapping[str, str]) -> dict[str, str]:

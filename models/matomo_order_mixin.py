@@ -27,7 +27,7 @@ from ..matomo_api.items import (
 from ..matomo_api.texts import clean_text
 from ..matomo_api.tracking import Attribution, Order, Visitor
 from ..outbox import refunds
-from ..outbox.orders import KNOWN, Known
+from ..outbox.orders import find_once
 from ..outbox.refunds import Refund
 from ..outbox.transactions import caught
 from ..tools.browsers import describe_browser
@@ -803,13 +803,8 @@ class MatomoOrderMixin(models.AbstractModel):
 
         While the order is built it is called once, see ``outbox.orders.Known``.
         """
-        known = self.env.context.get(KNOWN)
-        if not isinstance(known, Known):
-            return getattr(self, method)()
         key = method, self._name, self.id
-        if key not in known.lines:
-            known.lines[key] = getattr(self, method)()
-        return known.lines[key]
+        return find_once(self.env, "lines", key, getattr(self, method))
 
     def _get_matomo_counted_lines(self):
         """Return how much of each line is counted with this order.
@@ -1047,13 +1042,12 @@ class MatomoOrderMixin(models.AbstractModel):
 
     def _get_matomo_product(self, product, site):
         """Return what Matomo gets of a product, as an ``items.Product``."""
-        known = self.env.context.get(KNOWN)
-        if not isinstance(known, Known):
-            return self._prepare_matomo_product(product, site)
-        key = self._name, product.id
-        if key not in known.products:
-            known.products[key] = self._prepare_matomo_product(product, site)
-        return known.products[key]
+        return find_once(
+            self.env,
+            "products",
+            (self._name, product.id),
+            lambda: self._prepare_matomo_product(product, site),
+        )
 
     @api.model
     def _prepare_matomo_product(self, product, site):
@@ -1457,7 +1451,7 @@ class MatomoOrderMixin(models.AbstractModel):
     def _get_matomo_report_parts(self, left):
         """Return why this order comes to another amount than in Odoo's sales report.
 
-        That adds up lines, and takes off what is taken back.
+        The report adds up lines, and subtracts returns.
 
         :param left: how much more it comes to here
         :return: ``{kind: amount}``, see ``tools.sales_report``; in the currency of the

@@ -307,9 +307,7 @@ class MatomoReconciliation(models.Model):
         self.check_access("read")
         # sudo: nobody may write what was compared; pressing the button is the one way.
         kept = self.sudo().filtered(
-            lambda day: day.site_id._has_raw_data(
-                day.site_id._get_day_bounds(day.day)[0]
-            )
+            lambda row: row.site_id._has_raw_data_of_day(row.day)
         )
         if not kept:
             raise UserError(

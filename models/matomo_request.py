@@ -919,8 +919,8 @@ class MatomoRequest(models.Model):
     def _count_twins(self):
         """Return how many other orders Matomo has accepted that look the same there.
 
-        Where Matomo replaces order IDs, orders of one second and one amount are told
-        apart by their number alone.
+        Where Matomo replaces order IDs, only their number tells orders of one second
+        and one amount apart.
 
         :return: ``{(order date, revenue): count}``
         """

@@ -89,7 +89,7 @@ RETENTION_DAYS = 180
 GC_BATCH = 500
 # What may use a site.
 HOLDERS = ("res.company", "website", "pos.config")
-# Of how many orders of a site it is told in whose visit they stand.
+# The visits of so many orders tell how a site joins orders and visits.
 MEASURED_ORDERS = 100
 
 
@@ -959,6 +959,10 @@ class MatomoSite(models.Model):
         """Return whether Matomo still has single orders of that time (naive, UTC)."""
         oldest = self._get_oldest_raw_data()
         return not oldest or moment > oldest
+
+    def _has_raw_data_of_day(self, day):
+        """Return whether Matomo still has all single orders of a day of the site."""
+        return self._has_raw_data(self._get_day_bounds(day)[0])
 
     def _get_oldest_raw_data(self):
         """Return since when Matomo has all single orders, naive UTC; None: always."""

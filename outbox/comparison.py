@@ -97,11 +97,7 @@ class Comparison:
             ],
             order="day",
         )
-        return [
-            day
-            for day in found.mapped("day")
-            if site._has_raw_data(site._get_day_bounds(day)[0])
-        ]
+        return [*filter(site._has_raw_data_of_day, found.mapped("day"))]
 
     def _guard(self, site, step):
         """Run a step; what nobody foresaw ends no other day and no other site."""

@@ -47,6 +47,20 @@ class Known:
         self.lines = {}
 
 
+def find_once(env, part, key, find):
+    """Return what ``find()`` does; while a bulk is built, it is called once for a key.
+
+    :param part: the attribute of ``Known`` that keeps the result
+    """
+    known = env.context.get(KNOWN)
+    if not isinstance(known, Known):
+        return find()
+    found = getattr(known, part)
+    if key not in found:
+        found[key] = find()
+    return found[key]
+
+
 def claim(env, site):
     """Claim due orders of a site and build their requests.
 
