@@ -6,6 +6,7 @@ from unittest.mock import patch
 from urllib.parse import parse_qsl
 
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
 from ...matomo_api.tracking import get_visitor_id_of_user
 from ...outbox import schedule
@@ -512,6 +513,8 @@ class TestBrowserShopper(RealShopperCommon):
 
         self.accept_cookies()
         with (
+            # Odoo's own scripts complain, those that get that far.
+            mute_logger(f"{self._logger.name}.browser"),
             patch.object(
                 http, "_post_dispatch", classmethod(post_dispatch_with_policy)
             ),
