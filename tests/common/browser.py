@@ -22,6 +22,15 @@ from .shop import BROWSER
 
 # The browser finds no other machine: a test talks to this one alone.
 RESOLVER = "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+# Scripts of tours, styles of paper, smileys: Odoo would make them for each test anew.
+UNUSED = """
+*/web.__assets_tests_call__.*
+*/web.assets_emoji.*
+*/web.assets_tests.*
+*/web.assets_web_print.*
+""".split()
+# It misses a script of video calls that some packages of Odoo leave out.
+BUNDLES = "odoo.addons.base.models.assetsbundle"
 LEVELS = {"error": logging.ERROR, "warning": logging.WARNING}
 
 
@@ -56,6 +65,8 @@ class BrowserCase(HttpCase):
             executable_path=_find_executable(),
             args=["--disable-gpu", f"--host-resolver-rules={RESOLVER}"],
         )
+        # Those that no test has now, by their options.
+        cls._contexts = {}
 
     def enter_registry_test_mode(self):
         """Do nothing: an ``HttpCase`` has entered the test mode already."""
@@ -73,9 +84,9 @@ class BrowserCase(HttpCase):
         """Make scripts and styles of Odoo's back end, once for all tests of a class.
 
         On a busy machine that takes longer than the browser's other requests wait for
-        the cursor of the test. Debian's Odoo has not all libraries of its video calls.
+        the cursor of the test.
         """
-        with mute_logger("odoo.addons.base.models.assetsbundle"):
+        with mute_logger(BUNDLES):
             bundle = cls.env["ir.qweb"].sudo()._get_asset_bundle("web.assets_web")
             bundle.js()
             bundle.css()
@@ -83,13 +94,27 @@ class BrowserCase(HttpCase):
     def make_context(self, **options):
         """Return Playwright's context: a browser that keeps its cookies.
 
+        It knows nothing but the files of the shop if a test before has used it: they
+        take most of the time of a first page.
+
         :param options: of Playwright's ``new_context``, e.g. another ``user_agent``
         """
-        context = self._chromium.new_context(
-            **{"base_url": self.base_url(), "user_agent": BROWSER, **options}
-        )
-        self.addCleanup(context.close)
+        options = {"base_url": self.base_url(), "user_agent": BROWSER, **options}
+        unused = self._contexts.setdefault(repr(sorted(options.items())), [])
+        context = unused.pop() if unused else self._chromium.new_context(**options)
+        self.addCleanup(unused.append, context)
+        self.addCleanup(self._forget, context)
         return context
+
+    def _forget(self, context):
+        """Delete what a browser has stored, except files."""
+        for page in context.pages:
+            page.close()
+        context.clear_cookies()
+        devtools = context.new_cdp_session(page := context.new_page())
+        origin = {"origin": self.base_url(), "storageTypes": "all"}
+        devtools.send("Storage.clearDataForOrigin", origin)
+        page.close()
 
     @contextmanager
     def browse(self, context=None, **options):
@@ -104,8 +129,9 @@ class BrowserCase(HttpCase):
         page.set_default_timeout(60_000)
         page.on("console", self._log)
         page.on("pageerror", self._log_error)
+        self._block(page)
         self._page = page
-        with closing(page), ExitStack() as self._requests:
+        with closing(page), mute_logger(BUNDLES), ExitStack() as self._requests:
             self._allow_requests()
             try:
                 yield page
@@ -115,6 +141,33 @@ class BrowserCase(HttpCase):
                 raise
             self._leave_page()
         self.env.invalidate_all()
+
+    @contextmanager
+    def browse_as(self, login, **options):
+        """Yield the page of somebody who has logged in, as after the login form.
+
+        :param login: of a user
+        :param options: see ``make_context``
+        """
+        user = self.env["res.users"].sudo().search([("login", "=", login)])
+        # OdooBot would open a window over the form of a telephone.
+        user.odoobot_state = "disabled"
+        # Tests of a till have its session under the name that this one gets.
+        till_session, self.session = getattr(self, "session", None), None
+        session = self.authenticate(login, None)
+        self.session = till_session
+        with self.browse(**options) as page:
+            self.add_cookie("session_id", session.sid)
+            yield page
+
+    def _block(self, page):
+        """Let a page load nothing that is unused.
+
+        Unlike a route of Playwright this leaves the browser its cache.
+        """
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Network.enable")
+        devtools.send("Network.setBlockedURLs", {"urls": UNUSED})
 
     def _log(self, message):
         """Log what a script says on the console; what Chromium says has no args."""

@@ -8,8 +8,6 @@ from odoo.tools import mute_logger
 from ..common import LOGGER, MatomoCommon
 from ..common.browser import BrowserCase
 
-# Odoo misses a script that some of its packages leave out.
-BUNDLES = "odoo.addons.base.models.assetsbundle"
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 PHONE["is_mobile"] = True
 JOB = ".o_form_view .o_statusbar_status"
@@ -30,12 +28,9 @@ class TestBrowserBackfill(MatomoCommon, BrowserCase):
             self.make_order(state="sale", date_order=moment)
         self.end_transaction()
         self.env["matomo.request"].sudo().search([]).unlink()
-        manager = self.make_manager()
-        manager.write({"password": "manager-manager", "odoobot_state": "disabled"})
-        self.session = self.authenticate("matomo_manager", "manager-manager")
+        self.make_manager()
 
     def open_wizard(self, page):
-        self.add_cookie("session_id", self.session.sid)
         page.goto("/odoo/action-matomo_order_tracking.matomo_backfill_action")
         page.wait_for_selector(".modal .o_form_view")
 
@@ -58,9 +53,11 @@ class TestBrowserBackfill(MatomoCommon, BrowserCase):
             f".o_statusbar_status button.o_arrow_button_current:has-text('{label}')"
         )
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_count_start_pause_resume_stop(self):
-        with self.browse(viewport={"width": 1400, "height": 900}) as page:
+        with self.browse_as(
+            "matomo_manager", viewport={"width": 1400, "height": 900}
+        ) as page:
             self.open_wizard(page)
             self.assertFalse(page.is_visible("button[name='action_start']"))
             self.take_picture(page, "wizard")
@@ -90,9 +87,9 @@ class TestBrowserBackfill(MatomoCommon, BrowserCase):
         self.assertEqual(job.mapped("state"), ["running", "stopped"])
         self.assertEqual(job.mapped("kind"), ["compare", "backfill"])
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_it_fits_a_telephone(self):
-        with self.browse(**PHONE) as page:
+        with self.browse_as("matomo_manager", **PHONE) as page:
             self.open_wizard(page)
             self.take_picture(page, "wizard-390")
             page.click("button[name='action_count']")

@@ -10,8 +10,6 @@ from ...matomo_api.reading import RecordedOrder, Totals
 from ..common import LOGGER, MatomoCommon
 from ..common.browser import BrowserCase
 
-# Odoo misses a script that some of its packages leave out.
-BUNDLES = "odoo.addons.base.models.assetsbundle"
 GROUPS = "matomo_order_tracking.group_matomo_user,sales_team.group_sale_salesman"
 GROUPS += "_all_leads"
 PATH = "/odoo/matomo-daily-comparison"
@@ -29,6 +27,10 @@ class TestBrowserComparison(MatomoCommon, BrowserCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.make_office()
+
+    def setUp(self):
+        super().setUp()
+        self.make_user("mia", GROUPS)
 
     def make_day(self):
         """Sell two chairs: one fails. Matomo has one of a stranger, too."""
@@ -51,18 +53,11 @@ class TestBrowserComparison(MatomoCommon, BrowserCase):
         days._compare_day(site, day - timedelta(days=1), Totals())
         return failed
 
-    def log_in(self):
-        user = self.make_user("mia", GROUPS)
-        user.write({"password": "mia-mia", "odoobot_state": "disabled"})
-        return self.authenticate("mia", "mia-mia")
-
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_from_a_day_to_its_orders(self):
         failed = self.make_day()
         name = failed.name
-        session = self.log_in()
-        with self.browse(viewport={"width": 1400, "height": 1000}) as page:
-            self.add_cookie("session_id", session.sid)
+        with self.browse_as("mia", viewport={"width": 1400, "height": 1000}) as page:
             page.goto(PATH)
             page.wait_for_selector(ROWS)
             # The day without orders is not in the way.
@@ -110,12 +105,10 @@ class TestBrowserComparison(MatomoCommon, BrowserCase):
             [True, False],
         )
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_every_view(self):
         self.make_day()
-        session = self.log_in()
-        with self.browse() as page:
-            self.add_cookie("session_id", session.sid)
+        with self.browse_as("mia") as page:
             page.goto(PATH)
             for view in ("kanban", "graph", "pivot"):
                 page.click(f".o_switch_view.o_{view}")
@@ -125,13 +118,13 @@ class TestBrowserComparison(MatomoCommon, BrowserCase):
             self.assertEqual(page.locator(".o_group_header").count(), 2)
             self.assertIn("Could not be sent", page.inner_text(".o_list_view"))
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_it_fits_a_telephone(self):
         self.make_day()
-        session = self.log_in()
         viewport = {"width": 390, "height": 844}
-        with self.browse(viewport=viewport, has_touch=True, is_mobile=True) as page:
-            self.add_cookie("session_id", session.sid)
+        with self.browse_as(
+            "mia", viewport=viewport, has_touch=True, is_mobile=True
+        ) as page:
             page.goto(PATH)
             page.click(".o_kanban_record:has-text('Needs a Look')")
             page.wait_for_selector("[name='cause_ids'] .o_kanban_record")

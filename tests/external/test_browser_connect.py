@@ -82,7 +82,7 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
         self.addCleanup(self.forget_users)
         groups = f"base.group_system,{MODULE}.group_matomo_manager"
         user = self.make_user(ADMIN, groups)
-        user.sudo().write({"password": f"{ADMIN}-password", "tz": "Europe/Brussels"})
+        user.sudo().tz = "Europe/Brussels"
         # As after the installation: no site, and an order of before.
         self.site.sudo().unlink()
         self.order = self.make_order()
@@ -103,17 +103,13 @@ class TestBrowserConnect(CheckoutCommon, BrowserCase):
     def start(self, width=1400):
         """Yield a ``Hand`` on the wizard, which the app opens on its first start."""
         size = {"width": width, "height": 900}
-        with self.browse(viewport=size) as page:
-            page.goto("/web/login?redirect=/odoo")
-            page.fill("[name='login']", ADMIN)
-            page.fill("[name='password']", f"{ADMIN}-password")
-            page.click("form.oe_login_form button[type='submit']")
-            page.wait_for_selector(".o_navbar")
+        with self.browse_as(ADMIN, viewport=size) as page:
             hand = Hand(page)
             if width < 700:
                 hand.clicks += 1
                 page.goto(f"/odoo/action-{MODULE}.matomo_connect_app_action")
             else:
+                page.goto("/odoo")
                 page.click(".o_navbar_apps_menu button")
                 hand.click(".o_app:has-text('Matomo')")
             page.wait_for_selector(f"{DIALOG} [name='url']")

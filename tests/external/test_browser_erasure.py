@@ -10,7 +10,6 @@ from ..common.browser import BrowserCase
 from ..common.privacy import SECRETS
 from ..common.real_orders import RealOrdersCommon
 
-PASSWORD = "matomo-manager-1"
 # What Matomo makes of a customer with a user ID.
 VISITOR = get_visitor_id_of_user(SECRETS["matomo_user_id"])
 # A token that no Matomo knows.
@@ -25,7 +24,6 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
     def setUp(self):
         super().setUp()
         self.manager = self.make_manager()
-        self.manager.sudo().password = PASSWORD
         self.order = self.confirm_many("MINE-1")
         self.other = self.confirm_many(
             "OTHER-1", partner_id=self.customer.copy({"name": "Other"}).id
@@ -81,14 +79,6 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
         ]
 
     # === THE SCREENS === #
-
-    def log_in(self, page):
-        page.goto("/web/login")
-        page.wait_for_load_state("networkidle")
-        page.fill("[name='login']", self.manager.login)
-        page.fill("[name='password']", PASSWORD)
-        page.click("form.oe_login_form button[type='submit']")
-        page.wait_for_selector(".o_web_client")
 
     def open_dialog(self, page, path):
         """Open a record, and the dialog from its action menu."""
@@ -155,8 +145,7 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
     @mute_logger(LOGGER)
     def test_from_a_contact(self):
         path = f"/odoo/res.partner/{self.customer.id}"
-        with self.browse() as page:
-            self.log_in(page)
+        with self.browse_as("matomo_manager") as page:
             self.open_dialog(page, path)
             asked = self.read_dialog(page)
             page.click(f"{DIALOG} button:has-text('Discard')")
@@ -192,8 +181,7 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
         self.manager.sudo().group_ids += self.env.ref(
             "sales_team.group_sale_salesman_all_leads"
         )
-        with self.browse() as page:
-            self.log_in(page)
+        with self.browse_as("matomo_manager") as page:
             self.open_dialog(page, f"/odoo/sale.order/{self.order.id}")
             asked = self.read_dialog(page)
             self.assertIn(VISITOR, asked)
@@ -206,8 +194,7 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
     def test_by_visitor(self):
         """By the menu, for somebody who knows only what their cookie says."""
         action = self.env.ref("matomo_order_tracking.matomo_erasure_action")
-        with self.browse() as page:
-            self.log_in(page)
+        with self.browse_as("matomo_manager") as page:
             page.goto(f"/odoo/action-{action.id}")
             self.wait_for_dialog(page)
             page.click(f"{DIALOG} button[name='action_delete']")
@@ -225,8 +212,7 @@ class TestBrowserErasure(RealOrdersCommon, BrowserCase):
         """A save of something else emptied the token, and the button missed it."""
         site = f"{DIALOG} [name='site_id'] input"
         name = self.site.sudo().name
-        with self.browse() as page:
-            self.log_in(page)
+        with self.browse_as("matomo_manager") as page:
             self.open_dialog(page, f"/odoo/res.partner/{self.customer.id}")
             page.fill(site, "")
             page.press(site, "Tab")

@@ -10,11 +10,8 @@ from odoo.tools import mute_logger
 from ..common import LOGGER, MODULE, VerdictsCommon
 from ..common.browser import BrowserCase
 
-PASSWORD = "mia-the-matomo-user"
 LOG = "/odoo/matomo-requests"
 ROW = ".o_data_row:has-text('{}')"
-# It misses a script of Odoo's that some packages of Odoo leave out.
-BUNDLES = "odoo.addons.base.models.assetsbundle"
 
 
 @tagged("post_install", "-at_install", "-standard", "matomo_external")
@@ -23,13 +20,8 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.make_office()
-        # The name belongs to the browser's session from here on.
-        cls.till_session, cls.session = cls.session, None
         cls.mia = cls.make_user("mia", f"{MODULE}.group_matomo_user")
-        # OdooBot would open a window over the form of a telephone.
-        cls.mia.sudo().write(
-            {"name": "Mia", "password": PASSWORD, "odoobot_state": "disabled"}
-        )
+        cls.mia.sudo().name = "Mia"
 
     def enter_registry_test_mode(self):
         """Do nothing: an ``HttpCase`` has entered the test mode already."""
@@ -48,9 +40,7 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
 
     @contextmanager
     def open_log(self, path=LOG, **options):
-        session = self.authenticate(self.mia.login, PASSWORD)
-        with mute_logger(LOGGER, BUNDLES), self.browse(**options) as page:
-            self.add_cookie("session_id", session.sid)
+        with mute_logger(LOGGER), self.browse_as("mia", **options) as page:
             page.goto(path)
             yield page
 

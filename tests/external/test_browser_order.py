@@ -10,19 +10,12 @@ from ...outbox.preview import preview_order
 from ..common import BROWSER, LOGGER, MatomoCommon, MatomoPosCommon
 from ..common.browser import BrowserCase
 
-# Odoo misses a script that some of its packages leave out.
-BUNDLES = "odoo.addons.base.models.assetsbundle"
 SALES = "sales_team.group_sale_salesman_all_leads"
 WIDTHS = (1400, 390)
 
 
 class OrderCase(BrowserCase):
     """Reads forms of orders."""
-
-    def make_reader(self, name, groups):
-        user = self.make_user(name, groups)
-        user.write({"password": f"{name}-{name}", "odoobot_state": "disabled"})
-        return self.authenticate(name, f"{name}-{name}")
 
     def open_preview(self, page, path):
         """Open the preview of an order. Return its dialog."""
@@ -89,14 +82,15 @@ class TestBrowserOrder(MatomoCommon, OrderCase):
         page.goto(f"/odoo/sales/{self.ids[which][0]}")
         page.wait_for_selector(".o_form_view [name='partner_id']")
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_a_matomo_user_finds_what_needs_a_person(self):
         groups = f"{SALES},matomo_order_tracking.group_matomo_user"
-        session = self.make_reader("mia", groups)
+        self.make_user("mia", groups)
         self.make_waiting()
         for width in WIDTHS:
-            with self.browse(viewport={"width": width, "height": 900}) as page:
-                self.add_cookie("session_id", session.sid)
+            with self.browse_as(
+                "mia", viewport={"width": width, "height": 900}
+            ) as page:
                 self.open(page, "waiting")
                 alert = page.inner_text(".alert-info:has([name='matomo_alert'])")
                 self.assertIn("Matomo refuses the token. Nothing is lost", alert)
@@ -122,14 +116,13 @@ class TestBrowserOrder(MatomoCommon, OrderCase):
                 self.open(page, "quotation")
                 self.assertFalse(page.is_visible("button[name='action_view_matomo']"))
                 self.assertFalse(page.is_visible("[name='matomo_alert']"))
-        with self.browse(viewport={"width": 1400, "height": 900}) as page:
-            self.add_cookie("session_id", session.sid)
+        with self.browse_as("mia", viewport={"width": 1400, "height": 900}) as page:
             self.open(page, "failed")
             page.click("button[name='action_view_matomo']")
             page.wait_for_url(f"**/{self.ids['failed'][1]}")
             page.wait_for_selector(".o_form_view >> text=The order has no items.")
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_a_matomo_user_previews_what_would_be_sent(self):
         # It pushed the quantities and amounts out of the dialog.
         self.lamp.default_code = "LAMP" * 30
@@ -143,10 +136,11 @@ class TestBrowserOrder(MatomoCommon, OrderCase):
         quotation, changed = (f"/odoo/sales/{each.id}" for each in (order, sent))
         self.env.flush_all()
         groups = f"{SALES},matomo_order_tracking.group_matomo_user"
-        session = self.make_reader("mia", groups)
+        self.make_user("mia", groups)
         for width in WIDTHS:
-            with self.browse(viewport={"width": width, "height": 900}) as page:
-                self.add_cookie("session_id", session.sid)
+            with self.browse_as(
+                "mia", viewport={"width": width, "height": 900}
+            ) as page:
                 dialog = self.open_preview(page, quotation)
                 text = dialog.inner_text()
                 self.assertIn("the order is still open", text)
@@ -171,14 +165,13 @@ class TestBrowserOrder(MatomoCommon, OrderCase):
                 dialog.locator("footer button").click()
                 page.wait_for_selector(".modal", state="detached")
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_a_salesperson_reads_the_state(self):
-        session = self.make_reader("sam", SALES)
+        self.make_user("sam", SALES)
         self.company.sudo().matomo_site_id = False
         self.ids["foreign"] = self.confirm(self.make_order()).id, 0
         self.env.flush_all()
-        with self.browse(viewport={"width": 1400, "height": 900}) as page:
-            self.add_cookie("session_id", session.sid)
+        with self.browse_as("sam", viewport={"width": 1400, "height": 900}) as page:
             self.open(page, "failed")
             self.assertFalse(page.is_visible(".o_notebook a[name='matomo']"))
             button = "button[name='action_view_matomo']"
@@ -199,20 +192,19 @@ class TestBrowserPosOrder(MatomoPosCommon, OrderCase):
         super().setUpClass()
         cls.make_office()
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_a_matomo_user_reads_the_form_and_the_preview(self):
         sale = self.sync(self.make_sale((self.chair, 2), (self.lamp, 1)))
         sale.sudo().write({"matomo_user_agent": BROWSER})
-        # The name belongs to the browser's session from here on.
-        self.session = None
         path = f"/odoo/action-point_of_sale.action_pos_pos_form/{sale.id}"
         self.env.flush_all()
         groups = "point_of_sale.group_pos_manager"
         groups += ",matomo_order_tracking.group_matomo_user"
-        session = self.make_reader("pia", groups)
+        self.make_user("pia", groups)
         for width in WIDTHS:
-            with self.browse(viewport={"width": width, "height": 900}) as page:
-                self.add_cookie("session_id", session.sid)
+            with self.browse_as(
+                "pia", viewport={"width": width, "height": 900}
+            ) as page:
                 dialog = self.open_preview(page, path)
                 text = dialog.inner_text()
                 self.assertIn("This is sent within a minute.", text)
@@ -226,11 +218,8 @@ class TestBrowserPosOrder(MatomoPosCommon, OrderCase):
                 self.assertIn("Chrome", tab)
                 self.take_picture(page, f"pos-order-{width}")
         # A cashier reads the state, and nothing else of Matomo.
-        session = self.make_reader(
-            "paul", "base.group_user,point_of_sale.group_pos_user"
-        )
-        with self.browse(viewport={"width": 1400, "height": 900}) as page:
-            self.add_cookie("session_id", session.sid)
+        self.make_user("paul", "base.group_user,point_of_sale.group_pos_user")
+        with self.browse_as("paul", viewport={"width": 1400, "height": 900}) as page:
             page.goto(path)
             page.wait_for_selector(".o_form_view [name='partner_id']")
             self.assertFalse(page.is_visible(".o_notebook a[name='matomo']"))

@@ -10,8 +10,6 @@ from odoo.tools import mute_logger
 from ..common import LOGGER, MatomoCommon
 from ..common.browser import BrowserCase
 
-# Odoo misses a script that some of its packages leave out.
-BUNDLES = "odoo.addons.base.models.assetsbundle"
 # What can be pressed on a card: of the month the words, of today the bar.
 NUMBERS = (
     ".o_kanban_record .btn-link, .o_kanban_record a[name^='action_view_'], "
@@ -26,11 +24,6 @@ class TestBrowserOverview(MatomoCommon, BrowserCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.make_office()
-
-    def make_reader(self, name, groups):
-        user = self.make_user(name, groups)
-        user.write({"password": f"{name}-{name}", "odoobot_state": "disabled"})
-        return self.authenticate(name, f"{name}-{name}")
 
     def make_day(self):
         """Sell three chairs: one is verified, one fails, one waits."""
@@ -108,16 +101,14 @@ class TestBrowserOverview(MatomoCommon, BrowserCase):
             self.assertEqual(numbers.count(), total)
         return total
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_each_number_leads_to_its_rows(self):
         companies = self.company + self.make_other_company()
-        session = self.make_reader("mia", "matomo_order_tracking.group_matomo_user")
-        mia = self.env["res.users"].sudo().search([("login", "=", "mia")])
+        mia = self.make_user("mia", "matomo_order_tracking.group_matomo_user")
         mia.company_ids = [Command.set(companies.ids)]
         cids = "-".join(map(str, companies.ids))
         self.make_day()
-        with self.browse() as page:
-            self.add_cookie("session_id", session.sid)
+        with self.browse_as("mia") as page:
             self.add_cookie("cids", cids)
             page.goto("/odoo/action-matomo_order_tracking.matomo_connect_app_action")
             page.wait_for_selector(".o_matomo_overview canvas")
@@ -145,13 +136,14 @@ class TestBrowserOverview(MatomoCommon, BrowserCase):
                 ".o_form_view [name='state_message'], .o_form_view h1"
             )
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_it_fits_a_telephone(self):
-        session = self.make_reader("mia", "matomo_order_tracking.group_matomo_user")
+        self.make_user("mia", "matomo_order_tracking.group_matomo_user")
         self.make_day()
         viewport = {"width": 390, "height": 844}
-        with self.browse(viewport=viewport, has_touch=True, is_mobile=True) as page:
-            self.add_cookie("session_id", session.sid)
+        with self.browse_as(
+            "mia", viewport=viewport, has_touch=True, is_mobile=True
+        ) as page:
             page.goto("/odoo/matomo")
             page.wait_for_selector(".o_matomo_overview canvas")
             wide = page.evaluate(
@@ -162,14 +154,13 @@ class TestBrowserOverview(MatomoCommon, BrowserCase):
             page.click("a[name='action_view_failed']")
             page.wait_for_selector(".o_kanban_view, .o_list_view")
 
-    @mute_logger(LOGGER, BUNDLES)
+    @mute_logger(LOGGER)
     def test_a_new_database_shows_the_way_to_the_wizard(self):
         self.company.sudo().matomo_site_id = False
         self.env["matomo.site"].sudo().search([]).active = False
         groups = "base.group_system,matomo_order_tracking.group_matomo_manager"
-        session = self.make_reader("anna", groups)
-        with self.browse() as page:
-            self.add_cookie("session_id", session.sid)
+        self.make_user("anna", groups)
+        with self.browse_as("anna") as page:
             page.goto("/odoo/matomo")
             page.click(".o_view_nocontent a:has-text('Connect to Matomo')")
             page.wait_for_selector(".modal .o_form_view")

@@ -29,9 +29,6 @@ class ScreensCase(BrowserCase):
             {"company_ids": [(4, self.company.id)], "company_id": self.company.id}
         )
 
-    def log_in(self, page, session):
-        self.add_cookie("session_id", session.sid)
-
     def assertShown(self, page, path, *texts):
         """A screen shows these texts, and the script after them as text."""
         page.goto(path)
@@ -104,16 +101,12 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
                 {"state": "error", "state_message": f"Message {SCRIPT}"}
             )
 
-    # A distribution's Odoo may lack a library for video calls, and says so.
     @mute_logger(
-        "odoo.addons.base.models.assetsbundle",
         f"{__name__}.TestBrowserScripts.test_scripts_do_not_run.browser",
     )
     def test_scripts_do_not_run(self):
-        session = self.authenticate("admin", "admin")
         request = self.get_request(self.order)
-        with self.browse() as page:
-            self.log_in(page, session)
+        with self.browse_as("admin") as page:
             form = f"/odoo/sales/{self.order.id}"
             self.assertShown(page, form, "Chair", "Not in Matomo: Reason")
             self.assertTabShown(
@@ -141,7 +134,6 @@ class TestBrowserScriptsOfShoppers(CheckoutCommon, ScreensCase):
     """Shoppers send scripts with a real browser, and the screens show them as text."""
 
     @mute_logger(
-        "odoo.addons.base.models.assetsbundle",
         f"{__name__}.TestBrowserScriptsOfShoppers.test_checkout.browser",
         LOGGER,
     )
@@ -191,9 +183,7 @@ class TestBrowserScriptsOfShoppers(CheckoutCommon, ScreensCase):
         self.matomo.faults = [FakeResponse(500, page.encode())] * 2
         self.run_sender()
         request = self.get_request(order)
-        session = self.authenticate("admin", "admin")
-        with self.browse() as page:
-            self.log_in(page, session)
+        with self.browse_as("admin") as page:
             self.assertShown(page, f"/odoo/sales/{order.id}", "Shopper")
             self.assertTabShown(page, "Browser", "Platform", "Campaign", "Keyword")
             self.assertShown(page, f"/odoo/matomo-requests/{request.id}", "Campaign")

@@ -7,11 +7,10 @@ from threading import Thread
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from ..common import LOGGER, MatomoPosCommon, open_page
+from ..common import LOGGER, MatomoPosCommon
 from ..common.browser import BrowserCase
 from ..common.real_matomo import RealMatomo
 
-PASSWORD = "anna-the-administrator"
 WEBSITE, TILL = "#matomo_setting", "#matomo_pos_setting"
 ACTIONS = {
     WEBSITE: "/odoo/action-website.action_website_configuration",
@@ -20,8 +19,6 @@ ACTIONS = {
 PREFIXES = {WEBSITE: "matomo", TILL: "matomo_pos"}
 # A port on which nothing listens.
 NOWHERE = "http://127.0.0.1:1/"
-# It misses a script of Odoo's that some packages of Odoo leave out.
-BUNDLES = "odoo.addons.base.models.assetsbundle"
 WORKS = "Matomo accepts orders for this site"
 
 
@@ -55,8 +52,6 @@ class TestBrowserSettings(MatomoPosCommon, BrowserCase):
         # No group of Matomo's: an administrator of Odoo enters the token.
         groups = "base.group_system,point_of_sale.group_pos_manager"
         cls.admin = cls.make_user("anna", groups)
-        # OdooBot would open a window over the form of a telephone.
-        cls.admin.write({"password": PASSWORD, "odoobot_state": "disabled"})
 
     def startPatch(self, matomo):
         """Do not replace the network: requests reach the real Matomo."""
@@ -72,12 +67,7 @@ class TestBrowserSettings(MatomoPosCommon, BrowserCase):
     @contextmanager
     def open_settings(self, form, **options):
         """Yield the page with the settings open, as the administrator sees them."""
-        with mute_logger(LOGGER, BUNDLES), self.browse(**options) as page:
-            open_page(page, "/web/login")
-            page.fill("[name='login']", self.admin.login)
-            page.fill("[name='password']", PASSWORD)
-            page.click("form.oe_login_form button[type='submit']")
-            page.wait_for_selector(".o_main_navbar")
+        with mute_logger(LOGGER), self.browse_as("anna", **options) as page:
             self.form = form
             self.show(page)
             yield page
