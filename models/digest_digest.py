@@ -19,7 +19,7 @@ class DigestDigest(models.Model):
     kpi_matomo_difference_value = fields.Monetary(
         compute="_compute_kpi_matomo_difference_value"
     )
-    kpi_matomo_attention = fields.Boolean("Orders That Need You in Matomo")
+    kpi_matomo_attention = fields.Boolean("Orders and Refunds That Need You in Matomo")
     kpi_matomo_attention_value = fields.Integer(
         compute="_compute_kpi_matomo_attention_value"
     )

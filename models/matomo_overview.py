@@ -6,9 +6,7 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL, format_amount, format_date
 
-from ..outbox import schedule
 from ..tools import overview
-from ..tools.sentences import plural
 
 MODULE = "matomo_order_tracking"
 # Of so many requests that wait, the one that waits longest is looked for.
@@ -65,8 +63,8 @@ class MatomoOverview(models.Model):
         "there.",
     )
     waiting_count = fields.Integer(related="site_id.waiting_count")
-    is_more_waiting = fields.Boolean(compute="_compute_waiting")
-    waiting_since = fields.Datetime(compute="_compute_waiting")
+    waiting_message = fields.Char(related="site_id.waiting_message")
+    waiting_since = fields.Datetime(compute="_compute_waiting_since")
     failed_count = fields.Integer(compute="_compute_attention", aggregator=None)
     different_count = fields.Integer(compute="_compute_attention", aggregator=None)
 
@@ -156,8 +154,8 @@ class MatomoOverview(models.Model):
         """Return the sites that take no orders now, for the banner above the log.
 
         :return: of each the ``id``, its ``name``, a ``sentence`` on what is wrong and
-            until when, ``waiting`` (how many orders wait, False if none) and its
-            ``level``, of those of an alert
+            until when, ``waiting`` (how many orders and refunds wait, False if none)
+            and its ``level``, of those of an alert
         """
         troubles = []
         for each in self.search([("site_id", "!=", False)]):
@@ -170,7 +168,7 @@ class MatomoOverview(models.Model):
                     "id": each.id,
                     "name": each.name,
                     "sentence": each._describe_trouble(),
-                    "waiting": each._describe_waiting(),
+                    "waiting": each.waiting_message,
                     "level": "danger" if site.state == "error" else "warning",
                 }
             )
@@ -180,18 +178,6 @@ class MatomoOverview(models.Model):
         """Return what is wrong with the site, and until when; "" if nothing is."""
         waits = self.site_id._get_waiting_reason(self.env)
         return waits or self.site_id.state_message or ""
-
-    def _describe_waiting(self):
-        """Return how many orders wait to be sent, in words; False if none does."""
-        if self.is_more_waiting:
-            return self.env._("More than %s orders wait", f"{self.waiting_count:,}")
-        if not self.waiting_count:
-            return False
-        return plural(
-            self.waiting_count,
-            self.env._("1 order waits"),
-            self.env._("%s orders wait", self.waiting_count),
-        )
 
     # === ORDERS === #
 
@@ -256,10 +242,9 @@ class MatomoOverview(models.Model):
         }
 
     @api.depends("waiting_count")
-    def _compute_waiting(self):
+    def _compute_waiting_since(self):
         requests = self.env["matomo.request"]
         for each in self:
-            each.is_more_waiting = each.waiting_count >= schedule.MAX_REMAINING
             # Those that are sent first, by the sender's index. An old sale of a till
             # that was offline is one of them, and has come in last.
             first = requests

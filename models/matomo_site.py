@@ -59,11 +59,12 @@ from ..tools.sentences import (
     describe_site,
     describe_trouble,
     describe_visits,
-    describe_waiting,
+    describe_way_out,
     to_html,
 )
 from ..tools.shopper import ShopperPolicy
 from ..tools.user_id import KNOWN_KINDS, PSEUDONYM, Person, choose_kind, get_user_id
+from ..tools.waiting import Waiting, describe_waiting
 
 _logger = logging.getLogger(__name__)
 
@@ -501,8 +502,12 @@ class MatomoSite(models.Model):
     # === FIELDS: WHO USES IT === #
 
     waiting_count = fields.Integer(
-        string="Orders That Wait", compute="_compute_waiting_count", aggregator=None
+        string="Waiting",
+        compute="_compute_waiting",
+        aggregator=None,
+        help="Orders and refunds that wait to be sent.",
     )
+    waiting_message = fields.Char(compute="_compute_waiting")
     day_count = fields.Integer(
         string="Days That Differ", compute="_compute_day_count", aggregator=None
     )
@@ -672,15 +677,32 @@ class MatomoSite(models.Model):
 
     # === WHO USES IT === #
 
-    def _compute_waiting_count(self):
-        # sudo: whoever sees the site need not see requests; this is a figure.
-        requests = self.env["matomo.request"].sudo()
+    @api.depends_context("lang")
+    def _compute_waiting(self):
         for site in self:
-            site.waiting_count = requests.search_count(
-                [("site_id", "=", site.id), ("state", "=", "pending")],
-                # Millions may wait.
-                limit=schedule.MAX_REMAINING,
+            waiting = site._count_waiting()
+            site.waiting_count = waiting.total
+            site.waiting_message = (
+                describe_waiting(self.env, waiting) if waiting.total else False
             )
+
+    def _count_waiting(self):
+        """Return what waits to be sent to this site, as ``Waiting``."""
+        # sudo: whoever sees the site need not see requests; these are figures.
+        requests = self.env["matomo.request"].sudo()
+        # Millions may wait.
+        limit = schedule.MAX_REMAINING
+        domain = [("site_id", "=", self.id), ("state", "=", "pending")]
+        counts = dict(
+            requests._read_group(
+                [("id", "in", requests._search(domain, limit=limit))],
+                ["kind"],
+                ["__count"],
+            )
+        )
+        refunds = counts.pop("refund", 0)
+        orders = sum(counts.values())
+        return Waiting(orders, refunds, orders + refunds >= limit)
 
     def _compute_day_count(self):
         for site in self:
@@ -1663,11 +1685,11 @@ class MatomoSite(models.Model):
         site = self.sudo()
         if site.activity_search([MANAGER_ACTIVITY]):
             return
-        count = site.waiting_count
+        waiting = site._count_waiting()
 
         def describe(env):
             # A text of ours may name a site, a host or an order.
-            sentences = [describe_error(env, error), describe_waiting(env, count)]
+            sentences = [describe_error(env, error), describe_way_out(env, waiting)]
             return env._("Matomo does not accept orders"), "\n".join(sentences)
 
         site._schedule_activities(MANAGER_ACTIVITY, describe)
@@ -1783,7 +1805,7 @@ class MatomoSite(models.Model):
             trouble_date=site.trouble_date or None,
             unread_date=site.unread_date or None,
             waiting_date=waiting.create_date or None,
-            waiting_count=site.waiting_count,
+            waiting=site._count_waiting(),
             refused_date=refused.broken_date or None,
             stopped_actions=get_stopped_actions(self.env),
             failed_count=requests.search_count(
@@ -2072,7 +2094,7 @@ class MatomoSite(models.Model):
         message = (
             self.env._("Sent now, orders and refunds: %s.", count)
             if count
-            else self.env._("No order waits.")
+            else self.env._("No order and no refund waits.")
         )
         return notify(message, next=CLOSE)
 

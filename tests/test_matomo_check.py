@@ -348,7 +348,7 @@ class TestTold(DoctorCommon):
         self.run_sender()
         activities = self.site.sudo().activity_ids
         note = activities.filtered(lambda each: each.user_id == self.manager).note
-        self.assertIn("Orders that wait: 1. None is lost.", note)
+        self.assertIn("1 order waits. Nothing is lost.", note)
         self.site.sudo().token_auth = self.matomo.token
         self.run_sender()
         self.assertFalse(self.site.sudo().activity_ids)
@@ -411,7 +411,7 @@ class TestPause(DoctorCommon):
         with self.at(hours=24):
             self.confirm(self.make_order())
             self.run_cron("ir_cron_retrack")
-            self.assertIn("Orders that wait: 1. None is lost", *self.get_notes())
+            self.assertIn("1 order waits. Nothing is lost.", *self.get_notes())
             self.site.with_user(self.manager).action_resume()
             self.assertFalse(self.get_notes())
 
@@ -434,7 +434,7 @@ class TestPause(DoctorCommon):
         self.run_sender()
         self.assertState(order, "sent")
         action = self.site.with_user(self.manager).action_send_now()
-        self.assertEqual(action["params"]["message"], "No order waits.")
+        self.assertEqual(action["params"]["message"], "No order and no refund waits.")
 
     def test_send_now_does_not_end_a_pause(self):
         self.site.with_user(self.manager).action_pause()

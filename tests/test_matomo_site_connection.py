@@ -102,7 +102,7 @@ class TestConnection(ConnectionCommon):
             self.run_sender()
         [note] = self.get_notes()
         self.assertIn("has no write access", note)
-        self.assertIn("Orders that wait: 1. None is lost", note)
+        self.assertIn("1 order waits. Nothing is lost.", note)
 
     def test_only_the_reporting_api_is_closed(self):
         """Orders waited for an hour, because somebody had pressed Test Connection."""

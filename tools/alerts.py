@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from .doctor import Finding
+from .waiting import Waiting
 
 # So many visitors of a week tell whether they share a few addresses, and so many of
 # them at each address are no family and no office.
@@ -51,7 +52,7 @@ class SiteFacts:
     :param trouble_date: since when Matomo takes no orders; None if it does
     :param unread_date: since when Matomo cannot be read; None if it can
     :param waiting_date: since when the oldest order waits that could be sent
-    :param waiting_count: orders and refunds that wait
+    :param waiting: how many orders and refunds wait
     :param refused_date: since when the oldest order waits on which Matomo's server,
         or what stands before it, fails again and again
     :param stopped_actions: names of scheduled actions and automation rules that are
@@ -74,7 +75,7 @@ class SiteFacts:
     trouble_date: datetime | None = None
     unread_date: datetime | None = None
     waiting_date: datetime | None = None
-    waiting_count: int = 0
+    waiting: Waiting = Waiting()
     refused_date: datetime | None = None
     stopped_actions: Sequence[str] = ()
     failed_count: int = 0
@@ -131,14 +132,14 @@ def _find_standing(facts):
         yield Finding("stopped", "bad", {"names": ", ".join(facts.stopped_actions)})
     if facts.paused_date:
         if facts.paused_date <= facts.now - PAUSE:
-            count = facts.waiting_count
-            yield since("paused", facts.paused_date, "look", count=count)
+            waiting = facts.waiting._asdict()
+            yield since("paused", facts.paused_date, "look", waiting=waiting)
         # A person has stopped the rest.
         return
     if is_old(facts.waiting_date) and not (facts.stopped_actions or facts.trouble_date):
         yield since("stalled", facts.waiting_date)
     if is_old(facts.trouble_date):
-        yield since("outage", facts.trouble_date, count=facts.waiting_count)
+        yield since("outage", facts.trouble_date, waiting=facts.waiting._asdict())
     elif is_old(facts.refused_date):
         yield since("refused", facts.refused_date)
     if is_old(facts.unread_date):

@@ -15,6 +15,7 @@ from .sentences import (
     describe_unreadable,
     plural,
 )
+from .waiting import Waiting, describe_waiting
 
 # Where something is set right: a page of Matomo, or a menu of Odoo.
 MATOMO_SITES = "module=SitesManager&action=index&idSite={idsite}"
@@ -734,10 +735,9 @@ _ORDERS = {
         lambda env: env._("Pause"),
         {
             "look": lambda env, f: env._(
-                "The site is paused since %(since)s. Orders that wait: %(count)s. None "
-                "is lost.",
+                "The site is paused since %(since)s. %(waiting)s. Nothing is lost.",
                 since=f["since"],
-                count=f["count"],
+                waiting=f["waiting"],
             ),
         },
         {
@@ -770,8 +770,8 @@ _ORDERS = {
         lambda env: env._("Sending"),
         {
             "bad": lambda env, f: env._(
-                "Orders wait to be sent to Matomo since %s, and nothing sends them: "
-                "Odoo's scheduled actions do not run.",
+                "Orders or refunds wait to be sent to Matomo since %s, and nothing "
+                "sends them: Odoo's scheduled actions do not run.",
                 f["since"],
             ),
         },
@@ -786,10 +786,10 @@ _ORDERS = {
         lambda env: env._("Outage"),
         {
             "bad": lambda env, f: env._(
-                "Matomo takes no orders since %(since)s. Orders that wait: %(count)s. "
-                "They are sent when it works again; none is lost.",
+                "Matomo takes no orders since %(since)s. %(waiting)s. What waits is "
+                "sent when it works again; nothing is lost.",
                 since=f["since"],
-                count=f["count"],
+                waiting=f["waiting"],
             ),
         },
         {
@@ -833,9 +833,9 @@ _ORDERS = {
         },
     ),
     "failed": Point(
-        lambda env: env._("Failed orders"),
+        lambda env: env._("Failed orders and refunds"),
         {
-            "good": lambda env, f: env._("No order has failed."),
+            "good": lambda env, f: env._("No order and no refund has failed."),
             "bad": lambda env, f: plural(
                 f["count"],
                 env._("1 order or refund failed."),
@@ -958,6 +958,9 @@ def describe_finding(env, finding: Finding, format_day, format_moment):
     if "since" in figures:
         moment = datetime.fromisoformat(figures["since"])
         figures["since"] = format_moment(env, moment)
+        # An older version kept one count of both kinds, until the next hourly run.
+        waiting = figures.get("waiting") or {"orders": figures.get("count", 0)}
+        figures["waiting"] = describe_waiting(env, Waiting(**waiting))
     key = finding.cause or finding.level
     advise = point.advice.get(key, nothing_to_do)
     return point.says[key](env, figures), advise(env, figures)

@@ -6,6 +6,7 @@ Each function takes the environment whose language the sentence has.
 from markupsafe import Markup
 
 from ..matomo_api.errors import ServerTrouble
+from .waiting import describe_waiting
 
 # {which side of a day has more orders, more revenue: the sentence}; 1 is Matomo.
 DAYS = {
@@ -571,19 +572,19 @@ def describe_error(env, error):
 # === A SITE === #
 
 
-def describe_waiting(env, count):
+def describe_way_out(env, waiting):
     """Return where to mend a connection, and that nothing is lost meanwhile.
 
-    :param count: of the orders that wait
+    :param Waiting waiting: what waits to be sent
     """
     place = env._(
         "Correct the connection under Website or Point of Sale, Configuration, "
         "Settings, Matomo, and press Test Connection there."
     )
-    if not count:
+    if not waiting.total:
         return place
-    waiting = env._("Orders that wait: %s. None is lost.", count)
-    return f"{waiting} {place}"
+    lost = env._("%s. Nothing is lost.", describe_waiting(env, waiting))
+    return f"{lost} {place}"
 
 
 def describe_site(env, site):

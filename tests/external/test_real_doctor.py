@@ -545,7 +545,7 @@ class TestRealOrdersInTrouble(RealDoctorCommon):
         self.watch()
         self.assertFalse(self.get_check("paused"), "it is not paused for long")
         with self.later(hours=25):
-            self.assertWatched("paused", "look", "Orders that wait: 1.")
+            self.assertWatched("paused", "look", "1 order waits.")
         self.site.with_user(self.manager).action_resume()
         self.watch()
         self.assertFalse(self.get_check("paused"))
@@ -651,7 +651,7 @@ class TestRealOrdersInTrouble(RealDoctorCommon):
             self.run_sender()
             self.assertFalse(self.watch())
             with self.later(hours=3):
-                self.assertIn("Orders that wait: 2.", self.watch())
+                self.assertIn("2 orders wait.", self.watch())
                 self.assertEqual(self.get_level("outage"), "bad")
         with self.later(hours=4):
             self.run_sender()

@@ -13,13 +13,14 @@ from matomo_order_tracking.tools.alerts import (
     find_alerts,
 )
 from matomo_order_tracking.tools.doctor import Finding
+from matomo_order_tracking.tools.waiting import Waiting
 
 NOW = datetime(2026, 3, 3, 10)
 FINE = SiteFacts(now=NOW, web_count=40)
 LONG, SHORT = NOW - timedelta(hours=2), NOW - timedelta(hours=1, minutes=59)
 DAY = NOW - timedelta(days=1)
 SINCE = {"since": "2026-03-03 08:00:00"}
-OUTAGE = Finding("outage", "bad", {**SINCE, "count": 0})
+OUTAGE = Finding("outage", "bad", {**SINCE, "waiting": Waiting()._asdict()})
 
 
 def bad(kind, **figures):
@@ -94,11 +95,15 @@ CASES = {
         {
             "paused_date": DAY,
             "waiting_date": DAY,
-            "waiting_count": 7,
+            "waiting": Waiting(5, 2),
             "failed_count": 1,
         },
         [
-            Finding("paused", "look", {"since": "2026-03-02 10:00:00", "count": 7}),
+            Finding(
+                "paused",
+                "look",
+                {"since": "2026-03-02 10:00:00", "waiting": Waiting(5, 2)._asdict()},
+            ),
             bad("failed", count=1),
         ],
     ),

@@ -34,6 +34,7 @@ PURE = ["matomo_api", "outbox/health.py", "outbox/schedule.py"] + [
         "settlement",
         "shopper",
         "user_id",
+        "waiting",
     )
 ]
 

@@ -6,7 +6,7 @@ import {listView} from "@web/views/list/list_view";
 import {registry} from "@web/core/registry";
 import {useService} from "@web/core/utils/hooks";
 
-/** Above the log: which sites take no orders, why, and how many orders wait. */
+/** Above the log: which sites take no orders, why, and what waits. */
 export class TroubleBanner extends Component {
     static template = "matomo_order_tracking.TroubleBanner";
     static props = {list: Object};
