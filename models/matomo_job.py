@@ -175,19 +175,8 @@ class MatomoJob(models.Model):
     def _describe(self):
         """Return why a running job does not go on, or False."""
         site = self.site_id
-        if not site.active:
-            return self.env._(
-                "The Matomo site is archived. The job goes on when it is in use again."
-            )
-        if site._is_silent():
-            return self.env._(
-                "This database is a copy or was restored: it asks Matomo nothing. The "
-                "Matomo site says what to do if it is the shop's own."
-            )
-        if site.paused_date:
-            return self.env._(
-                "The Matomo site is paused. The job goes on after Resume."
-            )
+        if standstill := site._describe_standstill(self.env):
+            return standstill
         if not site.has_token:
             return self.env._("The Matomo site has no token: enter one there.")
         if site.state in ("warning", "error"):

@@ -110,7 +110,7 @@ class MatomoOverview(models.Model):
                 site.state,
                 checks.mapped("level"),
                 bool(site.paused_date),
-                site.is_copy,
+                site._is_silent(),
                 bool(each.failed_count or each.different_count),
             )
             check = checks.filtered(lambda c, level=each.level: c.level == level)[:1]
@@ -123,16 +123,7 @@ class MatomoOverview(models.Model):
         :param check: the first ``matomo.check`` of the site's level
         """
         texts = {
-            "copy": (
-                self.env._("This database is a copy: it sends nothing to Matomo."),
-                self.env._(
-                    "If it is the shop's own, confirm that on the form of the site."
-                ),
-            ),
-            "paused": (
-                self.env._("The site is paused: orders wait, and none is lost."),
-                self.env._("Press Resume on the form of the site."),
-            ),
+            "standstill": (self.site_id._describe_standstill(self.env), ""),
             "site": (self._describe_trouble(), ""),
             "check": (check.sentence or "", check.advice or ""),
             "orders": (

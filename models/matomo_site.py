@@ -2015,7 +2015,7 @@ class MatomoSite(models.Model):
         :param env: in the language and time zone of the reader
         :param names_site: whether the reader does not see which site it is
         """
-        reason = self._describe_obstacle(env)
+        reason = self._describe_standstill(env) or self._describe_trouble(env)
         if not reason or not names_site:
             return reason
         return env._(
@@ -2024,16 +2024,38 @@ class MatomoSite(models.Model):
             reason=reason,
         )
 
-    def _describe_obstacle(self, env):
-        """Return what keeps Odoo from sending to this site; "" if nothing does."""
+    def _describe_standstill(self, env):
+        """Return why Odoo asks this Matomo nothing until a person acts; "" if it does.
+
+        It is the sentence of ``_may_run``: for an order, a job and the Overview alike.
+        """
         if not self:
             return ""
+        if not self.active:
+            return env._(
+                "The Matomo site is archived: everything waits until somebody "
+                "unarchives it."
+            )
+        if self._is_neutralized():
+            return env._(
+                "This database is a neutralized copy: it sends nothing to Matomo and "
+                "asks it nothing."
+            )
+        if self.is_copy:
+            return env._(
+                "This database is a copy or was restored: it sends nothing to Matomo "
+                "and asks it nothing. If it is the shop's own, press “Send From This "
+                "Database” on the Matomo site."
+            )
         if self.paused_date:
             return env._(
-                "The site is paused: orders wait until somebody presses Resume there."
+                "The Matomo site is paused: everything waits until somebody presses "
+                "Resume there, and nothing is lost."
             )
-        if not self._may_send():
-            return env._("This database is a copy, or the site is archived.")
+        return ""
+
+    def _describe_trouble(self, env):
+        """Return with what Odoo waits for this Matomo, and until when; "" if not."""
         if self.state not in ("warning", "error") or not self._is_waiting(
             "next_attempt_date"
         ):

@@ -554,6 +554,16 @@ class TestCompareJob(JobCommon):
                 savepoint.rollback()
             self.env.invalidate_all()
         self.assertFalse(compare.message)
+        # Odoo never neutralizes a site that is in use: somebody has unarchived it.
+        parameters = self.env["ir.config_parameter"].sudo()
+        parameters.set_param("database.is_neutralized", True)
+        self.env.invalidate_all()
+        for job in compare + backfill:
+            self.assertIn("neutralized", job.message)
+            # An order that waits says the same.
+            self.assertEqual(job.message, site._get_waiting_reason(self.env))
+        parameters.set_param("database.is_neutralized", False)
+        self.env.invalidate_all()
         # What a Matomo that is down has answered is nowhere else, if nothing is sent.
         self.matomo.faults = [requests.ConnectionError("gone")] * 2
         self.run_jobs()

@@ -235,7 +235,7 @@ class TestOverview(ComparisonCommon):
         self.assertEqual(self.get_troubles(), [])
         self.site.with_user(self.make_manager()).action_pause()
         [trouble] = self.get_troubles()
-        self.assertIn("The site is paused", trouble["sentence"])
+        self.assertIn("site is paused", trouble["sentence"])
         self.assertFalse(trouble["waiting"])
 
     # === NOTHING YET === #

@@ -83,14 +83,14 @@ def choose_health(
     :param is_paused: whether a person has paused the site
     :param is_copy: whether the database is a copy, which sends nothing
     :param needs_person: whether an order is in one of ``ATTENTION_STATES``
-    :return: the level (one of ``doctor.LEVELS``) and what has the sentence: "copy",
-        "paused", "site" (its message), "check" (the first of this level), "orders",
-        "untested", "well"
+    :return: the level (one of ``doctor.LEVELS``) and what has the sentence:
+        "standstill", "site" (its message), "check" (the first of this level),
+        "orders", "untested", "well"
     """
     bad, look = WRONG_LEVELS
     rules = (
-        (is_copy, bad, "copy"),
-        (is_paused, look, "paused"),
+        (is_copy, bad, "standstill"),
+        (is_paused, look, "standstill"),
         (state == "error", bad, "site"),
         (bad in levels, bad, "check"),
         (state == "warning", look, "site"),

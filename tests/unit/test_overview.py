@@ -60,8 +60,8 @@ def test_proven_share(counts, share):
         ("warning", ["look"], False, False, False, ("look", "site")),
         ("warning", ["bad"], False, False, False, ("bad", "check")),
         ("error", ["bad"], False, False, False, ("bad", "site")),
-        ("error", ["bad"], True, False, False, ("look", "paused")),
-        ("error", ["bad"], True, True, False, ("bad", "copy")),
+        ("error", ["bad"], True, False, False, ("look", "standstill")),
+        ("error", ["bad"], True, True, False, ("bad", "standstill")),
     ],
 )
 def test_the_worst_is_said_first(
