@@ -3,6 +3,7 @@ from . import base_automation
 from . import digest_digest
 from . import ir_http
 from . import ir_model_fields
+from . import matomo_list
 from . import matomo_amounts
 from . import matomo_cart_update
 from . import matomo_check

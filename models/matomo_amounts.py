@@ -13,6 +13,7 @@ class MatomoAmounts(models.AbstractModel):
     """
 
     _name = "matomo.amounts"
+    _inherit = ["matomo.list"]
     _description = "Amounts in Several Currencies"
 
     # === SUMS OF GROUPS === #

@@ -17,7 +17,6 @@ from ..matomo_api.privacy import anonymize_url, shorten_url
 from ..matomo_api.tracking import get_visitor_id
 from ..outbox import schedule
 from ..outbox.kinds import describe_answer
-from ..tools.notices import describe_empty
 
 _logger = logging.getLogger(__name__)
 
@@ -36,6 +35,7 @@ class MatomoCartUpdate(models.Model):
     """
 
     _name = "matomo.cart.update"
+    _inherit = ["matomo.list"]
     _description = "Matomo Cart Update"
     _order = "changed_date desc, id desc"
     _rec_name = "sale_order_id"
@@ -139,11 +139,6 @@ class MatomoCartUpdate(models.Model):
                 update.currency_id,
                 was_sent=bool(update.sent_date),
             )
-
-    @api.model
-    def get_empty_list_help(self, help_message):
-        """Override: a filter that finds nothing is no empty log."""
-        return super().get_empty_list_help(describe_empty(self, help_message))
 
     # === ATTEMPTS === #
 

@@ -4,7 +4,6 @@ from odoo.tools import format_date
 
 from ..const import JOB_KINDS, MANAGER_GROUP
 from ..tools.backfill import get_first_kept_day
-from ..tools.notices import describe_empty
 from ..tools.sentences import describe_error
 
 # The states from which each one is reached.
@@ -26,6 +25,7 @@ class MatomoJob(models.Model):
     """
 
     _name = "matomo.job"
+    _inherit = ["matomo.list"]
     _description = "Matomo Job"
     _order = "id desc"
 
@@ -197,11 +197,6 @@ class MatomoJob(models.Model):
         return self.trouble and self.env._(
             "%s The job tries again every minute.", self.trouble
         )
-
-    @api.model
-    def get_empty_list_help(self, help_message):
-        """Override: a filter that finds nothing is no empty list."""
-        return super().get_empty_list_help(describe_empty(self, help_message))
 
     # === BUTTONS === #
 

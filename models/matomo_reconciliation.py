@@ -13,7 +13,7 @@ from ..outbox import carts, sales_report
 from ..outbox.comparison import Comparison
 from ..outbox.orders import OF_ORDERS
 from ..tools import reconciliation
-from ..tools.notices import describe_empty, notify
+from ..tools.notices import notify
 from ..tools.reconciliation import Cause
 from ..tools.sales_report import TEXTS
 from ..tools.sentences import describe_day, describe_rest
@@ -258,11 +258,6 @@ class MatomoReconciliation(models.Model):
             "amount": format_amount(self.env, float(amount), currency),
             "names": ", ".join(names),
         }
-
-    @api.model
-    def get_empty_list_help(self, help_message):
-        """Override: a filter that finds nothing is no empty list."""
-        return super().get_empty_list_help(describe_empty(self, help_message))
 
     # === ACTIONS === #
 

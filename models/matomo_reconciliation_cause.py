@@ -1,6 +1,5 @@
 from odoo import api, fields, models
 
-from ..tools.notices import describe_empty
 from ..tools.reconciliation import KINDS
 
 
@@ -90,11 +89,6 @@ class MatomoReconciliationCause(models.Model):
     def _compute_severity(self):
         for cause in self:
             cause.severity = KINDS.get(cause.kind)
-
-    @api.model
-    def get_empty_list_help(self, help_message):
-        """Override: a filter that finds nothing is no empty list."""
-        return super().get_empty_list_help(describe_empty(self, help_message))
 
     def action_open_order(self):
         """Return the action that opens the order in Odoo.

@@ -17,7 +17,7 @@ from ..tools.actions import (
     get_possible,
 )
 from ..tools.browsers import describe_browser
-from ..tools.notices import RELOAD, describe_empty, notify
+from ..tools.notices import RELOAD, notify
 from ..tools.overview import ATTENTION_STATES
 from ..tools.sentences import get_sent_labels
 
@@ -274,17 +274,18 @@ class MatomoRequestScreen(models.AbstractModel):
         return result
 
     @api.model
-    def get_empty_list_help(self, help_message):
-        """Override: a filter that finds nothing is no empty log."""
+    def _describe_empty(self, help_message):
+        """Override: that nothing needs a person is good news, whatever there is."""
         if self.env.context.get("search_default_attention"):
-            return super().get_empty_list_help(help_message)
+            return help_message
+        return super()._describe_empty(help_message)
+
+    @api.model
+    def _describe_nothing(self, help_message):
+        """Override: a shop that is connected waits for its first order."""
         if self.env["matomo.site"].search_count([], limit=1):
-            name = "matomo_order_tracking.nothing_tracked"
-            help_message = self.env["ir.qweb"]._render(name)
-        else:
-            overview = self.env["matomo.overview"]
-            help_message = overview.get_empty_list_help(help_message)
-        return super().get_empty_list_help(describe_empty(self, help_message))
+            return self.env["ir.qweb"]._render("matomo_order_tracking.nothing_tracked")
+        return self.env["matomo.overview"].get_empty_list_help(help_message)
 
     @api.model
     def _has_several_sites(self):

@@ -1,5 +1,6 @@
 from ast import literal_eval
 from datetime import timedelta
+from unittest.mock import patch
 
 from lxml import etree
 
@@ -104,8 +105,17 @@ class TestLog(VerdictsCommon, RefundCommon):
         # A site is connected already.
         self.assertNotIn("Connect to Matomo", empty)
         self.confirm(self.make_order())
-        self.assertIn(
-            "Nothing matches the filters", self.get_help("matomo_request_action")
+        templates = type(self.env["ir.qweb"])
+        with patch.object(
+            templates, "_render", autospec=True, side_effect=templates._render
+        ) as render:
+            self.assertIn(
+                "Nothing matches the filters", self.get_help("matomo_request_action")
+            )
+        # What an empty log would say is not rendered for one that is not.
+        self.assertEqual(
+            [call.args[1] for call in render.call_args_list],
+            [f"{MODULE}.nothing_found"],
         )
         self.assertIn(
             "Nothing needs your attention",
