@@ -211,8 +211,9 @@ class MatomoSite(models.Model):
         string="Token Expires On",
         tracking=True,
         copy=False,
-        help="Matomo does not tell when a token expires. Managers are told two weeks "
-        "before.",
+        help="The day on which the token expires. Matomo does not tell it: look it up "
+        "there and enter it here. Two weeks before it, each manager of the company "
+        "gets an activity.",
     )
     is_token_endless = fields.Boolean(
         string="Token Never Expires", tracking=True, copy=False
@@ -470,30 +471,37 @@ class MatomoSite(models.Model):
         required=True,
         default=2,
         aggregator=None,
-        help="Managers are told when orders wait, or cannot be read back, for so long.",
+        help="When Matomo has taken no orders for so many hours, or could not be read, "
+        "each manager of the company gets an activity. What only a person can correct, "
+        "such as a token that Matomo refuses, is told at once. An order that waits for "
+        "longer stands under Needs Attention.",
     )
     unproven_hours = fields.Integer(
         string="Proof of Orders (hours)",
         required=True,
         default=24,
         aggregator=None,
-        help="After so many hours an order that was sent should be found in Matomo.",
+        help="So many hours after it was accepted, an order should have been found in "
+        "Matomo.",
     )
     unproven_limit = fields.Integer(
         string="Orders Without Proof",
         aggregator=None,
-        help="Managers are told when more orders than these are not found in time.",
+        help="Each manager of the company gets an activity when more orders than these "
+        "have not been found in Matomo in time. With 0, the first one is told.",
     )
     failed_limit = fields.Integer(
-        string="Failed Orders",
+        string="Failed Orders and Refunds",
         aggregator=None,
-        help="Managers are told when more orders and refunds than these have failed.",
+        help="Each manager of the company gets an activity when more orders and "
+        "refunds than these have failed. With 0, the first one is told.",
     )
     difference_orders = fields.Integer(
         string="Difference of a Day (orders)",
         aggregator=None,
-        help="Managers are told when Odoo and Matomo differ on a day by more orders, "
-        "or by more revenue, and it is not known why.",
+        help="Each manager of the company gets an activity when Odoo and Matomo differ "
+        "on a day by more orders than these, or by more revenue, and it is not known "
+        "why.",
     )
     difference_percent = fields.Float(
         string="Difference of a Day (% of revenue)", aggregator=None
@@ -630,8 +638,8 @@ class MatomoSite(models.Model):
             if min(*limits, site.difference_percent) < 0 or min(hours) < 1:
                 raise ValidationError(
                     self.env._(
-                        "Managers are told after 1 hour or more, and no limit is less"
-                        " than 0."
+                        "Enter 1 hour or more for an outage and for the proof of "
+                        "orders, and limits of 0 or more."
                     )
                 )
 
