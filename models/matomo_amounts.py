@@ -95,13 +95,44 @@ class MatomoAmounts(models.AbstractModel):
         return company.currency_id.union(*(currency for [currency] in rates))
 
     @api.model
-    def _has_unknown_rate(self):
-        """Return whether amounts of the user's companies cannot be added up."""
+    def _get_unknown_currencies(self):
+        """Return the currencies of the user's companies without a rate.
+
+        Amounts in them cannot be added to others.
+        """
         companies = self.env.companies
         # sudo: only the currencies.
         sites = self.env["matomo.site"].sudo().with_context(active_test=False)
         currencies = sites.search([("company_id", "in", companies.ids)]).currency_id
-        return bool((currencies | companies.currency_id) - self._get_known_currencies())
+        unknown = (currencies | companies.currency_id) - self._get_known_currencies()
+        return unknown.sudo(False)
+
+    @api.model
+    def _has_unknown_rate(self):
+        return bool(self._get_unknown_currencies())
+
+    @api.model
+    def get_rate_notice(self):
+        """Return why totals are missing, for the notice above a view.
+
+        :return: a ``sentence`` and, for who may enter rates, an ``action`` that opens
+            the currencies; False if no rate is missing
+        """
+        self.check_access("read")
+        unknown = self._get_unknown_currencies()
+        if not unknown:
+            return False
+        can_enter = self.env["res.currency.rate"].has_access("create")
+        return {
+            "sentence": self.env._(
+                "Amounts in several currencies are not added up here: %(company)s has "
+                "no rate for %(currencies)s. An administrator enters one under "
+                "Currencies.",
+                company=self.env.company.display_name,
+                currencies=", ".join(unknown.mapped("name")),
+            ),
+            "action": can_enter and "base.action_currency_form",
+        }
 
     # === VIEWS === #
 
@@ -115,17 +146,22 @@ class MatomoAmounts(models.AbstractModel):
         """Override: without a rate a list has no total, and a graph counts.
 
         The web client itself adds up the rows of a list, and a graph leaves out what it
-        has no figure of.
+        has no figure of. A pivot has empty cells. A notice above each says why.
         """
         arch, view = super()._get_view(view_id, view_type, **options)
-        if view_type in ("list", "graph") and self._has_unknown_rate():
-            for name, field in self._fields.items():
-                if field.type != "monetary":
-                    continue
-                for node in arch.xpath(f"//field[@name='{name}']"):
-                    node.attrib.pop("sum", None)
-                    if view_type == "graph":
-                        arch.remove(node)
+        if view_type not in ("list", "graph", "pivot") or not self._has_unknown_rate():
+            return arch, view
+        # The class of the log has the notice, too.
+        if not arch.get("js_class"):
+            arch.set("js_class", f"matomo_amounts_{view_type}")
+        monetary = [
+            name for name, field in self._fields.items() if field.type == "monetary"
+        ]
+        for name in monetary:
+            for node in arch.xpath(f"//field[@name='{name}']"):
+                node.attrib.pop("sum", None)
                 if view_type == "graph":
-                    etree.SubElement(arch, "field", name=name, invisible="1")
+                    arch.remove(node)
+            if view_type == "graph":
+                etree.SubElement(arch, "field", name=name, invisible="1")
         return arch, view

@@ -106,6 +106,11 @@ class TestAmounts(MatomoCommon):
         [node] = etree.fromstring(arch).xpath(f"//field[@name='{name}']")
         return bool(node.get("sum"))
 
+    def has_notice(self, model, view_type):
+        """Return whether the web client asks for the notice above a view."""
+        arch = self.see(model).get_view(view_type=view_type)["arch"]
+        return etree.fromstring(arch).get("js_class") == f"matomo_amounts_{view_type}"
+
     def get_measures(self, model):
         """Return what a graph shows first, and what else it offers."""
         arch = etree.fromstring(self.see(model).get_view(view_type="graph")["arch"])
@@ -122,7 +127,14 @@ class TestAmounts(MatomoCommon):
         fields = self.env[model]._fields
         measures = self.get_measures(model)
         self.assertNotIn("monetary", [fields[name].type for name in measures])
+        notice = self.see(model).get_rate_notice()
+        self.assertIn(f"{self.company.name} has no rate for EUR", notice["sentence"])
+        # Mia may not enter one.
+        self.assertFalse(notice["action"])
+        self.assertTrue(self.has_notice(model, "pivot"))
         self.add_rate(1.25)
+        self.assertFalse(self.see(model).get_rate_notice())
+        self.assertFalse(self.has_notice(model, "pivot"))
         total, currencies = self.get_sum(model, amount, currency)
         self.assertAlmostEqual(total, 225)
         self.assertEqual(currencies, both)

@@ -65,6 +65,11 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
             }
         )
 
+    def add_currency(self):
+        """Return the ID of a currency without a rate."""
+        values = {"name": "MTC", "symbol": "M"}
+        return self.env["res.currency"].sudo().create(values).id
+
     def break_site(self):
         self.site.sudo().write(
             {
@@ -210,6 +215,16 @@ class TestBrowserLog(VerdictsCommon, BrowserCase):
             page.wait_for_selector(f".o_pager_limit >> text={waiting}")
             page.click(".o_matomo_trouble a:has-text('Open the site')")
             page.wait_for_selector(".o_form_view .o_field_widget[name='state']")
+            # A site has a currency without a rate: sums are missing, and it says why.
+            with self.between_pages():
+                self.site.sudo().copy({"idsite": 9, "currency_id": self.add_currency()})
+            for view in ("list", "pivot", "graph"):
+                page.goto(f"/odoo/matomo-requests?view_type={view}")
+                notice = page.wait_for_selector(
+                    f".o_{view}_view .o_matomo_rates"
+                ).inner_text()
+                self.assertIn("has no rate for MTC", notice)
+                self.assertNotIn("Open the currencies", notice)
         self.assertState(missing, "elsewhere")
         self.assertState(another, "pending")
         self.assertState(accepted, "pending")

@@ -3,6 +3,7 @@ import {KanbanRenderer} from "@web/views/kanban/kanban_renderer";
 import {ListRenderer} from "@web/views/list/list_renderer";
 import {kanbanView} from "@web/views/kanban/kanban_view";
 import {listView} from "@web/views/list/list_view";
+import {RateNotice} from "./rate_notice";
 import {registry} from "@web/core/registry";
 import {useService} from "@web/core/utils/hooks";
 
@@ -34,7 +35,7 @@ export class TroubleBanner extends Component {
 
 class LogListRenderer extends ListRenderer {
     static template = "matomo_order_tracking.LogListRenderer";
-    static components = {...ListRenderer.components, TroubleBanner};
+    static components = {...ListRenderer.components, RateNotice, TroubleBanner};
 }
 
 class LogKanbanRenderer extends KanbanRenderer {
