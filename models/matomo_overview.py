@@ -24,6 +24,7 @@ class MatomoOverview(models.Model):
     """
 
     _name = "matomo.overview"
+    _inherit = ["matomo.list"]
     _description = "Matomo Overview"
     _auto = False
     _order = "name, id"
@@ -90,13 +91,6 @@ class MatomoOverview(models.Model):
             "SELECT id, id AS site_id, name, company_id, currency_id"
             " FROM matomo_site WHERE active"
         )
-
-    @api.model
-    def get_empty_list_help(self, help_message):
-        """Override: nobody is offered what administrators alone may do."""
-        if not self.env["matomo.connect"]._may_connect():
-            help_message = self.env["ir.qweb"]._render(f"{MODULE}.not_connected")
-        return super().get_empty_list_help(help_message)
 
     # === HEALTH === #
 

@@ -276,16 +276,9 @@ class MatomoRequestScreen(models.AbstractModel):
     @api.model
     def _describe_empty(self, help_message):
         """Override: that nothing needs a person is good news, whatever there is."""
-        if self.env.context.get("search_default_attention"):
+        if self.env.context.get("search_default_attention") and self._is_connected():
             return help_message
         return super()._describe_empty(help_message)
-
-    @api.model
-    def _describe_nothing(self, help_message):
-        """Override: a shop that is connected waits for its first order."""
-        if self.env["matomo.site"].search_count([], limit=1):
-            return self.env["ir.qweb"]._render("matomo_order_tracking.nothing_tracked")
-        return self.env["matomo.overview"].get_empty_list_help(help_message)
 
     @api.model
     def _has_several_sites(self):

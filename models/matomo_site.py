@@ -103,7 +103,7 @@ class MatomoSite(models.Model):
 
     _name = "matomo.site"
     _description = "Matomo Site"
-    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _inherit = ["matomo.list", "mail.thread", "mail.activity.mixin"]
     _order = "name, id"
     _check_company_auto = True
 

@@ -1,6 +1,6 @@
 import json
 
-from odoo import fields
+from odoo import Command, fields
 from odoo.exceptions import AccessError
 from odoo.tests import freeze_time, tagged
 
@@ -240,18 +240,38 @@ class TestOverview(ComparisonCommon):
 
     # === NOTHING YET === #
 
+    def get_help(self, name, user):
+        """Return what a list says to a user if it shows nothing."""
+        name = name if name.endswith("failed") else f"{name}_action"
+        # sudo: Odoo reads actions for everybody.
+        action = self.env.ref(f"{MODULE}.matomo_{name}").with_user(user).sudo()
+        return action.read(["help", "res_model", "context"])[0]["help"]
+
     def test_only_who_may_connect_is_shown_the_way(self):
         self.site.sudo().active = False
         self.env["matomo.request"].sudo().search([]).unlink()
         anna = self.make_user(
             "anna", f"base.group_system,{MODULE}.group_matomo_manager"
         )
-        for name in ("matomo_overview_action", "matomo_request_action"):
+        for name in (
+            *("overview", "request", "request_action_failed", "site"),
+            *("cart_update", "reconciliation", "reconciliation_cause"),
+        ):
             for user, shown in ((self.mia, False), (anna, True)):
-                # sudo: Odoo reads actions for everybody.
-                action = self.env.ref(f"{MODULE}.{name}").with_user(user).sudo()
-                text = action.read(["help", "res_model", "context"])[0]["help"]
+                text = self.get_help(name, user)
+                self.assertIn("No Matomo is connected yet", text)
                 self.assertEqual('type="action"' in text, shown, text)
+        self.assertIn("No Matomo is connected yet", self.get_help("job", anna))
+
+    def test_a_company_without_matomo_is_not_told_of_another(self):
+        """Her log said that its filters hide something: the other company's orders."""
+        self.put("sent")
+        other = self.env["res.company"].sudo().create({"name": "Another company"})
+        self.mia.sudo().write(
+            {"company_id": other.id, "company_ids": [Command.set(other.ids)]}
+        )
+        text = self.get_help("request", self.mia)
+        self.assertIn("No Matomo is connected yet", text)
 
     # === REVENUE === #
 
