@@ -16,7 +16,7 @@ from ..tools.actions import (
     SEND_AS_OTHER,
     get_possible,
 )
-from ..tools.browsers import describe_browser
+from ..tools.browsers import describe_browser, describe_languages
 from ..tools.notices import RELOAD, notify
 from ..tools.overview import ATTENTION_STATES
 from ..tools.sentences import get_sent_labels
@@ -198,7 +198,7 @@ class MatomoRequestScreen(models.AbstractModel):
             {
                 "sent": read_sent(payload),
                 "was_sent": was_sent,
-                "browser": describe_browser,
+                "describe": self._describe_visitor,
                 # Not "time": by that name templates have Python's module.
                 "order_date": format_datetime(self.env, time),
                 "labels": get_sent_labels(self.env),
@@ -209,6 +209,21 @@ class MatomoRequestScreen(models.AbstractModel):
                 ),
             },
         )
+
+    def _describe_visitor(self, name, text):
+        """Return what is known of a visitor as people read it.
+
+        :param name: of ``matomo_api.sent.VISITOR``
+        :param text: as it was sent
+        """
+        if name == "browser":
+            return describe_browser(text) or text
+        if name == "languages":
+            return describe_languages(text, self.env.lang)
+        if name == "country":
+            countries = self.env["res.country"]
+            return countries.search([("code", "=", text.upper())], limit=1).name or text
+        return text
 
     @api.depends("attempts")
     def _compute_attempts_html(self):

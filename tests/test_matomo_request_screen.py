@@ -213,10 +213,16 @@ class TestLog(VerdictsCommon, RefundCommon):
     def test_the_browser_has_a_name(self):
         order = self.make_order()
         order.sudo().matomo_user_agent = BROWSER
+        order.sudo().matomo_accept_language = "fr-BE,fr;q=0.9,x-klingon,*;q=0.1"
         self.track(order)
         request = self.get_request(order)
         self.assertEqual(request.payload["ua"], BROWSER)
+        # A till or an anonymous order has the country of the company.
+        request.payload = {**request.payload, "country": "nl"}
         html = self.see(order).sent_html
+        self.assertIn("French (Belgium), French, x-klingon", html)
+        self.assertNotIn("q=0.9", html)
+        self.assertIn("Netherlands", html)
         self.assertIn("Chrome", html)
         self.assertNotIn("Mozilla/5.0", html)
 
