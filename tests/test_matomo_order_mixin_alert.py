@@ -7,7 +7,7 @@ from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
-from .common import LOGGER, MatomoPosCommon
+from .common import LOGGER, MODULE, MatomoPosCommon
 
 NOW = "2026-03-03 10:00:00"
 
@@ -149,6 +149,21 @@ class TestAlert(MatomoPosCommon):
                 {name for name in names if "matomo" in name},
                 {"action_view_matomo", "matomo_is_concerned", "matomo_state"},
             )
+
+    def test_menus_of_orders_show_the_verdict(self):
+        """The list of POS Orders hid it, and a telephone had neither list nor card."""
+        groups = f"{MODULE}.group_matomo_user,point_of_sale.group_pos_manager"
+        user = self.make_user("merchant", f"{groups},sales_team.group_sale_manager")
+        for name in ("sale", "pos"):
+            # sudo: Odoo reads actions for everybody.
+            action = self.env.ref(f"{MODULE}.matomo_{name}_order_action").sudo()
+            self.assertIn("kanban", action.view_mode)
+            orders = self.env[action.res_model].with_user(user)
+            arch = etree.fromstring(orders.get_view(view_type="list")["arch"])
+            [field] = arch.xpath("//field[@name='matomo_state']")
+            self.assertEqual(field.get("optional"), "show")
+            arch = etree.fromstring(orders.get_view(view_type="kanban")["arch"])
+            self.assertTrue(arch.xpath("//footer/../div/field[@name='matomo_state']"))
 
     def test_others_read_it(self):
         order = self.confirm(self.make_order())
