@@ -26,15 +26,18 @@ class MatomoList(models.AbstractModel):
         """
         if self.search_count([], limit=1):
             return self.env["ir.qweb"]._render(f"{MODULE}.nothing_found")
-        if self._is_connected():
-            return help_message
+        return help_message if self._is_connected() else self._describe_unconnected()
+
+    @api.model
+    def _is_connected(self):
+        return bool(self.env["matomo.site"].search_count([], limit=1))
+
+    @api.model
+    def _describe_unconnected(self):
+        """Return how Matomo is connected, and by whom, as HTML."""
         action = False
         # Nobody is offered what administrators alone may do.
         if self.env["matomo.connect"]._may_connect():
             action = self.env.ref(f"{MODULE}.matomo_connect_action").id
         values = {"connect_action": action}
         return self.env["ir.qweb"]._render(f"{MODULE}.not_connected", values)
-
-    @api.model
-    def _is_connected(self):
-        return bool(self.env["matomo.site"].search_count([], limit=1))

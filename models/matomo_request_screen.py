@@ -291,9 +291,9 @@ class MatomoRequestScreen(models.AbstractModel):
     @api.model
     def _describe_empty(self, help_message):
         """Override: that nothing needs a person is good news, whatever there is."""
-        if self.env.context.get("search_default_attention") and self._is_connected():
-            return help_message
-        return super()._describe_empty(help_message)
+        if not self.env.context.get("search_default_attention"):
+            return super()._describe_empty(help_message)
+        return help_message if self._is_connected() else self._describe_unconnected()
 
     @api.model
     def _has_several_sites(self):

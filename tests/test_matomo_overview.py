@@ -262,6 +262,11 @@ class TestOverview(ComparisonCommon):
                 self.assertIn("No Matomo is connected yet", text)
                 self.assertEqual('type="action"' in text, shown, text)
         self.assertIn("No Matomo is connected yet", self.get_help("job", anna))
+        # An order that is left out for that is nothing that a filter hides.
+        self.company.sudo().matomo_site_id = False
+        self.confirm(self.make_order())
+        text = self.get_help("request_action_failed", self.mia)
+        self.assertIn("No Matomo is connected yet", text)
 
     def test_a_company_without_matomo_is_not_told_of_another(self):
         """Her log said that its filters hide something: the other company's orders."""
