@@ -152,6 +152,7 @@ class TestPlans(AmountsCommon):
         missing = [("state", "=", "sale"), ("matomo_state", "=", False)]
         plan = self.explain(orders._search(missing).select())
         self.assertIn("Anti Join", plan)
+        self.assertIn("(sale_order.id + 0)", plan)
         # NOT IN would read all requests into memory.
         self.assertNotIn("SubPlan", plan)
         found = orders.search([*self.mine, *missing])
@@ -163,6 +164,27 @@ class TestPlans(AmountsCommon):
             orders.search_count([*self.mine, failed]),
             WITHOUT + sum(id_ % 10 == 0 for id_ in self.orders[WITHOUT:].ids),
         )
+
+    def test_accepted_orders(self):
+        """Most orders are. A merge of orders and requests would begin with the oldest.
+
+        Here the requests are too few to see that PostgreSQL prefers it.
+        """
+        orders = self.env["sale.order"]
+        accepted = [*self.mine, ("matomo_tracked", "=", True)]
+        plan = self.explain(orders._search(accepted, limit=80).select())
+        self.assertIn("(sale_order.id + 0)", plan)
+        waiting = (False, "failed", "pending")
+        self.assertEqual(
+            orders.search_count(accepted),
+            MANY - orders.search_count([*self.mine, ("matomo_state", "in", waiting)]),
+        )
+        self.assertEqual(
+            orders.search_count([*self.mine, ("matomo_tracked", "=", False)]),
+            MANY - orders.search_count(accepted),
+        )
+        some = orders.search(accepted, limit=3)
+        self.assertEqual(some.filtered_domain(accepted), some)
 
     def test_orders_counted_by_verdict(self):
         orders = self.env["sale.order"]
