@@ -9,6 +9,7 @@ from odoo.tools import SQL
 
 from ..models import matomo_sweep
 from ..outbox import kinds
+from ..outbox.sender import Sender
 from ..outbox.verifier import VERIFY_BATCH, Verifier
 from .common import MODULE, AmountsCommon
 
@@ -106,6 +107,11 @@ class TestPlans(AmountsCommon):
             self.assertTrue(found)
 
         self.assertReads(claim, "matomo_request_due_index")
+
+    def test_due_sites(self):
+        """The first row that is due is enough, however many wait."""
+        sender = Sender(self.env(su=True))
+        self.assertReads(sender._get_due_sites, "matomo_request_due_index", "Limit")
 
     def test_verifier(self):
         verifier = Verifier(self.env(su=True))
