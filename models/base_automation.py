@@ -53,9 +53,13 @@ class BaseAutomation(models.Model):
         """
         with caught("The rule is run as Odoo does it: %s", self):
             if records and self._is_matomo_rule():
-                # A rule of another person has Odoo evaluate this one at each change.
-                if changed := records.filtered(self._check_trigger_fields):
-                    changed._matomo_track()
+                # Of a new order each field has changed: what the rule watches need not
+                # be read. Of others, a rule of another person has Odoo evaluate this
+                # one at each change.
+                if self.env.context.get("old_values") is not None:
+                    records = records.filtered(self._check_trigger_fields)
+                if records:
+                    records._matomo_track()
                 return
         super()._process(records, domain_post)
 

@@ -48,6 +48,8 @@ CONTENT_FIELDS += ("user_id",)
 PRODUCT_FIELDS = ("default_code", "barcode", "product_tmpl_id")
 PRODUCT_FIELDS += ("product_template_attribute_value_ids",)
 TEMPLATE_FIELDS = ("name", "uom_id", "categ_id", "public_categ_ids")
+# Key of the context: orders without a request are searched by their IDs.
+SIDE_BY_SIDE = "matomo_side_by_side"
 # The log entry of a field that stays empty because it could not be computed.
 NOT_SHOWN = "%s of %s could not be computed"
 
@@ -140,7 +142,7 @@ class MatomoOrderMixin(models.AbstractModel):
         help="The order has a verdict, and is one of a Matomo site.",
     )
     matomo_reason = fields.Text(
-        compute="_compute_matomo_verdict",
+        compute="_compute_matomo_reason",
         search="_search_matomo_reason",
         groups="base.group_user",
     )
@@ -242,7 +244,7 @@ class MatomoOrderMixin(models.AbstractModel):
 
     @api.depends(_depends_on_matomo_request)
     def _compute_matomo_verdict(self):
-        self.matomo_state = self.matomo_reason = self.matomo_order_ref = False
+        self.matomo_state = self.matomo_order_ref = False
         self.matomo_tracked = self.matomo_tracked_date = False
         self.matomo_is_concerned = False
         with caught(NOT_SHOWN, "matomo_state", self):
@@ -255,7 +257,19 @@ class MatomoOrderMixin(models.AbstractModel):
                 order.matomo_tracked = request.state in ACCEPTED_STATES
                 order.matomo_tracked_date = request.sent_date
                 order.matomo_order_ref = request.order_ref
-                if request:
+
+    @api.depends(_depends_on_matomo_request)
+    def _compute_matomo_reason(self):
+        """Say why an order has its verdict, or none.
+
+        Apart from the verdict itself, because lists seldom show it: why orders have no
+        verdict is looked for in their lines.
+        """
+        self.matomo_reason = False
+        with caught(NOT_SHOWN, "matomo_reason", self):
+            by_order = self._get_matomo_requests()
+            for order in self:
+                if request := by_order.get(order._origin.id):
                     # What keeps all orders of a site says until when, and comes first.
                     waiting = request._get_waiting_reason(names_site=True)
                     order.matomo_reason = waiting or request.reason
@@ -424,11 +438,12 @@ class MatomoOrderMixin(models.AbstractModel):
                 if request := by_order.get(order._origin.id):
                     order.matomo_tracking_url = request.tracking_url
 
-    def _search_matomo_request(self, field_name, domain):
+    def _search_matomo_request(self, field_name, domain, are_most=False):
         """Return the domain of the orders whose request matches ``domain``.
 
         :param field_name: the field that is searched; Odoo does not check read access
             to a field that has a search method
+        :param are_most: whether these are most of the requests
         :raise AccessError: for a user who may not read this field
         """
         self._check_field_access(self._fields[field_name], "read")
@@ -442,7 +457,16 @@ class MatomoOrderMixin(models.AbstractModel):
                 & Domain(domain)
             )
         )
-        return Domain("id", "in", query.subselect(self._matomo_order_field))
+        found = query.subselect(self._matomo_order_field)
+        if not are_most:
+            return Domain("id", "in", found)
+        # To find the first ones PostgreSQL would go through requests and orders side by
+        # side, the oldest first. It cannot do so if it joins by an expression.
+        return Domain.custom(
+            to_sql=lambda _model, alias, _query: SQL(
+                "%s + 0 IN %s", SQL.identifier(alias, "id"), found
+            )
+        )
 
     def _search_without_matomo_request(self, field_name):
         """Return the domain of the orders without a request.
@@ -454,9 +478,16 @@ class MatomoOrderMixin(models.AbstractModel):
 
     def _get_without_matomo_request_sql(self, model, alias, query):
         """Return the condition as SQL: not ``NOT IN``, which would read all requests
-        first, but two indexes side by side.
+        first.
+
+        For a list, the request of each order is looked up: PostgreSQL would read those
+        of all years unless it has to join by an expression. For orders of a range of
+        IDs, as the context says, it is best to read both indexes side by side.
         """
         requests = self.env["matomo.request"]
+        order_id = SQL.identifier(alias, "id")
+        if not model.env.context.get(SIDE_BY_SIDE):
+            order_id = SQL("%s + 0", order_id)
         return SQL(
             "NOT EXISTS (SELECT FROM %s request WHERE %s = 'order' AND %s = %s)",
             SQL.identifier(requests._table),
@@ -466,7 +497,7 @@ class MatomoOrderMixin(models.AbstractModel):
                 self._matomo_order_field,
                 to_flush=requests._fields[self._matomo_order_field],
             ),
-            SQL.identifier(alias, "id"),
+            order_id,
         )
 
     def _search_matomo_state(self, operator, value):
@@ -476,7 +507,9 @@ class MatomoOrderMixin(models.AbstractModel):
         domain = Domain.FALSE
         if states := [state for state in value if state]:
             domain |= self._search_matomo_request(
-                "matomo_state", [("state", "in", states)]
+                "matomo_state",
+                [("state", "in", states)],
+                are_most=not set(states).isdisjoint(ACCEPTED_STATES),
             )
         if False in value:
             domain |= self._search_without_matomo_request("matomo_state")
@@ -486,7 +519,7 @@ class MatomoOrderMixin(models.AbstractModel):
         if operator != "in":
             return NotImplemented
         return self._search_matomo_request(
-            "matomo_tracked", [("state", "in", ACCEPTED_STATES)]
+            "matomo_tracked", [("state", "in", ACCEPTED_STATES)], are_most=True
         )
 
     def _search_matomo_reason(self, operator, value):
@@ -521,25 +554,24 @@ class MatomoOrderMixin(models.AbstractModel):
         self._check_field_access(self._fields[field_expr], "read")
         requests = self.env["matomo.request"]
         request = query.make_alias(alias, "matomo_request")
-        # An order has one request at most, so that this counts no order twice.
-        is_its_own = SQL(
-            "%s = 'order' AND %s = %s",
-            SQL.identifier(request, "kind"),
-            SQL.identifier(request, self._matomo_order_field),
-            SQL.identifier(alias, "id"),
-        )
-        table = SQL.identifier(requests._table)
+        order_id = SQL.identifier(alias, "id")
         if '"date_order"' in query.where_clause.code:
-            # The orders of a period are looked up one by one: PostgreSQL tends to read
-            # the verdicts of all years, which takes four times as long.
-            table = SQL(
-                "LATERAL (SELECT state FROM %s %s WHERE %s LIMIT 1)",
-                table,
-                SQL.identifier(request),
-                is_its_own,
-            )
-            is_its_own = SQL("TRUE")
-        query.add_join("LEFT JOIN", request, table, is_its_own)
+            # The orders of a period are looked up one by one, for which an array leaves
+            # no other way: PostgreSQL tends to read the verdicts of all years, which
+            # takes up to four times as long.
+            order_id = SQL("ANY(ARRAY[%s])", order_id)
+        query.add_join(
+            "LEFT JOIN",
+            request,
+            SQL.identifier(requests._table),
+            # An order has one request at most, so that this counts no order twice.
+            SQL(
+                "%s = 'order' AND %s = %s",
+                SQL.identifier(request, "kind"),
+                SQL.identifier(request, self._matomo_order_field),
+                order_id,
+            ),
+        )
         return SQL.identifier(request, "state", to_flush=requests._fields["state"])
 
     # === TRACKING === #

@@ -827,6 +827,12 @@ class MatomoRequest(models.Model):
         and round each value, and look for what depends on it: a quarter of what it
         costs to send an order. Here that is looked for once.
 
+        Neither ``write`` of other modules nor a rule of a person sees this. It is for
+        what the sender keeps of a try that has no outcome yet: counters, the lease, and
+        what is to be sent. Each outcome, and with it each state, is written by
+        ``write``: who watches requests hooks in there, and finds all this on them.
+        Stored fields of other modules that depend on it are computed as usual.
+
         :param rows: a dict for each request, as ``write`` takes it, with amounts that
             are rounded; no state, see ``_update_state``
         """
@@ -848,15 +854,17 @@ class MatomoRequest(models.Model):
 
         What is built stays built, as after an attempt that did not get there.
         """
-        for request in self:
-            request.write(
+        self._write_rows(
+            [
                 {
                     "attempt_count": max(request.attempt_count - 1, 0),
                     "unconfirmed_count": max(request.unconfirmed_count - 1, 0),
                     "next_attempt_date": False,
                     "lease_date": False,
                 }
-            )
+                for request in self
+            ]
+        )
 
     def _has_payload(self):
         """Return whether there is a request that can be sent as it is."""

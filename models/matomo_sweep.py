@@ -8,6 +8,7 @@ from odoo.fields import Domain
 from odoo.tools import split_every
 
 from ..outbox.transactions import one_by_one
+from .matomo_order_mixin import SIDE_BY_SIDE
 from .matomo_retrack import log_broken
 
 _logger = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ class MatomoSweep(models.Model):
         :return: whether the scheduled action has time left
         """
         orders = self.env[self.res_model]
-        found = orders.search(
+        found = orders.with_context(**{SIDE_BY_SIDE: True}).search(
             part
             & Domain(orders._get_matomo_sale_domain())
             & Domain("company_id", "=", self.company_id.id)

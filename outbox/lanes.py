@@ -4,6 +4,7 @@ Odoo never runs one scheduled action twice at a time, but several beside one ano
 each of its hosts as many as that has workers for them (``max_cron_threads``).
 """
 
+from odoo import fields
 from odoo.exceptions import UserError
 
 from .waking import MODULE
@@ -44,11 +45,45 @@ def set_lane_count(env, count):
             _name(env, name, lanes[FIRST].copy({"name": label, "active": True}))
 
 
-def wake_others(env):
-    """Have all lanes help the one that runs: more is due than it sends at once."""
-    for lane in _get_lanes(env).values():
-        if lane.active and lane.id != env.context.get("cron_id"):
-            lane._trigger()
+def get_others(env):
+    """Return the lanes that are switched on, but for the one that runs."""
+    # sudo: scheduled actions are the administrators'.
+    return (
+        env["ir.cron"]
+        .sudo()
+        .union(
+            *(
+                lane
+                for lane in _get_lanes(env).values()
+                if lane.active and lane.id != env.context.get("cron_id")
+            )
+        )
+    )
+
+
+def wake(lanes, count):
+    """Have so many of some lanes help, or all of them if there are fewer.
+
+    One that was woken and has not begun yet helps by itself: a second trigger would
+    have it run again for nothing. Of the others, those that run are woken last, since
+    they look for more by themselves.
+
+    :param lanes: of ``get_others``
+    :param count: how many are needed
+    """
+    triggers = lanes.env["ir.cron.trigger"].search(
+        [("cron_id", "in", lanes.ids), ("call_at", "<=", fields.Datetime.now())]
+    )
+    count -= len(triggers.cron_id)
+    if count <= 0:
+        return
+    lanes -= triggers.cron_id
+    if len(lanes) > count:
+        # Odoo locks the row of an action that runs.
+        idle = lanes.try_lock_for_update(allow_referencing=True, limit=count)
+        lanes = (idle | lanes)[:count]
+    for lane in lanes:
+        lane._trigger()
 
 
 def _get_lanes(env):

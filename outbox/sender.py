@@ -1,13 +1,14 @@
 """The sender: from requests that are due to orders in Matomo."""
 
 import logging
+import math
 import random
 import time
 from contextlib import closing
 from dataclasses import dataclass
 
 from odoo import fields
-from odoo.fields import Domain
+from odoo.tools import SQL
 
 from ..matomo_api.delivery import Delivery
 from ..matomo_api.errors import MatomoError, Misconfigured
@@ -82,31 +83,40 @@ class Sender:
 
     def _get_due_sites(self):
         """Return the sites that may be sent to now and have requests that are due."""
-        now = fields.Datetime.now()
-        # A look at each, not a count of all requests: millions may wait.
-        sites = [
-            site
-            for site in self.env["matomo.site"].search([])
-            if not site._is_waiting("next_attempt_date")
-            and site._may_run()
-            and any(
-                _count_due(requests, site, now, limit=1)
-                for requests in get_models(self.env)
-            )
-        ]
+        sites = self._get_open_sites()
+        due = {id_ for id_, _count in _count_due(sites, limit=1)}
+        ids = [id_ for id_ in sites.ids if id_ in due]
         # In random order, so that one with a long queue keeps no other back.
-        random.shuffle(sites)
-        return self.env["matomo.site"].union(*sites)
+        random.shuffle(ids)
+        return sites.browse(ids)
+
+    def _get_open_sites(self):
+        """Return the sites that may be sent to now."""
+        return (
+            self.env["matomo.site"]
+            .search([])
+            .filtered(
+                lambda site: not site._is_waiting("next_attempt_date")
+                and site._may_run()
+            )
+        )
 
     def _wake_others(self, sites):
-        """Wake the other lanes if more is due than one of them sends at once."""
-        now = fields.Datetime.now()
-        for site in sites:
-            size = site._get_batch_size()
-            for requests in get_models(self.env):
-                if _count_due(requests, site, now, limit=size + 1) > size:
-                    lanes.wake_others(self.env)
-                    return
+        """Wake a lane for each other bulk, if more is due than one sends at once."""
+        sizes = {site.id: site._get_batch_size() for site in sites}
+        largest = max(sizes.values(), default=0)
+        if all(count <= sizes[id_] for id_, count in _count_due(sites, largest + 1)):
+            return
+
+        def wake():
+            others = lanes.get_others(self.env)
+            # More bulks than there are lanes need not be counted.
+            due = _count_due(sites, largest * (len(others) + 1))
+            needed = sum(math.ceil(count / sizes[id_]) for id_, count in due)
+            lanes.wake(others, needed - 1)
+
+        # A lane that ends at this moment is a conflict.
+        run_in_transaction(self.env, wake)
 
     def _get_new_sites(self):
         """Return the sites whose Matomo is asked for its settings now."""
@@ -299,12 +309,9 @@ class Sender:
         :param remaining: how many are known to be due, at least; if none is, they are
             counted
         """
-        if not remaining and (sites := self._get_due_sites()):
-            now = fields.Datetime.now()
-            remaining = sum(
-                _count_due(requests, sites, now, limit=schedule.MAX_REMAINING)
-                for requests in get_models(self.env)
-            )
+        if not remaining and (sites := self._get_open_sites()):
+            limit = max(schedule.MAX_REMAINING // len(sites), 1)
+            remaining = sum(count for _id, count in _count_due(sites, limit))
         crons = self.env["ir.cron"]
         return bool(crons._commit_progress(processed, remaining=remaining))
 
@@ -327,10 +334,32 @@ class Sender:
             self.env["matomo.request"]._wake_sender(at=min(dates))
 
 
-def _count_due(requests, sites, now, limit):
-    """Return how many requests of a model and some sites are due, ``limit`` at most."""
-    due = get_due_domain(requests, now) & Domain("site_id", "in", sites.ids)
-    return requests.search_count(due, limit=limit)
+def _count_due(sites, limit):
+    """Return how many requests of some sites are due, by one statement for each model.
+
+    PostgreSQL looks at no more than it counts: millions may wait.
+
+    :param limit: of each site and model so many are counted at most
+    :return: list of ``(site ID, count)``, for each site and model that has some
+    """
+    now = fields.Datetime.now()
+    found = []
+    for requests in get_models(sites.env) if sites else ():
+        query = requests._search(get_due_domain(requests, now))
+        site_id = SQL.identifier(
+            requests._table, "site_id", to_flush=requests._fields["site_id"]
+        )
+        query.add_where(SQL("%s = site.id", site_id))
+        query.limit = limit
+        found += sites.env.execute_query(
+            SQL(
+                "SELECT site.id, COUNT(*) FROM unnest(%s::int[]) AS site (id),"
+                " LATERAL (%s) AS due GROUP BY site.id",
+                sites.ids,
+                query.select(),
+            )
+        )
+    return found
 
 
 def recover(env, site, client):

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from unittest.mock import patch
 
 from odoo import fields
 from odoo.tests import freeze_time, tagged
@@ -230,6 +231,16 @@ class TestVerdicts(VerdictsCommon):
         self.assertLess(tracked, 12)
         # Without a verdict each is looked at; not one by one.
         self.assertLess(unseen, 30)
+
+    def test_a_verdict_is_shown_without_its_reason(self):
+        """A list of orders without a verdict looked at the lines of each of them."""
+        order = self.make_order(state="sale")
+        missing = patch.object(type(order), "_get_matomo_missing_reason")
+        with missing as look:
+            order.read(["matomo_state", "matomo_tracked", "matomo_order_ref"])
+            look.assert_not_called()
+            order.read(["matomo_reason"])
+            look.assert_called_once()
 
     def test_notes_of_many_sent_orders_compute_no_taxes(self):
         orders = self.clone_orders(self.make_order(state="sale"), 200)

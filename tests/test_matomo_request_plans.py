@@ -9,6 +9,7 @@ from odoo.tools import SQL
 
 from ..models import matomo_sweep
 from ..outbox import kinds
+from ..outbox.sender import Sender
 from ..outbox.verifier import VERIFY_BATCH, Verifier
 from .common import MODULE, AmountsCommon
 
@@ -107,6 +108,11 @@ class TestPlans(AmountsCommon):
 
         self.assertReads(claim, "matomo_request_due_index")
 
+    def test_due_sites(self):
+        """The first row that is due is enough, however many wait."""
+        sender = Sender(self.env(su=True))
+        self.assertReads(sender._get_due_sites, "matomo_request_due_index", "Limit")
+
     def test_verifier(self):
         verifier = Verifier(self.env(su=True))
 
@@ -152,6 +158,7 @@ class TestPlans(AmountsCommon):
         missing = [("state", "=", "sale"), ("matomo_state", "=", False)]
         plan = self.explain(orders._search(missing).select())
         self.assertIn("Anti Join", plan)
+        self.assertIn("(sale_order.id + 0)", plan)
         # NOT IN would read all requests into memory.
         self.assertNotIn("SubPlan", plan)
         found = orders.search([*self.mine, *missing])
@@ -163,6 +170,27 @@ class TestPlans(AmountsCommon):
             orders.search_count([*self.mine, failed]),
             WITHOUT + sum(id_ % 10 == 0 for id_ in self.orders[WITHOUT:].ids),
         )
+
+    def test_accepted_orders(self):
+        """Most orders are. A merge of orders and requests would begin with the oldest.
+
+        Here the requests are too few to see that PostgreSQL prefers it.
+        """
+        orders = self.env["sale.order"]
+        accepted = [*self.mine, ("matomo_tracked", "=", True)]
+        plan = self.explain(orders._search(accepted, limit=80).select())
+        self.assertIn("(sale_order.id + 0)", plan)
+        waiting = (False, "failed", "pending")
+        self.assertEqual(
+            orders.search_count(accepted),
+            MANY - orders.search_count([*self.mine, ("matomo_state", "in", waiting)]),
+        )
+        self.assertEqual(
+            orders.search_count([*self.mine, ("matomo_tracked", "=", False)]),
+            MANY - orders.search_count(accepted),
+        )
+        some = orders.search(accepted, limit=3)
+        self.assertEqual(some.filtered_domain(accepted), some)
 
     def test_orders_counted_by_verdict(self):
         orders = self.env["sale.order"]

@@ -4,6 +4,8 @@ from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
+from odoo.addons.matomo_order_tracking.outbox.sender import Sender
+
 from .common import LOGGER, VerdictsCommon, lose
 
 NOW = "2026-03-03 10:00:00"
@@ -70,6 +72,20 @@ class TestQueryCounts(VerdictsCommon):
                 return self.send(orders)
 
         self.assertGrowsBy(20, send_again)
+
+    def test_looking_for_due_sites(self):
+        """Many sites are looked at by as many queries as one is."""
+
+        def look():
+            self.assertIn(self.site, Sender(self.env(su=True))._get_due_sites())
+
+        self.queue(self.clone(BULKS))
+        # What is the same for all sites is looked up once.
+        look()
+        one = self.counted(look)
+        for idsite in range(2, 7):
+            self.site.sudo().copy({"idsite": idsite})
+        self.assertEqual(self.counted(look), one)
 
     # === THE VERIFIER === #
 

@@ -91,23 +91,41 @@ class TestLaneCount(CronMixinCase, MatomoCommon):
         self.save(2)
         self.assertEqual(len(self.get_active()), 2)
 
-    def test_sale_wakes_one_and_a_queue_wakes_all(self):
+    def queue_and_send(self, count):
+        """Confirm so many orders and run the sender; return how many lanes it woke."""
+        for _number in range(count):
+            self.confirm(self.make_order())
+        crons = self.env["ir.cron"].search([("code", "=", "model._cron_send()")])
+        first = self.env.ref(f"{MODULE}.{SENDER}")
+        due = [("cron_id", "in", (crons - first).ids)]
+        before = self.env["ir.cron.trigger"].search(due)
+        self.run_sender()
+        return len(self.env["ir.cron.trigger"].search(due) - before)
+
+    def test_sale_wakes_one_lane(self):
         self.save(3)
         lanes = [
             self.capture_triggers(f"{MODULE}.{name}") for name in self.get_active()
         ]
-        self.site.sudo().batch_size = 2
         with lanes[0] as first, lanes[1] as second, lanes[2] as third:
             self.confirm(self.make_order())
             self.assertEqual(
                 [len(x.records) for x in (first, second, third)], [1, 0, 0]
             )
-            # One sends two at once.
-            self.confirm(self.make_order())
-            self.run_sender()
-            self.assertFalse(second.records | third.records)
-            for _number in range(3):
-                self.confirm(self.make_order())
-            self.run_sender()
-            self.assertEqual([len(second.records), len(third.records)], [1, 1])
-        self.assertEqual(len(self.matomo.orders), 5)
+
+    def test_queue_wakes_a_lane_for_each_bulk(self):
+        self.save(64)
+        self.site.sudo().batch_size = 2
+        # One sends two at once.
+        self.assertEqual(self.queue_and_send(2), 0)
+        # Two, two, and one: the lane that runs sends the first of them.
+        self.assertEqual(self.queue_and_send(5), 2)
+        # Those two have not begun yet: they are there for the next ones, too.
+        self.assertEqual(self.queue_and_send(5), 0)
+        self.assertEqual(self.queue_and_send(7), 1)
+        self.assertEqual(len(self.matomo.orders), 19)
+
+    def test_large_queue_wakes_all_lanes(self):
+        self.save(3)
+        self.site.sudo().batch_size = 1
+        self.assertEqual(self.queue_and_send(6), 2)
