@@ -6,7 +6,7 @@ from odoo.fields import Domain
 from odoo.tools import format_amount, format_date
 
 from ..const import ACCEPTED_STATES
-from ..matomo_api.items import to_decimal
+from ..matomo_api.items import CENT, to_decimal
 from ..matomo_api.links import day_url
 from ..matomo_api.tracking import order_ref_key
 from ..outbox import carts, sales_report
@@ -375,7 +375,8 @@ class MatomoReconciliation(models.Model):
             causes += self._find_recorded_causes(site, sales, recorded)
             causes += reconciliation.explain_report(totals, recorded, is_complete)
         notes = self._find_notes(site, day, counted)
-        is_explained = reconciliation.is_explained(odoo, totals, causes)
+        rounded = reconciliation.add_up_rounding(sales)
+        is_explained = reconciliation.is_explained(odoo, totals, causes, rounded)
         if is_explained:
             notes += reconciliation.explain_rounding(odoo, totals, causes)
         is_over = day < site._get_today()
@@ -558,13 +559,14 @@ class MatomoReconciliation(models.Model):
         """Return what each order comes to now, in the site's currency.
 
         What was sent of an order is not computed again, unless its revenue is another
-        one now.
+        one now, or its currency has decimals that are not sent.
 
         :param counted: of ``_get_counted_orders``
         :return: ``{order: Totals}``
         """
         requests = self.env["matomo.request"].union(*counted.values())
-        sent = requests._get_sent_totals()
+        is_sent_exactly = to_decimal(site.currency_id.rounding) >= CENT
+        sent = requests._get_sent_totals() if is_sent_exactly else {}
         amounts = {}
         for order, request in counted.items():
             totals = sent.get(request.id)

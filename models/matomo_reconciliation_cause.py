@@ -51,7 +51,7 @@ class MatomoReconciliationCause(models.Model):
             ("site", "Sent by another Matomo site of this company"),
             ("company", "Of another company in this database"),
             ("test", "Test order of the connection"),
-            ("rounding", "Rounded by Matomo, which keeps about seven digits"),
+            ("rounding", "Rounded: Matomo keeps two decimals, and about seven digits"),
             ("refused", "Not sent, because the shopper refused"),
             ("checkout", "On another day in Odoo's reports"),
             ("cart", "Abandoned cart in Matomo, bought in a later visit"),

@@ -101,6 +101,42 @@ class TestReconciliation(ComparisonCommon):
             ("rounding", False, 0, 0.02),
         )
 
+    @mute_logger(LOGGER)
+    def test_a_currency_with_three_decimals(self):
+        """Matomo keeps two: the third one is Odoo's, and named as rounding."""
+        dinar = self.setup_other_currency("KWD", rates=[("2026-01-01", 0.3075)])
+        self.matomo.site["currency"] = "KWD"
+        self.run_cron("ir_cron_sweep")
+        self.assertEqual(self.site.currency_id, dinar)
+        pricelist = self.env["product.pricelist"].create(
+            {"name": "KWD", "currency_id": dinar.id, "company_id": self.company.id}
+        )
+        line = {"product_id": self.chair.id, "price_unit": 1.235, "tax_ids": False}
+        orders = self.env["sale.order"].union(
+            *(self.make_order(line, pricelist_id=pricelist.id) for _each in range(3))
+        )
+        self.confirm(orders).date_order = MORNING
+        self.run_sender()
+        self.assertRecorded(orders[0], revenue="1.24")
+        self.run_verifier()
+        self.assertEqual({*orders.mapped("matomo_state")}, {"verified"})
+        lost = orders[0]
+        del self.matomo.orders["1", lost.name.casefold()]
+        day = self.compare()["2026-03-03"]
+        self.assertAlmostEqual(day.odoo_revenue, 3.705)
+        self.assertAlmostEqual(day.revenue_difference, 2.48 - 3.705)
+        self.assertEqual(
+            [
+                (cause.kind, cause.name, round(cause.revenue_difference, 3))
+                for cause in day.cause_ids
+            ],
+            [
+                ("missing", self.get_request(lost).order_ref, -1.24),
+                ("rounding", False, 0.015),
+            ],
+        )
+        self.assertTrue(day.is_explained)
+
     def test_days_of_a_zone_that_only_matomo_knows(self):
         """Matomo writes some zones as UTC+5.5, which nobody else does.
 

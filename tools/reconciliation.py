@@ -81,8 +81,8 @@ class Sale:
     :ivar name: in Odoo
     :ivar ref: its order ID in Matomo
     :ivar state: of its request
-    :ivar revenue: as Odoo has it now, in the currency of the site
-    :ivar sent: the revenue that was sent
+    :ivar revenue: as Odoo has it now, with all decimals of the currency of the site
+    :ivar sent: the revenue that was sent, with the two decimals that Matomo keeps
     :ivar recorded: the revenue that Matomo has, as far as it was read back
     :ivar is_counted: whether Odoo counts it on this day
     :ivar is_accepted: whether Matomo has accepted it for this day
@@ -149,7 +149,7 @@ def _explain(sale: Sale) -> list[Cause]:
         kind = "away" if sale.is_sale else "withdrawn"
         return [Cause(kind, sale.ref, 1, sale.recorded, sale.request_id)]
     causes = []
-    if sale.sent != sale.revenue:
+    if not _is_rounded(sale):
         # Matomo converts nothing when its site gets another currency.
         kind = "changed" if sale.is_same_currency else "currency"
         change = sale.sent - sale.revenue
@@ -158,6 +158,23 @@ def _explain(sale: Sale) -> list[Cause]:
         deviation = sale.recorded - sale.sent
         causes.append(Cause("recorded", sale.ref, 0, deviation, sale.request_id))
     return causes
+
+
+def add_up_rounding(sales: Iterable[Sale]) -> Decimal:
+    """Return how much more revenue Matomo got because it keeps two decimals."""
+    return sum(
+        (
+            sale.sent - sale.revenue
+            for sale in sales
+            if sale.is_counted and sale.is_accepted and _is_rounded(sale)
+        ),
+        Decimal(0),
+    )
+
+
+def _is_rounded(sale):
+    """Return whether an order was sent as it is, but for decimals Matomo has not."""
+    return abs(sale.sent - sale.revenue) <= HALF_CENT
 
 
 def compare_orders(
@@ -297,10 +314,15 @@ def bound(causes: Iterable[Cause], limit: int) -> list[Cause]:
 # === THE STATE === #
 
 
-def is_explained(odoo: Totals, matomo: Totals, causes: Sequence[Cause]) -> bool:
-    """Return whether the causes add up to the difference of orders and revenue."""
+def is_explained(
+    odoo: Totals, matomo: Totals, causes: Sequence[Cause], rounded: Decimal
+) -> bool:
+    """Return whether the causes add up to the difference of orders and revenue.
+
+    :param rounded: of ``add_up_rounding``
+    """
     orders = sum(cause.orders for cause in causes)
-    revenue = sum((cause.revenue for cause in causes), Decimal(0))
+    revenue = sum((cause.revenue for cause in causes), rounded)
     deviation = revenue - (matomo.revenue - odoo.revenue)
     # An order that only Matomo counts may be larger than all of Odoo's.
     larger = max(abs(odoo.revenue), abs(matomo.revenue))
