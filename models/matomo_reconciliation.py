@@ -373,7 +373,12 @@ class MatomoReconciliation(models.Model):
         causes = reconciliation.find_known_causes(sales)
         if recorded is not None:
             causes += self._find_recorded_causes(site, sales, recorded)
-            causes += reconciliation.explain_report(totals, recorded, is_complete)
+        clock = self._find_clock_causes(site, day, causes)
+        causes += clock
+        if recorded is not None:
+            causes += reconciliation.explain_report(
+                totals, recorded, is_complete, clock
+            )
         notes = self._find_notes(site, day, counted)
         rounded = reconciliation.add_up_rounding(sales)
         is_explained = reconciliation.is_explained(odoo, totals, causes, rounded)
@@ -671,6 +676,41 @@ class MatomoReconciliation(models.Model):
             self._prepare_cause(site, order, senders.get(keys[key], requests))
             for key, order in found.left.items()
         ]
+
+    @api.model
+    def _find_clock_causes(self, site, day, causes):
+        """Return the causes of orders for which Matomo's report has another day.
+
+        Where the clock changes at midnight, it leaves an hour out or counts it on two
+        days.
+
+        :param causes: list of ``Cause``, those that are known
+        """
+        missing = {each.request_id for each in causes if each.kind == "missing"}
+        found = []
+        (start, end), reported = site._get_day_bounds(day), site._get_report_bounds(day)
+        # A report that begins earlier, or ends later, than the day counts more.
+        for first, last in ((reported[0], start), (end, reported[1])):
+            if first == last:
+                continue
+            count = 1 if first < last else -1
+            found += [
+                Cause(
+                    *("clock", request.order_ref, count),
+                    *(count * request._get_recorded_revenue(), request.id),
+                )
+                for request in self.env["matomo.request"].search(
+                    [
+                        ("site_id", "=", site.id),
+                        ("order_date", ">=", min(first, last)),
+                        ("order_date", "<", max(first, last)),
+                        ("kind", "=", "order"),
+                        ("state", "in", ACCEPTED_STATES),
+                        ("id", "not in", [*missing]),
+                    ]
+                )
+            ]
+        return found
 
     @api.model
     def _prepare_cause(self, site, recorded, request):

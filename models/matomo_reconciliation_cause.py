@@ -40,6 +40,7 @@ class MatomoReconciliationCause(models.Model):
             ("pending", "Waits to be sent"),
             ("unarchived", "Matomo has not added them up yet"),
             ("stale", "Matomo's report is older than its orders"),
+            ("clock", "In an hour that Matomo's report leaves out or counts twice"),
             ("cancelled", "Cancelled, and confirmed again"),
             ("left_out", "Not sent, because a person has cancelled it"),
             ("withdrawn", "Cancelled in Odoo after it was sent"),

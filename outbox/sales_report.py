@@ -5,14 +5,13 @@ the difference consists of.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from odoo.fields import Domain
 
 from ..matomo_api.items import WIDE, round_to, to_decimal
-from ..matomo_api.timezones import to_utc
+from ..matomo_api.timezones import get_day_bounds
 from ..tools.sales_report import Reason, Reported, Step, get_tolerance, walk
 
 # What the filter "Sales Orders" of the report leaves out.
@@ -95,8 +94,7 @@ def get_reader_bounds(day):
 
     Odoo's reports group by these days.
     """
-    days = day.day, day.day + timedelta(days=1)
-    return [to_utc(day.env.tz, datetime.combine(each, time.min)) for each in days]
+    return get_day_bounds(day.env.tz, day.day)
 
 
 def get_report_domain(start, end):

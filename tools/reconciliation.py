@@ -34,6 +34,7 @@ KINDS = {
     "pending": HARMLESS,
     "unarchived": HARMLESS,
     "stale": HARMLESS,
+    "clock": HARMLESS,
     "cancelled": HARMLESS,
     "left_out": HARMLESS,
     "withdrawn": HARMLESS,
@@ -268,7 +269,10 @@ def get_kind_of_recorded(ref: str, sender: str | None) -> str:
 
 
 def explain_report(
-    totals: Totals, recorded: Sequence[RecordedOrder], is_complete: bool
+    totals: Totals,
+    recorded: Sequence[RecordedOrder],
+    is_complete: bool,
+    clock: Sequence[Cause] = (),
 ) -> list[Cause]:
     """Return a cause if Matomo's report of a day does not fit its own orders.
 
@@ -279,9 +283,11 @@ def explain_report(
     :param totals: of Matomo's report
     :param recorded: the orders of the day in Matomo
     :param is_complete: whether Matomo shows all of them
+    :param clock: the causes of the hour that the report leaves out or counts twice
     """
-    count = totals.orders - len(recorded)
+    count = totals.orders - len(recorded) - sum(each.orders for each in clock)
     revenue = sum((order.revenue or Decimal(0) for order in recorded), Decimal(0))
+    revenue += sum((each.revenue for each in clock), Decimal(0))
     deviation = totals.revenue - revenue
     if count < 0:
         return [Cause("unarchived", "", count, deviation, count=-count)]
