@@ -1416,8 +1416,8 @@ class MatomoRequest(models.Model):
     @api.model
     def _cron_sweep(self):
         """Give every order a verdict, ask Matomo of itself, compare the past days."""
-        is_time_left = self.env["matomo.sweep"]._sweep()
-        if is_time_left and self.env.registry.ready:
+        is_done = self.env["matomo.sweep"]._sweep()
+        if is_done and self.env.registry.ready:
             read_all_facts(self.env)
             Comparison(self.env).run()
 
