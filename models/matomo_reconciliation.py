@@ -405,14 +405,20 @@ class MatomoReconciliation(models.Model):
             record.write(values)
         else:
             record = self.create({"site_id": site.id, "day": day, **values})
-        env = site._get_message_env()
+
+        def describe(cause):
+            # Only what has no name needs the language of the company: to find out
+            # which one that is took a quarter of the time of a day.
+            if cause.name or not cause.count:
+                return cause.name or False
+            return describe_rest(site._get_message_env(), cause.count)
+
         self.env["matomo.reconciliation.cause"].create(
             [
                 {
                     "reconciliation_id": record.id,
                     "kind": cause.kind,
-                    "name": cause.name
-                    or (describe_rest(env, cause.count) if cause.count else False),
+                    "name": describe(cause),
                     "request_id": cause.request_id,
                     "order_count_difference": cause.orders,
                     "revenue_difference": float(cause.revenue),

@@ -723,6 +723,15 @@ class TestReconciliation(ComparisonCommon):
         self.assertDay(self.compare()["2026-03-03"], (5, 575.0), (5, 575.0), "equal")
         self.assertEqual(len(orders), 5)
 
+    def test_a_day_asks_for_a_language_only_to_describe_a_rest(self):
+        """To find out the language took a quarter of the time of each day."""
+        order = self.sell(MORNING)
+        days = self.env["matomo.reconciliation"].sudo()
+        with patch.object(type(self.company), "_get_matomo_lang") as language:
+            day = days._compare_day(self.site.sudo(), date(2026, 3, 3), Totals())
+        language.assert_not_called()
+        self.assertEqual(self.get_causes(day), [("pending", order.name, -1, -115.0)])
+
     def test_every_kind_has_words(self):
         field = self.env["matomo.reconciliation.cause"]._fields["kind"]
         self.assertEqual([kind for kind, _words in field.selection], list(KINDS))
