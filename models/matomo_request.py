@@ -1423,9 +1423,15 @@ class MatomoRequest(models.Model):
 
     @api.model
     def _cron_compare(self):
-        """Compare today so far, and the past days on which something has changed."""
+        """Compare today so far, and the past days on which something has changed.
+
+        See how the sites are doing if the scheduled action for that does not run.
+        """
         if self.env.registry.ready:
             Comparison(self.env).run_due()
+        stopped = {each.key for each in waking.get_stopped_actions(self.env)}
+        if "ir_cron_retrack" in stopped:
+            self.env["matomo.site"]._watch()
 
     @api.model
     def _cron_job(self):

@@ -1796,7 +1796,7 @@ class MatomoSite(models.Model):
             waiting_date=waiting.create_date or None,
             waiting_count=site.waiting_count,
             refused_date=refused.broken_date or None,
-            stopped_actions=get_stopped_actions(self.env),
+            stopped=get_stopped_actions(self.env),
             failed_count=requests.search_count(
                 [
                     *mine,
@@ -1968,7 +1968,7 @@ class MatomoSite(models.Model):
         )
         return {
             "status": "bad" if is_bad else "good",
-            "stopped": list(stopped),
+            "stopped": [each.name for each in stopped],
             "sites": reports,
         }
 
