@@ -374,7 +374,7 @@ class MatomoReconciliation(models.Model):
         if recorded is not None:
             causes += self._find_recorded_causes(site, sales, recorded)
         clock = self._find_clock_causes(site, day, causes)
-        causes += clock
+        causes = reconciliation.unite(causes + clock)
         if recorded is not None:
             causes += reconciliation.explain_report(
                 totals, recorded, is_complete, clock

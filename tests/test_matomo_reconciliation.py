@@ -268,6 +268,31 @@ class TestReconciliation(ComparisonCommon):
         self.assertDay(day, (2, 230.0), (2, 230.0), "equal")
         self.assertState(kept, "verified")
 
+    def test_what_was_changed_or_cancelled_and_is_gone_in_matomo(self):
+        """It needed a look for a cancelled order, and named a changed one twice."""
+        cancelled, changed, _kept = self.sell(MORNING, MORNING, MORNING)
+        self.run_sender()
+        self.cancel(cancelled)
+        changed.order_line.product_uom_qty = 2
+        del self.matomo.orders["1", cancelled.name.casefold()]
+        day = self.compare()["2026-03-03"]
+        both = (2, 345.0), (2, 230.0)
+        self.assertDay(day, *both, "explained", ("changed", changed.name, 0, -115.0))
+        del self.matomo.orders["1", changed.name.casefold()]
+        day = self.compare()["2026-03-03"]
+        self.assertDay(
+            day,
+            (2, 345.0),
+            (1, 115.0),
+            "different",
+            ("missing", changed.name, -1, -230.0),
+        )
+        with mute_logger(LOGGER):
+            self.run_verifier()
+        self.run_sender()
+        day = self.compare()["2026-03-03"]
+        self.assertDay(day, (2, 345.0), (2, 345.0), "equal")
+
     def test_orders_of_others(self):
         order = self.sell(MORNING)
         self.run_sender()

@@ -52,6 +52,9 @@ KINDS = {
     "cart": NOTE,
 }
 
+# What an order is besides that Matomo no longer has, and what no longer matters then.
+_OF_MISSING = ("changed", "recorded", "currency", "withdrawn")
+
 
 class Cause(NamedTuple):
     """An order that Odoo and Matomo do not count in the same way, or several.
@@ -209,6 +212,31 @@ def compare_orders(
                 cause = Cause("recorded", sale.ref, 0, deviation, sale.request_id)
                 causes.append(cause)
     return Comparison(causes, missing, left)
+
+
+def unite(causes: Iterable[Cause]) -> list[Cause]:
+    """Return the causes, each order once of each kind, without those of nothing.
+
+    What is known of an order and what Matomo shows now may both be of another amount.
+    An order that Matomo no longer has differs by all that Odoo counts of it, whatever
+    has changed in between; one that was cancelled since is on neither side.
+    """
+    causes = list(causes)
+    missing = {each.request_id for each in causes if each.kind == "missing"}
+    united: dict[tuple, Cause] = {}
+    for number, cause in enumerate(causes):
+        if cause.request_id in missing and cause.kind in _OF_MISSING:
+            cause = cause._replace(kind="missing")
+        # Those of no request stay as they are.
+        key = cause.kind, cause.request_id or -number
+        known = united.get(key)
+        if known:
+            cause = known._replace(
+                orders=known.orders + cause.orders,
+                revenue=known.revenue + cause.revenue,
+            )
+        united[key] = cause
+    return [each for each in united.values() if each.orders or each.revenue]
 
 
 def find_elsewhere(

@@ -24,6 +24,7 @@ from matomo_order_tracking.tools.reconciliation import (
     get_kind_of_recorded,
     get_state,
     is_explained,
+    unite,
 )
 
 D = Decimal
@@ -168,6 +169,42 @@ def test_ids_that_matomo_has_replaced():
     pairs = {(1, "bbb")}
     found = compare(sales, orders, lambda id_, order: (id_, order.ref) in pairs)
     assert found == ([("missing", "X-S2", -1, -100)], [2], ["AAA"])
+
+
+@pytest.mark.parametrize(
+    ("facts", "causes"),
+    [
+        ({}, [("missing", -1, -100)]),
+        # It was changed before it was deleted in Matomo: 150 are missing now.
+        ({"revenue": D(150)}, [("missing", -1, -150)]),
+        ({"revenue": D(150), "recorded": D(90)}, [("missing", -1, -150)]),
+        ({"is_same_currency": False, "revenue": D(7)}, [("missing", -1, -7)]),
+        # Neither side counts an order that was cancelled before.
+        ({"is_counted": False, "is_sale": False, "revenue": D(0)}, []),
+        # Odoo counts it on another day, where it says so.
+        (
+            {"is_counted": False, "revenue": D(0)},
+            [("away", 1, 100), ("missing", -1, -100)],
+        ),
+    ],
+)
+def test_an_order_that_matomo_no_longer_has_is_named_once(facts, causes):
+    """It was missing and cancelled at the same time, or missing and changed."""
+    sales = [sale(**facts)]
+    found = unite(find_known_causes(sales) + compare_orders(sales, []).causes)
+    assert [(each.kind, each.orders, each.revenue) for each in found] == causes
+
+
+@pytest.mark.parametrize(
+    ("shown", "causes"),
+    [(80, [("recorded", 0, -20)]), (90, [("recorded", 0, -10)]), (100, [])],
+)
+def test_another_amount_that_matomo_has_changed_again(shown, causes):
+    """It was listed twice, once with what a read-back had found before."""
+    sales = [sale(state="different", recorded=D(90))]
+    compared = compare_orders(sales, [recorded("X-S1", shown)])
+    found = unite(find_known_causes(sales) + compared.causes)
+    assert [(each.kind, each.orders, each.revenue) for each in found] == causes
 
 
 @pytest.mark.parametrize(
@@ -372,6 +409,9 @@ def test_every_unit_of_a_difference_is_explained(seed):
     compared = compare_orders(sales, orders)
     causes += compared.causes + find_elsewhere(sales, compared.left, ())
     causes += [Cause("foreign", o.ref, 1, o.revenue) for o in compared.left.values()]
+    causes = unite(causes)
+    of_orders = [(each.kind, each.request_id) for each in causes if each.request_id]
+    assert len(of_orders) == len(set(of_orders))
     causes += explain_report(matomo, orders, is_complete=True)
     assert is_explained(odoo, matomo, causes, add_up_rounding(sales)), causes
     causes += explain_rounding(odoo, matomo, causes)
