@@ -591,6 +591,11 @@ class MatomoSite(models.Model):
     next_read_date = fields.Datetime(
         readonly=True, copy=False, help="Before this moment Matomo is not read back."
     )
+    comparison_date = fields.Datetime(
+        readonly=True,
+        copy=False,
+        help="Past days that were not compared since are still to be compared.",
+    )
     read_failure_count = fields.Integer(
         string="Failures to Read in a Row", readonly=True, copy=False, aggregator=None
     )

@@ -632,8 +632,8 @@ class TestReconciliation(ComparisonCommon):
         day = self.compare()["2026-03-03"]
         day.with_user(self.make_manager()).action_compare_again()
         self.assertTrue(day.is_outdated)
-        # Today is asked for, too.
-        self.matomo.faults = [ConnectionError("gone")] * 2
+        # It is asked for today, and then no more.
+        self.matomo.faults = [ConnectionError("gone")]
         with mute_logger(LOGGER):
             self.run_cron("ir_cron_compare")
         self.assertTrue(day.is_outdated)
@@ -657,6 +657,35 @@ class TestReconciliation(ComparisonCommon):
         with self.assertRaisesRegex(UserError, "no longer has the single orders"):
             day.action_compare_again()
         self.assertFalse(day.is_outdated)
+
+    def test_a_night_that_takes_too_long_goes_on_later(self):
+        """Odoo ended the process, and the next night began with the same days.
+
+        What was compared is not compared again, and the hourly comparison goes on.
+        """
+        orders = self.sell("2026-02-28 09:00:00", "2026-03-02 09:00:00", MORNING)
+        self.run_sender()
+        days = self.env["matomo.reconciliation"].sudo()
+        moments = iter([0, 1, comparison.PATIENCE + 1])
+        wakes = [("cron_id", "=", self.env.ref(f"{MODULE}.ir_cron_compare").id)]
+        with (
+            patch.object(comparison, "CHUNK", 2),
+            patch.object(comparison, "monotonic", lambda: next(moments)),
+        ):
+            self.run_cron("ir_cron_sweep")
+        self.assertTrue(self.env["ir.cron.trigger"].sudo().search(wakes))
+        found = days.search([], order="day").mapped("day")
+        self.assertEqual([str(day) for day in found], ["2026-02-28", "2026-03-01"])
+        self.assertTrue(self.site.comparison_date)
+        with freeze_time("2026-03-05 02:05:00"):
+            self.run_cron("ir_cron_compare")
+        past = days.search([("day", "<", "2026-03-05")], order="day")
+        self.assertEqual(
+            [f"{moment:%H:%M}" for moment in past.mapped("checked_date")],
+            ["02:00", "02:00", "02:05", "02:05", "02:05"],
+        )
+        self.assertEqual(sum(past.mapped("matomo_order_count")), len(orders))
+        self.assertFalse(self.site.comparison_date)
 
     def test_today_is_unfinished(self):
         """Today told of a difference that was none: its orders were on their way."""
