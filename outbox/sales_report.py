@@ -52,8 +52,7 @@ def build(day):
         for order, request in counted.items()
     }
     conversions = {
-        order: order._get_matomo_exact_conversion(request)
-        for order, request in counted.items()
+        order: _get_conversion(order, request) for order, request in counted.items()
     }
     compared = {
         get_key(order): WIDE.multiply(
@@ -142,6 +141,17 @@ def read_report(day):
 
 
 # === WHAT IS COMPARED === #
+
+
+def _get_conversion(order, request):
+    """Return the ``Conversion`` of an order to the currency of its site.
+
+    If that is the company's, what is compared needs no way back.
+    """
+    conversion = order._get_matomo_exact_conversion(request)
+    if request.site_id.currency_id == order.company_id.currency_id:
+        return conversion._replace(rate=order.currency_rate or 1.0)
+    return conversion
 
 
 def _get_company_rate(order, conversion):
