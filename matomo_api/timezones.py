@@ -6,7 +6,7 @@ Matomo knows those of PHP, and offsets that it writes in hours: ``UTC+5.5``, ``U
 
 import re
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from functools import partial
 
 import pytz
@@ -17,6 +17,8 @@ _OFFSETS = sorted(
 )
 _OFFSET = re.compile(r"UTC([+-]\d{1,2}(?:\.\d{1,2})?)")
 MAX_OFFSET = 14
+_SECOND = timedelta(seconds=1)
+_LAST_SECOND = time(23, 59, 59)
 
 NAMES = (*pytz.all_timezones, *(f"UTC{hours:+g}" for hours in _OFFSETS if hours))
 
@@ -49,8 +51,8 @@ def get_timezone(name: str) -> tzinfo:
 def to_utc(zone: tzinfo, moment: datetime) -> datetime:
     """Return a wall-clock time of a time zone as naive UTC.
 
-    What the clock shows twice is the first of both, as in PHP: a day that begins twice
-    begins at the first midnight. What it never shows is the moment of the change.
+    What the clock shows twice is the first of both: a day that begins twice begins at
+    the first midnight. What it never shows is the moment of the change.
 
     :param zone: see ``get_timezone``
     """
@@ -61,6 +63,47 @@ def to_utc(zone: tzinfo, moment: datetime) -> datetime:
     except pytz.NonExistentTimeError:
         local = zone.localize(moment, is_dst=False)
     return local.astimezone(pytz.utc).replace(tzinfo=None)
+
+
+def get_day_bounds(zone: tzinfo, day: date) -> tuple[datetime, datetime]:
+    """Return start and end (which is not part of it) of a day, naive UTC.
+
+    :param zone: see ``get_timezone``
+    """
+    days = day, day + timedelta(days=1)
+    return tuple(to_utc(zone, datetime.combine(each, time.min)) for each in days)
+
+
+def get_report_bounds(zone: tzinfo, day: date) -> tuple[datetime, datetime]:
+    """Return start and end (which is not part of it) of what Matomo's report counts.
+
+    Matomo counts from 00:00:00 to 23:59:59 as PHP understands it. If the clock shows
+    one of them twice or never, an hour is in no report, or in those of two days
+    (docs/matomo.md section 15).
+
+    :param zone: see ``get_timezone``
+    :return: naive UTC
+    """
+    first, last = (datetime.combine(day, each) for each in (time.min, _LAST_SECOND))
+    return _to_utc_as_php(zone, first), _to_utc_as_php(zone, last) + _SECOND
+
+
+def _to_utc_as_php(zone, moment):
+    """Return a wall-clock time as naive UTC, as PHP's ``strtotime`` understands it.
+
+    PHP tries the offset that UTC has when it shows this time. So what the clock shows
+    twice is mostly the first of both west of Greenwich, and the second one east of it.
+    """
+
+    def get_offset(utc):
+        return pytz.utc.localize(utc).astimezone(zone).utcoffset()
+
+    guess = get_offset(moment)
+    offset = get_offset(moment - guess)
+    if offset != guess and get_offset(moment - offset) != offset:
+        # The clock never shows this time.
+        offset = min(guess, offset)
+    return moment - offset
 
 
 def get_converter(name: str) -> Callable[[datetime], datetime]:

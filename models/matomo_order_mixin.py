@@ -11,6 +11,7 @@ from ..const import ACCEPTED_STATES, SHOPPER_FIELDS, STATES, USER_GROUP, Verdict
 from ..matomo_api import reading
 from ..matomo_api.browser import FEATURES
 from ..matomo_api.items import (
+    CENT,
     MAX_AMOUNT,
     MAX_NAME_LENGTH,
     Amounts,
@@ -393,6 +394,28 @@ class MatomoOrderMixin(models.AbstractModel):
         revenue, _tax = self._get_matomo_totals(self._get_matomo_counted_amounts())
         return conversion.convert(revenue)
 
+    def _get_matomo_exact_revenue(self, request):
+        """Return ``_get_matomo_revenue`` with all decimals of the site's currency."""
+        conversion = self._get_matomo_exact_conversion(request)
+        if conversion.coin >= CENT:
+            return self._get_matomo_revenue(request)
+        revenue, _tax = self._get_matomo_totals(self._get_matomo_counted_amounts())
+        return conversion.convert(revenue)
+
+    def _get_matomo_exact_conversion(self, request):
+        """Return the ``Conversion`` of the order as it is in Odoo, not as it is sent.
+
+        Some currencies have more decimals than Matomo keeps: the Kuwaiti dinar has
+        three.
+
+        :param request: the order's request
+        """
+        site = request.site_id
+        conversion = request._get_conversion(self.currency_id)
+        conversion = conversion or self._get_matomo_conversion(site)
+        coin = to_decimal(site.currency_id.rounding)
+        return conversion._replace(coin=min(coin, conversion.coin))
+
     def _is_matomo_revenue_as_sent(self, request):
         """Return whether the order's revenue is what was sent of it.
 
@@ -403,11 +426,13 @@ class MatomoOrderMixin(models.AbstractModel):
         )
 
     def _get_matomo_totals_now(self, request):
-        """Return what the order comes to now, as ``reading.Totals``.
+        """Return what the order comes to now in Odoo, as ``reading.Totals``.
 
         :param request: the order's request
         """
-        amounts = self._get_matomo_amounts_now(request)
+        amounts = self._convert_matomo_amounts(
+            request.site_id, self._get_matomo_exact_conversion(request)
+        )
         return reading.Totals(
             orders=1,
             revenue=amounts.revenue,

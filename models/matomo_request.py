@@ -1424,16 +1424,22 @@ class MatomoRequest(models.Model):
     @api.model
     def _cron_sweep(self):
         """Give every order a verdict, ask Matomo of itself, compare the past days."""
-        is_time_left = self.env["matomo.sweep"]._sweep()
-        if is_time_left and self.env.registry.ready:
+        is_done = self.env["matomo.sweep"]._sweep()
+        if is_done and self.env.registry.ready:
             read_all_facts(self.env)
             Comparison(self.env).run()
 
     @api.model
     def _cron_compare(self):
-        """Compare today so far, and the past days on which something has changed."""
+        """Compare today so far, and the past days on which something has changed.
+
+        See how the sites are doing if the scheduled action for that does not run.
+        """
         if self.env.registry.ready:
             Comparison(self.env).run_due()
+        stopped = {each.key for each in waking.get_stopped_actions(self.env)}
+        if "ir_cron_retrack" in stopped:
+            self.env["matomo.site"]._watch()
 
     @api.model
     def _cron_job(self):

@@ -4,7 +4,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -36,7 +36,14 @@ from ..matomo_api.outcomes import (
     bulk_timeout,
 )
 from ..matomo_api.tag import read_parameters
-from ..matomo_api.timezones import NAMES, get_converter, get_timezone, is_known
+from ..matomo_api.timezones import (
+    NAMES,
+    get_converter,
+    get_day_bounds,
+    get_report_bounds,
+    get_timezone,
+    is_known,
+)
 from ..matomo_api.tracking import get_visitor_id_of_user, order_ref_key
 from ..outbox import health, schedule
 from ..outbox.health import Health
@@ -597,6 +604,11 @@ class MatomoSite(models.Model):
     next_read_date = fields.Datetime(
         readonly=True, copy=False, help="Before this moment Matomo is not read back."
     )
+    comparison_date = fields.Datetime(
+        readonly=True,
+        copy=False,
+        help="Past days that were not compared since are still to be compared.",
+    )
     read_failure_count = fields.Integer(
         string="Failures to Read in a Row", readonly=True, copy=False, aggregator=None
     )
@@ -1023,8 +1035,12 @@ class MatomoSite(models.Model):
     def _get_day_bounds(self, day):
         """Start and end (which is not part of it) of a day of the site, naive UTC."""
         self.ensure_one()
-        days = day, day + timedelta(days=1)
-        return tuple(self._to_utc(datetime.combine(d, time.min)) for d in days)
+        return get_day_bounds(get_timezone(self.timezone), day)
+
+    def _get_report_bounds(self, day):
+        """Start and end of what Matomo's report of a day counts, naive UTC."""
+        self.ensure_one()
+        return get_report_bounds(get_timezone(self.timezone), day)
 
     def _get_conversion(self, currency, rate):
         """Return the ``Conversion`` of amounts to what is sent to this site.
@@ -1815,7 +1831,7 @@ class MatomoSite(models.Model):
             waiting_date=waiting.create_date or None,
             waiting=site._count_waiting(),
             refused_date=refused.broken_date or None,
-            stopped_actions=get_stopped_actions(self.env),
+            stopped=get_stopped_actions(self.env),
             failed_count=requests.search_count(
                 [
                     *mine,
@@ -1987,7 +2003,7 @@ class MatomoSite(models.Model):
         )
         return {
             "status": "bad" if is_bad else "good",
-            "stopped": list(stopped),
+            "stopped": [each.name for each in stopped],
             "sites": reports,
         }
 

@@ -72,7 +72,7 @@ class MatomoSweep(models.Model):
         The automation rules miss orders while they are switched off, while Odoo loads
         its modules, and if orders are inserted by SQL.
 
-        :return: whether the scheduled action has time left
+        :return: whether it is done; if not, the scheduled action runs again
         """
         sites = self.env["matomo.site"].search([("active", "=", True)])
         for company, company_sites in sites.grouped("company_id").items():
@@ -113,7 +113,7 @@ class MatomoSweep(models.Model):
     def _continue(self):
         """Do what a night has to do.
 
-        :return: whether the scheduled action has time left
+        :return: whether it is done; if not, the scheduled action runs again
         """
         began = fields.Datetime.now()
         last_id = self.env[self.res_model].search([], order="id desc", limit=1).id or 0
@@ -151,7 +151,7 @@ class MatomoSweep(models.Model):
         of them are tried, and each night other ones.
 
         :param part: a domain
-        :return: whether the scheduled action has time left
+        :return: whether it is done; if not, the scheduled action runs again
         """
         orders = self.env[self.res_model]
         found = orders.with_context(**{SIDE_BY_SIDE: True}).search(
@@ -177,9 +177,13 @@ class MatomoSweep(models.Model):
                 "Of %s orders without a verdict, %s have one now", len(batch), done
             )
             # If no order of the batch got a verdict, a next run would get none, too.
-            if not self.env["ir.cron"]._commit_progress(
-                done, remaining=left if done else 0
-            ):
+            remaining = left if done else 0
+            is_time_left = self.env["ir.cron"]._commit_progress(
+                done, remaining=remaining
+            )
+            # Without anything left Odoo calls nobody again before the next night: what
+            # else the night has to do is done now.
+            if remaining and not is_time_left:
                 return False
             if len(broken) >= MAX_BROKEN:
                 break

@@ -7,6 +7,10 @@ result.
 import logging
 from contextlib import closing
 from datetime import timedelta
+from time import monotonic
+
+from odoo import fields
+from odoo.tools import split_every
 
 from ..matomo_api.errors import MatomoError
 from ..matomo_api.reading import day_totals, read_all_orders
@@ -17,6 +21,9 @@ _logger = logging.getLogger(__name__)
 # How many past days are compared every night. A day is compared more than once,
 # because a till may synchronize its orders days later.
 DAYS = 31
+# So many of them are compared at once. After so many seconds a night begins no more of
+# them: Odoo ends a process that works longer than ``limit_time_real_cron``.
+CHUNK, PATIENCE = 8, 45
 # How often a day is looked at whose orders are being sent.
 LOOKS = 3
 
@@ -38,31 +45,85 @@ class Comparison:
     def __init__(self, env):
         self.env = env
         self.days = env["matomo.reconciliation"]
+        # The sites whose Matomo has not answered.
+        self.silent = env["matomo.site"]
         # Why Matomo could not be asked the last time.
         self.error: MatomoError | None = None
 
     def run(self):
-        """Compare the past days of every site."""
-        for site in self._get_sites():
-            first, last = self._get_period(site)
-            self._guard(
-                site,
-                lambda s=site, f=first, t=last: self.compare(
-                    s, f, t, get_thorough_days(t)
-                ),
-            )
+        """Compare the past days of every site.
+
+        A large shop's month may take longer than Odoo lets a scheduled action run. What
+        is left then is for ``run_due``, which this wakes.
+        """
+        began, now = monotonic(), fields.Datetime.now()
+        sites = self._get_sites()
+        # The sender writes the sites, too.
+        run_in_transaction(self.env, lambda: sites.write({"comparison_date": now}))
+        for step in [step for site in sites for step in self._get_past(site)]:
+            if monotonic() - began > PATIENCE:
+                self.env["matomo.request"]._wake_comparison()
+                return
+            self._take(step)
+        self._finish(sites)
 
     def run_due(self):
-        """Compare today so far, and the past days that are outdated."""
-        due = [
-            (site, day)
-            for site in self._get_sites()
+        """Compare today so far, days that are outdated, and what a night has left."""
+        sites = self._get_sites()
+        steps = [
+            (site, day, day, {day})
+            for site in sites
             for day in [*self._get_current(site), *self._get_outdated(site)]
         ]
-        for left, (site, day) in zip(reversed(range(len(due))), due, strict=True):
-            self._guard(site, lambda s=site, d=day: self.compare(s, d, d, {d}))
-            if not self.env["ir.cron"]._commit_progress(1, remaining=left):
+        steps += [
+            step
+            for site in sites.filtered("comparison_date")
+            for step in self._get_past(site, site.comparison_date)
+        ]
+        for left, step in zip(reversed(range(len(steps))), steps, strict=True):
+            self._take(step)
+            is_time_left = self.env["ir.cron"]._commit_progress(1, remaining=left)
+            if left and not is_time_left:
                 return
+        self._finish(sites)
+
+    def _take(self, step):
+        """Compare the days of a step, unless its Matomo has been silent before.
+
+        :param step: tuple of a site, the first and the last day, and the days that are
+            compared by their orders
+        """
+        site, *days = step
+        if site in self.silent:
+            return
+        told = []
+        self._guard(site, lambda: told.append(self.compare(site, *days)))
+        if not any(told):
+            self.silent |= site
+
+    def _finish(self, sites):
+        """Note that the past days of these sites are compared."""
+        sites = sites.filtered("comparison_date")
+        if sites:
+            run_in_transaction(
+                self.env, lambda: sites.write({"comparison_date": False})
+            )
+
+    def _get_past(self, site, since=None):
+        """Return the steps that compare the past days of a site.
+
+        :param since: naive UTC; days that were compared since are left out
+        """
+        first, last = self._get_period(site)
+        done = set()
+        if since:
+            compared = [("site_id", "=", site.id), ("checked_date", ">=", since)]
+            done = set(self.days.search(compared).mapped("day"))
+        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        return [
+            (site, chunk[0], chunk[-1], get_thorough_days(last))
+            for chunk in split_every(CHUNK, [day for day in days if day not in done])
+        ]
 
     def _get_sites(self):
         """Return the sites whose token can read reports.

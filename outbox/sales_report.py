@@ -5,15 +5,14 @@ the difference consists of.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from odoo.fields import Domain
 
 from ..matomo_api.items import WIDE, round_to, to_decimal
-from ..matomo_api.timezones import to_utc
-from ..tools.sales_report import Reason, Reported, Step, walk
+from ..matomo_api.timezones import get_day_bounds
+from ..tools.sales_report import Reason, Reported, Step, get_tolerance, walk
 
 # What the filter "Sales Orders" of the report leaves out.
 UNCOUNTED = ("draft", "sent", "cancel")
@@ -49,10 +48,16 @@ def build(day):
     trusted = day.sudo()
     counted = trusted._get_counted_orders(trusted.site_id, day.day)
     revenues = {
-        order: order._get_matomo_revenue(request) for order, request in counted.items()
+        order: order._get_matomo_exact_revenue(request)
+        for order, request in counted.items()
+    }
+    conversions = {
+        order: _get_conversion(order, request) for order, request in counted.items()
     }
     compared = {
-        get_key(order): _to_company(order, counted[order], revenue)
+        get_key(order): WIDE.multiply(
+            revenue, _get_company_rate(order, conversions[order])
+        )
         for order, revenue in revenues.items()
     }
     reported = read_report(day)
@@ -61,7 +66,12 @@ def build(day):
         reported,
         compared,
         _get_reasons(day, reported, counted),
-        _get_parts(reported, compared, counted),
+        _get_parts(reported, compared, conversions),
+        {
+            key: _get_tolerance(order, conversion, reported[key].lines)
+            for order, conversion in conversions.items()
+            if (key := get_key(order)) in reported
+        },
         lambda amount: round_to(amount, coin),
     )
     return Bridge(
@@ -83,8 +93,7 @@ def get_reader_bounds(day):
 
     Odoo's reports group by these days.
     """
-    days = day.day, day.day + timedelta(days=1)
-    return [to_utc(day.env.tz, datetime.combine(each, time.min)) for each in days]
+    return get_day_bounds(day.env.tz, day.day)
 
 
 def get_report_domain(start, end):
@@ -134,28 +143,53 @@ def read_report(day):
 # === WHAT IS COMPARED === #
 
 
-def _to_company(order, request, revenue):
-    """Return a revenue of an order in the currency of its company, not rounded."""
-    site = request.site_id
-    if site.currency_id == order.company_id.currency_id:
-        return revenue
-    conversion = request._get_conversion(order.currency_id)
-    conversion = conversion or order._get_matomo_conversion(site)
-    rate = to_decimal(conversion.rate) / to_decimal(order.currency_rate or 1.0)
-    return WIDE.multiply(revenue, rate)
+def _get_conversion(order, request):
+    """Return the ``Conversion`` of an order to the currency of its site.
+
+    If that is the company's, what is compared needs no way back.
+    """
+    conversion = order._get_matomo_exact_conversion(request)
+    if request.site_id.currency_id == order.company_id.currency_id:
+        return conversion._replace(rate=order.currency_rate or 1.0)
+    return conversion
 
 
-def _get_parts(reported, compared, counted):
+def _get_company_rate(order, conversion):
+    """Return how much of the company's currency is one of the Matomo site's.
+
+    :param conversion: the ``Conversion`` of the order to that of the site
+    """
+    return to_decimal(conversion.rate) / to_decimal(order.currency_rate or 1.0)
+
+
+def _get_tolerance(order, conversion, lines=1):
+    """Return what rounding alone may come to, in the currency of the company.
+
+    :param conversion: the ``Conversion`` of the order to the currency of the site
+    :param lines: the number of lines that may be rounded
+    """
+    currency, company_currency = order.currency_id, order.company_id.currency_id
+    coin = to_decimal(company_currency.rounding)
+    if currency != company_currency:
+        rate = to_decimal(order.currency_rate or 1.0)
+        coin = max(coin, to_decimal(currency.rounding) / rate)
+    return get_tolerance(
+        lines, coin, conversion.coin * _get_company_rate(order, conversion)
+    )
+
+
+def _get_parts(reported, compared, conversions):
     """Return what is known of orders that come to another amount in the report.
 
+    :param conversions: ``{order: Conversion}``
     :return: ``{key: {kind: amount}}``
     """
     parts = {}
-    for order in counted:
+    for order, conversion in conversions.items():
         key = get_key(order)
         if key in reported:
             left = compared[key] - reported[key].total
-            if left and abs(left) > to_decimal(order.currency_id.rounding):
+            if abs(left) > _get_tolerance(order, conversion):
                 parts[key] = order._get_matomo_report_parts(left)
     return parts
 

@@ -2,22 +2,13 @@
 
 from odoo import fields
 
+from ..tools.needed import ACTION, NEEDED, Stopped
 from . import schedule
 
 MODULE = "matomo_order_tracking"
 # Key of cr.postcommit.data, which lasts as long as a transaction: {XML ids of
 # scheduled actions: the triggers that will run them}.
 WOKEN = "matomo_order_tracking.woken"
-# Without one of these the addon does not do what it promises.
-NEEDED_ACTIONS = (
-    "ir_cron_send",
-    "ir_cron_verify",
-    "ir_cron_retrack",
-    "ir_cron_sweep",
-    "ir_cron_compare",
-    "ir_cron_job",
-)
-NEEDED_RULES = ("base_automation_sale_order", "base_automation_pos_order")
 
 
 def wake(env, names, at=None):
@@ -49,17 +40,23 @@ def wake(env, names, at=None):
 
 
 def get_stopped_actions(env):
-    """Return the names of our scheduled actions and rules that do not run."""
+    """Return what does not run of our scheduled actions and rules.
+
+    In a neutralized copy nothing is missed: they are switched off on purpose.
+
+    :return: list of ``Stopped``
+    """
+    # sudo: scheduled actions, automation rules and system parameters are the
+    # administrators'.
+    env = env(su=True)
+    is_copy = env["ir.config_parameter"].get_param("database.is_neutralized")
     late = fields.Datetime.now() - schedule.ACTION_PATIENCE
-    names = []
-    for name in NEEDED_ACTIONS:
-        cron = env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
-        # sudo: scheduled actions are the administrators'.
-        if cron and (not cron.sudo().active or cron.sudo().nextcall < late):
-            names.append(cron.sudo().cron_name)
-    for name in NEEDED_RULES:
-        rule = env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
-        # sudo: automation rules are the administrators', too.
-        if rule and not rule.sudo().active:
-            names.append(rule.sudo().name)
-    return tuple(names)
+    stopped = []
+    for key, needed in NEEDED.items():
+        record = env.ref(f"{MODULE}.{key}", raise_if_not_found=False)
+        if not record:
+            if not is_copy:
+                stopped.append(Stopped(key, needed.name, is_deleted=True))
+        elif not record.active or (needed.model == ACTION and record.nextcall < late):
+            stopped.append(Stopped(key, record.display_name))
+    return stopped

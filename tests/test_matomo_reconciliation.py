@@ -101,6 +101,42 @@ class TestReconciliation(ComparisonCommon):
             ("rounding", False, 0, 0.02),
         )
 
+    @mute_logger(LOGGER)
+    def test_a_currency_with_three_decimals(self):
+        """Matomo keeps two: the third one is Odoo's, and named as rounding."""
+        dinar = self.setup_other_currency("KWD", rates=[("2026-01-01", 0.3075)])
+        self.matomo.site["currency"] = "KWD"
+        self.run_cron("ir_cron_sweep")
+        self.assertEqual(self.site.currency_id, dinar)
+        pricelist = self.env["product.pricelist"].create(
+            {"name": "KWD", "currency_id": dinar.id, "company_id": self.company.id}
+        )
+        line = {"product_id": self.chair.id, "price_unit": 1.235, "tax_ids": False}
+        orders = self.env["sale.order"].union(
+            *(self.make_order(line, pricelist_id=pricelist.id) for _each in range(3))
+        )
+        self.confirm(orders).date_order = MORNING
+        self.run_sender()
+        self.assertRecorded(orders[0], revenue="1.24")
+        self.run_verifier()
+        self.assertEqual({*orders.mapped("matomo_state")}, {"verified"})
+        lost = orders[0]
+        del self.matomo.orders["1", lost.name.casefold()]
+        day = self.compare()["2026-03-03"]
+        self.assertAlmostEqual(day.odoo_revenue, 3.705)
+        self.assertAlmostEqual(day.revenue_difference, 2.48 - 3.705)
+        self.assertEqual(
+            [
+                (cause.kind, cause.name, round(cause.revenue_difference, 3))
+                for cause in day.cause_ids
+            ],
+            [
+                ("missing", self.get_request(lost).order_ref, -1.24),
+                ("rounding", False, 0.015),
+            ],
+        )
+        self.assertTrue(day.is_explained)
+
     def test_days_of_a_zone_that_only_matomo_knows(self):
         """Matomo writes some zones as UTC+5.5, which nobody else does.
 
@@ -231,6 +267,31 @@ class TestReconciliation(ComparisonCommon):
         day = self.compare()["2026-03-03"]
         self.assertDay(day, (2, 230.0), (2, 230.0), "equal")
         self.assertState(kept, "verified")
+
+    def test_what_was_changed_or_cancelled_and_is_gone_in_matomo(self):
+        """It needed a look for a cancelled order, and named a changed one twice."""
+        cancelled, changed, _kept = self.sell(MORNING, MORNING, MORNING)
+        self.run_sender()
+        self.cancel(cancelled)
+        changed.order_line.product_uom_qty = 2
+        del self.matomo.orders["1", cancelled.name.casefold()]
+        day = self.compare()["2026-03-03"]
+        both = (2, 345.0), (2, 230.0)
+        self.assertDay(day, *both, "explained", ("changed", changed.name, 0, -115.0))
+        del self.matomo.orders["1", changed.name.casefold()]
+        day = self.compare()["2026-03-03"]
+        self.assertDay(
+            day,
+            (2, 345.0),
+            (1, 115.0),
+            "different",
+            ("missing", changed.name, -1, -230.0),
+        )
+        with mute_logger(LOGGER):
+            self.run_verifier()
+        self.run_sender()
+        day = self.compare()["2026-03-03"]
+        self.assertDay(day, (2, 345.0), (2, 345.0), "equal")
 
     def test_orders_of_others(self):
         order = self.sell(MORNING)
@@ -571,8 +632,8 @@ class TestReconciliation(ComparisonCommon):
         day = self.compare()["2026-03-03"]
         day.with_user(self.make_manager()).action_compare_again()
         self.assertTrue(day.is_outdated)
-        # Today is asked for, too.
-        self.matomo.faults = [ConnectionError("gone")] * 2
+        # It is asked for today, and then no more.
+        self.matomo.faults = [ConnectionError("gone")]
         with mute_logger(LOGGER):
             self.run_cron("ir_cron_compare")
         self.assertTrue(day.is_outdated)
@@ -596,6 +657,35 @@ class TestReconciliation(ComparisonCommon):
         with self.assertRaisesRegex(UserError, "no longer has the single orders"):
             day.action_compare_again()
         self.assertFalse(day.is_outdated)
+
+    def test_a_night_that_takes_too_long_goes_on_later(self):
+        """Odoo ended the process, and the next night began with the same days.
+
+        What was compared is not compared again, and the hourly comparison goes on.
+        """
+        orders = self.sell("2026-02-28 09:00:00", "2026-03-02 09:00:00", MORNING)
+        self.run_sender()
+        days = self.env["matomo.reconciliation"].sudo()
+        moments = iter([0, 1, comparison.PATIENCE + 1])
+        wakes = [("cron_id", "=", self.env.ref(f"{MODULE}.ir_cron_compare").id)]
+        with (
+            patch.object(comparison, "CHUNK", 2),
+            patch.object(comparison, "monotonic", lambda: next(moments)),
+        ):
+            self.run_cron("ir_cron_sweep")
+        self.assertTrue(self.env["ir.cron.trigger"].sudo().search(wakes))
+        found = days.search([], order="day").mapped("day")
+        self.assertEqual([str(day) for day in found], ["2026-02-28", "2026-03-01"])
+        self.assertTrue(self.site.comparison_date)
+        with freeze_time("2026-03-05 02:05:00"):
+            self.run_cron("ir_cron_compare")
+        past = days.search([("day", "<", "2026-03-05")], order="day")
+        self.assertEqual(
+            [f"{moment:%H:%M}" for moment in past.mapped("checked_date")],
+            ["02:00", "02:00", "02:05", "02:05", "02:05"],
+        )
+        self.assertEqual(sum(past.mapped("matomo_order_count")), len(orders))
+        self.assertFalse(self.site.comparison_date)
 
     def test_today_is_unfinished(self):
         """Today told of a difference that was none: its orders were on their way."""
@@ -686,6 +776,15 @@ class TestReconciliation(ComparisonCommon):
         self.run_sender()
         self.assertDay(self.compare()["2026-03-03"], (5, 575.0), (5, 575.0), "equal")
         self.assertEqual(len(orders), 5)
+
+    def test_a_day_asks_for_a_language_only_to_describe_a_rest(self):
+        """To find out the language took a quarter of the time of each day."""
+        order = self.sell(MORNING)
+        days = self.env["matomo.reconciliation"].sudo()
+        with patch.object(type(self.company), "_get_matomo_lang") as language:
+            day = days._compare_day(self.site.sudo(), date(2026, 3, 3), Totals())
+        language.assert_not_called()
+        self.assertEqual(self.get_causes(day), [("pending", order.name, -1, -115.0)])
 
     def test_every_kind_has_words(self):
         field = self.env["matomo.reconciliation.cause"]._fields["kind"]

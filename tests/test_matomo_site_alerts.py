@@ -6,6 +6,8 @@ from odoo import fields
 from odoo.tests import freeze_time, tagged
 from odoo.tools import mute_logger
 
+from ..outbox.waking import MODULE, get_stopped_actions
+from ..tools.needed import ACTION, NEEDED, RULE
 from .common import LOGGER, MatomoCommon
 
 NOW = "2026-03-03 10:00:00"
@@ -109,6 +111,51 @@ class TestAlerts(MatomoCommon):
         with self.at(days=8):
             self.watch()
             self.assertFalse(self.get_check("addresses"))
+
+    def get_stopped(self):
+        """Return the check of the scheduled actions, as the hourly watch leaves it."""
+        self.watch()
+        return self.get_check("stopped")
+
+    def test_an_action_that_was_deleted_or_is_off(self):
+        """Whoever deleted one was noticed by nobody."""
+        self.assertEqual(self.get_stopped().level, "good")
+        for key, needed in NEEDED.items():
+            record = self.env.ref(f"{MODULE}.{key}").sudo()
+            self.assertEqual((record._name, record.display_name), needed[:2])
+            if key == "ir_cron_retrack":
+                continue
+            with self.subTest(key):
+                record.active = False
+                check = self.get_stopped()
+                self.assertEqual(check.level, "bad")
+                self.assertEqual(check.sentence, needed.says(self.env, needed.name))
+                self.assertNotIn("upgrade", check.advice)
+                with self.env.cr.savepoint() as savepoint:
+                    record.unlink()
+                    check = self.get_stopped()
+                    self.assertEqual(check.sentence, needed.says(self.env, needed.name))
+                    self.assertIn("upgrade", check.advice)
+                    savepoint.rollback()
+                self.env.invalidate_all()
+                record.active = True
+        self.assertEqual(self.get_stopped().level, "good")
+        actions = self.env["ir.model.data"].sudo()
+        ours = [("module", "=", MODULE), ("model", "in", [ACTION, RULE])]
+        self.assertEqual({*actions.search(ours).mapped("name")}, {*NEEDED})
+
+    def test_the_watch_itself_is_off(self):
+        """Then nobody told anything: the hourly comparison watches it."""
+        self.env.ref(f"{MODULE}.ir_cron_retrack").sudo().active = False
+        self.run_cron("ir_cron_compare")
+        self.assertIn("nobody is told", self.get_check("stopped").sentence)
+
+    def test_a_neutralized_copy_misses_nothing(self):
+        self.env.ref(f"{MODULE}.ir_cron_job").sudo().unlink()
+        self.assertTrue(get_stopped_actions(self.env))
+        parameters = self.env["ir.config_parameter"].sudo()
+        parameters.set_param("database.is_neutralized", "true")
+        self.assertFalse(get_stopped_actions(self.env))
 
     def test_managers_of_other_companies_are_not_told(self):
         other = self.make_user(

@@ -20,7 +20,7 @@ class TestSweep(AmountsCommon):
     def setUp(self):
         super().setUp()
         # What else the scheduled action does.
-        self.startPatcher(patch.object(matomo_request, "Comparison"))
+        self.comparison = self.startPatcher(patch.object(matomo_request, "Comparison"))
         self.startPatcher(patch.object(matomo_request, "read_all_facts"))
         self.order = self.confirm(self.make_order())
         self.sale = self.sync(self.make_sale())
@@ -156,6 +156,40 @@ class TestSweep(AmountsCommon):
             self.sweep()
         self.assertFound(fine)
         self.assertMissing(broken)
+
+    @mute_logger(LOGGER)
+    def test_a_night_without_time_compares_all_the_same(self):
+        """Verdicts that fail slowly ended the night, and Odoo calls nobody again.
+
+        So did a last verdict that took all of the time.
+        """
+        orders = self.clone_orders(self.order, 4)
+        enqueue, runs = type(self.order)._matomo_enqueue, []
+        crons = type(self.env["ir.cron"])
+
+        def commit_progress(cron, processed=0, *, remaining=None):
+            runs.append(remaining)
+            return 0
+
+        def fail(orders):
+            raise ValueError("No verdict")
+
+        for verdict, waits in ((fail, []), (enqueue, [2])):
+            runs.clear()
+            self.comparison.reset_mock()
+            with (
+                patch.object(type(self.order), "_matomo_enqueue", verdict),
+                patch.object(matomo_sweep, "BATCH", 2),
+                patch.object(crons, "_commit_progress", commit_progress),
+            ):
+                self.sweep()
+                # As long as orders are left that get a verdict, Odoo calls again.
+                self.assertEqual([each for each in runs if each], waits)
+                self.assertEqual(self.comparison.called, not waits)
+                if waits:
+                    self.sweep()
+            self.assertTrue(self.comparison.called)
+        self.assertFound(orders)
 
     def test_earlier_tracking_start(self):
         """Orders that needed no verdict until now need one."""

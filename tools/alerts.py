@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from .doctor import Finding
+from .needed import Stopped
 from .waiting import Waiting
 
 # So many visitors of a week tell whether they share a few addresses, and so many of
@@ -55,8 +56,7 @@ class SiteFacts:
     :param waiting: how many orders and refunds wait
     :param refused_date: since when the oldest order waits on which Matomo's server,
         or what stands before it, fails again and again
-    :param stopped_actions: names of scheduled actions and automation rules that are
-        off or do not run
+    :param stopped: scheduled actions and automation rules that do not run
     :param failed_count: orders that failed
     :param unproven_count: orders that Matomo accepted ``unproven_hours`` ago and more,
         and that were not found there
@@ -77,7 +77,7 @@ class SiteFacts:
     waiting_date: datetime | None = None
     waiting: Waiting = Waiting()
     refused_date: datetime | None = None
-    stopped_actions: Sequence[str] = ()
+    stopped: Sequence[Stopped] = ()
     failed_count: int = 0
     unproven_count: int = 0
     different_days: int = 0
@@ -128,15 +128,17 @@ def _find_standing(facts):
         moment = moment.isoformat(sep=" ", timespec="seconds")
         return Finding(kind, level, {"since": moment, **figures})
 
-    if facts.stopped_actions:
-        yield Finding("stopped", "bad", {"names": ", ".join(facts.stopped_actions)})
+    if facts.stopped:
+        names = {each.key: each.name for each in facts.stopped}
+        cause = "deleted" if any(each.is_deleted for each in facts.stopped) else ""
+        yield Finding("stopped", "bad", {"names": names}, cause)
     if facts.paused_date:
         if facts.paused_date <= facts.now - PAUSE:
             waiting = facts.waiting._asdict()
             yield since("paused", facts.paused_date, "look", waiting=waiting)
         # A person has stopped the rest.
         return
-    if is_old(facts.waiting_date) and not (facts.stopped_actions or facts.trouble_date):
+    if is_old(facts.waiting_date) and not (facts.stopped or facts.trouble_date):
         yield since("stalled", facts.waiting_date)
     if is_old(facts.trouble_date):
         yield since("outage", facts.trouble_date, waiting=facts.waiting._asdict())

@@ -9,6 +9,7 @@ from datetime import date, datetime
 
 from ..matomo_api.errors import MatomoError
 from .doctor import Finding
+from .needed import describe_stopped
 from .sentences import (
     describe_error,
     describe_read_refusal,
@@ -751,17 +752,21 @@ _ORDERS = {
             "good": lambda env, f: env._(
                 "Scheduled actions and automation rules run, and are on time."
             ),
-            "bad": lambda env, f: env._(
-                "Scheduled actions or automation rules are switched off or do not run: "
-                "%s. Until they run, orders are not sent to Matomo, or nobody sees "
-                "whether they arrived.",
-                f["names"],
+            **dict.fromkeys(
+                ("bad", "deleted"),
+                lambda env, f: describe_stopped(env, f["names"]),
             ),
         },
         {
             "bad": lambda env, f: env._(
-                "Have an administrator switch them on under Settings, Technical. "
-                "Nothing is lost: what was missed is found at night."
+                "Have an administrator switch on what is off under Settings, "
+                "Technical. Nothing is lost: what was missed is made up for."
+            ),
+            "deleted": lambda env, f: env._(
+                "Have an administrator switch on what is off under Settings, "
+                "Technical, and upgrade Matomo Order Tracking in Apps: that creates "
+                "again what was deleted. Nothing is lost: what was missed is made up "
+                "for."
             ),
         },
         odoo=ODOO_CRONS,

@@ -34,6 +34,7 @@ KINDS = {
     "pending": HARMLESS,
     "unarchived": HARMLESS,
     "stale": HARMLESS,
+    "clock": HARMLESS,
     "cancelled": HARMLESS,
     "left_out": HARMLESS,
     "withdrawn": HARMLESS,
@@ -50,6 +51,9 @@ KINDS = {
     "checkout": NOTE,
     "cart": NOTE,
 }
+
+# What an order is besides that Matomo no longer has, and what no longer matters then.
+_OF_MISSING = ("changed", "recorded", "currency", "withdrawn")
 
 
 class Cause(NamedTuple):
@@ -81,8 +85,8 @@ class Sale:
     :ivar name: in Odoo
     :ivar ref: its order ID in Matomo
     :ivar state: of its request
-    :ivar revenue: as Odoo has it now, in the currency of the site
-    :ivar sent: the revenue that was sent
+    :ivar revenue: as Odoo has it now, with all decimals of the currency of the site
+    :ivar sent: the revenue that was sent, with the two decimals that Matomo keeps
     :ivar recorded: the revenue that Matomo has, as far as it was read back
     :ivar is_counted: whether Odoo counts it on this day
     :ivar is_accepted: whether Matomo has accepted it for this day
@@ -149,7 +153,7 @@ def _explain(sale: Sale) -> list[Cause]:
         kind = "away" if sale.is_sale else "withdrawn"
         return [Cause(kind, sale.ref, 1, sale.recorded, sale.request_id)]
     causes = []
-    if sale.sent != sale.revenue:
+    if not _is_rounded(sale):
         # Matomo converts nothing when its site gets another currency.
         kind = "changed" if sale.is_same_currency else "currency"
         change = sale.sent - sale.revenue
@@ -158,6 +162,23 @@ def _explain(sale: Sale) -> list[Cause]:
         deviation = sale.recorded - sale.sent
         causes.append(Cause("recorded", sale.ref, 0, deviation, sale.request_id))
     return causes
+
+
+def add_up_rounding(sales: Iterable[Sale]) -> Decimal:
+    """Return how much more revenue Matomo got because it keeps two decimals."""
+    return sum(
+        (
+            sale.sent - sale.revenue
+            for sale in sales
+            if sale.is_counted and sale.is_accepted and _is_rounded(sale)
+        ),
+        Decimal(0),
+    )
+
+
+def _is_rounded(sale):
+    """Return whether an order was sent as it is, but for decimals Matomo has not."""
+    return abs(sale.sent - sale.revenue) <= HALF_CENT
 
 
 def compare_orders(
@@ -191,6 +212,31 @@ def compare_orders(
                 cause = Cause("recorded", sale.ref, 0, deviation, sale.request_id)
                 causes.append(cause)
     return Comparison(causes, missing, left)
+
+
+def unite(causes: Iterable[Cause]) -> list[Cause]:
+    """Return the causes, each order once of each kind, without those of nothing.
+
+    What is known of an order and what Matomo shows now may both be of another amount.
+    An order that Matomo no longer has differs by all that Odoo counts of it, whatever
+    has changed in between; one that was cancelled since is on neither side.
+    """
+    causes = list(causes)
+    missing = {each.request_id for each in causes if each.kind == "missing"}
+    united: dict[tuple, Cause] = {}
+    for number, cause in enumerate(causes):
+        if cause.request_id in missing and cause.kind in _OF_MISSING:
+            cause = cause._replace(kind="missing")
+        # Those of no request stay as they are.
+        key = cause.kind, cause.request_id or -number
+        known = united.get(key)
+        if known:
+            cause = known._replace(
+                orders=known.orders + cause.orders,
+                revenue=known.revenue + cause.revenue,
+            )
+        united[key] = cause
+    return [each for each in united.values() if each.orders or each.revenue]
 
 
 def find_elsewhere(
@@ -251,7 +297,10 @@ def get_kind_of_recorded(ref: str, sender: str | None) -> str:
 
 
 def explain_report(
-    totals: Totals, recorded: Sequence[RecordedOrder], is_complete: bool
+    totals: Totals,
+    recorded: Sequence[RecordedOrder],
+    is_complete: bool,
+    clock: Sequence[Cause] = (),
 ) -> list[Cause]:
     """Return a cause if Matomo's report of a day does not fit its own orders.
 
@@ -262,9 +311,11 @@ def explain_report(
     :param totals: of Matomo's report
     :param recorded: the orders of the day in Matomo
     :param is_complete: whether Matomo shows all of them
+    :param clock: the causes of the hour that the report leaves out or counts twice
     """
-    count = totals.orders - len(recorded)
+    count = totals.orders - len(recorded) - sum(each.orders for each in clock)
     revenue = sum((order.revenue or Decimal(0) for order in recorded), Decimal(0))
+    revenue += sum((each.revenue for each in clock), Decimal(0))
     deviation = totals.revenue - revenue
     if count < 0:
         return [Cause("unarchived", "", count, deviation, count=-count)]
@@ -297,10 +348,15 @@ def bound(causes: Iterable[Cause], limit: int) -> list[Cause]:
 # === THE STATE === #
 
 
-def is_explained(odoo: Totals, matomo: Totals, causes: Sequence[Cause]) -> bool:
-    """Return whether the causes add up to the difference of orders and revenue."""
+def is_explained(
+    odoo: Totals, matomo: Totals, causes: Sequence[Cause], rounded: Decimal
+) -> bool:
+    """Return whether the causes add up to the difference of orders and revenue.
+
+    :param rounded: of ``add_up_rounding``
+    """
     orders = sum(cause.orders for cause in causes)
-    revenue = sum((cause.revenue for cause in causes), Decimal(0))
+    revenue = sum((cause.revenue for cause in causes), rounded)
     deviation = revenue - (matomo.revenue - odoo.revenue)
     # An order that only Matomo counts may be larger than all of Odoo's.
     larger = max(abs(odoo.revenue), abs(matomo.revenue))

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-# So much may be lost by rounding of each line, in the currency of the company.
-ROUNDED = Decimal("0.01")
 # So many differences of one kind are told apart.
 DETAILS = 8
 
@@ -59,11 +57,22 @@ class Step:
     keys: list[str] = field(default_factory=list)
 
 
+def get_tolerance(lines: int, coin: Decimal, coin_compared: Decimal) -> Decimal:
+    """Return by how much rounding alone may change an order, in the company's currency.
+
+    :param lines: how many lines it has, each of which may be rounded
+    :param coin: the smallest amount of a line
+    :param coin_compared: the smallest amount of what is compared: it is rounded once
+    """
+    return coin * max(lines, 1) + coin_compared / 2
+
+
 def walk(
     reported: Mapping[str, Reported],
     compared: Mapping[str, Decimal],
     reasons: Mapping[str, Reason],
     parts: Mapping[str, Mapping[str, Decimal]],
+    tolerances: Mapping[str, Decimal],
     round_amount: Callable[[Decimal], Decimal],
 ) -> list[Step]:
     """Return the steps from the sales report's *Untaxed Total* to what is compared.
@@ -74,6 +83,7 @@ def walk(
     :param reasons: of the orders that only one of both counts, by key
     :param parts: known parts of what an order comes to here and not there:
         ``{key: {kind: amount}}``
+    :param tolerances: of ``get_tolerance``, by key, of the orders that both count
     :param round_amount: rounds to coins of the company's currency
     :return: the first step is the sales report itself, of kind ``report``; then those
         that make a difference
@@ -100,7 +110,9 @@ def walk(
     for key, revenue in compared.items():
         order = reported.get(key)
         if order and order.is_of_site:
-            for kind, amount in _divide(order, revenue, parts.get(key, {})).items():
+            left = revenue - order.total
+            divided = _divide(left, parts.get(key, {}), tolerances[key])
+            for kind, amount in divided.items():
                 add(kind, key, 0, amount)
         else:
             kind, detail = reasons[key]
@@ -108,10 +120,13 @@ def walk(
     return _finish(steps, sum(compared.values(), Decimal(0)), round_amount)
 
 
-def _divide(order, revenue, parts):
-    """Return ``{kind: amount}``: why an order comes to another amount here."""
-    left = revenue - order.total - sum(parts.values(), Decimal(0))
-    kind = "rounding" if abs(left) <= ROUNDED * max(order.lines, 1) else "rest"
+def _divide(left, parts, tolerance):
+    """Return ``{kind: amount}``: why an order comes to another amount here.
+
+    :param left: how much more it comes to
+    """
+    left -= sum(parts.values(), Decimal(0))
+    kind = "rounding" if abs(left) <= tolerance else "rest"
     return {**parts, kind: left} if left else dict(parts)
 
 

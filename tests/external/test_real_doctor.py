@@ -557,6 +557,10 @@ class TestRealOrdersInTrouble(RealDoctorCommon):
         self.assertWatched("stopped", "bad", cron.cron_name)
         cron.active = True
         self.assertWatched("stopped", "good")
+        name = cron.cron_name
+        cron.unlink()
+        self.assertWatched("stopped", "bad", name)
+        self.assertIn("creates again", self.get_check("stopped").advice)
 
     @mute_logger(LOGGER)
     def test_orders_that_nothing_sends(self):

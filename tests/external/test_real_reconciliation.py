@@ -5,6 +5,7 @@ from odoo import Command, fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from ...outbox.comparison import Comparison
 from ..common import LOGGER, ComparisonCommon
 from ..common.real_matomo import RealMatomo, yesterday
 
@@ -81,6 +82,38 @@ class TestRealReconciliation(ComparisonCommon):
         self.assertGreater(day.odoo_discount, 0)
         for name in ("tax", "shipping", "discount"):
             self.assertAlmostEqual(day[f"{name}_difference"], 0, places=2)
+
+    def test_hours_that_no_report_or_two_reports_count(self):
+        """Where the clock changes at midnight, Matomo's report ends at another time."""
+        for zone, day, moments, reported in (
+            # In Chile this day has 25 hours, of which the report counts 24.
+            ("America/Santiago", "2026-04-04", ("05 02:30", "05 03:30"), -1),
+            # In Greenland it has 23, and the report counts 24.
+            ("America/Nuuk", "2026-03-28", ("29 00:30", "29 01:30"), 1),
+        ):
+            with self.subTest(zone):
+                self.env["matomo.reconciliation"].sudo().search([]).unlink()
+                RealMatomo(timezone=zone).receive_from(
+                    self.site, timezone=zone, date_start="2026-03-01"
+                )
+                orders = self.sell(*(f"{day[:8]}{each}:00" for each in moments))
+                self.run_sender()
+                first = fields.Date.to_date(day)
+                days = [first, first + timedelta(days=1)]
+                comparison = Comparison(self.env(su=True))
+                # As a job does, by the orders; and as most nights do, by the totals.
+                for thorough in (days, ()):
+                    comparison.compare(self.site.sudo(), *days, thorough)
+                    rows = self.env["matomo.reconciliation"].search([], order="day")
+                    self.assertEqual(rows.mapped("day"), days)
+                    # Each order is in one day of Odoo's.
+                    self.assertEqual(sum(rows.mapped("odoo_order_count")), len(orders))
+                    self.assertEqual(
+                        self.get_causes(rows[0]),
+                        [("clock", orders[1].name, reported, 115.0 * reported)],
+                    )
+                    self.assertEqual(rows[0].order_count_difference, reported)
+                    self.assertEqual(rows.mapped("state"), ["explained", "equal"])
 
     def test_a_report_that_is_computed_later(self):
         """With archiving by a scheduled task, all orders of a day seemed to be lost."""

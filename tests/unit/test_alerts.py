@@ -13,12 +13,14 @@ from matomo_order_tracking.tools.alerts import (
     find_alerts,
 )
 from matomo_order_tracking.tools.doctor import Finding
+from matomo_order_tracking.tools.needed import Stopped
 from matomo_order_tracking.tools.waiting import Waiting
 
 NOW = datetime(2026, 3, 3, 10)
 FINE = SiteFacts(now=NOW, web_count=40)
 LONG, SHORT = NOW - timedelta(hours=2), NOW - timedelta(hours=1, minutes=59)
 DAY = NOW - timedelta(days=1)
+OFF = Stopped("ir_cron_send", "Send")
 SINCE = {"since": "2026-03-03 08:00:00"}
 OUTAGE = Finding("outage", "bad", {**SINCE, "waiting": Waiting()._asdict()})
 
@@ -40,12 +42,23 @@ CASES = {
         [],
     ),
     "a copy has no other trouble": (
-        {"is_copy": True, "failed_count": 2, "stopped_actions": ("send",)},
+        {"is_copy": True, "failed_count": 2, "stopped": (OFF,)},
         [bad("copy")],
     ),
     "an action is off": (
-        {"stopped_actions": ("send", "verify"), "waiting_date": LONG},
-        [bad("stopped", names="send, verify")],
+        {"stopped": (OFF,), "waiting_date": LONG},
+        [bad("stopped", names={"ir_cron_send": "Send"})],
+    ),
+    "an action was deleted, and another one is off": (
+        {"stopped": (OFF, Stopped("ir_cron_job", "Work", is_deleted=True))},
+        [
+            Finding(
+                "stopped",
+                "bad",
+                {"names": {"ir_cron_send": "Send", "ir_cron_job": "Work"}},
+                "deleted",
+            )
+        ],
     ),
     "all that is sent is refused": (
         {"refused_date": LONG},

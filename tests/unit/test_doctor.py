@@ -22,6 +22,7 @@ from matomo_order_tracking.tools.doctor import (
     find_worse,
 )
 from matomo_order_tracking.tools.findings import POINTS, describe_finding
+from matomo_order_tracking.tools.needed import NEEDED, Stopped
 
 NOW = datetime(2026, 3, 3, 10)
 SITE = SiteDescription("Shop", "https://shop.example.com", "EUR", "UTC", True)
@@ -390,7 +391,8 @@ def all_findings():
     long = NOW - timedelta(days=3)
     for values in (
         {"is_copy": True},
-        {"stopped_actions": ["send"], "paused_date": long},
+        {"stopped": [Stopped(key, key) for key in NEEDED], "paused_date": long},
+        {"stopped": [Stopped("ir_cron_job", "Work", is_deleted=True)]},
         {"waiting_date": long, "refused_date": long, "unread_date": long},
         {"trouble_date": long, "failed_count": 1, "unproven_count": 1},
         {"tag_count": 1, "visitor_count": 99, "address_count": 1, "different_days": 2},

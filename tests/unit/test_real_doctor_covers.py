@@ -19,6 +19,7 @@ CAUSES = {
     ("clock", "late"): ("look", "behind"),
     ("currency", "inactive"): ("bad", "not active"),
     ("currency", "unconfirmed"): ("bad", ""),
+    ("stopped", "deleted"): ("bad", "creates again"),
     ("excluded_browsers", "pattern"): ("unknown", "regular expression"),
 }
 # Causes for which all is well.

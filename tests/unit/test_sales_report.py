@@ -8,14 +8,16 @@ from matomo_order_tracking.tools.sales_report import (
     TEXTS,
     Reason,
     Reported,
+    get_tolerance,
     walk,
 )
 
+CENT = Decimal("0.01")
 A, B = "sale.order,1", "pos.order,1"
 
 
 def cents(amount):
-    return amount.quantize(Decimal("0.01"))
+    return amount.quantize(CENT)
 
 
 def reported(untaxed, total, lines=1, reader=True, site=True):
@@ -29,7 +31,10 @@ def run(orders, compared, reasons=None, parts=None):
         for key, of_order in (parts or {}).items()
     }
     reasons = {key: Reason(*reason) for key, reason in (reasons or {}).items()}
-    steps = walk(orders, compared, reasons, parts, cents)
+    tolerances = {
+        key: get_tolerance(order.lines, CENT, CENT) for key, order in orders.items()
+    }
+    steps = walk(orders, compared, reasons, parts, tolerances, cents)
     total = sum(compared.values(), Decimal(0))
     assert sum(step.orders for step in steps) == len(compared)
     assert sum(step.amount for step in steps) == cents(total)
@@ -127,6 +132,30 @@ def test_steps_lead_from_the_report_to_the_comparison(
     orders, compared, reasons, parts, expected
 ):
     assert run(orders, compared, reasons, parts) == (expected or [("report", 0, 0)])
+
+
+@pytest.mark.parametrize(
+    ("coins", "total", "compared", "kind"),
+    [
+        # A cent of dollars is one and a half yen: Matomo's site is in dollars.
+        (("1", "1.5"), "1999", "2000", "rounding"),
+        (("1", "1.5"), "1999", "2001", "rest"),
+        # A hundredth of a dinar is three cents.
+        (("0.01", "0.0325"), "12.34", "12.32", "rounding"),
+        (("0.01", "0.0325"), "12.34", "12.31", "rest"),
+        (("0.01", "0.01"), "12.34", "12.32", "rest"),
+        # A thousandth of a dinar.
+        (("0.001", "0.001"), "1.235", "1.234", "rounding"),
+        (("0.001", "0.001"), "1.235", "1.233", "rest"),
+        (("0.001", "0.01"), "1.235", "1.24", "rounding"),
+    ],
+)
+def test_rounding_depends_on_the_currencies(coins, total, compared, kind):
+    """Yen and dinars that were converted passed for tips."""
+    tolerances = {A: get_tolerance(1, *map(Decimal, coins))}
+    orders, compared = {A: reported(total, total)}, {A: Decimal(compared)}
+    steps = walk(orders, compared, {}, {}, tolerances, lambda amount: amount)
+    assert [step.kind for step in steps] == ["report", kind]
 
 
 def test_the_worst_reason_of_a_kind_comes_first():
