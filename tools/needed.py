@@ -106,12 +106,15 @@ NEEDED: Mapping[str, Needed] = {
 }
 
 
-def describe_stopped(env, names: Mapping[str, str]) -> str:
+def describe_stopped(env, names: Mapping[str, str] | str) -> str:
     """Return what stands still.
 
     :param names: ``{key of NEEDED: name}`` of what does not run; a key of another
         version of the addon says nothing
     """
+    if isinstance(names, str):
+        # An older version kept the names alone, until the next hourly run.
+        return names
     return " ".join(
         NEEDED[key].says(env, name) for key, name in names.items() if key in NEEDED
     )

@@ -420,3 +420,23 @@ def test_each_sentence_is_used():
     assert written - said == set()
     assert {kind for kind, _key in said} == POINTS.keys()
     assert {each.level for each in all_findings()} == set(LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "figures", "words"),
+    [
+        ("stopped", "bad", {"names": "Send, Verify"}, "Send, Verify"),
+        ("paused", "look", {"since": "2026-03-01 10:00:00", "count": 2}, "2 orders"),
+        ("outage", "bad", {"since": "2026-03-01 10:00:00", "count": 1}, "1 order"),
+    ],
+)
+def test_figures_of_an_older_version(kind, level, figures, words):
+    """They are shown from an upgrade until the next hourly run."""
+    says, advice = describe_finding(
+        SimpleNamespace(_=Env._),
+        Finding(kind, level, figures),
+        lambda env, day: f"{day}",
+        lambda env, moment: f"{moment}",
+    )
+    assert words in says
+    assert advice
