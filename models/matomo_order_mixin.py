@@ -430,9 +430,12 @@ class MatomoOrderMixin(models.AbstractModel):
 
         :param request: the order's request
         """
-        amounts = self._convert_matomo_amounts(
-            request.site_id, self._get_matomo_exact_conversion(request)
-        )
+        conversion = self._get_matomo_exact_conversion(request)
+        if conversion.coin >= CENT:
+            # Also what another module has for its orders.
+            amounts = self._get_matomo_amounts_now(request)
+        else:
+            amounts = self._convert_matomo_amounts(request.site_id, conversion)
         return reading.Totals(
             orders=1,
             revenue=amounts.revenue,
