@@ -49,6 +49,9 @@
     ],
     "assets": {
         "web.assets_backend": ["matomo_order_tracking/static/src/backend/**/*"],
+        "web.assets_backend_lazy": [
+            "matomo_order_tracking/static/src/backend_lazy/**/*"
+        ],
         "web.assets_tests": ["matomo_order_tracking/static/tests/tours/**/*"],
     },
     "application": True,

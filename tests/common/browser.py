@@ -31,6 +31,9 @@ UNUSED = """
 """.split()
 # It misses a script of video calls that some packages of Odoo leave out.
 BUNDLES = "odoo.addons.base.models.assetsbundle"
+# What scripts say on the console. It is not below the logger of the addon, which tests
+# mute: they would miss the errors of its scripts.
+CONSOLE = "odoo.tests.browser"
 LEVELS = {"error": logging.ERROR, "warning": logging.WARNING}
 
 
@@ -173,10 +176,10 @@ class BrowserCase(HttpCase):
         """Log what a script says on the console; what Chromium says has no args."""
         if message.args:
             level = LEVELS.get(message.type, logging.INFO)
-            self._logger.getChild("browser").log(level, "%s", message.text)
+            logging.getLogger(CONSOLE).log(level, "%s", message.text)
 
     def _log_error(self, error):
-        self._logger.getChild("browser").error("%s", error)
+        logging.getLogger(CONSOLE).error("%s", error)
 
     def add_cookie(self, name, value):
         cookie = {"name": name, "value": value, "url": self.base_url()}

@@ -9,7 +9,7 @@ from odoo.tools import mute_logger
 
 from ...matomo_api.errors import MatomoError
 from ..common import LOGGER, CheckoutCommon, FakeResponse, MatomoCommon, open_page
-from ..common.browser import BrowserCase
+from ..common.browser import CONSOLE, BrowserCase
 
 # Each runs if it becomes part of a page; what is after it shows that it was shown.
 SCRIPT = (
@@ -102,7 +102,7 @@ class TestBrowserScripts(MatomoCommon, ScreensCase):
             )
 
     @mute_logger(
-        f"{__name__}.TestBrowserScripts.test_scripts_do_not_run.browser",
+        CONSOLE,
     )
     def test_scripts_do_not_run(self):
         request = self.get_request(self.order)
@@ -134,7 +134,7 @@ class TestBrowserScriptsOfShoppers(CheckoutCommon, ScreensCase):
     """Shoppers send scripts with a real browser, and the screens show them as text."""
 
     @mute_logger(
-        f"{__name__}.TestBrowserScriptsOfShoppers.test_checkout.browser",
+        CONSOLE,
         LOGGER,
     )
     def test_checkout(self):

@@ -11,6 +11,7 @@ from odoo.tools import mute_logger
 from ...matomo_api.tracking import get_visitor_id_of_user
 from ...outbox import schedule
 from ..common import arrive, open_page
+from ..common.browser import CONSOLE
 from ..common.real_matomo import RealMatomo
 from ..common.real_shopper import (
     CAMPAIGN,
@@ -514,7 +515,7 @@ class TestBrowserShopper(RealShopperCommon):
         self.accept_cookies()
         with (
             # Odoo's own scripts complain, those that get that far.
-            mute_logger(f"{self._logger.name}.browser"),
+            mute_logger(CONSOLE),
             patch.object(
                 http, "_post_dispatch", classmethod(post_dispatch_with_policy)
             ),

@@ -5,7 +5,7 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 
 from ..common import IS_KEPT, UNSYNCED, TillCase, open_register, ring_up
-from ..common.browser import BrowserCase
+from ..common.browser import CONSOLE, BrowserCase
 from ..common.real_matomo import RealMatomo
 
 
@@ -180,7 +180,7 @@ class TestTillTour(TillCase, BrowserCase):
             page.goto(path)
             open_register(page)
             # The till itself says on the console that it has no network.
-            console = mute_logger(f"{self._logger.name}.browser")
+            console = mute_logger(CONSOLE)
             page.context.set_offline(True)
             with console:
                 page.wait_for_function(
