@@ -391,14 +391,17 @@ class MatomoOrderMixin(models.AbstractModel):
         conversion = request._get_conversion(self.currency_id)
         if not conversion:
             return self._prepare_matomo_amounts(request.site_id).revenue
-        revenue, _tax = self._get_matomo_totals(self._get_matomo_counted_amounts())
-        return conversion.convert(revenue)
+        return self._convert_matomo_revenue(conversion)
 
     def _get_matomo_exact_revenue(self, request):
         """Return ``_get_matomo_revenue`` with all decimals of the site's currency."""
         conversion = self._get_matomo_exact_conversion(request)
         if conversion.coin >= CENT:
             return self._get_matomo_revenue(request)
+        return self._convert_matomo_revenue(conversion)
+
+    def _convert_matomo_revenue(self, conversion):
+        """Return the revenue of what is counted, by a ``Conversion``."""
         revenue, _tax = self._get_matomo_totals(self._get_matomo_counted_amounts())
         return conversion.convert(revenue)
 
