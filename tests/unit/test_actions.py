@@ -1,6 +1,7 @@
 """What a person may do with a request: the whole table, and the answers."""
 
 import pytest
+from english import ENGLISH
 from matomo_order_tracking.const import STATES
 from matomo_order_tracking.tools.actions import (
     ACCEPT,
@@ -18,13 +19,6 @@ from matomo_order_tracking.tools.actions import (
 )
 
 WAITS = Situation("pending", is_later=True)
-
-
-class English:
-    """An environment that translates nothing."""
-
-    def _(self, text, *arguments, **names):
-        return text % (arguments or names)
 
 
 CASES = {
@@ -76,23 +70,23 @@ def test_obstacle(action, situation, obstacle):
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_action_has_an_answer(action):
-    assert describe_result(English(), action, 1, []).startswith("It ")
-    assert "3 of 3" in describe_result(English(), action, 3, [])
+    assert describe_result(ENGLISH, action, 1, []).startswith("It ")
+    assert "3 of 3" in describe_result(ENGLISH, action, 3, [])
 
 
 @pytest.mark.parametrize("kind", LEFT_ALONE)
 def test_every_obstacle_has_an_answer(kind):
-    assert describe_result(English(), RETRY, 0, [kind]).startswith("It ")
-    assert describe_result(English(), RETRY, 0, [kind] * 3).endswith(": 3.")
+    assert describe_result(ENGLISH, RETRY, 0, [kind]).startswith("It ")
+    assert describe_result(ENGLISH, RETRY, 0, [kind] * 3).endswith(": 3.")
 
 
 def test_answer():
-    answer = describe_result(English(), RETRY, 2, ["verified"] * 3)
+    answer = describe_result(ENGLISH, RETRY, 2, ["verified"] * 3)
     assert answer == "Tried again now: 2 of 5. Verified already: 3."
 
 
 def test_answer_to_a_cancellation_names_what_matomo_may_have():
-    answer = describe_result(English(), CANCEL, 2, ["busy"], unsure=1)
+    answer = describe_result(ENGLISH, CANCEL, 2, ["busy"], unsure=1)
     assert answer == (
         "Cancelled, and not sent to Matomo: 2 of 3. Being sent at this moment, to be "
         "tried again in a few minutes: 1. Matomo may have one that is cancelled: it "
@@ -115,4 +109,4 @@ def test_answer_to_a_cancellation_names_what_matomo_may_have():
     ],
 )
 def test_answer_to_a_retrack_has_no_zeros(counts, answer):
-    assert describe_retrack(English(), *counts) == answer
+    assert describe_retrack(ENGLISH, *counts) == answer

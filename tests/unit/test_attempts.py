@@ -1,19 +1,13 @@
 """The short history of a request's attempts."""
 
 import pytest
+from english import ENGLISH
 from matomo_order_tracking.matomo_api import outcomes
 from matomo_order_tracking.matomo_api.client import BulkAnswer
 from matomo_order_tracking.matomo_api.errors import MatomoError
 from matomo_order_tracking.tools.attempts import MAX_KEPT, SENTENCES, add, describe
 
 AT = "2026-03-03 10:00:00"
-
-
-class English:
-    """An environment that translates nothing."""
-
-    def _(self, text):
-        return text
 
 
 def test_every_outcome_has_a_sentence():
@@ -25,7 +19,7 @@ def test_every_outcome_has_a_sentence():
         and each is not outcomes.Outcome
     }
     assert names == set(SENTENCES)
-    assert all(sentence(English()) for sentence in SENTENCES.values())
+    assert all(sentence(ENGLISH) for sentence in SENTENCES.values())
 
 
 def test_what_an_error_tells():
@@ -33,7 +27,7 @@ def test_what_an_error_tells():
     [entry] = add(None, outcomes.Requeued([], error), AT)
     assert (entry["at"], entry["what"]) == (AT, "Requeued")
     assert entry["status"] == (error.status or 0)
-    assert describe(English(), entry) == "Nothing got there: it is sent again"
+    assert describe(ENGLISH, entry) == "Nothing got there: it is sent again"
 
 
 def test_what_an_answer_tells():
@@ -57,4 +51,4 @@ def test_of_what_nobody_should_have_stored(stored):
 
 
 def test_of_an_older_version():
-    assert describe(English(), {"what": "Sung"}) == ""
+    assert describe(ENGLISH, {"what": "Sung"}) == ""

@@ -3,6 +3,7 @@
 from datetime import date
 
 import pytest
+from english import ENGLISH
 from matomo_order_tracking.tools.backfill import (
     USUAL_RATE,
     Counts,
@@ -14,16 +15,6 @@ from matomo_order_tracking.tools.backfill import (
     get_first_kept_day,
     get_rate,
 )
-
-
-class Env:
-    """Odoo's environment, in English."""
-
-    @staticmethod
-    def _(text, *args, **kwargs):
-        if not args and not kwargs:
-            return text
-        return text % (kwargs or args)
 
 
 def thousands(number):
@@ -97,7 +88,7 @@ def test_estimate(counts, seconds):
     ],
 )
 def test_duration_is_not_exact(seconds, text):
-    assert describe_duration(Env, seconds) == text
+    assert describe_duration(ENGLISH, seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -111,7 +102,7 @@ def test_first_day_with_all_raw_data(days, first):
 
 
 def test_counts_are_said_group_by_group():
-    assert describe_counts(Env, EXAMPLE, thousands) == [
+    assert describe_counts(ENGLISH, EXAMPLE, thousands) == [
         "3,412 orders were found.",
         "2,072 are sent, except orders with which nothing was bought.",
         "1,000 of them are from before the tracking start, and are tracked from now.",
@@ -124,9 +115,9 @@ def test_counts_are_said_group_by_group():
 
 
 def test_one_order_is_one():
-    lines = describe_counts(Env, Counts(found=1, left_out={"No.": 1}))
+    lines = describe_counts(ENGLISH, Counts(found=1, left_out={"No.": 1}))
     assert lines == ["1 order was found.", "1 is left out: No."]
-    assert describe_counts(Env, Counts()) == ["No order of these days was found."]
+    assert describe_counts(ENGLISH, Counts()) == ["No order of these days was found."]
 
 
 @pytest.mark.parametrize(
@@ -143,14 +134,14 @@ def test_one_order_is_one():
     ],
 )
 def test_what_is_not_sure_is_said(changed, text):
-    always = describe_needs(Env, [Surroundings("Shop")])
+    always = describe_needs(ENGLISH, [Surroundings("Shop")])
     assert len(always) == 3
-    needs = describe_needs(Env, [Surroundings("Shop", **changed)])
+    needs = describe_needs(ENGLISH, [Surroundings("Shop", **changed)])
     assert needs[:3] == always
     assert len(needs) == 4
     assert text in needs[3]
 
 
 def test_days_that_were_imported_into_matomo_are_warned_of():
-    needs = describe_needs(Env, [Surroundings("Shop")])
+    needs = describe_needs(ENGLISH, [Surroundings("Shop")])
     assert [text for text in needs if "Google Analytics" in text]

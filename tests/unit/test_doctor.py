@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
-from types import SimpleNamespace
 
 import pytest
+from english import ENGLISH
 from matomo_order_tracking.matomo_api.errors import (
     Misconfigured,
     ReportRefused,
@@ -376,14 +376,6 @@ def test_what_others_tell(kind, level, is_told):
 # === SENTENCES === #
 
 
-class Env:
-    """An environment whose language is the source's."""
-
-    @staticmethod
-    def _(text, *args, **kwargs):
-        return text % (args or kwargs) if args or kwargs else text
-
-
 def all_findings():
     """Yield each finding of the tables, each kind, level and cause at least once."""
     for facts, shop, kind, _level, _cause in CASES.values():
@@ -401,7 +393,7 @@ def all_findings():
 
 
 def test_each_finding_has_sentences():
-    env = SimpleNamespace(_=Env._)
+    env = ENGLISH
     for finding in all_findings():
         says, advice = describe_finding(
             env, finding, lambda env, day: f"{day}", lambda env, moment: f"{moment}"
@@ -433,7 +425,7 @@ def test_each_sentence_is_used():
 def test_figures_of_an_older_version(kind, level, figures, words):
     """They are shown from an upgrade until the next hourly run."""
     says, advice = describe_finding(
-        SimpleNamespace(_=Env._),
+        ENGLISH,
         Finding(kind, level, figures),
         lambda env, day: f"{day}",
         lambda env, moment: f"{moment}",

@@ -1,6 +1,7 @@
 """What the preview of an order says: its stage, and what has changed."""
 
 import pytest
+from english import ENGLISH
 from matomo_order_tracking.const import STATES
 from matomo_order_tracking.matomo_api.privacy import anonymize_parameters
 from matomo_order_tracking.tools.preview import (
@@ -12,14 +13,6 @@ from matomo_order_tracking.tools.preview import (
     find_changes,
     get_stage,
 )
-
-
-class English:
-    """An environment that translates nothing."""
-
-    def _(self, text, *arguments, **names):
-        return text % (arguments or names)
-
 
 DUE = Situation(state="pending")
 SENT = Situation(state="verified")
@@ -102,10 +95,10 @@ def test_every_stage_is_reached_and_has_a_sentence():
     assert LEVELS.keys() == STAGES.keys()
     assert set(LEVELS.values()) == {"success", "info", "warning", "danger"}
     for stage, describe in STAGES.items():
-        text = describe(English(), "The reason.")
+        text = describe(ENGLISH, "The reason.")
         assert ("The reason." in text) == (stage in reasons), stage
     for stage, describe in CART_STAGES.items():
-        text = describe(English(), "The reason.")
+        text = describe(ENGLISH, "The reason.")
         assert ("The reason." in text) == (stage in ("no_site", "waiting")), stage
 
 
